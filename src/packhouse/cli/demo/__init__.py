@@ -1,0 +1,1 @@
+"""`packhouse demo`: a server to look at, with a small upstream channel that the command makes itself, offline."""
