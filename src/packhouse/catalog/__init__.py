@@ -1,0 +1,1 @@
+"""The core nouns and their queries: channels, packages, mirrors, accounts, audit, downloads."""

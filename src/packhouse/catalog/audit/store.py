@@ -1,0 +1,84 @@
+"""Queries of the audit trail."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import Select, bindparam, func, insert, select, update
+
+from packhouse.catalog.schema import event
+from packhouse.core.db import Database, Row, Unit
+from packhouse.core.db.base import Reader
+
+_INSERT = (
+    insert(event)
+    .values({name: bindparam(name) for name in ("at", "type", "actor", "channel_id", "object", "data")})
+    .returning(event.c.id)
+)
+_FIELDS = (event.c.id, event.c.at, event.c.type, event.c.actor, event.c.channel_id, event.c.object, event.c.data)
+_OF_CHANNEL = (
+    select(*_FIELDS)
+    .where(event.c.channel_id == bindparam("channel_id"))
+    .order_by(event.c.id.desc())
+    .limit(bindparam("limit"))
+    .offset(bindparam("offset"))
+)
+_COUNT_OF_CHANNEL = select(func.count()).select_from(event).where(event.c.channel_id == bindparam("channel_id"))
+_UNSEALED = select(*_FIELDS).where(event.c.seq.is_(None)).order_by(event.c.id).limit(bindparam("limit"))
+_COUNT_UNSEALED = select(func.count()).select_from(event).where(event.c.seq.is_(None))
+_LAST_SEALED = select(event.c.seq, event.c.hash).where(event.c.seq.is_not(None)).order_by(event.c.seq.desc()).limit(1)
+_SEAL = (
+    update(event)
+    .where(event.c.id == bindparam("event_id"), event.c.seq.is_(None))
+    .values(seq=bindparam("new_seq"), hash=bindparam("new_hash"), signature=bindparam("new_signature"))
+)
+_SEALED: Select[Any] = (
+    select(*_FIELDS, event.c.seq, event.c.hash, event.c.signature).where(event.c.seq.is_not(None)).order_by(event.c.seq)
+)
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+async def record_event(
+    unit: Unit, *, type: str, actor: str, object: str, channel_id: int | None = None, data: dict[str, Any] | None = None
+) -> int:
+    """Write the one event of this change and return its id. `data` holds counts and names, never a secret."""
+    text = _encode(data or {}).decode()
+    return int(
+        await unit.fetch_value(
+            _INSERT, at=unit.now, type=type, actor=actor, channel_id=channel_id, object=object, data=text
+        )
+    )
+
+
+async def history(reader: Reader, channel_id: int, limit: int, offset: int) -> tuple[list[Row], int]:
+    """Return the events of a channel, newest first, and how many there are."""
+    rows = await reader.fetch_all(_OF_CHANNEL, channel_id=channel_id, limit=limit, offset=offset)
+    return rows, int(await reader.fetch_value(_COUNT_OF_CHANNEL, channel_id=channel_id))
+
+
+async def unsealed(reader: Reader, limit: int) -> list[Row]:
+    """Return the oldest events that are not in the chain yet."""
+    return await reader.fetch_all(_UNSEALED, limit=limit)
+
+
+async def count_unsealed(reader: Reader) -> int:
+    """Return the length of the unsealed tail."""
+    return int(await reader.fetch_value(_COUNT_UNSEALED))
+
+
+async def last_sealed(reader: Reader) -> tuple[int, bytes]:
+    """Return the number and the hash of the chain's end; (0, empty) before the first event."""
+    row = await reader.fetch_one(_LAST_SEALED)
+    return (row[0], bytes(row[1])) if row else (0, b"")
+
+
+async def seal(unit: Unit, links: list[dict[str, Any]]) -> None:
+    """Store number, hash and signature of events (`event_id`, `new_seq`, `new_hash`, `new_signature`)."""
+    await unit.execute_many(_SEAL, links)
+
+
+def sealed_events(db: Database) -> Any:
+    """Stream the chain from its beginning."""
+    return db.stream(_SEALED)

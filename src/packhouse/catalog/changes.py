@@ -1,0 +1,103 @@
+"""The list of changes every process follows, so that what it keeps in memory is never older than it knows.
+
+Each unit of work notes what it changed; each process polls the list every 250 ms and drops what a row names
+(design 1.11). A process whose last poll is older than 1.5 s must not trust its memory and asks the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import NamedTuple
+
+from sqlalchemy import bindparam, func, insert, select
+
+from packhouse.catalog.schema import change
+from packhouse.core.clock import monotonic
+from packhouse.core.db import Database, Unit
+from packhouse.core.errors import PackhouseError
+
+POLL_SECONDS = 0.25
+#: a memory older than this is not trusted, in seconds
+STALE_SECONDS = 1.5
+
+_NOTE = insert(change).values(
+    kind=bindparam("kind"), channel_id=bindparam("channel_id"), name=bindparam("name"), at=bindparam("at")
+)
+_SINCE = (
+    select(change.c.seq, change.c.kind, change.c.channel_id, change.c.name)
+    .where(change.c.seq > bindparam("seq"))
+    .order_by(change.c.seq)
+)
+_LAST = select(func.coalesce(func.max(change.c.seq), 0))
+
+
+class Change(NamedTuple):
+    """One thing that is no longer as it was."""
+
+    seq: int
+    kind: str  #: channel | index | entry | account | token | mirror | notice
+    channel_id: int | None
+    name: str
+
+
+async def note(unit: Unit, kind: str, channel_id: int | None = None, name: str = "") -> None:
+    """Tell every process, once this unit is committed, that something changed."""
+    await unit.execute(_NOTE, kind=kind, channel_id=channel_id, name=name, at=unit.now)
+
+
+class ChangeFeed:
+    """Follows the list for one process and hands each change to the listeners."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._seq: int | None = None
+        self._gaps: dict[int, float] = {}
+        self._polled_at = 0.0
+        self._listeners: list[Callable[[Change], None]] = []
+        self._resets: list[Callable[[], None]] = []
+
+    def listen(self, listener: Callable[[Change], None], reset: Callable[[], None]) -> None:
+        """Call `listener` for each change, and `reset` when some may have been missed."""
+        self._listeners.append(listener)
+        self._resets.append(reset)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether what this process remembers may be trusted now."""
+        return monotonic() - self._polled_at < STALE_SECONDS
+
+    async def poll(self) -> None:
+        """Read what is new. On PostgreSQL numbers can become visible out of order, so gaps are looked at again."""
+        started = monotonic()
+        if self._seq is None:
+            self._seq = int(await self._db.fetch_value(_LAST))
+            for reset in self._resets:
+                reset()
+        else:
+            rows = await self._db.fetch_all(_SINCE, seq=min([self._seq, *(gap - 1 for gap in self._gaps)]))
+            self._take([Change(*row) for row in rows], started)
+        self._polled_at = started
+
+    def _take(self, rows: list[Change], now: float) -> None:
+        known = self._seq or 0
+        for row in rows:
+            if row.seq > known or row.seq in self._gaps:
+                self._gaps.pop(row.seq, None)
+                for listener in self._listeners:
+                    listener(row)
+        newest = max([known, *(row.seq for row in rows)])
+        seen = {row.seq for row in rows}
+        self._gaps.update({seq: now for seq in range(known + 1, newest + 1) if seq not in seen})
+        # a transaction open for longer than a minute would be a bug; its number was most likely rolled back
+        self._gaps = {seq: since for seq, since in self._gaps.items() if now - since < 60}
+        self._seq = newest
+
+    async def run(self) -> None:
+        """Poll until cancelled; a database that is away only makes this process distrust its memory."""
+        while True:
+            try:
+                await self.poll()
+            except PackhouseError:
+                await asyncio.sleep(1)
+            await asyncio.sleep(POLL_SECONDS)

@@ -1,0 +1,1 @@
+"""Channels: names, privacy, freezing, and where they stand."""

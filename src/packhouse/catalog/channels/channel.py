@@ -1,0 +1,88 @@
+"""The noun: what a channel is and which names it may bear (spec.md 1.1, 1.4, 1.5)."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from packhouse.core.errors import PackhouseError
+
+PRIVACIES = ("private", "authenticated", "public")
+NAME = re.compile(r"[a-z][a-z0-9_-]*")
+NAME_LENGTH = 64
+
+#: names that pages, formats and later issues need at the root of an address
+RESERVED_FOR_LATER = frozenset(
+    [
+        "api",
+        "auth",
+        "badges",
+        "channels",
+        "cran",
+        "feeds",
+        "get",
+        "gra",
+        "groups",
+        "jobs",
+        "label",
+        "pypi",
+        "repo",
+        "search",
+        "simple",
+        "static",
+        "t",
+        "trust",
+    ]
+)
+
+
+class Channel(msgspec.Struct, frozen=True):
+    """A channel or subchannel as every process remembers it."""
+
+    id: int
+    path: str  #: `ch` or `ch/sub`
+    parent_id: int | None
+    description: str
+    privacy: str
+    owner_id: int
+    frozen_at: int | None
+    policy_version: int | None
+    created_at: int
+    updated_at: int
+
+    @property
+    def name(self) -> str:
+        """The last part of the path: a subchannel's own name."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def parent(self) -> str | None:
+        """The parent's name, or None for a channel."""
+        return self.path.rpartition("/")[0] or None
+
+
+def check_name(name: str, reserved: frozenset[str]) -> str:
+    """Return `name` if a channel may bear it.
+
+    Raises PackhouseError: `bad_request` for an ill-formed name, `name_reserved` for one the server's own addresses
+    need. `reserved` comes from the route table, so that no channel can ever hide a route.
+    """
+    if not NAME.fullmatch(name) or len(name) > NAME_LENGTH:
+        raise PackhouseError(
+            "bad_request",
+            f"{name[:80]!r} is not a channel name.",
+            f"Use a-z, 0-9, - and _, beginning with a letter, at most {NAME_LENGTH} characters.",
+        )
+    if name in reserved:
+        raise PackhouseError("name_reserved", f"The name {name!r} is reserved for the server.", "Choose another name.")
+    return name
+
+
+def check_privacy(privacy: str) -> str:
+    """Return `privacy` if it is a level. Raises PackhouseError("bad_request")."""
+    if privacy not in PRIVACIES:
+        raise PackhouseError(
+            "bad_request", f"{privacy[:40]!r} is not a privacy level.", f"Use one of {', '.join(PRIVACIES)}."
+        )
+    return privacy

@@ -1,0 +1,384 @@
+"""Every table of the catalogue, in one place to read. The catalogue is the truth; everything published follows from it.
+
+Three things are never merged (design 1.2): *content* is bytes we hold, *record* is what a source says, *entry* is
+"this channel shows this file with this record". Times are microseconds since the epoch; hashes are raw bytes.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, PrimaryKeyConstraint, Table, Text, UniqueConstraint
+
+from packhouse.core.db.types import METADATA, Bytes, Int, Json, Micros, serial
+
+# ---------------------------------------------------------------- channels
+
+channel = Table(
+    "channel",
+    METADATA,
+    serial(),
+    Column("path", Text, unique=True),  # `ch` or `ch/sub`; null once the channel is deleted
+    Column("parent_id", ForeignKey("channel.id"), index=True),
+    Column("description", Text, nullable=False, default=""),
+    Column("privacy", Text, nullable=False),  # private | authenticated | public
+    Column("owner_id", Int, nullable=False),
+    Column("frozen_at", Micros),  # set while the published index is pinned
+    Column("policy_version", Int),  # the verdicts that hold here; null: no policy
+    Column("created_at", Micros, nullable=False),
+    Column("updated_at", Micros, nullable=False),
+    Column("deleted_at", Micros),  # invisible at once; its rows are cleared in batches
+)
+
+# Which channels ever stood at a path, and how far: `binding`s up to `until_binding` hold at that path for ever.
+channel_path = Table(
+    "channel_path",
+    METADATA,
+    Column("path", Text, nullable=False),
+    Column("channel_id", ForeignKey("channel.id"), nullable=False),
+    Column("until_binding", Int),  # null: the channel stands there now
+    PrimaryKeyConstraint("path", "channel_id"),
+)
+
+channel_grant = Table(
+    "channel_grant",
+    METADATA,
+    Column("channel_id", ForeignKey("channel.id"), nullable=False),
+    Column("user_id", ForeignKey("account.id"), nullable=False, index=True),
+    Column("level", Integer, nullable=False),  # 1 read, 2 write, 3 manage
+    PrimaryKeyConstraint("channel_id", "user_id"),
+)
+
+notice = Table(
+    "notice",
+    METADATA,
+    serial(),
+    Column("channel_id", ForeignKey("channel.id"), nullable=False, index=True),
+    Column("message", Text, nullable=False),
+    Column("level", Text, nullable=False),  # info | warning | critical (CEP 6)
+    Column("created_at", Micros, nullable=False),
+    Column("expires_at", Micros),
+)
+
+# ---------------------------------------------------------------- content, record, entry
+
+content = Table(
+    "content",
+    METADATA,
+    serial(),
+    Column("sha256", Bytes, nullable=False, unique=True),
+    Column("md5", Bytes, nullable=False),
+    Column("size", Int, nullable=False),  # bytes
+    Column("facts", Json, nullable=False),  # formats.base.Facts, read from the bytes
+    Column("created_at", Micros, nullable=False),
+    Column("doomed_at", Micros),  # first phase of the sweep; an upload of the same bytes rescues it
+)
+Index("ix_content_doomed", content.c.doomed_at)
+
+record = Table(
+    "record",
+    METADATA,
+    serial(),
+    Column("sha256", Bytes, nullable=False, unique=True),  # of the canonical JSON
+    Column("name", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("build", Text, nullable=False),
+    Column("build_number", Int, nullable=False),
+    Column("size", Int),  # bytes; these three are the source's claims
+    Column("claimed_sha256", Bytes),
+    Column("claimed_md5", Bytes),
+    Column("license", Text, nullable=False),
+    Column("license_family", Text, nullable=False),
+    Column("timestamp", Micros),  # what the source claims as build time
+    Column("signed", Boolean, nullable=False, default=False),
+)
+
+# Apart from `record`, so that scans over its columns do not drag the texts along.
+record_body = Table(
+    "record_body",
+    METADATA,
+    Column("record_id", ForeignKey("record.id"), primary_key=True, autoincrement=False),
+    Column("json", Bytes, nullable=False),  # canonical
+    Column("msgpack", Bytes, nullable=False),  # as shards carry it
+    Column("signatures", Json),
+)
+
+entry = Table(
+    "entry",
+    METADATA,
+    serial(),
+    Column("channel_id", ForeignKey("channel.id"), nullable=False),
+    Column("family", Text, nullable=False),
+    Column("partition", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("record_id", ForeignKey("record.id"), nullable=False, index=True),
+    Column("content_id", ForeignKey("content.id"), index=True),  # null: passive, not fetched yet
+    Column("mirror_id", ForeignKey("mirror.id"), index=True),  # null: arrived by upload or copy
+    Column("source_url", Text),  # where a passive entry's bytes can be had, when its mirror does not say it
+    Column("source_hash", Int),  # xxh3 of the upstream's record text, to see changes without reading records
+    Column("first_seen_at", Micros),  # in the upstream's index; null: it stood in the first one we saw
+    Column("visible_at", Micros, nullable=False),  # set once: CEP 47 `indexed_timestamp`
+    Column("event_id", Int, nullable=False),  # the cause of its arrival
+    UniqueConstraint("channel_id", "family", "partition", "filename"),
+)
+Index("ix_entry_name", entry.c.channel_id, entry.c.family, entry.c.name, entry.c.partition)
+Index("ix_entry_event", entry.c.channel_id, entry.c.event_id)
+
+# A coordinate of a channel has one content for ever (invariant I3): uploads, fetches and trusted claims all bind.
+binding = Table(
+    "binding",
+    METADATA,
+    serial(),
+    Column("channel_id", Int, nullable=False),
+    Column("family", Text, nullable=False),
+    Column("partition", Text, nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("sha256", Bytes, nullable=False),
+    UniqueConstraint("channel_id", "family", "partition", "filename"),
+)
+
+# What left a channel, and why. With `entry.event_id` this is the list of package changes.
+removal = Table(
+    "removal",
+    METADATA,
+    serial(),
+    Column("channel_id", Int, nullable=False),
+    Column("family", Text, nullable=False),
+    Column("partition", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("cause", Text, nullable=False),  # upload | mirror | copy | removal | policy
+    Column("mirror_id", Int),  # the mirror it came from: it stays out of later runs until restored
+    Column("by_person", Boolean, nullable=False),
+    Column("event_id", Int, nullable=False),
+    Column("at", Micros, nullable=False),
+)
+Index("ix_removal_channel", removal.c.channel_id, removal.c.event_id)
+Index("ix_removal_person", removal.c.channel_id, removal.c.family, removal.c.partition, removal.c.filename)
+
+package = Table(
+    "package",
+    METADATA,
+    serial(),
+    Column("channel_id", ForeignKey("channel.id"), nullable=False),
+    Column("family", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("file_count", Int, nullable=False),
+    Column("download_count", Int, nullable=False, default=0),
+    Column("latest_version", Text, nullable=False, default=""),
+    Column("license", Text, nullable=False, default=""),
+    Column("license_family", Text, nullable=False, default=""),
+    Column("summary", Text, nullable=False, default=""),
+    Column("platforms", Text, nullable=False, default=""),  # space-separated partitions
+    Column("created_at", Micros, nullable=False),
+    Column("updated_at", Micros, nullable=False),
+    UniqueConstraint("channel_id", "family", "name"),
+)
+Index("ix_package_name", package.c.name)
+
+# ---------------------------------------------------------------- judgement
+
+# One row only where a policy version hides a (record, content), or limits it in time.
+verdict = Table(
+    "verdict",
+    METADATA,
+    Column("policy_version", Int, nullable=False),
+    Column("record_id", Int, nullable=False),
+    Column("content_id", Int, nullable=False),  # 0: judged on the record alone
+    Column("rule", Text, nullable=False),
+    Column("evidence", Json, nullable=False),
+    Column("since", Micros, nullable=False),
+    Column("until", Micros),
+    Column("context_version", Int, nullable=False),
+    Column("judged_at", Micros, nullable=False),
+    PrimaryKeyConstraint("policy_version", "record_id", "content_id"),
+)
+
+# ---------------------------------------------------------------- the published index
+
+part = Table(
+    "part",
+    METADATA,
+    serial(),
+    Column("sha256", Bytes, nullable=False, unique=True),  # of the uncompressed canonical bytes
+    Column("shard", Bytes, nullable=False),  # zstd of those bytes: the shard as served
+    Column("shard_sha256", Bytes, nullable=False),
+    Column("fragment", Bytes, nullable=False),  # zstd of the same records as JSON, for repodata.json
+)
+Index("ix_part_shard", part.c.shard_sha256)
+
+shelf = Table(
+    "shelf",
+    METADATA,
+    Column("channel_id", Int, nullable=False),
+    Column("partition", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("from_rev", Int, nullable=False),
+    Column("to_rev", Int),  # exclusive; null: until further notice
+    Column("part_id", ForeignKey("part.id"), index=True),  # null: nothing to show from here on
+    PrimaryKeyConstraint("channel_id", "partition", "name", "from_rev"),
+)
+Index("ix_shelf_open", shelf.c.channel_id, shelf.c.partition, shelf.c.to_rev)
+Index("ix_shelf_from", shelf.c.channel_id, shelf.c.from_rev)
+
+revision = Table(
+    "revision",
+    METADATA,
+    Column("channel_id", Int, nullable=False),
+    Column("number", Int, nullable=False),
+    Column("committed_at", Micros, nullable=False),
+    PrimaryKeyConstraint("channel_id", "number"),
+)
+
+# The latest revision; its row is the publish lock. Apart from `channel`, so that an edit never waits for a publish.
+head = Table(
+    "head",
+    METADATA,
+    Column("channel_id", ForeignKey("channel.id"), primary_key=True, autoincrement=False),
+    Column("revision", Int, nullable=False),
+)
+
+dirty = Table(
+    "dirty",
+    METADATA,
+    serial(),
+    Column("channel_id", Int, nullable=False),
+    Column("partition", Text, nullable=False),
+    Column("name", Text, nullable=False),
+)
+Index("ix_dirty", dirty.c.channel_id, dirty.c.partition, dirty.c.name)
+
+# ---------------------------------------------------------------- what happened
+
+change = Table(
+    "change",
+    METADATA,
+    Column("seq", Int, primary_key=True, autoincrement=True),
+    Column("kind", Text, nullable=False),
+    Column("channel_id", Int),
+    Column("name", Text, nullable=False, default=""),
+    Column("at", Micros, nullable=False),
+    sqlite_autoincrement=True,  # numbers are never reused, so that a poller cannot miss a row
+)
+
+event = Table(
+    "event",
+    METADATA,
+    serial(),
+    Column("at", Micros, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("actor", Text, nullable=False),  # user name, `mirror:ID` or `system`
+    Column("channel_id", Int),
+    Column("object", Text, nullable=False),  # what it was done to, as a user would write it
+    Column("data", Json, nullable=False),
+    Column("seq", Int, unique=True),  # given by the sealer; null: not sealed yet
+    Column("hash", Bytes),  # of the previous hash and this event
+    Column("signature", Bytes),
+    sqlite_autoincrement=True,
+)
+Index("ix_event_channel", event.c.channel_id, event.c.id)
+Index("ix_event_unsealed", event.c.id, sqlite_where=event.c.seq.is_(None), postgresql_where=event.c.seq.is_(None))
+
+download = Table(
+    "download",
+    METADATA,
+    Column("entry_id", Int, nullable=False),
+    Column("channel_id", Int, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("count", Int, nullable=False),
+    PrimaryKeyConstraint("entry_id"),
+)
+Index("ix_download_channel", download.c.channel_id, download.c.name)
+
+# ---------------------------------------------------------------- mirrors
+
+mirror = Table(
+    "mirror",
+    METADATA,
+    serial(),
+    Column("uuid", Text, nullable=False, unique=True),
+    Column("channel_id", ForeignKey("channel.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("type", Text, nullable=False),  # conda | python_simple | CRAN
+    Column("mode", Text, nullable=False),  # active | passive
+    Column("source", Text, nullable=False),
+    Column("cron", Text, nullable=False, default=""),
+    Column("filters", Json, nullable=False),
+    Column("options", Json, nullable=False),  # proxy, TLS, dependency closure
+    Column("credential", Json),  # secret: never shown, never logged
+    Column("state", Text, nullable=False),  # pending | running | completed | failed | stopped
+    Column("progress", Json, nullable=False),
+    Column("needs_full_run", Boolean, nullable=False, default=True),
+    Column("last_run_at", Micros),
+    Column("next_run_at", Micros),
+    Column("created_at", Micros, nullable=False),
+    Column("updated_at", Micros, nullable=False),
+    Column("deleted_at", Micros),
+)
+Index("ix_mirror_channel", mirror.c.channel_id)
+
+# The upstream index of one partition as last taken in: what makes "nothing changed" cost one 304.
+mirror_index = Table(
+    "mirror_index",
+    METADATA,
+    Column("mirror_id", ForeignKey("mirror.id"), nullable=False),
+    Column("partition", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("etag", Text),
+    Column("last_modified", Text),
+    Column("file_count", Int, nullable=False),
+    PrimaryKeyConstraint("mirror_id", "partition"),
+)
+
+# Coordinates about which an upstream and this channel disagree, until an administrator decides.
+mirror_conflict = Table(
+    "mirror_conflict",
+    METADATA,
+    Column("mirror_id", ForeignKey("mirror.id"), nullable=False),
+    Column("partition", Text, nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("held_sha256", Bytes),
+    Column("upstream_sha256", Bytes),
+    Column("reason", Text, nullable=False),
+    Column("at", Micros, nullable=False),
+    PrimaryKeyConstraint("mirror_id", "partition", "filename"),
+)
+
+# ---------------------------------------------------------------- accounts
+
+account = Table(
+    "account",
+    METADATA,
+    serial(),
+    Column("username", Text, nullable=False, unique=True),
+    Column("password_hash", Text),
+    Column("role", Text, nullable=False),  # admin | author
+    Column("default_channel_id", Int),
+    Column("disabled_at", Micros),
+    Column("created_at", Micros, nullable=False),
+)
+
+token = Table(
+    "token",
+    METADATA,
+    serial(),
+    Column("uuid", Text, nullable=False, unique=True),
+    Column("account_id", ForeignKey("account.id"), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("hash", Bytes, nullable=False, unique=True),  # keyed; the value itself is shown once
+    Column("scopes", Json, nullable=False),
+    Column("created_at", Micros, nullable=False),
+    Column("expires_at", Micros),
+    Column("revoked_at", Micros),
+)
+
+# ---------------------------------------------------------------- the installation itself
+
+secret = Table("secret", METADATA, Column("name", Text, primary_key=True), Column("value", Bytes, nullable=False))
+
+lease = Table(
+    "lease",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("until", Micros, nullable=False),
+)

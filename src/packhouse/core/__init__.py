@@ -1,0 +1,1 @@
+"""The ground: settings, errors, clock, database, blobs, jobs, outbound HTTP. Knows no noun."""

@@ -1,0 +1,41 @@
+"""Time as one integer: microseconds since 1970-01-01 UTC.
+
+Stored times come from the database's clock (`Unit.now`), which never goes back. What lies here only formats and
+parses, and gives processes a monotonic clock for time-outs.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+SECOND = 1_000_000
+DAY = 86_400 * SECOND
+
+#: seconds that only ever grow, for time-outs and intervals inside one process
+monotonic = time.monotonic
+
+
+def wall_micros() -> int:
+    """Return this machine's clock in microseconds; for the database adapters and log lines only."""
+    return time.time_ns() // 1000
+
+
+def to_iso(micros: int | None) -> str | None:
+    """Return RFC 3339 in UTC with milliseconds, for example `2026-11-21T10:00:00.000Z`; None stays None."""
+    if micros is None:
+        return None
+    return datetime.fromtimestamp(micros / SECOND, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def to_http_date(micros: int) -> str:
+    """Return an IMF-fixdate (RFC 9110 section 5.6.7), whole seconds."""
+    return datetime.fromtimestamp(micros // SECOND, UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
+
+
+def from_iso(text: str) -> int:
+    """Parse an ISO 8601 date or time; without a zone it is UTC. Raises ValueError."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() * SECOND)

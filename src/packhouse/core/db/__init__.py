@@ -1,0 +1,10 @@
+"""The database: SQLite (embedded default) or PostgreSQL, behind one small interface.
+
+`open_database(url)` gives a `Database`; its `write(work)` is the only place that commits.
+"""
+
+from packhouse.core.db.base import Database, Row, Unit
+from packhouse.core.db.opening import open_database
+from packhouse.core.db.statements import any_of
+
+__all__ = ["Database", "Row", "Unit", "any_of", "open_database"]

@@ -1,0 +1,127 @@
+"""PostgreSQL through psycopg's asynchronous pool."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import errors
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from packhouse.core.clock import wall_micros
+from packhouse.core.db.base import Database, Row, Unit, Work
+from packhouse.core.db.statements import Statement, compiled
+from packhouse.core.errors import PackhouseError
+
+T = TypeVar("T")
+STREAM_ROWS = 2000
+ATTEMPTS = 10
+
+#: another transaction was in the way: running the unit again is the documented answer
+_AGAIN = (errors.SerializationFailure, errors.DeadlockDetected)
+NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+
+
+def _refusal(error: Exception) -> PackhouseError:
+    if isinstance(error, errors.DiskFull):
+        return PackhouseError("storage_full", "The disk of the database is full.", "Free space, then try again.")
+    return PackhouseError("try_later", "The database is away for the moment.", "Try again shortly.", retry_after=5)
+
+
+class PostgresUnit(Unit):
+    """A transaction on one connection of the pool."""
+
+    dialect = "postgresql"
+
+    def __init__(self, connection: psycopg.AsyncConnection[Row], now: int) -> None:
+        self._connection = connection
+        self.now = now
+
+    async def _run(self, statement: Statement, values: Mapping[str, Any]) -> psycopg.AsyncCursor[Row]:
+        text, literals = compiled(statement, "postgresql")
+        return await self._connection.execute(text, {**literals, **values})
+
+    async def fetch_all(self, statement: Statement, **values: Any) -> list[Row]:
+        return await (await self._run(statement, values)).fetchall()
+
+    async def execute(self, statement: Statement, **values: Any) -> int:
+        return (await self._run(statement, values)).rowcount
+
+    async def execute_many(self, statement: Statement, rows: Iterable[Mapping[str, Any]]) -> None:
+        text, literals = compiled(statement, "postgresql")
+        async with self._connection.cursor() as cursor:
+            await cursor.executemany(text, [{**literals, **row} for row in rows])
+
+
+class PostgresDatabase(Database):
+    """A shared database for any number of processes and machines."""
+
+    dialect = "postgresql"
+
+    def __init__(self, url: str, connections: int = 8) -> None:
+        self.url = url
+        self._last_now = 0
+        self._pool: AsyncConnectionPool[psycopg.AsyncConnection[Row]] = AsyncConnectionPool(
+            url, min_size=1, max_size=connections, open=False, timeout=10, kwargs={"autocommit": True}
+        )
+        self._opening = asyncio.Lock()
+
+    async def _opened(self) -> AsyncConnectionPool[psycopg.AsyncConnection[Row]]:
+        if self._pool.closed:
+            async with self._opening:
+                if self._pool.closed:
+                    await self._pool.open()
+        return self._pool
+
+    async def fetch_all(self, statement: Statement, **values: Any) -> list[Row]:
+        text, literals = compiled(statement, "postgresql")
+        pool = await self._opened()
+        for attempt in (1, 2):  # a connection that died while it lay in the pool is not the caller's fault
+            try:
+                async with pool.connection() as connection:
+                    cursor = await connection.execute(text, {**literals, **values})
+                    return await cursor.fetchall()
+            except PoolTimeout as error:
+                raise _refusal(error) from error
+            except psycopg.OperationalError as error:
+                if attempt == 2:
+                    raise _refusal(error) from error
+        raise AssertionError("unreachable")
+
+    async def stream(self, statement: Statement, **values: Any) -> AsyncIterator[list[Row]]:
+        text, literals = compiled(statement, "postgresql")
+        pool = await self._opened()
+        async with (
+            pool.connection() as connection,
+            connection.transaction(),
+            connection.cursor(name="stream") as cursor,
+        ):
+            await cursor.execute(text, {**literals, **values})
+            while rows := await cursor.fetchmany(STREAM_ROWS):
+                yield rows
+
+    async def write(self, work: Work[T]) -> T:
+        pool = await self._opened()
+        for attempt in range(ATTEMPTS):
+            try:
+                async with pool.connection() as connection, connection.transaction():
+                    return await work(PostgresUnit(connection, await self._tick(connection)))
+            except _AGAIN as error:
+                if attempt + 1 == ATTEMPTS:
+                    raise _refusal(error) from error
+            except (PoolTimeout, psycopg.OperationalError) as error:
+                raise _refusal(error) from error
+        raise AssertionError("unreachable")
+
+    async def _tick(self, connection: psycopg.AsyncConnection[Row]) -> int:
+        row = await (await connection.execute(NOW)).fetchone()
+        self._last_now = max(self._last_now + 1, row[0] if row else wall_micros())
+        return self._last_now
+
+    async def now(self) -> int:
+        return int(await self.fetch_value(NOW))
+
+    async def close(self) -> None:
+        await self._pool.close()

@@ -1,0 +1,59 @@
+"""SQLAlchemy Core as a statement compiler: a statement becomes driver text once, then runs on the driver itself.
+
+Executing through SQLAlchemy costs more than the query on hot paths; declaring statements in it keeps one text for
+both databases. Statements are module constants in a `store.py`, so the cache below is bounded by the code.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, bindparam, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.elements import BindParameter, ClauseElement
+from sqlalchemy.sql.sqltypes import Boolean
+
+Statement = ClauseElement | str
+
+DIALECTS: dict[str, Dialect] = {
+    "sqlite": sqlite.dialect(paramstyle="named"),
+    "postgresql": postgresql.dialect(paramstyle="pyformat"),  # type: ignore[no-untyped-call]  # untyped upstream
+}
+
+_texts: dict[tuple[str, Statement], tuple[str, dict[str, Any]]] = {}
+
+
+def compiled(statement: Statement, dialect: str) -> tuple[str, dict[str, Any]]:
+    """Return driver text and the values of literals inside it; compiled once per statement and dialect."""
+    key = (dialect, statement)
+    if (known := _texts.get(key)) is None:
+        clause = text(statement) if isinstance(statement, str) else statement
+        result = clause.compile(dialect=DIALECTS[dialect], compile_kwargs={"render_postcompile": True})
+        literals = {name: value for name, value in result.params.items() if value is not None}
+        known = _texts[key] = (str(result), literals)
+    return known
+
+
+class any_of(ColumnElement[bool]):
+    """`column` is one of the values of the list parameter `name`: an array or a JSON list, as the driver likes it."""
+
+    inherit_cache = False
+    type = Boolean()
+
+    def __init__(self, column: ColumnElement[Any], name: str) -> None:
+        self.column = column
+        self.values: BindParameter[Any] = bindparam(name)
+
+
+@compiles(any_of, "sqlite")
+def _sqlite(element: any_of, compiler: Any, **options: Any) -> str:
+    column, values = compiler.process(element.column, **options), compiler.process(element.values, **options)
+    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608  # both pieces are compiled by SQLAlchemy
+
+
+@compiles(any_of, "postgresql")
+def _postgresql(element: any_of, compiler: Any, **options: Any) -> str:
+    column, values = compiler.process(element.column, **options), compiler.process(element.values, **options)
+    return f"{column} = ANY({values})"

@@ -1,0 +1,56 @@
+"""What a package format answers. Everything above knows formats only through these names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+
+class Malformed(Exception):
+    """The file is not a well-formed package; the message is written for the package's author."""
+
+
+class Coordinate(msgspec.Struct, frozen=True):
+    """Where a file stands in a channel: family, partition of the index, file name, and what it is a build of."""
+
+    family: str
+    partition: str  #: conda: the subdir
+    filename: str
+    name: str  #: normalised package name
+    version: str | None
+    build: str = ""
+    build_number: int = 0
+
+    @property
+    def ckey(self) -> str:
+        """The documented key of a file within (channel, family, name): `<subdir>/<filename>` (spec.md 1.3)."""
+        return f"{self.partition}/{self.filename}"
+
+
+class Facts(msgspec.Struct, omit_defaults=True):
+    """What we read from the bytes of one file. Stored as JSON beside the content, once for all channels."""
+
+    coordinate: Coordinate
+    record: dict[str, Any]  #: the index record we would publish for it, without size and hashes
+    license: str = ""
+    license_family: str = ""
+    summary: str = ""
+    description: str = ""
+    depends: list[str] = []
+    about: dict[str, Any] = {}
+    run_exports: dict[str, Any] = {}
+    security: dict[str, Any] = {}  #: info/security.json, a statement of the builder
+    install_code: list[str] = []  #: member names that run code at install or at interpreter start
+    file_count: int = 0
+    readme: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hashes:
+    """Size in bytes and digests of one content, all computed while it streamed by. Digests are lower-case hex."""
+
+    size: int
+    sha256: str
+    md5: str

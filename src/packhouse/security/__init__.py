@@ -1,0 +1,1 @@
+"""Knowledge and judgement, pure where possible."""
