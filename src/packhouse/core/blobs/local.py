@@ -1,0 +1,147 @@
+"""Blobs in a local folder: `<root>/ab/cd/<sha256>`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from secrets import token_hex
+
+from packhouse.core.blobs.base import BlobStore, Diagnosis
+from packhouse.core.blobs.faults import BlobCorrupt, BlobMissing, disk_faults
+from packhouse.core.blobs.hashing import Hashes, is_sha256, relative_name
+from packhouse.core.blobs.ranges import read_range
+from packhouse.core.blobs.spool import Spool, Writer, finish_in_thread
+
+_WHERE = "The folder of the package store"
+
+
+class LocalStore(BlobStore):
+    """Blobs in the folder `root`, which may be shared by several processes of one machine."""
+
+    def __init__(self, root: Path) -> None:
+        with disk_faults(_WHERE):
+            super().__init__(Spool(root))
+        self._root = root
+        #: folders (`ab`, `abcd`) whose own entry this process knows to be on disk; at most 65,792 of them
+        self._settled: set[str] = set()
+
+    async def _publish(self, writer: Writer, hashes: Hashes) -> None:
+        # In a thread: a flush takes 0.5 ms on a fast disk and 5 ms and more on a real one, for which the event loop
+        # would stand still. Measured, 4 kB files: inline 1,900/s; in threads 1,800/s one after the other, 3,400/s
+        # eight at once, since flushes overlap.
+        await finish_in_thread(lambda: self._place(writer, hashes.sha256))
+
+    def _place(self, writer: Writer, sha256: str) -> None:
+        with disk_faults(_WHERE):
+            os.fsync(writer.fd)
+            final = self._file(sha256)
+            self._settle(sha256)
+            # over whatever is there: the bytes are the same, and if a bad disk changed them, this heals it
+            writer.path.rename(final)
+            _flush_folder(final.parent)
+
+    def _settle(self, sha256: str) -> None:
+        """Create the blob's folder so that it outlives a power cut, even if another process created it just now."""
+        parent = self._root
+        for end in (2, 4):
+            folder = parent / sha256[end - 2 : end]
+            if sha256[:end] not in self._settled:
+                folder.mkdir(exist_ok=True)
+                _flush_folder(parent)
+                self._settled.add(sha256[:end])
+            parent = folder
+
+    def _file(self, sha256: str) -> Path:
+        return self._root / relative_name(sha256)
+
+    def local_path(self, sha256: str) -> Path | None:
+        """Return the blob's file, if it is there."""
+        path = self._file(sha256)
+        return path if path.exists() else None
+
+    async def path(self, sha256: str, size: int) -> Path:
+        """Return the blob's file; its length is checked, its bytes were when they came in."""
+        path = self._file(sha256)
+        try:
+            found = path.stat().st_size
+        except FileNotFoundError:
+            raise BlobMissing(sha256) from None
+        if found != size:
+            raise BlobCorrupt(sha256)
+        return path
+
+    async def open_range(self, sha256: str, start: int, length: int) -> AsyncIterator[bytes]:
+        """Yield up to `length` bytes from offset `start`."""
+        with disk_faults(_WHERE):
+            try:
+                file = self._file(sha256).open("rb", buffering=0)
+            except FileNotFoundError:
+                raise BlobMissing(sha256) from None
+            with file:
+                async for block in read_range(file.fileno(), start, length):
+                    yield block
+
+    async def exists(self, sha256: str) -> bool:
+        """Tell whether the blob's file is there."""
+        return self.local_path(sha256) is not None
+
+    async def delete(self, sha256: str) -> None:
+        """Remove the blob's file, unflushed: if a power cut brings it back, it is swept again."""
+        with disk_faults(_WHERE):
+            self._file(sha256).unlink(missing_ok=True)
+
+    async def iterate(self) -> AsyncIterator[tuple[str, int]]:
+        """Yield (sha256, size) in ascending order; one thread hop for each of the 256 upper folders."""
+        with disk_faults(_WHERE):
+            for upper in await asyncio.to_thread(_folders, self._root):
+                for blob in await asyncio.to_thread(_blobs, upper):
+                    yield blob
+
+    async def diagnose(self) -> Diagnosis:
+        """Write and remove a probe file, flushed as a blob would be."""
+        where = f"folder {self._root}"
+        try:
+            free = await asyncio.to_thread(_probe, self._root)
+        except OSError as error:
+            return Diagnosis(where, False, error.strerror or str(error), None)
+        return Diagnosis(where, True, "The folder can be written and read.", free)
+
+
+def _flush_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Return the two-hex folders in `folder`, sorted; `incoming` and `partial` are none."""
+    return sorted(entry for entry in folder.iterdir() if len(entry.name) == 2 and entry.is_dir())
+
+
+def _blobs(upper: Path) -> list[tuple[str, int]]:
+    """Return (sha256, size) of all blobs below `upper`, sorted."""
+    return sorted(
+        (entry.name, entry.stat().st_size)
+        for folder in _folders(upper)
+        for entry in os.scandir(folder)
+        if is_sha256(entry.name)
+    )
+
+
+def _probe(root: Path) -> int:
+    """Write, flush, read and remove a small file; return the free bytes. Raises OSError."""
+    path = root / "incoming" / f"probe-{token_hex(8)}"
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o640)
+    try:
+        os.write(fd, b"probe")
+        os.fsync(fd)
+        os.pread(fd, 5, 0)
+    finally:
+        os.close(fd)
+        path.unlink()
+    return shutil.disk_usage(root).free
