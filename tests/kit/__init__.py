@@ -1,0 +1,1 @@
+"""What tests share: real services, real clients, a fake upstream that misbehaves on command."""
