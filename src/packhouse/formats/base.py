@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -45,6 +45,16 @@ class Facts(msgspec.Struct, omit_defaults=True):
     install_code: list[str] = []  #: member names that run code at install or at interpreter start
     file_count: int = 0
     readme: str = ""
+
+
+class PartRow(NamedTuple):
+    """One visible entry, as the part of its name is rendered from it."""
+
+    filename: str
+    json: bytes  #: canonical record
+    msgpack: bytes  #: the same record as shards carry it
+    signatures: str | None  #: JSON object; a signed record is never touched
+    visible_at: int  #: microseconds; when it first became visible in this channel
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""The conda format: file names, archives, records, MatchSpecs, shards, repodata."""
