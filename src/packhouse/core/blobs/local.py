@@ -10,7 +10,7 @@ from pathlib import Path
 from secrets import token_hex
 
 from packhouse.core.blobs.base import BlobStore, Diagnosis
-from packhouse.core.blobs.faults import BlobCorrupt, BlobMissing, disk_faults
+from packhouse.core.blobs.faults import BlobCorrupt, BlobMissing, away, disk_faults
 from packhouse.core.blobs.hashing import Hashes, is_sha256, relative_name
 from packhouse.core.blobs.ranges import read_range
 from packhouse.core.blobs.spool import Spool, Writer, finish_in_thread
@@ -32,7 +32,11 @@ class LocalStore(BlobStore):
         # In a thread: a flush takes 0.5 ms on a fast disk and 5 ms and more on a real one, for which the event loop
         # would stand still. Measured, 4 kB files: inline 1,900/s; in threads 1,800/s one after the other, 3,400/s
         # eight at once, since flushes overlap.
-        await finish_in_thread(lambda: self._place(writer, hashes.sha256))
+        try:
+            await finish_in_thread(lambda: self._place(writer, hashes.sha256))
+        except FileNotFoundError:
+            self._settled.clear()  # someone removed a folder: look again next time
+            raise away(_WHERE, "a folder in it was removed") from None
 
     def _place(self, writer: Writer, sha256: str) -> None:
         with disk_faults(_WHERE):

@@ -67,7 +67,10 @@ class Writer:
         Raises PackhouseError("try_later") when another writer has the same partial open.
         """
         with disk_faults(_WHERE):
-            self.fd = _open_locked(self.path)
+            try:
+                self.fd = _open_locked(self.path)
+            except FileNotFoundError:
+                raise away(_WHERE, "it is gone; is a disk not mounted?") from None
             try:
                 if self._resumable and os.fstat(self.fd).st_size:
                     self._hasher = await finish_in_thread(lambda: hash_file(self.path))
