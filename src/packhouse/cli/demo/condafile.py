@@ -23,8 +23,8 @@ else:
 
 #: What installers replace by the environment's path; as long as conda-build's, so that any path fits in place.
 PLACEHOLDER = "/opt/anaconda1anaconda2anaconda3"
-#: Fast rather than small: the demo must be ready in seconds.
-ZSTD = {int(zstd.CompressionParameter.compression_level): 3, int(zstd.CompressionParameter.nb_workers): 2}
+#: Above this many bytes two threads compress faster than one.
+LARGE = 1 << 20
 #: 1980-01-01, the earliest time a zip can hold, in seconds.
 ZIP_EPOCH = 315_532_800
 
@@ -112,8 +112,10 @@ def write_package(package: CondaPackage, channel: Path) -> tuple[str, dict[str, 
 
 
 def compress(data: bytes | memoryview) -> bytes:
-    """Return one zstd frame, made quickly."""
-    return zstd.compress(data, options=ZSTD)
+    """Return one zstd frame. Level 3, fast rather than small: the demo must be ready in seconds."""
+    parameter = zstd.CompressionParameter
+    workers = 2 if len(data) > LARGE else 0
+    return zstd.compress(data, options={int(parameter.compression_level): 3, int(parameter.nb_workers): workers})
 
 
 def _tar_zst(members: list[Member], mtime: int) -> bytes:
