@@ -1,0 +1,240 @@
+"""The one permission table: which action needs which right, and who has which right (spec.md 1.4, 2.3, 2.4, 10).
+
+An action's name is the scope a token needs for it. An action belongs to a category and needs a level in it; a caller
+has in each category the highest of
+
+- the level of their *role*, on whatever is open to them (a private channel is never opened by a role, except `admin`);
+- on a channel they own or were granted, their level on *that channel*, in the categories a channel's owner governs.
+
+Subchannels are channels of their own: nothing is inherited from the parent. A token can only take away.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, IntEnum
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from packhouse.catalog.accounts.principal import Principal, Role
+from packhouse.core.errors import PackhouseError
+
+
+class Level(IntEnum):
+    """What may be done in a category: each level includes those below it (spec.md 2.3)."""
+
+    NONE = 0
+    READ = 1  #: view
+    WRITE = 2  #: view and create
+    MANAGE = 3  #: view, create, edit, delete
+
+
+NONE, READ, WRITE, MANAGE = Level
+
+
+class Category(NamedTuple):
+    """The level each role has by default, and whether a right on one channel counts in this category."""
+
+    everyone: Level
+    author: Level
+    of_channel: bool  #: owners (manage) and grantees (their level) have it on their channels
+
+
+#: spec.md 2.4 row by row. `admin` has MANAGE in all; the last two are the server's own and no role is given them.
+CATEGORIES: dict[str, Category] = {
+    "channel": Category(READ, WRITE, True),
+    "channel.default-channel": Category(NONE, MANAGE, False),  # of their own account
+    "channel.group": Category(READ, READ, True),
+    "channel.mirror": Category(NONE, NONE, False),
+    "subchannel": Category(READ, READ, True),
+    "subchannel.group": Category(READ, READ, True),
+    "subchannel.mirror": Category(NONE, NONE, False),
+    "artifact": Category(READ, READ, True),
+    "cve": Category(NONE, NONE, False),
+    "roles": Category(NONE, NONE, False),
+    "notification": Category(NONE, NONE, True),
+    "audit": Category(NONE, NONE, False),
+    "policy": Category(NONE, NONE, False),
+    "account": Category(NONE, WRITE, False),
+    "system": Category(NONE, NONE, False),
+}
+
+Action = Literal[
+    "artifact:view", "artifact:download", "artifact:create", "artifact:edit", "artifact:delete",
+    "channel:view", "channel:view-artifacts", "channel:create", "channel:edit", "channel:delete", "channel:history",
+    "channel.default-channel:edit",
+    "channel.group:view", "channel.group:edit",
+    "channel.mirror:view", "channel.mirror:edit",
+    "subchannel:view", "subchannel:view-artifacts", "subchannel:create", "subchannel:edit", "subchannel:delete",
+    "subchannel:history",
+    "subchannel.group:view", "subchannel.group:edit",
+    "subchannel.mirror:view", "subchannel.mirror:edit",
+    "mirror:view",
+    "cve:view", "cve:edit",
+    "roles:view", "roles:edit",
+    "notification:view", "notification:edit",
+    "audit:view",
+    "policy:view", "policy:create", "policy:edit", "policy:delete",
+    "account:view", "account:edit", "account:manage",
+    "system:manage",
+]  # fmt: skip
+
+#: action -> (category, level needed in it); spec.md 10
+ACTIONS: dict[Action, tuple[str, Level]] = {
+    "artifact:view": ("artifact", READ),
+    "artifact:download": ("artifact", READ),
+    "artifact:create": ("artifact", WRITE),
+    "artifact:edit": ("artifact", MANAGE),
+    "artifact:delete": ("artifact", MANAGE),
+    "channel:view": ("channel", READ),
+    "channel:view-artifacts": ("channel", READ),
+    "channel:create": ("channel", WRITE),  # asked of the INSTALLATION
+    "channel:edit": ("channel", MANAGE),
+    "channel:delete": ("channel", MANAGE),
+    "channel:history": ("channel", MANAGE),
+    "channel.default-channel:edit": ("channel.default-channel", MANAGE),
+    "channel.group:view": ("channel.group", READ),
+    "channel.group:edit": ("channel.group", MANAGE),
+    "channel.mirror:view": ("channel.mirror", MANAGE),
+    "channel.mirror:edit": ("channel.mirror", MANAGE),
+    "subchannel:view": ("subchannel", READ),
+    "subchannel:view-artifacts": ("subchannel", READ),
+    "subchannel:create": ("subchannel", MANAGE),  # asked of the parent
+    "subchannel:edit": ("subchannel", MANAGE),
+    "subchannel:delete": ("subchannel", MANAGE),
+    "subchannel:history": ("subchannel", MANAGE),
+    "subchannel.group:view": ("subchannel.group", READ),
+    "subchannel.group:edit": ("subchannel.group", MANAGE),
+    "subchannel.mirror:view": ("subchannel.mirror", MANAGE),
+    "subchannel.mirror:edit": ("subchannel.mirror", MANAGE),
+    "mirror:view": ("channel.mirror", MANAGE),  # every mirror of the installation
+    "cve:view": ("cve", READ),
+    "cve:edit": ("cve", MANAGE),
+    "roles:view": ("roles", READ),
+    "roles:edit": ("roles", MANAGE),
+    "notification:view": ("notification", READ),
+    "notification:edit": ("notification", MANAGE),
+    "audit:view": ("audit", READ),
+    "policy:view": ("policy", READ),
+    "policy:create": ("policy", WRITE),
+    "policy:edit": ("policy", MANAGE),
+    "policy:delete": ("policy", MANAGE),
+    "account:view": ("account", READ),  # one's own account
+    "account:edit": ("account", WRITE),  # one's own password and tokens
+    "account:manage": ("account", MANAGE),  # everybody's
+    "system:manage": ("system", MANAGE),
+}
+
+#: what any token may do, whatever its scopes: the clients ask who they are before anything else (wire.md A.2)
+ALWAYS_IN_TOKENS: frozenset[str] = frozenset({"account:view"})
+
+
+class Target(msgspec.Struct, frozen=True):
+    """What an action is about: a channel, as far as permissions care, or one of the two constants below."""
+
+    privacy: str | None  #: private | authenticated | public; None: not a channel
+    owner_id: int | None = None
+    grant: int = 0  #: the Level this very caller was granted on the channel
+    subchannel: bool = False
+    exists: bool = True
+
+
+#: actions that are about no channel: creating one, one's own account, the system
+INSTALLATION = Target(privacy=None)
+#: a channel that is not there; it is answered like one that the caller may not know about
+NOWHERE = Target(privacy="private", exists=False)
+
+
+class Decision(Enum):
+    """The answer of `permit`. Doors turn it into a status with `refusal`."""
+
+    ALLOWED = "allowed"
+    UNAUTHENTICATED = "unauthenticated"  #: the caller may know of it, and must first say who they are
+    FORBIDDEN = "forbidden"  #: the caller may know of it, and lacks the right
+    INVISIBLE = "invisible"  #: the caller may not know whether it exists
+
+
+def permit(principal: Principal, action: Action, target: Target) -> Decision:
+    """Decide whether `principal` may do `action` to `target`. Pure; the only place that says so.
+
+    On a subchannel `channel…` actions mean `subchannel…`, so that doors need not tell the two apart.
+    """
+    if not _open_to(principal, target):
+        return Decision.INVISIBLE
+    action = _on_subchannel(action) if target.subchannel else action
+    if _right(principal, action, target) and in_scope(principal, action):
+        return Decision.ALLOWED
+    return Decision.FORBIDDEN if principal.known else Decision.UNAUTHENTICATED
+
+
+def _open_to(principal: Principal, target: Target) -> bool:
+    """Whether the caller's account may know that the target exists (spec.md 1.4)."""
+    if not target.exists:
+        return False
+    if target.privacy in (None, "public") or principal.role == "admin":
+        return True
+    if target.privacy == "authenticated" and principal.known:
+        return True
+    return channel_level(principal, target) >= READ
+
+
+def _right(principal: Principal, action: Action, target: Target) -> bool:
+    category, needed = ACTIONS[action]
+    level = role_level(principal.role, category)
+    if CATEGORIES[category].of_channel:
+        level = max(level, channel_level(principal, target))
+    return level >= needed
+
+
+def role_level(role: Role, category: str) -> Level:
+    """Return the level a role has in a category by itself."""
+    if role == "admin":
+        return MANAGE
+    row = CATEGORIES[category]
+    return row.author if role == "author" else row.everyone
+
+
+def channel_level(principal: Principal, target: Target) -> Level:
+    """Return the level the caller has on this very channel, by owning it or by a grant."""
+    if not principal.known or target.privacy is None:
+        return NONE
+    return MANAGE if target.owner_id == principal.account_id else Level(target.grant)
+
+
+def in_scope(principal: Principal, action: Action) -> bool:
+    """Whether the token shown, if any, reaches as far as `action`."""
+    return principal.scopes is None or action in principal.scopes or action in ALWAYS_IN_TOKENS
+
+
+def _on_subchannel(action: Action) -> Action:
+    counterpart = "sub" + action
+    return counterpart if counterpart in ACTIONS else action
+
+
+def grantable(principal: Principal) -> list[Action]:
+    """Return the scopes the caller can put into a token: those of actions that some target would allow them."""
+    return [
+        action
+        for action, (category, needed) in ACTIONS.items()
+        if in_scope(principal, action)
+        and (role_level(principal.role, category) >= needed or (CATEGORIES[category].of_channel and principal.known))
+    ]
+
+
+def refusal(decision: Decision, principal: Principal, *, data_plane: bool) -> PackhouseError:
+    """Return the error for a decision other than ALLOWED.
+
+    What a caller may not know of is 404, and the same as if it were absent. On the data plane whoever is anonymous gets
+    401 instead, existing or not: package clients show a stored credential only when asked (wire.md 0.8).
+    """
+    if decision is Decision.UNAUTHENTICATED or (decision is Decision.INVISIBLE and data_plane and not principal.known):
+        return PackhouseError("unauthenticated", "This needs a credential.", "Log in, or send a token.")
+    if decision is Decision.INVISIBLE:
+        return PackhouseError(
+            "not_found", "There is no such channel.", "Check its name, and that it is shared with you."
+        )
+    if principal.scopes is not None:
+        hint = "Use a token with more scopes, or ask the owner of the channel or an administrator."
+    else:
+        hint = "Ask the owner of the channel or an administrator."
+    return PackhouseError("forbidden", f"The user {principal.username} lacks the right this needs.", hint)

@@ -1,0 +1,215 @@
+"""The permission table: every role, every kind of channel, every action (spec.md 1.4, 2.4, 10)."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from packhouse.catalog.accounts.permissions import (
+    ACTIONS,
+    CATEGORIES,
+    INSTALLATION,
+    MANAGE,
+    NOWHERE,
+    READ,
+    WRITE,
+    Action,
+    Decision,
+    Target,
+    grantable,
+    permit,
+    refusal,
+)
+from packhouse.catalog.accounts.principal import ANONYMOUS, Principal
+
+ALLOWED, UNAUTHENTICATED, FORBIDDEN, INVISIBLE = Decision
+
+ANN = Principal(1, "ann", "author")
+BOB = Principal(2, "bob", "author")
+ROOT = Principal(9, "root", "admin")
+
+
+def channel(privacy: str, *, grant: int = 0, subchannel: bool = False) -> Target:
+    """A channel of ann's."""
+    return Target(privacy, owner_id=1, grant=grant, subchannel=subchannel)
+
+
+principals = st.builds(
+    Principal,
+    account_id=st.integers(1, 3),
+    username=st.just("x"),
+    role=st.sampled_from(["author", "admin"]),
+    scopes=st.none() | st.frozensets(st.sampled_from(sorted(ACTIONS))),
+) | st.just(ANONYMOUS)
+targets = st.builds(
+    Target,
+    privacy=st.sampled_from(["private", "authenticated", "public"]),
+    owner_id=st.integers(1, 3),
+    grant=st.integers(0, 3),
+    subchannel=st.booleans(),
+) | st.sampled_from([INSTALLATION, NOWHERE])
+actions = st.sampled_from(sorted(ACTIONS))
+
+
+def test_the_table_and_the_type_name_the_same_actions_and_categories() -> None:
+    assert set(get_args(Action)) == set(ACTIONS)
+    assert {category for category, _ in ACTIONS.values()} == set(CATEGORIES)
+    assert len(CATEGORIES) - 2 == 13  # the categories a role has levels in (spec.md 2.3)
+
+
+#           public                     authenticated              private
+READING = {
+    "anonymous": (ALLOWED, INVISIBLE, INVISIBLE),
+    "stranger": (ALLOWED, ALLOWED, INVISIBLE),
+    "reader": (ALLOWED, ALLOWED, ALLOWED),
+    "owner": (ALLOWED, ALLOWED, ALLOWED),
+    "admin": (ALLOWED, ALLOWED, ALLOWED),
+}
+UPLOADING = {
+    "anonymous": (UNAUTHENTICATED, INVISIBLE, INVISIBLE),
+    "stranger": (FORBIDDEN, FORBIDDEN, INVISIBLE),
+    "reader": (FORBIDDEN, FORBIDDEN, FORBIDDEN),
+    "writer": (ALLOWED, ALLOWED, ALLOWED),
+    "owner": (ALLOWED, ALLOWED, ALLOWED),
+    "admin": (ALLOWED, ALLOWED, ALLOWED),
+}
+EDITING = {
+    "anonymous": (UNAUTHENTICATED, INVISIBLE, INVISIBLE),
+    "stranger": (FORBIDDEN, FORBIDDEN, INVISIBLE),
+    "writer": (FORBIDDEN, FORBIDDEN, FORBIDDEN),
+    "manager": (ALLOWED, ALLOWED, ALLOWED),
+    "owner": (ALLOWED, ALLOWED, ALLOWED),
+    "admin": (ALLOWED, ALLOWED, ALLOWED),
+}
+MIRRORING = {
+    "anonymous": (UNAUTHENTICATED, INVISIBLE, INVISIBLE),
+    "stranger": (FORBIDDEN, FORBIDDEN, INVISIBLE),
+    "manager": (FORBIDDEN, FORBIDDEN, FORBIDDEN),
+    "owner": (FORBIDDEN, FORBIDDEN, FORBIDDEN),
+    "admin": (ALLOWED, ALLOWED, ALLOWED),
+}
+MATRIX = [
+    (("channel:view", "channel:view-artifacts", "artifact:view", "artifact:download", "channel.group:view"), READING),
+    (("artifact:create",), UPLOADING),
+    (("channel:edit", "channel:delete", "channel:history", "channel.group:edit", "subchannel:create"), EDITING),
+    (("artifact:edit", "artifact:delete"), EDITING),
+    (("channel.mirror:view", "channel.mirror:edit"), MIRRORING),
+]
+WHO = {
+    "anonymous": (ANONYMOUS, 0),
+    "stranger": (BOB, 0),
+    "reader": (BOB, READ),
+    "writer": (BOB, WRITE),
+    "manager": (BOB, MANAGE),
+    "owner": (ANN, 0),
+    "admin": (ROOT, 0),
+}
+CASES = [
+    (action, who, privacy, subchannel, answers[column])
+    for names, table in MATRIX
+    for action in names
+    for who, answers in table.items()
+    for column, privacy in enumerate(("public", "authenticated", "private"))
+    for subchannel in (False, True)
+]
+
+
+@pytest.mark.parametrize(("action", "who", "privacy", "subchannel", "expected"), CASES)
+def test_default_matrix(action: Action, who: str, privacy: str, subchannel: bool, expected: Decision) -> None:
+    principal, grant = WHO[who]
+    assert permit(principal, action, channel(privacy, grant=grant, subchannel=subchannel)) is expected
+
+
+@pytest.mark.parametrize(
+    ("action", "anonymous", "author"),
+    [
+        ("channel:create", UNAUTHENTICATED, ALLOWED),
+        ("channel.default-channel:edit", UNAUTHENTICATED, ALLOWED),
+        ("account:view", UNAUTHENTICATED, ALLOWED),
+        ("account:edit", UNAUTHENTICATED, ALLOWED),
+        ("account:manage", UNAUTHENTICATED, FORBIDDEN),
+        ("mirror:view", UNAUTHENTICATED, FORBIDDEN),
+        ("cve:view", UNAUTHENTICATED, FORBIDDEN),
+        ("roles:view", UNAUTHENTICATED, FORBIDDEN),
+        ("audit:view", UNAUTHENTICATED, FORBIDDEN),
+        ("policy:view", UNAUTHENTICATED, FORBIDDEN),
+        ("system:manage", UNAUTHENTICATED, FORBIDDEN),
+    ],
+)
+def test_actions_about_the_installation(action: Action, anonymous: Decision, author: Decision) -> None:
+    assert permit(ANONYMOUS, action, INSTALLATION) is anonymous
+    assert permit(ANN, action, INSTALLATION) is author
+    assert permit(ROOT, action, INSTALLATION) is ALLOWED
+
+
+@given(principals, actions, targets)
+def test_a_token_only_takes_away(principal: Principal, action: Action, target: Target) -> None:
+    person = Principal(principal.account_id, principal.username, principal.role)
+    if permit(principal, action, target) is ALLOWED:
+        assert permit(person, action, target) is ALLOWED
+    # what the account may know about, its token may know about: no more 404s, only 403s
+    assert (permit(principal, action, target) is INVISIBLE) == (permit(person, action, target) is INVISIBLE)
+
+
+@given(principals, actions, targets)
+def test_nobody_but_admins_owners_and_grantees_gets_into_private(p: Principal, action: Action, target: Target) -> None:
+    inside = p.role == "admin" or (p.known and (target.owner_id == p.account_id or target.grant >= READ))
+    if target.privacy == "private" and not (inside and target.exists):
+        assert permit(p, action, target) is INVISIBLE
+
+
+@given(principals, actions)
+def test_what_is_not_there_looks_like_a_strangers_private_channel(principal: Principal, action: Action) -> None:
+    if principal.role != "admin":
+        private = Target("private", owner_id=99)
+        assert permit(principal, action, NOWHERE) is permit(principal, action, private) is INVISIBLE
+    assert permit(principal, action, NOWHERE) is INVISIBLE
+
+
+@given(actions, targets, st.integers(1, 3))
+def test_rights_grow_with_the_grant(action: Action, target: Target, account: int) -> None:
+    person = Principal(account, "x", "author")
+    answers = [
+        permit(person, action, Target(target.privacy, target.owner_id, grant, target.subchannel, target.exists))
+        for grant in range(4)
+    ]
+    allowed = [answer is ALLOWED for answer in answers]
+    assert allowed == sorted(allowed)
+
+
+def test_a_subchannel_needs_the_subchannel_scope() -> None:
+    token = Principal(1, "ann", "author", scopes=frozenset({"channel:view", "channel:edit"}))
+    assert permit(token, "channel:edit", channel("public")) is ALLOWED
+    assert permit(token, "channel:edit", channel("public", subchannel=True)) is FORBIDDEN
+    assert permit(token, "account:view", INSTALLATION) is ALLOWED
+
+
+def test_scopes_on_offer() -> None:
+    assert set(grantable(ROOT)) == set(ACTIONS)
+    offered = set(grantable(ANN))
+    assert {"artifact:create", "channel:create", "subchannel:edit", "notification:edit"} <= offered
+    assert not offered & {"system:manage", "channel.mirror:edit", "account:manage", "cve:view", "audit:view"}
+    assert set(grantable(Principal(1, "ann", "author", scopes=frozenset({"artifact:view"})))) == {
+        "artifact:view",
+        "account:view",
+    }
+
+
+@pytest.mark.parametrize(("privacy", "data_plane"), [*product(["authenticated", "private", None], [True, False])])
+def test_outsiders_cannot_tell_absent_from_hidden(privacy: str | None, data_plane: bool) -> None:
+    hidden = NOWHERE if privacy is None else Target(privacy, owner_id=1)
+    error = refusal(permit(ANONYMOUS, "artifact:download", hidden), ANONYMOUS, data_plane=data_plane)
+    assert error.status == (401 if data_plane else 404)
+    assert error.body() == refusal(INVISIBLE, ANONYMOUS, data_plane=data_plane).body()
+
+
+def test_statuses_of_known_callers() -> None:
+    for data_plane in (True, False):
+        assert refusal(permit(BOB, "channel:view", channel("private")), BOB, data_plane=data_plane).status == 404
+        assert refusal(permit(BOB, "channel:edit", channel("public")), BOB, data_plane=data_plane).status == 403
+        refused = permit(ANONYMOUS, "artifact:create", channel("public"))
+        assert refusal(refused, ANONYMOUS, data_plane=data_plane).status == 401
