@@ -22,6 +22,7 @@ from packhouse.cli.demo.channel import build_upstream
 from packhouse.cli.demo.condafile import CondaPackage, Member, write_package
 from packhouse.cli.demo.repack import Distribution, host_subdir, installed, repack
 from packhouse.cli.demo.requirements import constraint, depends, holds
+from packhouse.formats.conda.inspect import inspect
 
 METADATA = """Metadata-Version: 2.4
 Name: Tea_Pot
@@ -163,6 +164,13 @@ class TestCondaFile:
         entry = paths["site-packages/tea_pot/__init__.py"]
         assert entry.size_in_bytes == len(FILES["tea_pot/__init__.py"])
         assert entry.sha256 == hashlib.sha256(FILES["tea_pot/__init__.py"]).digest()
+
+    @pytest.mark.parametrize("tag", ["py3-none-any", "cp311-cp311-linux_x86_64"])
+    def test_the_server_reads_the_same_record(self, tmp_path: Path, tag: str) -> None:
+        package = repack(distribution(tag))
+        filename, _ = write_package(package, tmp_path)
+        facts = inspect(tmp_path / package.index["subdir"] / filename, filename)
+        assert facts.record == package.index
 
     def test_symlinks_are_links(self, tmp_path: Path) -> None:
         members = [Member("bin/tool3", b"\x7fELF", executable=True), Member("bin/tool", target="tool3")]

@@ -30,7 +30,8 @@ def index_record(index: dict[str, Any], filename: CondaFilename) -> dict[str, An
     check_parses(filename.version)
     record.setdefault("build_number", 0)
     record.setdefault("depends", [])
-    record.setdefault("subdir", _derived_subdir(record))
+    if "subdir" not in record:
+        record["subdir"] = _derived_subdir(record)
     _check(record)
     return record
 
