@@ -1,0 +1,226 @@
+"""Look into untrusted files in a process that can do no harm: little memory, no files written, ended when it hangs.
+
+One worker for small files and one for large ones, started when first needed and kept; a request is one message each
+way over a socket, so that a small package costs a fraction of a millisecond more than reading it here. The worker runs
+`python -m packhouse.formats.archives.sandbox`. Messages are a 4-byte big-endian length and msgpack.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import socket
+import subprocess
+import sys
+import weakref
+from pathlib import Path
+
+import msgspec
+
+from packhouse.formats.archives.limits import MIB
+from packhouse.formats.base import Facts, Malformed
+
+#: files above this go to the worker for large ones, so that nobody waits for them
+LARGE = 8 * MIB
+#: address space over what the worker has when it is ready
+MEMORY = 512 * MIB
+#: seconds for any file, and bytes for which one second more is granted (bzip2 is ten times slower than zstd)
+SECONDS = 5.0
+SPEED = {".conda": 20 * MIB, ".tar.bz2": 3 * MIB}
+_SPEED_ELSE = 5 * MIB
+_TOO_MUCH = "The file could not be read within the limits of time and memory for its size."
+
+
+class Request(msgspec.Struct):
+    """Please inspect this file; `filename` is its name as a package."""
+
+    path: str
+    filename: str
+
+
+class Reply(msgspec.Struct):
+    """What the file says, or why it is refused."""
+
+    facts: Facts | None = None
+    refused: str = ""
+
+
+_requests = msgspec.msgpack.Decoder(Request)
+_replies = msgspec.msgpack.Decoder(Reply)
+
+
+def seconds_for(filename: str, size: int) -> float:
+    """Return how long inspecting a file of `size` bytes may take."""
+    speed = next((speed for extension, speed in SPEED.items() if filename.endswith(extension)), _SPEED_ELSE)
+    return SECONDS + size / speed
+
+
+class Worker:
+    """One limited process and the socket to it; serves one request at a time."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
+        self._turn = asyncio.Lock()
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id while it runs."""
+        return self._process.pid if self._process is not None else None
+
+    async def ask(self, path: Path, filename: str, seconds: float) -> Facts:
+        """Return the facts of a file. Malformed when it is refused, takes too long, or breaks the worker."""
+        request = Request(str(path.absolute()), filename)
+        async with self._turn:
+            try:
+                async with asyncio.timeout(seconds):
+                    try:
+                        reply = await self._exchange(request)
+                    except (ConnectionError, EOFError):  # it may have died before, of something else: try once anew
+                        self.close()
+                        reply = await self._exchange(request)
+            except (TimeoutError, ConnectionError, EOFError) as error:
+                self.close()
+                raise Malformed(_TOO_MUCH) from error
+            except BaseException:
+                self.close()  # its answer would be taken for that of the next request
+                raise
+        if reply.facts is None:
+            raise Malformed(reply.refused)
+        return reply.facts
+
+    async def start(self) -> None:
+        """Start the process unless it runs; it is ready for requests at once and reads them when it is."""
+        if self._process is not None and self._process.poll() is None:
+            return
+        self.close()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: ASYNC220  a fork and exec of about 2 ms, once per worker
+                [sys.executable, "-P", "-m", "packhouse.formats.archives.sandbox"],
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
+                env={key: os.environ[key] for key in ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH") if key in os.environ},
+            )
+        ours.setblocking(False)
+        self._socket = ours
+
+    async def _exchange(self, request: Request) -> Reply:
+        await self.start()
+        assert self._socket is not None  # start() made it
+        loop = asyncio.get_running_loop()
+        body = msgspec.msgpack.encode(request)
+        await loop.sock_sendall(self._socket, len(body).to_bytes(4, "big") + body)
+        data = b""
+        while len(data) < 4 or len(data) < 4 + int.from_bytes(data[:4], "big"):
+            piece = await loop.sock_recv(self._socket, MIB)
+            if not piece:
+                raise EOFError
+            data += piece
+        return _replies.decode(data[4:])
+
+    def close(self) -> None:
+        """End the process now."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+class Sandbox:
+    """The two workers of one server process."""
+
+    def __init__(self) -> None:
+        self._small = Worker()
+        self._large = Worker()
+
+    async def inspect(self, path: Path, filename: str) -> Facts:
+        """Return what the package at `path` says of itself; see `inspect_limited`."""
+        size = path.stat().st_size
+        worker = self._large if size > LARGE else self._small
+        return await worker.ask(path, filename, seconds_for(filename, size))
+
+    async def start(self) -> None:
+        """Start the worker for small files, so that the first upload need not wait for it."""
+        await self._small.start()
+
+    def close(self) -> None:
+        """End both workers."""
+        self._small.close()
+        self._large.close()
+
+
+_sandboxes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Sandbox] = weakref.WeakKeyDictionary()
+
+
+def sandbox() -> Sandbox:
+    """Return the sandbox of the running event loop."""
+    return _sandboxes.setdefault(asyncio.get_running_loop(), Sandbox())
+
+
+async def inspect_limited(path: Path, filename: str) -> Facts:
+    """Return what the package at `path`, named `filename`, says of itself, read in the limited process.
+
+    Malformed with the reason it is refused; also when it cannot be read within the limits of time and memory.
+    """
+    return await sandbox().inspect(path, filename)
+
+
+# ---------------------------------------------------------------- the worker's side
+
+
+def _limit() -> None:
+    """Take from this process what it does not need: memory, open files, written files, core dumps."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0]) if Path("/proc/self/statm").exists() else 0
+    if pages:
+        ceiling = pages * resource.getpagesize() + MEMORY
+        resource.setrlimit(resource.RLIMIT_AS, (ceiling, ceiling))
+    for kind, value in ((resource.RLIMIT_NOFILE, 16), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0)):
+        resource.setrlimit(kind, (value, value))
+
+
+def _answer(request: Request) -> Reply:
+    from packhouse.formats import registry  # here, since the formats import this package
+
+    try:
+        return Reply(registry.identify(request.filename).inspect(Path(request.path), request.filename))
+    except Malformed as error:
+        return Reply(refused=str(error))
+    except (MemoryError, RecursionError):
+        return Reply(refused=_TOO_MUCH)
+    except Exception as error:
+        return Reply(refused=f"The file could not be read: {type(error).__name__}.")
+
+
+def _read(count: int) -> bytes:
+    data = b""
+    while len(data) < count:
+        piece = os.read(0, count - len(data))
+        if not piece:
+            raise EOFError
+        data += piece
+    return data
+
+
+def main() -> None:
+    """Answer requests from standard input until it is closed."""
+    from packhouse.formats import registry
+
+    registry.identify("ready-1-0.conda")  # everything is imported before memory is limited
+    _limit()
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionError):
+        while True:
+            request = _requests.decode(_read(int.from_bytes(_read(4), "big")))
+            body = msgspec.msgpack.encode(_answer(request))
+            data = memoryview(len(body).to_bytes(4, "big") + body)
+            while data:
+                data = data[os.write(1, data) :]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""What the rest of the house asks the conda format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from packhouse.formats.base import Coordinate, Facts, PartRow
+from packhouse.formats.conda.filename import is_conda_filename, parse_filename
+from packhouse.formats.conda.inspect import inspect
+from packhouse.formats.conda.repodata import assemble, render_fragments
+from packhouse.formats.conda.shards import render_shard
+from packhouse.formats.conda.solver_types import Spec, VersionKey, compile_spec, dependency_name, version_key
+
+#: between the three fragments of a part; JSON never holds a NUL byte
+_SEPARATOR = b"\0"
+
+
+class CondaFormat:
+    """`.conda` and `.tar.bz2` packages in subdirs."""
+
+    family = "conda"
+    versioned = True
+
+    def identify(self, filename: str, declared: str | None = None, peek: bytes = b"") -> bool:
+        """Say whether a file is a conda package: declared so, or of that extension and magic bytes."""
+        if declared is not None:
+            return declared in ("conda", "conda1")
+        return is_conda_filename(filename) and (not peek or peek.startswith((b"PK\3\4", b"BZh")))
+
+    def coordinate(self, partition: str, filename: str) -> Coordinate:
+        """Return the coordinate that a subdir and a file name say. Malformed when the name is none."""
+        parsed = parse_filename(filename)
+        return Coordinate(self.family, partition, filename, parsed.name, parsed.version, parsed.build)
+
+    def inspect(self, path: Path, filename: str) -> Facts:
+        """Return what the bytes say. Malformed with the reason they are refused."""
+        return inspect(path, filename)
+
+    def order(self, version: str) -> VersionKey:
+        """Return a sort key: newer is greater."""
+        return version_key(version)
+
+    def matcher(self, spec: str) -> Spec:
+        """Compile a match spec. PackhouseError("bad_request") when it is none."""
+        return compile_spec(spec)
+
+    def relations(self, facts: Facts) -> list[str]:
+        """Return the names of the packages a file depends on, virtual ones too, each once."""
+        return sorted({name for dep in facts.depends if (name := dependency_name(dep))})
+
+    def partitions(self, at: Coordinate) -> list[tuple[str, str]]:
+        """Return the (partition, name) of the index that a change of this file touches."""
+        return [(at.partition, at.name)]
+
+    def render_part(self, rows: Sequence[PartRow]) -> tuple[bytes, bytes]:
+        """Return the shard of one name and its fragment of repodata.json, both uncompressed.
+
+        The time a file became visible is added to its record (CEP 47), but never to a signed one.
+        """
+        extras = [None if row.signatures else {"indexed_timestamp": row.visible_at // 1000} for row in rows]
+        shard = render_shard((row.filename, row.msgpack, extra) for row, extra in zip(rows, extras, strict=True))
+        packages = render_fragments((row.filename, row.json, extra) for row, extra in zip(rows, extras, strict=True))
+        signed = [(row.filename, row.signatures.encode(), None) for row in rows if row.signatures]
+        signatures = b",".join(piece for piece in render_fragments(signed) if piece)
+        return shard, _SEPARATOR.join((*packages, signatures))
+
+    def assemble(self, partition: str, fragments: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield repodata.json of a subdir in pieces. `fragments`, those of `render_part`, must start anew each time."""
+        return assemble(partition, _Split(fragments), (one.split(_SEPARATOR)[2] for one in fragments))
+
+
+class _Split:
+    """The first two parts of every fragment, as often as they are asked for."""
+
+    def __init__(self, fragments: Iterable[bytes]) -> None:
+        self._fragments = fragments
+
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        for fragment in self._fragments:
+            packages, conda, _ = fragment.split(_SEPARATOR)
+            yield packages, conda

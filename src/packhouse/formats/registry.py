@@ -1,0 +1,75 @@
+"""The formats we know: one line for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from packhouse.core.errors import PackhouseError
+from packhouse.formats.base import Coordinate, Facts, PartRow
+from packhouse.formats.conda.format import CondaFormat
+
+
+class Format(Protocol):
+    """What every format answers (design, section 2). `inspect` reads a file, all else is pure."""
+
+    family: str
+    versioned: bool
+
+    def identify(self, filename: str, declared: str | None = None, peek: bytes = b"") -> bool:
+        """Say whether a file is of this format, by what the client declared, its name and its first bytes."""
+
+    def coordinate(self, partition: str, filename: str) -> Coordinate:
+        """Return the coordinate that a partition and a file name say. Malformed when the name is none."""
+
+    def inspect(self, path: Path, filename: str) -> Facts:
+        """Return what the bytes say. Malformed with the reason they are refused."""
+
+    def order(self, version: str) -> Any:
+        """Return a sort key: newer is greater."""
+
+    def matcher(self, spec: str) -> Any:
+        """Compile what selects files of this format. PackhouseError("bad_request") when it cannot be understood."""
+
+    def relations(self, facts: Facts) -> list[str]:
+        """Return the names of the packages a file depends on."""
+
+    def partitions(self, at: Coordinate) -> list[tuple[str, str]]:
+        """Return the (partition, name) of the index that a change of this file touches."""
+
+    def render_part(self, rows: Sequence[PartRow]) -> tuple[bytes, bytes]:
+        """Return the two uncompressed encodings of one name: its own document, and its piece of the whole index."""
+
+    def assemble(self, partition: str, fragments: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield the whole index of a partition, from the pieces that `render_part` made."""
+
+
+FORMATS: dict[str, Format] = {
+    "conda": CondaFormat(),
+}
+
+
+def get(family: str) -> Format:
+    """Return the format of a family. PackhouseError("unsupported_type") when there is none."""
+    try:
+        return FORMATS[family]
+    except KeyError:
+        raise PackhouseError(
+            "unsupported_type", f"There is no package family {family!r}.", f"Known are: {', '.join(FORMATS)}."
+        ) from None
+
+
+def identify(filename: str, declared: str | None = None, peek: bytes = b"") -> Format:
+    """Return the format of a file by what the client declared, else by its name and first bytes.
+
+    PackhouseError("unsupported_type") when no format takes it.
+    """
+    for format in FORMATS.values():
+        if format.identify(filename, declared, peek):
+            return format
+    raise PackhouseError(
+        "unsupported_type",
+        f"The file {filename!r} is of no type this server takes.",
+        "Name the type when uploading, or check the file name.",
+    )
