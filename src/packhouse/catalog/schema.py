@@ -6,7 +6,18 @@ Three things are never merged (design 1.2): *content* is bytes we hold, *record*
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, PrimaryKeyConstraint, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+)
 
 from packhouse.core.db.types import METADATA, Bytes, Int, Json, Micros, serial
 
@@ -70,6 +81,7 @@ content = Table(
     Column("facts", Json, nullable=False),  # formats.base.Facts, read from the bytes
     Column("created_at", Micros, nullable=False),
     Column("doomed_at", Micros),  # first phase of the sweep; an upload of the same bytes rescues it
+    Column("deleting", Boolean, nullable=False, default=False, server_default=false()),  # second phase: no rescue
 )
 Index("ix_content_doomed", content.c.doomed_at)
 
@@ -120,7 +132,7 @@ entry = Table(
     Column("event_id", Int, nullable=False),  # the cause of its arrival
     UniqueConstraint("channel_id", "family", "partition", "filename"),
 )
-Index("ix_entry_name", entry.c.channel_id, entry.c.family, entry.c.name, entry.c.partition)
+Index("ix_entry_name", entry.c.channel_id, entry.c.name, entry.c.partition)
 Index("ix_entry_event", entry.c.channel_id, entry.c.event_id)
 
 # A coordinate of a channel has one content for ever (invariant I3): uploads, fetches and trusted claims all bind.
@@ -353,8 +365,10 @@ account = Table(
     Column("password_hash", Text),
     Column("role", Text, nullable=False),  # admin | author
     Column("default_channel_id", Int),
+    Column("sessions", Int, nullable=False, server_default="0"),  # grows to end every login of the account at once
     Column("disabled_at", Micros),
     Column("created_at", Micros, nullable=False),
+    sqlite_autoincrement=True,  # numbers are never reused, so that nobody inherits what a deleted account owned
 )
 
 token = Table(
@@ -374,11 +388,3 @@ token = Table(
 # ---------------------------------------------------------------- the installation itself
 
 secret = Table("secret", METADATA, Column("name", Text, primary_key=True), Column("value", Bytes, nullable=False))
-
-lease = Table(
-    "lease",
-    METADATA,
-    Column("name", Text, primary_key=True),
-    Column("holder", Text, nullable=False),
-    Column("until", Micros, nullable=False),
-)

@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -18,10 +19,12 @@ def upgrade() -> None:
         sa.Column("password_hash", sa.Text(), nullable=True),
         sa.Column("role", sa.Text(), nullable=False),
         sa.Column("default_channel_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("sessions", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), server_default="0", nullable=False),
         sa.Column("disabled_at", sa.BigInteger(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("username", name=op.f("uq_account_username")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "binding",
@@ -134,6 +137,37 @@ def upgrade() -> None:
             unique=False,
             sqlite_where=sa.text("seq IS NULL"),
             postgresql_where=sa.text("seq IS NULL"),
+        )
+
+    op.create_table(
+        "job",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("payload", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("not_before", sa.BigInteger(), nullable=False),
+        sa.Column("run_attempt", sa.Integer(), nullable=False),
+        sa.Column("losses", sa.Integer(), nullable=False),
+        sa.Column("holder", sa.Text(), nullable=True),
+        sa.Column("lease_until", sa.BigInteger(), nullable=True),
+        sa.Column("heartbeat", sa.BigInteger(), nullable=True),
+        sa.Column("progress", sa.Text(), nullable=False),
+        sa.Column("error", sa.Text(), nullable=False),
+        sa.Column("cancel_requested", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=True),
+        sa.Column("finished_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("job", schema=None) as batch_op:
+        batch_op.create_index("ix_job_subject", ["kind", "subject", "id"], unique=False)
+        batch_op.create_index(
+            "uq_job_live",
+            ["kind", "subject"],
+            unique=True,
+            sqlite_where=sa.text("finished_at IS NULL"),
+            postgresql_where=sa.text("finished_at IS NULL"),
         )
 
     op.create_table(
@@ -429,7 +463,7 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_entry_content_id"), ["content_id"], unique=False)
         batch_op.create_index("ix_entry_event", ["channel_id", "event_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_entry_mirror_id"), ["mirror_id"], unique=False)
-        batch_op.create_index("ix_entry_name", ["channel_id", "family", "name", "partition"], unique=False)
+        batch_op.create_index("ix_entry_name", ["channel_id", "name", "partition"], unique=False)
         batch_op.create_index(batch_op.f("ix_entry_record_id"), ["record_id"], unique=False)
 
     op.create_table(
@@ -519,6 +553,13 @@ def downgrade() -> None:
 
     op.drop_table("part")
     op.drop_table("lease")
+    with op.batch_alter_table("job", schema=None) as batch_op:
+        batch_op.drop_index(
+            "uq_job_live", sqlite_where=sa.text("finished_at IS NULL"), postgresql_where=sa.text("finished_at IS NULL")
+        )
+        batch_op.drop_index("ix_job_subject")
+
+    op.drop_table("job")
     with op.batch_alter_table("event", schema=None) as batch_op:
         batch_op.drop_index(
             "ix_event_unsealed", sqlite_where=sa.text("seq IS NULL"), postgresql_where=sa.text("seq IS NULL")
