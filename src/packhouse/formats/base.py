@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import msgspec
+
+from packhouse.core.blobs.hashing import Hashes
+
+__all__ = ["Coordinate", "Facts", "Hashes", "Malformed", "PartRow"]
 
 
 class Malformed(Exception):
@@ -55,12 +58,3 @@ class PartRow(NamedTuple):
     msgpack: bytes  #: the same record as shards carry it
     signatures: str | None  #: JSON object; a signed record is never touched
     visible_at: int  #: microseconds; when it first became visible in this channel
-
-
-@dataclass(frozen=True, slots=True)
-class Hashes:
-    """Size in bytes and digests of one content, all computed while it streamed by. Digests are lower-case hex."""
-
-    size: int
-    sha256: str
-    md5: str

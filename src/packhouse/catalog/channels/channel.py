@@ -14,26 +14,8 @@ NAME_LENGTH = 64
 
 #: names that pages, formats and later issues need at the root of an address
 RESERVED_FOR_LATER = frozenset(
-    [
-        "api",
-        "auth",
-        "badges",
-        "channels",
-        "cran",
-        "feeds",
-        "get",
-        "gra",
-        "groups",
-        "jobs",
-        "label",
-        "pypi",
-        "repo",
-        "search",
-        "simple",
-        "static",
-        "t",
-        "trust",
-    ]
+    {"api", "auth", "badges", "channels", "cran", "feeds", "get", "gra", "groups", "jobs", "label", "pypi", "repo"}
+    | {"search", "simple", "static", "t", "trust"}
 )
 
 

@@ -67,6 +67,10 @@ class Database(Reader):
         """
 
     @abstractmethod
+    async def fetch_large(self, statement: Statement, **values: Any) -> list[Row]:
+        """Return every row of a query too long to run inline: away from the event loop."""
+
+    @abstractmethod
     def stream(self, statement: Statement, **values: Any) -> AsyncIterator[list[Row]]:
         """Yield all rows in batches of a few thousand, in constant memory, from one consistent snapshot."""
 

@@ -90,6 +90,9 @@ class PostgresDatabase(Database):
                     raise _refusal(error) from error
         raise AssertionError("unreachable")
 
+    async def fetch_large(self, statement: Statement, **values: Any) -> list[Row]:
+        return await self.fetch_all(statement, **values)
+
     async def stream(self, statement: Statement, **values: Any) -> AsyncIterator[list[Row]]:
         text, literals = compiled(statement, "postgresql")
         pool = await self._opened()

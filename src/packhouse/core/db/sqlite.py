@@ -212,12 +212,18 @@ class SqliteDatabase(Database):
             connection.execute("PRAGMA busy_timeout = 2000")
         return connection
 
-    async def fetch_all(self, statement: Statement, **values: Any) -> list[Row]:
+    def _fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Row]:
         text, literals = compiled(statement, "sqlite")
         try:
             return self._reader().execute(text, {**literals, **values} if literals else values).fetchall()
         except sqlite3.Error as error:
             raise _translated(error) from error
+
+    async def fetch_all(self, statement: Statement, **values: Any) -> list[Row]:
+        return self._fetch(statement, values)
+
+    async def fetch_large(self, statement: Statement, **values: Any) -> list[Row]:
+        return await asyncio.to_thread(self._fetch, statement, values)
 
     async def stream(self, statement: Statement, **values: Any) -> AsyncIterator[list[Row]]:
         text, literals = compiled(statement, "sqlite")

@@ -1,0 +1,79 @@
+"""Sessions: the JWT a login gives out, which old and new clients decode without checking it (wire.md 0.4, A.2).
+
+Signed with HS256 under a secret of the installation; nobody else needs to verify it yet. What it says about rights is
+for the clients to read: the server looks the account up again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jwt
+import msgspec
+
+from packhouse.catalog.accounts.account import Account
+from packhouse.core.clock import DAY, SECOND
+from packhouse.core.randomness import random_hex
+
+ALGORITHM = "HS256"
+ISSUER = "packhouse"
+LIFETIME = DAY  #: of a login, in microseconds
+
+#: characters that would put `-` or `_` into the base64 text, as JSON escapes
+_ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in ">?~\x7f"}
+
+
+class Session(msgspec.Struct, frozen=True):
+    """The claims the server itself reads."""
+
+    account_id: int
+    sessions: int  #: must equal the account's, see `schema.account`
+    expires_at: int  #: microseconds since the epoch
+
+
+def issue(account: Account, key: bytes, now: int, lifetime: int = LIFETIME) -> str:
+    """Return a signed JWT for `account`; `now` and `lifetime` in microseconds.
+
+    The payload segment contains no `-` and no `_`: conda-repo-cli decodes it with the standard base64 alphabet. ASCII
+    text yields these two only through four characters, and inside JSON strings those can be written as escapes.
+    """
+    claims: dict[str, Any] = {
+        "iss": ISSUER,
+        "sub": str(account.id),
+        "preferred_username": account.username,
+        "realm_access": {"roles": [account.role]},
+        "sessions": account.sessions,
+        "iat": now // SECOND,
+        "exp": (now + lifetime) // SECOND,
+        "jti": random_hex(8),
+    }
+    payload = jwt.utils.force_bytes(_ascii_json(claims))
+    return jwt.PyJWS().encode(payload, key, ALGORITHM, headers={"typ": "JWT"})
+
+
+def read(token: str, key: bytes, now: int) -> Session | None:
+    """Return what a JWT of ours says, or None if it is expired, altered, of another algorithm, or not ours at all."""
+    try:
+        claims = jwt.decode(
+            token,
+            key,
+            algorithms=[ALGORITHM],
+            issuer=ISSUER,
+            # expiry is checked below, against the database's clock
+            options={"require": ["exp", "sub", "iss"], "verify_exp": False, "verify_iat": False, "verify_nbf": False},
+        )
+        session = Session(int(claims["sub"]), int(claims["sessions"]), int(claims["exp"]) * SECOND)
+    except (jwt.InvalidTokenError, KeyError, TypeError, ValueError):
+        return None
+    return session if now < session.expires_at else None
+
+
+def _ascii_json(claims: dict[str, Any]) -> str:
+    text = msgspec.json.encode(claims).decode()
+    ascii_text = "".join(c if c < "\x80" else "".join(f"\\u{unit:04x}" for unit in _utf16(c)) for c in text)
+    return ascii_text.translate(_ESCAPES)
+
+
+def _utf16(character: str) -> list[int]:
+    raw = character.encode("utf-16-be")
+    return [int.from_bytes(raw[i : i + 2], "big") for i in range(0, len(raw), 2)]

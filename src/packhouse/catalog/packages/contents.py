@@ -1,0 +1,166 @@
+"""Queries of content (bytes we hold) and records (what a source says): both shared by every channel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import bindparam, delete, select, update
+
+from packhouse.catalog.schema import content, entry, record, record_body
+from packhouse.core.db import Database, Row, Unit
+from packhouse.core.db.base import Reader
+from packhouse.core.errors import PackhouseError
+from packhouse.formats.base import Facts, Hashes
+
+
+class Record(msgspec.Struct, frozen=True):
+    """One distinct text a source says about a file, pre-encoded, with the columns lists and rules ask for."""
+
+    sha256: bytes  #: of canonical JSON and signatures
+    name: str
+    version: str
+    build: str
+    build_number: int
+    size: int | None
+    claimed_sha256: bytes | None
+    claimed_md5: bytes | None
+    license: str
+    license_family: str
+    timestamp: int | None
+    signed: bool
+    json: bytes
+    msgpack: bytes
+    signatures: str | None = None
+
+
+_COLUMNS = tuple(name for name in Record.__struct_fields__ if name in record.c)
+_ADD_RECORD = f"""INSERT INTO record ({", ".join(_COLUMNS)}) VALUES ({", ".join(":" + name for name in _COLUMNS)})
+ ON CONFLICT (sha256) DO NOTHING"""  # noqa: S608  # the names are ours
+_ADD_BODY = """INSERT INTO record_body (record_id, json, msgpack, signatures)
+ SELECT id, :json, :msgpack, :signatures FROM record WHERE sha256 = :sha256 ON CONFLICT (record_id) DO NOTHING"""
+_RECORD_ID = select(record.c.id).where(record.c.sha256 == bindparam("sha256"))
+_BODY = select(record_body.c.json).where(record_body.c.record_id == bindparam("record_id"))
+
+_CONTENT = select(content.c.id, content.c.size, content.c.doomed_at).where(content.c.sha256 == bindparam("sha256"))
+_ADD_CONTENT = """INSERT INTO content (sha256, md5, size, facts, created_at)
+ VALUES (:sha256, :md5, :size, :facts, :created_at) ON CONFLICT (sha256) DO UPDATE SET doomed_at = NULL RETURNING id"""
+_FACTS = select(content.c.facts).where(content.c.id == bindparam("content_id"))
+_OWNER = select(entry.c.id).where(entry.c.content_id == content.c.id).exists()
+_DOOM = (
+    update(content)
+    .where(content.c.doomed_at.is_(None), ~_OWNER, content.c.created_at < bindparam("before"))
+    .values(doomed_at=bindparam("now"))
+)
+_PARDON = update(content).where(content.c.doomed_at.is_not(None), _OWNER).values(doomed_at=None)
+# As if created now: between this and the new owner's row lies at most one upload, and grace is longer.
+_RESCUE = (
+    update(content)
+    .where(content.c.sha256 == bindparam("sha256_"), content.c.deleting.is_(False))
+    .values(doomed_at=None, created_at=bindparam("now"))
+)
+_DOOMED = (
+    select(content.c.id, content.c.sha256, content.c.size)
+    .where(content.c.doomed_at < bindparam("before"))
+    .order_by(content.c.id)
+    .limit(bindparam("limit"))
+)
+_TAKE = (
+    update(content)
+    .where(content.c.id == bindparam("content_id"), content.c.doomed_at < bindparam("before"), ~_OWNER)
+    .values(deleting=True)
+)
+_DELETE = delete(content).where(content.c.id == bindparam("content_id"))
+
+facts_encoder = msgspec.json.Encoder(order="deterministic")
+_facts_decoder = msgspec.json.Decoder(Facts)
+
+
+def _values(one: Record) -> dict[str, object]:
+    return {name: getattr(one, name) for name in Record.__struct_fields__}
+
+
+async def add_record(unit: Unit, one: Record) -> int:
+    """Keep the record unless it is there already; return its id."""
+    known = await unit.fetch_value(_RECORD_ID, sha256=one.sha256)
+    if known is not None:
+        return int(known)
+    await add_records(unit, [one])
+    return int(await unit.fetch_value(_RECORD_ID, sha256=one.sha256))
+
+
+async def add_records(unit: Unit, records: Sequence[Record]) -> None:
+    """Keep many records; those already there stay as they are."""
+    values = [_values(one) for one in records]
+    columns = [{name: row[name] for name in _COLUMNS} for row in values]
+    bodies = [{name: row[name] for name in ("json", "msgpack", "signatures", "sha256")} for row in values]
+    await unit.execute_many(_ADD_RECORD, columns)
+    await unit.execute_many(_ADD_BODY, bodies)
+
+
+async def record_json(reader: Reader, record_id: int) -> bytes:
+    """Return the canonical JSON of a record."""
+    return bytes(await reader.fetch_value(_BODY, record_id=record_id))
+
+
+async def find_content(reader: Reader, sha256: bytes) -> Row | None:
+    """Return (id, size, doomed_at) of the content with this hash."""
+    return await reader.fetch_one(_CONTENT, sha256=sha256)
+
+
+async def add_content(unit: Unit, hashes: Hashes, facts: Facts) -> int:
+    """Register bytes that lie in the blob store; content that was doomed is rescued. Return the id."""
+    return int(
+        await unit.fetch_value(
+            _ADD_CONTENT,
+            sha256=bytes.fromhex(hashes.sha256),
+            md5=bytes.fromhex(hashes.md5),
+            size=hashes.size,
+            facts=facts_encoder.encode(facts).decode(),
+            created_at=unit.now,
+        )
+    )
+
+
+async def facts_of(reader: Reader, content_id: int) -> Facts:
+    """Return what was read from the bytes."""
+    return _facts_decoder.decode(await reader.fetch_value(_FACTS, content_id=content_id))
+
+
+async def rescue(db: Database, sha256: bytes) -> None:
+    """Before bytes are stored: take them off the sweeper's list, should they be on it.
+
+    Raises PackhouseError("try_later") in the moment when the sweeper is deleting these very bytes.
+    """
+    row = await find_content(db, sha256)
+    if row is None or row[2] is None:
+        return
+
+    async def work(unit: Unit) -> None:
+        if not await unit.execute(_RESCUE, sha256_=sha256, now=unit.now):
+            raise PackhouseError(
+                "try_later", "The same bytes are being swept away at this moment.", "Try again.", retry_after=1
+            )
+
+    await db.write(work)
+
+
+async def doom_unowned(unit: Unit, before: int) -> int:
+    """First phase of the sweep: mark content nobody owns, created before a time; unmark what has an owner again."""
+    await unit.execute(_PARDON)
+    return await unit.execute(_DOOM, before=before, now=unit.now)
+
+
+async def doomed(reader: Reader, before: int, limit: int) -> list[Row]:
+    """Return (id, sha256, size) of content doomed before a time."""
+    return await reader.fetch_all(_DOOMED, before=before, limit=limit)
+
+
+async def take_for_deletion(unit: Unit, content_id: int, before: int) -> bool:
+    """Second phase: nobody may rescue it from here on; False when it was rescued meanwhile."""
+    return await unit.execute(_TAKE, content_id=content_id, before=before) > 0
+
+
+async def delete_content(unit: Unit, content_id: int) -> None:
+    """Forget content whose bytes are gone."""
+    await unit.execute(_DELETE, content_id=content_id)

@@ -1,0 +1,245 @@
+"""Queries of entries: which file this channel shows, with which record, and what its coordinate is bound to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import and_, bindparam, delete, exists, func, insert, or_, select, update
+
+from packhouse.catalog.schema import binding, channel, channel_path, content, dirty, entry, record, removal, verdict
+from packhouse.core.db import Unit
+from packhouse.core.db.base import Reader
+from packhouse.formats.base import Coordinate
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A row of `entry` with what a reader of the file needs."""
+
+    id: int
+    channel_id: int
+    family: str
+    partition: str
+    name: str
+    filename: str
+    record_id: int
+    content_id: int | None
+    mirror_id: int | None
+    source_url: str | None
+    visible_at: int
+    sha256: bytes | None  #: of the content, or else what the record claims
+    md5: bytes | None
+    size: int | None
+    rule: str | None  #: the rule that hides it here, if one does
+
+    @property
+    def active(self) -> bool:
+        """Whether we hold the bytes."""
+        return self.content_id is not None
+
+
+class Selected(msgspec.Struct, frozen=True):
+    """A file that a request is about to change."""
+
+    id: int
+    family: str
+    partition: str
+    name: str
+    filename: str
+    content_id: int | None
+    sha256: bytes | None
+    version: str
+    build: str
+
+    @property
+    def coordinate(self) -> Coordinate:
+        """Where it stands."""
+        return Coordinate(self.family, self.partition, self.filename, self.name, self.version, self.build)
+
+
+def _key(table: Any) -> Any:
+    return and_(
+        table.c.channel_id == bindparam("channel_id"),
+        table.c.family == bindparam("family"),
+        table.c.partition == bindparam("partition"),
+        table.c.filename == bindparam("filename"),
+    )
+
+
+#: the verdict that hides an entry in its channel: the same condition at the gate, in lists and in the index
+HIDDEN = and_(
+    verdict.c.policy_version == channel.c.policy_version,
+    verdict.c.record_id == entry.c.record_id,
+    or_(verdict.c.content_id == 0, verdict.c.content_id == entry.c.content_id),
+)
+_WITH_BYTES = (
+    entry.join(channel, channel.c.id == entry.c.channel_id)
+    .join(record, record.c.id == entry.c.record_id)
+    .outerjoin(content, content.c.id == entry.c.content_id)
+)
+_FIND = (
+    select(
+        *(entry.c[name] for name in Entry.__struct_fields__[:11]),
+        content.c.sha256,
+        content.c.md5,
+        content.c.size,
+        select(verdict.c.rule).where(HIDDEN).limit(1).scalar_subquery(),
+        record.c.claimed_sha256,
+        record.c.claimed_md5,
+        record.c.size,
+    )
+    .select_from(_WITH_BYTES)
+    .where(_key(entry))
+)
+_OF_PACKAGE = (
+    select(
+        *(entry.c[name] for name in ("id", "family", "partition", "name", "filename", "content_id")),
+        func.coalesce(content.c.sha256, record.c.claimed_sha256),
+        record.c.version,
+        record.c.build,
+    )
+    .select_from(_WITH_BYTES)
+    .where(
+        entry.c.channel_id == bindparam("channel_id"),
+        entry.c.name == bindparam("name"),
+        entry.c.family == bindparam("family"),
+    )
+    .order_by(entry.c.id)
+)
+_COPY = """INSERT INTO entry (channel_id, family, partition, name, filename, record_id, content_id, mirror_id,
+ source_url, source_hash, first_seen_at, visible_at, event_id)
+ SELECT :target, family, partition, name, filename, record_id, content_id,
+ CASE WHEN content_id IS NULL THEN mirror_id END, source_url, NULL, first_seen_at, :now, :event_id
+ FROM entry WHERE id = :entry_id ON CONFLICT (channel_id, family, partition, filename) DO NOTHING"""
+_ADD = """INSERT INTO entry (channel_id, family, partition, name, filename, record_id, content_id, mirror_id,
+ source_url, source_hash, first_seen_at, visible_at, event_id)
+ VALUES (:channel_id, :family, :partition, :name, :filename, :record_id, :content_id, :mirror_id, :source_url,
+ :source_hash, :first_seen_at, :visible_at, :event_id)
+ ON CONFLICT (channel_id, family, partition, filename) DO NOTHING"""
+_SET_CONTENT = (
+    update(entry)
+    .where(_key(entry), entry.c.content_id.is_(None))
+    .values(content_id=bindparam("new_content"), source_url=None)
+)
+_ADOPT = (
+    update(entry)
+    .where(_key(entry))
+    .values(
+        record_id=bindparam("new_record"),
+        content_id=bindparam("new_content"),
+        mirror_id=None,
+        source_url=None,
+        source_hash=None,
+        event_id=bindparam("new_event"),
+    )
+)
+_REMOVE = delete(entry).where(entry.c.id == bindparam("entry_id"))
+_LOG_REMOVAL = (
+    "INSERT INTO removal (channel_id, family, partition, name, filename, cause, mirror_id, by_person, event_id, at)"
+    " SELECT channel_id, family, partition, name, filename, :cause, mirror_id, :by_person, :event_id, :at"
+    " FROM entry WHERE id = :entry_id"
+)
+_RESTORE_FLAG = update(removal).where(_key(removal), removal.c.by_person.is_(True)).values(by_person=False)
+_BIND = """INSERT INTO binding (channel_id, family, partition, filename, sha256)
+ VALUES (:channel_id, :family, :partition, :filename, :sha256)
+ ON CONFLICT (channel_id, family, partition, filename) DO NOTHING"""
+_STANDS = channel_path.alias("stands")
+_BOUND = select(binding.c.sha256).where(
+    binding.c.family == bindparam("family"),
+    binding.c.partition == bindparam("partition"),
+    binding.c.filename == bindparam("filename"),
+    or_(
+        binding.c.channel_id == bindparam("channel_id"),
+        exists().where(
+            _STANDS.c.path == bindparam("path"),
+            _STANDS.c.channel_id == binding.c.channel_id,
+            or_(_STANDS.c.until_binding.is_(None), _STANDS.c.until_binding >= binding.c.id),
+        ),
+    ),
+)
+_DIRTY = insert(dirty).values(
+    channel_id=bindparam("channel_id"), partition=bindparam("partition"), name=bindparam("name")
+)
+
+
+async def find(reader: Reader, channel_id: int, family: str, partition: str, filename: str) -> Entry | None:
+    """Return the entry of a coordinate, hidden or not; whoever asks must look at `rule`."""
+    row = await reader.fetch_one(_FIND, channel_id=channel_id, family=family, partition=partition, filename=filename)
+    if row is None:
+        return None
+    values = [*row[:11], *(row[11:14] if row[7] is not None else row[15:18]), row[14]]
+    return Entry(*values)
+
+
+async def of_package(reader: Reader, channel_id: int, family: str, name: str) -> list[Selected]:
+    """Return every file of a package, in ascending id."""
+    rows = await reader.fetch_all(_OF_PACKAGE, channel_id=channel_id, family=family, name=name)
+    return [Selected(*row) for row in rows]
+
+
+async def copy_rows(unit: Unit, ids: Sequence[int], target: int, event_id: int) -> None:
+    """Show entries in another channel too; a coordinate that is taken there stays as it is.
+
+    A passive entry keeps its mirror as the place its bytes can be had from.
+    """
+    rows = [{"entry_id": one, "target": target, "event_id": event_id, "now": unit.now} for one in ids]
+    await unit.execute_many(_COPY, rows)
+
+
+async def add(unit: Unit, rows: Sequence[dict[str, Any]]) -> None:
+    """Add entries given as rows of the table; a coordinate that is taken stays as it is."""
+    await unit.execute_many(_ADD, rows)
+
+
+async def add_one(unit: Unit, row: dict[str, Any]) -> bool:
+    """Add one entry; False when its coordinate is taken."""
+    return await unit.execute(_ADD, **row) > 0
+
+
+async def set_content(unit: Unit, channel_id: int, at: Coordinate, content_id: int) -> bool:
+    """A passive entry becomes active; False when it is gone or active already."""
+    return await unit.execute(_SET_CONTENT, new_content=content_id, **key_of(channel_id, at)) > 0
+
+
+async def adopt(unit: Unit, channel_id: int, at: Coordinate, record_id: int, content_id: int, event_id: int) -> None:
+    """An upload takes over a mirrored coordinate with the very bytes the mirror promised."""
+    await unit.execute(
+        _ADOPT, new_record=record_id, new_content=content_id, new_event=event_id, **key_of(channel_id, at)
+    )
+
+
+async def remove(unit: Unit, ids: Sequence[int], cause: str, by_person: bool, event_id: int) -> None:
+    """Take entries out of their channels and log each; their bindings stay for ever."""
+    log = [
+        {"entry_id": one, "cause": cause, "by_person": by_person, "event_id": event_id, "at": unit.now} for one in ids
+    ]
+    await unit.execute_many(_LOG_REMOVAL, log)
+    await unit.execute_many(_REMOVE, [{"entry_id": one} for one in ids])
+
+
+async def forgive(unit: Unit, channel_id: int, at: Coordinate) -> None:
+    """Let mirrors bring a coordinate again that a person had removed."""
+    await unit.execute(_RESTORE_FLAG, **key_of(channel_id, at))
+
+
+async def bound_to(reader: Reader, channel_id: int, path: str, at: Coordinate) -> set[bytes]:
+    """Return the SHA-256 this coordinate is bound to at this path; empty when it is free (invariant I3)."""
+    rows = await reader.fetch_all(_BOUND, path=path, **key_of(channel_id, at))
+    return {bytes(row[0]) for row in rows}
+
+
+async def bind(unit: Unit, channel_id: int, at: Coordinate, sha256: bytes) -> None:
+    """Bind a coordinate to one content for ever."""
+    await unit.execute(_BIND, sha256=sha256, **key_of(channel_id, at))
+
+
+async def mark_dirty(unit: Unit, channel_id: int, names: Sequence[tuple[str, str]]) -> None:
+    """Say that these (partition, name) of the index are no longer what the catalogue says."""
+    rows = [{"channel_id": channel_id, "partition": partition, "name": name} for partition, name in names]
+    await unit.execute_many(_DIRTY, rows)
+
+
+def key_of(channel_id: int, at: Coordinate) -> dict[str, Any]:
+    """Return the columns that name a coordinate in a channel."""
+    return {"channel_id": channel_id, "family": at.family, "partition": at.partition, "filename": at.filename}

@@ -1,0 +1,150 @@
+"""Publishing: the dirty names of a channel become its next revision, in short transactions.
+
+Whoever changed something publishes it himself, so that an answer of 201 means installable; a crash in between leaves
+the names dirty, and the worker's sweep publishes them. While a channel is frozen, nothing is published; unfreezing
+stages everything that accumulated under the next number, which no reader sees, and then flips the head once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from packhouse.catalog import changes
+from packhouse.catalog.channels import store as channels
+from packhouse.catalog.packages import contents, summaries
+from packhouse.core.clock import monotonic
+from packhouse.core.db import Database, Unit
+from packhouse.formats import registry
+from packhouse.workflows.indexing import store
+from packhouse.workflows.indexing.rendering import render
+
+#: names looked at per transaction at most, and how long rendering may hold one, in seconds (design 1.10)
+BATCH = 2000
+BUDGET_SECONDS = 0.03
+
+
+class Publisher:
+    """Publishes channels for one process; calls for a channel that is being published share the next round."""
+
+    def __init__(self, db: Database, published: Callable[[int], None]) -> None:
+        self._db = db
+        self._published = published  # told of each channel, so that this process reads its own writes
+        self._locks: dict[int, asyncio.Lock] = {}
+        self._asked: dict[int, int] = {}
+        self._done: dict[int, int] = {}
+
+    async def publish(self, channel_id: int) -> None:
+        """Return once everything that was dirty at the call is part of a revision (or the channel is frozen)."""
+        ticket = self._asked[channel_id] = self._asked.get(channel_id, 0) + 1
+        async with self._locks.setdefault(channel_id, asyncio.Lock()):
+            if self._done.get(channel_id, 0) >= ticket:
+                return
+            served = self._asked[channel_id]
+            while await self._db.write(lambda unit: publish_batch(unit, channel_id)):
+                pass
+            self._published(channel_id)
+            self._done[channel_id] = served
+
+    async def unfreeze(self, channel_id: int, end: Callable[[Unit], Awaitable[None]]) -> None:
+        """Stage what accumulated, then show it with one flip; `end(unit)` runs in the flip's own transaction."""
+        while await self._db.write(lambda unit: stage_batch(unit, channel_id)):
+            pass
+
+        async def flip(unit: Unit) -> None:
+            number = await store.lock_head(unit, channel_id)
+            if number is not None:
+                await _render_batch(unit, channel_id, number + 1)
+                await store.advance(unit, channel_id, number + 1)
+                await channels.set_frozen(unit, channel_id, None)
+                await changes.note(unit, "index", channel_id)
+                await end(unit)
+
+        await self._db.write(flip)
+        await self.publish(channel_id)
+
+
+async def publish_batch(unit: Unit, channel_id: int) -> bool:
+    """Publish some dirty names as one revision; return whether more may wait."""
+    number = await store.lock_head(unit, channel_id)
+    channel = await channels.by_id(unit, channel_id)
+    if number is None or channel is None or channel.frozen_at is not None:
+        return False
+    changed, more = await _render_batch(unit, channel_id, number + 1)
+    if changed:
+        await store.advance(unit, channel_id, number + 1)
+        await changes.note(unit, "index", channel_id)
+    return more
+
+
+async def stage_batch(unit: Unit, channel_id: int) -> bool:
+    """Put some dirty names of a frozen channel on the shelf of its next, still invisible, revision."""
+    number = await store.lock_head(unit, channel_id)
+    if number is None:
+        return False
+    _, more = await _render_batch(unit, channel_id, number + 1)
+    return more
+
+
+async def _render_batch(unit: Unit, channel_id: int, number: int) -> tuple[bool, bool]:
+    """Render dirty names into revision `number` until the budget is spent; return (anything changed, more wait)."""
+    waiting = await store.dirty_names(unit, channel_id, BATCH)
+    if not waiting:
+        return False, False
+    deadline = monotonic() + BUDGET_SECONDS
+    done: dict[tuple[str, str], None] = {}
+    changed = False
+    for _, partition, name in waiting:
+        if (partition, name) in done:
+            continue
+        if done and monotonic() > deadline:
+            break
+        changed |= await shelve(unit, channel_id, partition, name, number)
+        done[partition, name] = None
+    for name in dict.fromkeys(name for _, name in done):
+        await summarise(unit, channel_id, name)
+    finished = [number for number, partition, name in waiting if (partition, name) in done]
+    await store.clean(unit, finished)
+    return changed, len(finished) < len(waiting) or len(waiting) == BATCH
+
+
+async def shelve(unit: Unit, channel_id: int, partition: str, name: str, number: int) -> bool:
+    """Let the shelf show what the catalogue says of one name from revision `number` on; return whether it changed."""
+    rendered = render(await store.rows_of(unit, channel_id, partition, name))
+    to = None
+    if rendered is not None:
+        to = await store.part_id(unit, rendered.sha256) or await store.add_part(unit, rendered)
+    shown = await store.open_part(unit, channel_id, partition, name)
+    if (shown[1] if shown else None) == to:
+        return False
+    await store.put(unit, channel_id, partition, name, number, to)
+    return True
+
+
+async def summarise(unit: Unit, channel_id: int, name: str) -> None:
+    """Derive the package rows of one name from its visible files."""
+    families: dict[str, list[Any]] = {}
+    for row in await store.visible_files(unit, channel_id, name):
+        families.setdefault(str(row[0]), []).append(row)
+    if not families:
+        await summaries.drop(unit, channel_id, name)
+    for family, rows in families.items():
+        order = registry.get(family).order
+        newest = max(rows, key=lambda row: (order(row[2]), row[3], row[6]))
+        held = next((row[7] for row in sorted(rows, key=lambda row: -row[6]) if row[7] is not None), None)
+        facts = await contents.facts_of(unit, held) if held is not None else None
+        await summaries.put(
+            unit,
+            channel_id,
+            {
+                "family": family,
+                "name": name,
+                "file_count": len(rows),
+                "latest_version": newest[2],
+                "license": newest[4],
+                "license_family": newest[5],
+                "summary": facts.summary if facts else "",
+                "platforms": " ".join(sorted({row[1] for row in rows})),
+            },
+        )

@@ -1,0 +1,165 @@
+"""What clients read of an index: shard indexes, shards, and the documents derived from one revision.
+
+An encoded document is made once per revision and process, by whoever asks first; others wait for that one. It is
+never older than the catalogue was when the request came in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
+
+from packhouse.catalog.changes import Change, ChangeFeed
+from packhouse.core.clock import DAY, to_iso
+from packhouse.core.db import Database
+from packhouse.formats import registry
+from packhouse.formats.compression import compress, decompress
+from packhouse.formats.conda.derived import current_repodata, run_exports
+from packhouse.formats.conda.shards import render_shard_index
+from packhouse.workflows.indexing import documents, store
+from packhouse.workflows.indexing.documents import Document
+from packhouse.workflows.indexing.view import PartitionView, Views
+
+#: superseded shards stay readable this long, since clients cache the shard index (design 1.4)
+SHARD_GRACE = DAY
+MOST_DOCUMENTS = 4096
+#: the partition every conda channel has from birth
+NOARCH = "noarch"
+#: where shards lie, relative to their index: so a token in the path stays there
+SHARDS_FOLDER = "shards/"
+
+Key = tuple[int, str, str]
+
+
+class _Opened:
+    """Fragments, decompressed each time they are gone through: a second pass is cheaper than keeping them open."""
+
+    def __init__(self, fragments: Sequence[bytes]) -> None:
+        self._fragments = fragments
+
+    def __iter__(self) -> Iterator[bytes]:
+        return map(decompress, self._fragments)
+
+
+class IndexReader:
+    """Serves the published index of every channel for one process."""
+
+    def __init__(self, db: Database, feed: ChangeFeed, folder: Path) -> None:
+        self._db, self._feed, self._folder = db, feed, folder
+        self._heads: dict[int, int] = {}
+        self._views = Views(db)
+        self._documents: OrderedDict[Key, Document] = OrderedDict()
+        self._making: dict[Key, asyncio.Task[Document | None]] = {}
+        feed.listen(self._changed, self._reset)
+
+    def _changed(self, change: Change) -> None:
+        if change.kind == "index" and change.channel_id is not None:
+            self._heads.pop(change.channel_id, None)
+
+    def _reset(self) -> None:
+        self._heads.clear()
+        self._views.forget()
+
+    def published(self, channel_id: int) -> None:
+        """This process just published: what it serves from now on must show it."""
+        self._heads.pop(channel_id, None)
+
+    async def head(self, channel_id: int) -> int:
+        """Return the latest revision, from memory while that is fresh."""
+        if self._feed.fresh and (known := self._heads.get(channel_id)) is not None:
+            return known
+        self._heads[channel_id] = number = await store.head_of(self._db, channel_id)
+        return number
+
+    async def document(self, channel_id: int, partition: str, name: str) -> Document | None:
+        """Return one of the documents of a partition (`DOCUMENTS`), or None when the partition shows nothing."""
+        number = await self.head(channel_id)
+        view = await self._views.partition(channel_id, number, partition)
+        if view is None or (not view.shards and partition != NOARCH):
+            if partition != NOARCH:
+                return None
+            view = PartitionView(0, 0, {}) if view is None else view
+        key = (channel_id, partition, name)
+        known = self._documents.get(key)
+        if known is not None and known.revision == view.changed_at:
+            return known
+        return await self._made(key, view)
+
+    async def shard(self, channel_id: int, partition: str, sha256: bytes) -> bytes | None:
+        """Return a shard this channel shows now or showed within the last day."""
+        since = await self._db.now() - SHARD_GRACE
+        return await store.shard(self._db, channel_id, partition, sha256, since)
+
+    async def partitions(self, channel_id: int) -> set[str]:
+        """Return the partitions that show anything now."""
+        return await store.partitions_at(self._db, channel_id, await self.head(channel_id))
+
+    async def _made(self, key: Key, view: PartitionView) -> Document | None:
+        """Make a document, or wait for the one being made; one that turns out older than `view` is made again."""
+        wanted = view.changed_at  # the view itself goes on growing while we wait
+        while True:
+            task = self._making.get(key)
+            if task is None:
+                task = self._making[key] = asyncio.create_task(self._make(key, view))
+                task.add_done_callback(lambda _: self._making.pop(key, None))
+            document = await asyncio.shield(task)
+            if document is None or document.revision >= wanted:
+                return document
+
+    async def _make(self, key: Key, view: PartitionView) -> Document | None:
+        channel_id, partition, name = key
+        made = await DOCUMENTS[name](self, channel_id, partition, view)
+        for kind, document in made.items():
+            self._documents[channel_id, partition, kind] = document
+            self._documents.move_to_end((channel_id, partition, kind))
+        while len(self._documents) > MOST_DOCUMENTS:
+            self._documents.popitem(last=False)
+        return made.get(name)
+
+    async def _shard_index(self, channel_id: int, partition: str, view: PartitionView) -> dict[str, Document]:
+        created_at = to_iso(view.modified_at) or ""
+        revision, modified_at = view.changed_at, view.modified_at
+        canonical = render_shard_index(partition, created_at, sorted(view.shards.items()), SHARDS_FOLDER)
+        document = documents.in_memory(revision, modified_at, compress(canonical), canonical)
+        return {"repodata_shards.msgpack.zst": document}
+
+    async def _repodata(self, channel_id: int, partition: str, view: PartitionView) -> dict[str, Document]:
+        revision, modified_at = view.changed_at, view.modified_at
+        fragments = await store.fragments_at(self._db, channel_id, partition, revision)
+
+        pieces = registry.get("conda").assemble(partition, _Opened(fragments))
+        plain, packed = await asyncio.to_thread(documents.write, self._folder, revision, modified_at, pieces)
+        return {"repodata.json": plain, "repodata.json.zst": packed}
+
+    async def _current(self, channel_id: int, partition: str, view: PartitionView) -> dict[str, Document]:
+        revision, modified_at = view.changed_at, view.modified_at
+        fragments = await store.fragments_at(self._db, channel_id, partition, revision)
+
+        def body() -> tuple[Document, Document]:
+            text = current_repodata(partition, _Opened(fragments))
+            return documents.write(self._folder, revision, modified_at, [text])
+
+        plain, packed = await asyncio.to_thread(body)
+        return {"current_repodata.json": plain, "current_repodata.json.zst": packed}
+
+    async def _run_exports(self, channel_id: int, partition: str, view: PartitionView) -> dict[str, Document]:
+        facts = await store.facts_of_partition(self._db, channel_id, partition)
+        body = await asyncio.to_thread(run_exports, partition, facts)
+        plain, packed = documents.small(view.changed_at, view.modified_at, body)
+        return {"run_exports.json": plain, "run_exports.json.zst": packed}
+
+
+Maker = Callable[[IndexReader, int, str, PartitionView], Awaitable[dict[str, Document]]]
+
+#: file name below a subdir → what makes it (and its twins)
+DOCUMENTS: dict[str, Maker] = {
+    "repodata_shards.msgpack.zst": IndexReader._shard_index,
+    "repodata.json": IndexReader._repodata,
+    "repodata.json.zst": IndexReader._repodata,
+    "current_repodata.json": IndexReader._current,
+    "current_repodata.json.zst": IndexReader._current,
+    "run_exports.json": IndexReader._run_exports,
+    "run_exports.json.zst": IndexReader._run_exports,
+}

@@ -1,0 +1,25 @@
+"""What every write to a channel asks first, inside its own unit of work."""
+
+from __future__ import annotations
+
+from packhouse.catalog.channels import store as channels
+from packhouse.catalog.channels.channel import Channel
+from packhouse.core.db import Unit
+from packhouse.core.errors import PackhouseError
+
+
+async def writable(unit: Unit, channel_id: int) -> Channel:
+    """Return the channel as it is in this transaction.
+
+    Raises PackhouseError: `not_found` when it was deleted meanwhile, `channel_frozen` when its index is pinned.
+    """
+    channel = await channels.by_id(unit, channel_id)
+    if channel is None:
+        raise PackhouseError("not_found", "The channel is gone.", "List the channels to see what there is.")
+    if channel.frozen_at is not None:
+        raise PackhouseError(
+            "channel_frozen",
+            f"The channel {channel.path!r} is frozen: its published index is pinned.",
+            "Unfreeze it, then try again.",
+        )
+    return channel

@@ -1,0 +1,113 @@
+"""Upload: bytes that were streamed in become a file of a channel, installable when the answer says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from packhouse.catalog import changes
+from packhouse.catalog.audit.store import record_event
+from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.packages import contents, entries
+from packhouse.core.blobs.spool import Writer
+from packhouse.core.db import Unit
+from packhouse.core.errors import PackhouseError
+from packhouse.formats import registry
+from packhouse.formats.base import Coordinate, Facts, Hashes, Malformed
+from packhouse.workflows.publishing.channels import writable
+from packhouse.workflows.records import record_of
+from packhouse.workflows.services import Services
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """What an upload led to. `created` is False when the very same file was there already."""
+
+    coordinate: Coordinate
+    hashes: Hashes
+    created: bool
+
+
+async def upload(
+    services: Services, channel: Channel, actor: str, writer: Writer, filename: str, partition: str | None = None
+) -> Uploaded:
+    """Check the bytes in `writer`, store them, and publish the file; returns once clients can install it.
+
+    `partition` is the subdir the client addressed, if its protocol has one; it must agree with the package.
+    Raises PackhouseError: `unsupported_type`, `malformed_package`, `different_content`, `channel_frozen`,
+    `storage_full`, `try_later`. A refused upload leaves no row and no blob.
+    """
+    registry.identify(filename)
+    try:
+        facts = await services.sandbox.inspect(writer.path, filename)
+    except Malformed as fault:
+        raise PackhouseError("malformed_package", f"{filename[:200]}: {fault}", "Build the package again.") from None
+    if partition is not None and partition != facts.coordinate.partition:
+        raise PackhouseError(
+            "malformed_package",
+            f"{filename} is a package for {facts.coordinate.partition}, not for {partition}.",
+            f"Upload it below {facts.coordinate.partition}/.",
+        )
+    hashes = writer.hashes()
+    await contents.rescue(services.db, bytes.fromhex(hashes.sha256))
+    await writer.commit()
+    created = await services.db.write(lambda unit: _register(unit, channel.id, actor, facts, hashes))
+    await services.publisher.publish(channel.id)
+    return Uploaded(facts.coordinate, hashes, created)
+
+
+async def _register(unit: Unit, channel_id: int, actor: str, facts: Facts, hashes: Hashes) -> bool:
+    """Write the rows of one upload; False when the same file is there already."""
+    channel = await writable(unit, channel_id)
+    at, sha256 = facts.coordinate, bytes.fromhex(hashes.sha256)
+    await entries.bind(unit, channel.id, at, sha256)  # takes the coordinate; a rival waits here on PostgreSQL
+    if await entries.bound_to(unit, channel.id, channel.path, at) != {sha256}:
+        raise other_content(channel.path, at)
+    held = await entries.find(unit, channel.id, at.family, at.partition, at.filename)
+    if held is not None and held.active:
+        return False
+    if held is not None and held.sha256 not in (None, sha256):
+        raise other_content(channel.path, at)
+    record_id = await contents.add_record(unit, record_of(facts, hashes))
+    content_id = await contents.add_content(unit, hashes, facts)
+    event_id = await record_event(
+        unit,
+        type="artifact_registered",
+        actor=actor,
+        object=f"{channel.path}/{at.ckey}",
+        channel_id=channel.id,
+        data={"ckey": at.ckey, "name": at.name, "artifact_family": at.family, "sha256": hashes.sha256, "by": "upload"},
+    )
+    if held is not None:
+        await entries.adopt(unit, channel.id, at, record_id, content_id, event_id)
+    else:
+        await entries.add_one(unit, _row(channel.id, at, record_id, content_id, event_id, unit.now))
+    await entries.forgive(unit, channel.id, at)
+    await entries.mark_dirty(unit, channel.id, [(at.partition, at.name)])
+    await changes.note(unit, "entry", channel.id, at.name)
+    return True
+
+
+def _row(
+    channel_id: int, at: Coordinate, record_id: int, content_id: int, event_id: int, now: int
+) -> dict[str, object]:
+    return {
+        **entries.key_of(channel_id, at),
+        "name": at.name,
+        "record_id": record_id,
+        "content_id": content_id,
+        "mirror_id": None,
+        "source_url": None,
+        "source_hash": None,
+        "first_seen_at": now,
+        "visible_at": now,
+        "event_id": event_id,
+    }
+
+
+def other_content(path: str, at: Coordinate) -> PackhouseError:
+    """Return the refusal of other bytes under a coordinate that is taken (invariant I3)."""
+    return PackhouseError(
+        "different_content",
+        f"File already exists: {path}/{at.ckey} was published with other bytes, and a file never changes.",
+        "Give the new build another build number or version.",
+    )

@@ -1,0 +1,38 @@
+"""From what was read of a file to the record we publish for it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from packhouse.catalog.packages.contents import Record
+from packhouse.formats.base import Facts, Hashes
+from packhouse.formats.conda.record import canonical_json, columns, make_record, to_msgpack
+
+
+def record_of(facts: Facts, hashes: Hashes) -> Record:
+    """Return the record of an uploaded file: ours, so its claims are the facts."""
+    return build_record(facts.coordinate.filename, make_record(facts, hashes))
+
+
+def build_record(filename: str, source: dict[str, Any], signatures: str | None = None) -> Record:
+    """Return a record encoded for both index forms. Raises Malformed for one that no index can carry."""
+    text = canonical_json(source)
+    read = columns(filename, source)
+    return Record(
+        sha256=hashlib.sha256(text + (signatures or "").encode()).digest(),
+        name=read.name,
+        version=read.version,
+        build=read.build,
+        build_number=read.build_number,
+        size=read.size,
+        claimed_sha256=bytes.fromhex(read.sha256) if read.sha256 else None,
+        claimed_md5=bytes.fromhex(read.md5) if read.md5 else None,
+        license=read.license,
+        license_family=read.license_family,
+        timestamp=read.timestamp_ms * 1000 if read.timestamp_ms else None,
+        signed=signatures is not None,
+        json=text,
+        msgpack=to_msgpack(source),
+        signatures=signatures,
+    )

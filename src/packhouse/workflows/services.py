@@ -1,0 +1,26 @@
+"""What the workflows of one process work with, composed once by `packhouse.app`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from packhouse.catalog.changes import ChangeFeed
+from packhouse.core.blobs import BlobStore
+from packhouse.core.db import Database
+from packhouse.core.settings import Settings
+from packhouse.formats.archives.sandbox import Sandbox
+from packhouse.workflows.indexing.publishing import Publisher
+from packhouse.workflows.indexing.reading import IndexReader
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The ground and the shared workers of one process."""
+
+    settings: Settings
+    db: Database
+    blobs: BlobStore
+    sandbox: Sandbox  #: reads untrusted archives under limits
+    feed: ChangeFeed
+    index: IndexReader
+    publisher: Publisher
