@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 if sys.version_info >= (3, 14):
-    from compression import zstd
+    from compression import zstd as zstd
 else:
-    from backports import zstd
+    from backports import zstd as zstd
 
 Files = Mapping[str, bytes]
 _METADATA = b'{"conda_pkg_format_version": 2}'
@@ -71,7 +71,7 @@ def tar_files(files: Files) -> bytes:
     return tar(tar_member(name, data) for name, data in files.items())
 
 
-def index_json(name: str, version: str, build: str, subdir: str, depends: Iterable[str], **overrides: Any) -> bytes:
+def index_json(name: str, version: str, build: str, subdir: str, depends: Iterable[str], /, **overrides: Any) -> bytes:
     """info/index.json as build tools write it; an override of `OMIT` leaves the key out."""
     index: dict[str, Any] = {
         "build": build,
@@ -90,7 +90,7 @@ def index_json(name: str, version: str, build: str, subdir: str, depends: Iterab
 
 
 def info_files(
-    name: str, version: str, build: str, subdir: str, depends: Iterable[str], files: Files, **overrides: Any
+    name: str, version: str, build: str, subdir: str, depends: Iterable[str], files: Files, /, **overrides: Any
 ) -> dict[str, bytes]:
     """The info/ part: index.json, about.json and paths.json for the given payload."""
     paths = [
