@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench.make_channel import make_channel
 from rattler.package import IndexJson
 
+from bench.make_channel import make_channel
 from tests.kit.rattler_client import solve_and_install
 
 

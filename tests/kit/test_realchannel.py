@@ -11,6 +11,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
 from tests.kit.rattler_client import solve_and_install
 from tests.kit.realchannel import build_real_channel
 

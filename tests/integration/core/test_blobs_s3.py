@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.kit.services import S3
 
 from packhouse.core.blobs.cache import BlobCache
 from packhouse.core.blobs.faults import BlobCorrupt, BlobMissing
 from packhouse.core.blobs.s3 import S3Store
 from packhouse.core.blobs.spool import Writer
 from packhouse.core.errors import PackhouseError
+from tests.kit.services import S3
 
 
 def node(server: S3, bucket: str, cache: Path, *, secret_key: str = "", cache_bytes: int = 2**30) -> S3Store:

@@ -16,13 +16,13 @@ from packaging.markers import Marker
 from packaging.specifiers import SpecifierSet
 from rattler.package import IndexJson, NoArchType, PathsJson
 from rattler.package.build_string import BuildString
-from tests.kit.rattler_client import solve_and_install
 
 from packhouse.cli.demo.channel import build_upstream
 from packhouse.cli.demo.condafile import CondaPackage, Member, write_package
 from packhouse.cli.demo.repack import Distribution, host_subdir, installed, repack
 from packhouse.cli.demo.requirements import constraint, depends, holds
 from packhouse.formats.conda.inspect import inspect
+from tests.kit.rattler_client import solve_and_install
 
 METADATA = """Metadata-Version: 2.4
 Name: Tea_Pot
