@@ -1,0 +1,123 @@
+"""`file://` trees as a source: the same questions and answers as over HTTP, confined to the tree."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from email.utils import formatdate
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import unquote
+
+from multidict import CIMultiDict
+from yarl import URL
+
+from packhouse.core.errors import PackhouseError
+from packhouse.core.fetch.answers import Answer
+from packhouse.core.fetch.guard import Refused
+from packhouse.core.fetch.masking import mask_url
+from packhouse.core.fetch.model import FetchSettings
+from packhouse.core.fetch.retry import Transient
+
+_READ_BYTES = 1 << 20
+_RANGE = re.compile(r"bytes=(\d+)-")
+
+
+class FileSource:
+    """One folder tree. Symbolic links are followed only to places inside it."""
+
+    def __init__(self, source: URL, settings: FetchSettings) -> None:
+        self._origin = source
+        self._roots = settings.file_roots
+
+    async def open(self) -> None:
+        """Find the tree. Raises Refused unless an administrator named it or a folder above it."""
+        self._root = await asyncio.to_thread(self._find_root)
+
+    def _find_root(self) -> Path:
+        root = Path(os.path.realpath(_path(self._origin)))
+        if not any(root.is_relative_to(os.path.realpath(allowed)) for allowed in self._roots):
+            raise Refused(f"{self._origin} is not in a folder that sources may read.", "An administrator can name it.")
+        return root
+
+    async def close(self) -> None:
+        """Nothing stays open."""
+
+    def locate(self, url: str) -> URL:
+        """Return the address `url` means, relative to the tree. Raises Refused for other schemes."""
+        try:
+            target = self._origin.join(URL(url)).with_fragment(None)
+        except ValueError:
+            target = URL()
+        if target.scheme != "file" or target.raw_host:
+            raise Refused(f"{mask_url(url)} is not in the tree of {self._origin}.", "Check the address.")
+        return target
+
+    @asynccontextmanager
+    async def exchange(self, method: str, url: URL, headers: dict[str, str]) -> AsyncIterator[Answer]:
+        """Yield 200, 206, 304, 404 or 416. Raises Refused for a path that leads out of the tree."""
+        try:
+            file = await asyncio.to_thread(self._open_file, url)
+        except OSError as error:
+            if not isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
+                raise PackhouseError("upstream_failed", f"{url} cannot be read: {error.strerror}.") from None
+            yield _FileAnswer(404, CIMultiDict(), url, None)
+            return
+        try:
+            yield _answer(method, url, headers, file)
+        finally:
+            file.close()
+
+    def _open_file(self, url: URL) -> BinaryIO:
+        """Open a regular file of the tree for reading; the path is resolved first, then opened without links."""
+        text = _path(url)
+        resolved = Path(os.path.realpath(text))
+        if "\0" in text or not resolved.is_relative_to(self._root):
+            raise Refused(f"{url} leads out of the tree of {self._origin}.", "Links must stay inside the tree.")
+        fd = os.open(resolved, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise IsADirectoryError(str(url))
+        return os.fdopen(fd, "rb", buffering=0)
+
+
+class _FileAnswer(Answer):
+    def __init__(self, status: int, headers: CIMultiDict[str], url: URL, file: BinaryIO | None) -> None:
+        super().__init__(status, headers, mask_url(url))
+        self._file = file
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield as much as was announced, read in threads, since a tree is often a network mount."""
+        left = (self.length or 0) if self._file else 0
+        while self._file and left:
+            chunk = await asyncio.to_thread(self._file.read, min(left, _READ_BYTES))
+            if not chunk:
+                raise Transient(f"{self.where} became shorter while it was read.")
+            left -= len(chunk)
+            yield chunk
+
+
+def _answer(method: str, url: URL, asked: dict[str, str], file: BinaryIO) -> Answer:
+    info = os.fstat(file.fileno())
+    etag = f'"{info.st_mtime_ns:x}-{info.st_size:x}"'
+    headers = CIMultiDict({"ETag": etag, "Last-Modified": formatdate(info.st_mtime, usegmt=True)})
+    if asked.get("If-None-Match") == etag:
+        return _FileAnswer(304, headers, url, None)
+    start, status = 0, 200
+    wanted = _RANGE.fullmatch(asked.get("Range", ""))
+    if wanted and asked.get("If-Range", etag) == etag:
+        start, status = int(wanted[1]), 206
+        if start >= info.st_size:
+            return _FileAnswer(416, headers, url, None)
+        headers["Content-Range"] = f"bytes {start}-{info.st_size - 1}/{info.st_size}"
+        file.seek(start)
+    headers["Content-Length"] = str(info.st_size - start)
+    return _FileAnswer(status, headers, url, None if method == "HEAD" else file)
+
+
+def _path(url: URL) -> str:
+    return unquote(url.raw_path)
