@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import Backend
-from tests.kit.processes import start, stop
 
 from packhouse.core.db import Database, Unit, open_database
 from packhouse.core.errors import PackhouseError
@@ -34,6 +32,8 @@ from packhouse.core.jobs import (
     submit,
 )
 from packhouse.core.leases import acquire, release, renew
+from tests.conftest import Backend
+from tests.kit.processes import start, stop
 
 STEPS = 30
 

@@ -88,6 +88,7 @@ class PostgresDatabase(Database):
             except psycopg.OperationalError as error:
                 if attempt == 2:
                     raise _refusal(error) from error
+                await pool.check()  # after a restart of the server, none of those that lie there is alive
         raise AssertionError("unreachable")
 
     async def fetch_large(self, statement: Statement, **values: Any) -> list[Row]:
@@ -108,14 +109,19 @@ class PostgresDatabase(Database):
     async def write(self, work: Work[T]) -> T:
         pool = await self._opened()
         for attempt in range(ATTEMPTS):
+            begun = False
             try:
                 async with pool.connection() as connection, connection.transaction():
-                    return await work(PostgresUnit(connection, await self._tick(connection)))
+                    unit = PostgresUnit(connection, await self._tick(connection))
+                    begun = True
+                    return await work(unit)
             except _AGAIN as error:
                 if attempt + 1 == ATTEMPTS:
                     raise _refusal(error) from error
             except (PoolTimeout, psycopg.OperationalError) as error:
-                raise _refusal(error) from error
+                if begun or attempt or isinstance(error, PoolTimeout):
+                    raise _refusal(error) from error
+                await pool.check()  # the connection had died in the pool; nothing was done on it yet
         raise AssertionError("unreachable")
 
     async def _tick(self, connection: psycopg.AsyncConnection[Row]) -> int:

@@ -84,7 +84,7 @@ def upgrade() -> None:
         sa.Column("facts", sa.Text(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("doomed_at", sa.BigInteger(), nullable=True),
-        sa.Column("deleting", sa.Boolean(), server_default=sa.text("0"), nullable=False),
+        sa.Column("deleting", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("sha256", name=op.f("uq_content_sha256")),
     )
@@ -113,6 +113,12 @@ def upgrade() -> None:
     with op.batch_alter_table("download", schema=None) as batch_op:
         batch_op.create_index("ix_download_channel", ["channel_id", "name"], unique=False)
 
+    op.create_table(
+        "download_chunk",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
     op.create_table(
         "event",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
@@ -567,6 +573,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_event_channel")
 
     op.drop_table("event")
+    op.drop_table("download_chunk")
     with op.batch_alter_table("download", schema=None) as batch_op:
         batch_op.drop_index("ix_download_channel")
 
