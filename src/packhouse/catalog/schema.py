@@ -301,6 +301,11 @@ download = Table(
 )
 Index("ix_download_channel", download.c.channel_id, download.c.name)
 
+# Chunks of counts that were added already, so that a crash neither loses nor doubles one.
+download_chunk = Table(
+    "download_chunk", METADATA, Column("name", Text, primary_key=True), Column("at", Micros, nullable=False)
+)
+
 # ---------------------------------------------------------------- mirrors
 
 mirror = Table(

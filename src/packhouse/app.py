@@ -1,0 +1,127 @@
+"""Composes a server from settings: the only place that knows everything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+from packhouse.catalog.accounts.accounts import ensure_admin
+from packhouse.catalog.accounts.authenticator import Authenticator
+from packhouse.catalog.accounts.keys import load_keys
+from packhouse.catalog.changes import Change, ChangeFeed
+from packhouse.core.blobs import open_store
+from packhouse.core.db import open_database
+from packhouse.core.db.migrating import migrate
+from packhouse.core.errors import PackhouseError
+from packhouse.core.settings import Settings
+from packhouse.doors.api import create_api, management_words
+from packhouse.doors.asgi import App, Receive, Scope, Send
+from packhouse.doors.entrance import Entrance
+from packhouse.doors.serve import Repository
+from packhouse.doors.serve.conda import CondaDoor
+from packhouse.doors.serve.putting import PutDoor
+from packhouse.formats.archives.sandbox import Sandbox
+from packhouse.workflows.delivering.counting import DownloadCounter
+from packhouse.workflows.delivering.documents import ChannelDocuments
+from packhouse.workflows.delivering.files import Files
+from packhouse.workflows.delivering.gate import Gate
+from packhouse.workflows.indexing.publishing import Publisher
+from packhouse.workflows.indexing.reading import IndexReader
+from packhouse.workflows.mirroring.fetching import OnDemand
+from packhouse.workflows.services import Services
+
+
+def build_services(settings: Settings) -> Services:
+    """Return the ground of one process. The schema is brought up to date; nothing else is dialled or started."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    migrate(settings.database_url)
+    db = open_database(settings.database_url)
+    blobs = open_store(
+        settings.blob_url,
+        data_dir=settings.data_dir,
+        endpoint=settings.s3_endpoint,
+        access_key=settings.s3_access_key,
+        secret_key=settings.s3_secret_key,
+        region=settings.s3_region,
+        cache_bytes=settings.s3_cache_bytes,
+    )
+    feed = ChangeFeed(db)
+    index = IndexReader(db, feed, settings.data_dir / "cache" / "index")
+    return Services(settings, db, blobs, Sandbox(), feed, index, Publisher(db, index.published))
+
+
+class Server:
+    """The ASGI application of one process, with its lifespan."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.services = build_services(settings)
+        self._entrance: App | None = None
+        self._counter = DownloadCounter(self.services.db, settings.data_dir / "spool" / "downloads")
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Make what the first start makes, and begin to follow the changes of other processes."""
+        services = self.services
+        authenticator = Authenticator(services.db, await load_keys(services.db), lambda: services.feed.fresh)
+        services.feed.listen(_forgetting(authenticator), authenticator.clear)
+        gate = Gate(services.db, services.feed)
+        files = Files(gate, services.blobs, OnDemand(services).fetch)
+        documents = ChannelDocuments(services.db, services.index)
+        conda = CondaDoor(gate, services.index, documents, files, self._counter)
+        api = create_api(services, authenticator)
+        repository = Repository(conda, PutDoor(gate, services))
+        self._entrance = Entrance(authenticator, repository, api, management_words(api))
+        await services.feed.poll()
+        self._tasks = [asyncio.create_task(loop) for loop in (services.feed.run(), self._counter.run())]
+
+    async def stop(self) -> None:
+        """Finish what is under way; counts of the last second are folded."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with suppress(PackhouseError):
+            await self._counter.fold()
+        await close(self.services)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI scope."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif self._entrance is not None:
+            await self._entrance(scope, receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self.start()
+        except Exception as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            raise
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+async def close(services: Services) -> None:
+    """Let go of everything a process holds."""
+    services.sandbox.close()
+    await services.db.close()
+
+
+def _forgetting(authenticator: Authenticator) -> Callable[[Change], None]:
+    def forget(change: Change) -> None:
+        if change.kind in ("account", "token"):
+            authenticator.forget(change.kind, change.name)
+
+    return forget
+
+
+async def prepare(settings: Settings) -> str | None:
+    """Bring the schema up to date and make the administrator; return the password if one was made up."""
+    services = build_services(settings)
+    try:
+        return await ensure_admin(services.db, settings.admin_password or None)
+    finally:
+        await close(services)

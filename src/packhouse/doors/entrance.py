@@ -1,0 +1,92 @@
+"""The entrance: every request passes here once. It decodes the path, takes the credential, and shows the right door.
+
+Package clients go to the data plane, everything else to the management API. Both find the caller in
+`scope["state"]["principal"]`; neither reads a credential itself.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import unquote_to_bytes
+
+from packhouse.catalog.accounts.authenticator import Authenticator
+from packhouse.core.errors import PackhouseError
+from packhouse.core.log import get_logger
+from packhouse.core.randomness import random_bytes
+from packhouse.doors.asgi import App, Message, Receive, Scope, Send, respond_error
+from packhouse.doors.credentials import from_request, mask
+from packhouse.doors.serve import Repository
+
+log = get_logger("packhouse.entrance")
+REPO = "/api/repo/"
+
+
+class Entrance:
+    """The ASGI application the server runs."""
+
+    def __init__(self, authenticator: Authenticator, repository: Repository, api: App, words: frozenset[str]) -> None:
+        self._authenticator, self._repository, self._api = authenticator, repository, api
+        self._words = words  # first segments that are management, not a channel, below /api/repo/
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise RuntimeError("the entrance serves HTTP only; lifespan belongs to packhouse.app")
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._admit(scope, receive, watched)
+        except PackhouseError as error:
+            if started:
+                raise
+            await respond_error(send, error, head=scope["method"] == "HEAD")
+        except Exception:
+            request_id = random_bytes(8).hex()
+            log.exception("request failed", request_id=request_id, method=scope["method"], path=mask(scope["path"]))
+            if started:
+                raise
+            message = f"The server failed to answer; the log has the details under {request_id}."
+            await respond_error(send, PackhouseError("internal", message, "Tell the administrator this number."))
+
+    async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
+        credential, path = from_request(scope["headers"], decoded_path(scope))
+        client = scope.get("client")
+        principal = await self._authenticator.principal(credential, client[0] if client else "")
+        segments = path.removeprefix(REPO).split("/") if path.startswith(REPO) else []
+        if segments and segments[0] not in self._words:
+            await self._repository(scope, receive, send, principal, segments)
+            return
+        if segments:
+            path = "/api/" + "/".join(segments)
+        state = {**scope.get("state", {}), "principal": principal}
+        await self._api({**scope, "path": path, "raw_path": path.encode(), "state": state}, receive, send)
+
+
+def decoded_path(scope: Scope) -> str:
+    """Return the path, percent-decoded exactly once.
+
+    Raises PackhouseError("bad_request") for paths that could mean different things to different readers: encoded
+    slashes, dot segments, NUL, backslashes, and bytes that are not UTF-8.
+    """
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    raw = raw.partition(b"?")[0]
+    if b"%" in raw:
+        if b"%2f" in raw.lower():
+            raise _odd_path()
+        raw = unquote_to_bytes(raw)
+    try:
+        path = raw.decode()
+    except UnicodeDecodeError:
+        raise _odd_path() from None
+    if "\0" in path or "\\" in path or "/../" in path or "/./" in path or path.endswith(("/..", "/.")):
+        raise _odd_path()
+    return path
+
+
+def _odd_path() -> PackhouseError:
+    return PackhouseError(
+        "bad_request", "The path of the request can be read in more than one way.", "Send it plainly encoded."
+    )

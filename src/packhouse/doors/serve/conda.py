@@ -1,0 +1,126 @@
+"""A conda channel as clients see it: `[SUB/]<subdir>/<file>` and the few files at the channel's root (wire.md C)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.channels.channel import Channel
+from packhouse.core.errors import PackhouseError
+from packhouse.doors.asgi import Scope, Send
+from packhouse.doors.serve.sending import Representation, send_representation
+from packhouse.formats.conda.filename import is_conda_filename, is_subdir
+from packhouse.workflows.delivering.counting import DownloadCounter
+from packhouse.workflows.delivering.documents import ChannelDocuments
+from packhouse.workflows.delivering.files import Files
+from packhouse.workflows.delivering.gate import Gate
+from packhouse.workflows.indexing.reading import DOCUMENTS, SHARDS_FOLDER, IndexReader
+
+#: an index must be asked for again each time: with an ETag that costs one 304, and it is never out of date
+FRESH = b"private, no-cache"
+IMMUTABLE = b"private, max-age=31536000, immutable"
+JSON, ZSTD = b"application/json", b"application/zstd"
+
+
+class Address(NamedTuple):
+    """What a path below `/api/repo/` means."""
+
+    channel: str  #: `ch` or `ch/sub`
+    partition: str  #: the subdir; empty for a file at the channel's root
+    file: str  #: what follows
+
+
+def parse(segments: list[str]) -> Address | None:
+    """Return what the decoded segments `CH[/SUB | /label/SUB][/subdir]/file…` mean, or None for no address of ours.
+
+    A subchannel can never be named like a subdir, so the first subdir decides.
+    """
+    if len(segments) > 2 and segments[1] == "label":
+        segments = [segments[0], *segments[2:]]
+    for at in (1, 2):
+        if len(segments) > at + 1 and is_subdir(segments[at]):
+            return Address("/".join(segments[:at]), segments[at], "/".join(segments[at + 1 :]))
+    if len(segments) in (2, 3) and segments[-1] in ROOT_FILES:
+        return Address("/".join(segments[:-1]), "", segments[-1])
+    return None
+
+
+ROOT_FILES = frozenset({"notices.json", "channeldata.json"})
+
+
+class CondaDoor:
+    """Answers GET and HEAD below a conda channel."""
+
+    def __init__(
+        self, gate: Gate, index: IndexReader, documents: ChannelDocuments, files: Files, counter: DownloadCounter
+    ) -> None:
+        self._gate, self._index, self._documents, self._files = gate, index, documents, files
+        self._counter = counter
+
+    async def get(self, scope: Scope, send: Send, principal: Principal, address: Address) -> None:
+        """Send what the address names. Raises the refusals of the gate, and `not_found`."""
+        if not address.partition:
+            await self._root_file(scope, send, principal, address)
+        elif is_conda_filename(address.file):
+            await self._package(scope, send, principal, address)
+        else:
+            await self._index_file(scope, send, principal, address)
+
+    async def nowhere(self, principal: Principal, segments: list[str]) -> None:
+        """Refuse an address that means nothing, without telling more about its channel than a right one would."""
+        channel = await self._gate.channel(principal, "channel:view-artifacts", segments[0])
+        raise PackhouseError("not_found", f"{channel.path} has nothing at {'/'.join(segments[1:])[:200]!r}.")
+
+    async def _package(self, scope: Scope, send: Send, principal: Principal, address: Address) -> None:
+        channel = await self._gate.channel(principal, "artifact:download", address.channel)
+        file = await self._files.open(channel, address.partition, address.file)
+        what = Representation(
+            etag=file.sha256, modified_at=file.modified_at, size=file.size, cache=FRESH, path=file.path
+        )
+        if await send_representation(scope, send, what):
+            self._counter.count(file.entry_id, channel.id, file.name)
+
+    async def _index_file(self, scope: Scope, send: Send, principal: Principal, address: Address) -> None:
+        channel = await self._gate.channel(principal, "channel:view-artifacts", address.channel)
+        what = await self._index_document(channel, address)
+        if what is None:
+            raise PackhouseError("not_found", f"{channel.path} has no {address.partition}/{address.file[:200]}.")
+        await send_representation(scope, send, what)
+
+    async def _index_document(self, channel: Channel, address: Address) -> Representation | None:
+        if address.file.startswith(SHARDS_FOLDER):
+            return await self._shard(channel, address)
+        if address.file not in DOCUMENTS:
+            return None
+        document = await self._index.document(channel.id, address.partition, address.file)
+        if document is None:
+            return None
+        return Representation(
+            etag=document.etag,
+            modified_at=document.modified_at or channel.created_at,
+            size=document.size,
+            cache=FRESH,
+            media_type=ZSTD if address.file.endswith(".zst") else JSON,
+            body=None if document.path else document.body,
+            path=document.path,
+        )
+
+    async def _shard(self, channel: Channel, address: Address) -> Representation | None:
+        name = address.file.removeprefix(SHARDS_FOLDER)
+        digest = name.removesuffix(".msgpack.zst")
+        if len(digest) != 64 or digest == name or not set(digest) <= set("0123456789abcdef"):
+            return None
+        body = await self._index.shard(channel.id, address.partition, bytes.fromhex(digest))
+        if body is None:
+            return None
+        return Representation(
+            etag=digest, modified_at=channel.created_at, size=len(body), cache=IMMUTABLE, media_type=ZSTD, body=body
+        )
+
+    async def _root_file(self, scope: Scope, send: Send, principal: Principal, address: Address) -> None:
+        channel = await self._gate.channel(principal, "channel:view-artifacts", address.channel)
+        etag, modified_at, body = await self._documents.get(channel, address.file)
+        what = Representation(
+            etag=etag, modified_at=modified_at, size=len(body), cache=FRESH, media_type=JSON, body=body
+        )
+        await send_representation(scope, send, what)

@@ -1,0 +1,1 @@
+"""One file to one reader: the channel, the right, the gate, the bytes, the count."""

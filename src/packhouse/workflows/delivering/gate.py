@@ -1,0 +1,117 @@
+"""The gate: may this caller have this file now? Answered from memory while that is fresh, else from the database.
+
+Everything a package request needs (channel, right, entry) is remembered per process and dropped by the change list,
+so that a hot request asks nothing of the database and a hidden or removed file is refused within two seconds.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from packhouse.catalog.accounts.permissions import NOWHERE, Action, Decision, permit, refusal
+from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.accounts.visibility import target_of
+from packhouse.catalog.changes import Change, ChangeFeed
+from packhouse.catalog.channels import store as channels
+from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.packages import entries
+from packhouse.catalog.packages.entries import Entry
+from packhouse.core.db import Database
+from packhouse.core.errors import PackhouseError
+
+#: entries remembered per process; about 1 kB each
+CAPACITY = 200_000
+
+
+class Gate:
+    """Answers for one process. Every `permit` of the data plane goes through here."""
+
+    def __init__(self, db: Database, feed: ChangeFeed) -> None:
+        self._db, self._feed = db, feed
+        self._channels: dict[str, Channel] = {}
+        self._rights: dict[tuple[int | None, str | None, int, str], Decision] = {}
+        self._entries: OrderedDict[tuple[int, str, str], Entry] = OrderedDict()
+        self._epoch = 0
+        feed.listen(self._changed, self._reset)
+
+    def _changed(self, change: Change) -> None:
+        if change.kind in ("channel", "account", "token"):
+            self._epoch += 1
+            self._channels.clear()
+            self._rights.clear()
+        if change.kind in ("channel", "entry"):
+            self.forget_entries(change.channel_id)
+
+    def _reset(self) -> None:
+        self._epoch += 1
+        self._channels.clear()
+        self._rights.clear()
+        self._entries.clear()
+
+    def forget_entries(self, channel_id: int | None) -> None:
+        """Drop what is remembered of a channel's files."""
+        self._epoch += 1
+        for key in [key for key in self._entries if key[0] == channel_id]:
+            del self._entries[key]
+
+    async def channel(self, principal: Principal, action: Action, path: str) -> Channel:
+        """Return the channel at `path` if the caller may do `action` there.
+
+        Raises the refusal of the data plane: 401 for anonymous callers whether the channel exists or not, 404 for
+        known ones who may not know of it (wire.md 0.8).
+        """
+        found = self._channels.get(path) if self._feed.fresh else None
+        if found is None:
+            epoch = self._epoch
+            found = await channels.by_path(self._db, path)
+            if found is None:
+                raise refusal(permit(principal, action, NOWHERE), principal, data_plane=True)
+            if epoch == self._epoch:
+                self._channels[path] = found
+        decision = await self._decision(principal, action, found)
+        if decision is not Decision.ALLOWED:
+            raise refusal(decision, principal, data_plane=True)
+        return found
+
+    async def _decision(self, principal: Principal, action: Action, channel: Channel) -> Decision:
+        key = (principal.account_id, principal.token_id, channel.id, action)
+        known = self._rights.get(key) if self._feed.fresh else None
+        if known is not None:
+            return known
+        epoch = self._epoch
+        target = await target_of(
+            self._db,
+            principal,
+            channel_id=channel.id,
+            privacy=channel.privacy,
+            owner_id=channel.owner_id,
+            subchannel=channel.parent_id is not None,
+        )
+        decision = permit(principal, action, target)
+        if epoch == self._epoch:
+            if len(self._rights) > CAPACITY:
+                self._rights.clear()
+            self._rights[key] = decision
+        return decision
+
+    async def entry(self, channel: Channel, partition: str, filename: str) -> Entry:
+        """Return the entry of a file that may be sent. Raises PackhouseError: `not_found`, `hidden`."""
+        key = (channel.id, partition, filename)
+        found = self._entries.get(key) if self._feed.fresh else None
+        if found is None:
+            epoch = self._epoch
+            found = await entries.find(self._db, channel.id, "conda", partition, filename)
+            if found is None:
+                raise PackhouseError("not_found", f"{channel.path} has no file {partition}/{filename[:200]}.")
+            if epoch == self._epoch and found.active:
+                self._entries[key] = found
+                if len(self._entries) > CAPACITY:
+                    self._entries.popitem(last=False)
+        if found.rule is not None:
+            raise PackhouseError(
+                "hidden",
+                f"{channel.path}/{partition}/{filename} is held back by the rule {found.rule!r}.",
+                "Ask for another version, or ask the owner of the channel.",
+                rule=found.rule,
+            )
+        return found
