@@ -14,6 +14,7 @@ from sqlalchemy import column, select, table
 
 from packhouse.core.db import Database, Unit, any_of, open_database
 from packhouse.core.db import sqlite as sqlite_backend
+from packhouse.core.db.statements import compiled
 from packhouse.core.errors import PackhouseError
 from tests.conftest import Backend
 
@@ -212,6 +213,12 @@ async def test_a_writer_waits_for_another_process_and_says_try_later_in_the_end(
     await add(embedded, 3)
     other.close()
     assert await embedded.fetch_all("SELECT id FROM item ORDER BY id") == [(1,), (3,)]
+
+
+async def test_any_of_uses_the_index_of_its_column(embedded: Database) -> None:
+    text, literals = compiled(SOME, "sqlite")
+    plan = await embedded.fetch_all(f"EXPLAIN QUERY PLAN {text}", ids=[1], **literals)
+    assert any("SEARCH item USING" in row[3] for row in plan), plan
 
 
 async def test_reads_cannot_write(embedded: Database) -> None:

@@ -46,6 +46,10 @@ class any_of(ColumnElement[bool]):
         self.column = column
         self.values: BindParameter[Any] = bindparam(name)
 
+    def self_group(self, against: Any = None) -> any_of:
+        """Stay bare beside AND and OR; what SQLAlchemy would write for SQLite, `… = 1`, cannot use an index."""
+        return self
+
 
 @compiles(any_of, "sqlite")
 def _sqlite(element: any_of, compiler: Any, **options: Any) -> str:
