@@ -96,7 +96,7 @@ def load(environ: Mapping[str, str] = os.environ, file: Path | None = None, **gi
         if path is not None:
             values = {**tomllib.loads(path.read_text()), **values}
         values["data_dir"] = str(values["data_dir"])
-        return msgspec.convert(values, Settings, strict=False)
+        return msgspec.convert(values, Settings, strict=False, dec_hook=lambda kind, value: kind(value))
     except (msgspec.ValidationError, tomllib.TOMLDecodeError, OSError) as error:
         raise PackhouseError(
             "bad_request", f"The settings cannot be read: {error}.", "See the settings page."

@@ -38,17 +38,20 @@ def write(folder: Path, revision: int, modified_at: int, pieces: Iterable[bytes]
     folder.mkdir(parents=True, exist_ok=True)
     digest, compressor = hashlib.sha256(), stream()
     with ExitStack() as stack:
-        plain, packed = (_partial(folder, stack) for _ in range(2))
+        (plain, plain_at), (packed, packed_at) = (_partial(folder, stack) for _ in range(2))
         for piece in pieces:
             digest.update(piece)
             plain.write(piece)
             packed.write(compressor.compress(piece))
         packed.write(compressor.flush())
         name = digest.hexdigest()
-        return (
-            _finish(plain, folder / f"{name}.json", revision, name, modified_at),
-            _finish(packed, folder / f"{name}.json.zst", revision, f"{name}-zst", modified_at),
-        )
+        sizes = [file.tell() for file in (plain, packed)]
+    plain_at = plain_at.replace(folder / f"{name}.json")
+    packed_at = packed_at.replace(folder / f"{name}.json.zst")
+    return (
+        Document(revision, name, modified_at, sizes[0], path=plain_at),
+        Document(revision, f"{name}-zst", modified_at, sizes[1], path=packed_at),
+    )
 
 
 def small(revision: int, modified_at: int, body: bytes) -> tuple[Document, Document]:
@@ -58,14 +61,6 @@ def small(revision: int, modified_at: int, body: bytes) -> tuple[Document, Docum
     return plain, Document(revision, f"{plain.etag}-zst", modified_at, len(packed), packed)
 
 
-def _partial(folder: Path, stack: ExitStack) -> BinaryIO:
+def _partial(folder: Path, stack: ExitStack) -> tuple[BinaryIO, Path]:
     handle, name = tempfile.mkstemp(prefix="partial-", dir=folder)
-    stack.callback(Path(name).unlink, missing_ok=True)
-    return stack.enter_context(os.fdopen(handle, "wb"))
-
-
-def _finish(file: BinaryIO, final: Path, revision: int, etag: str, modified_at: int) -> Document:
-    file.flush()
-    size = file.tell()
-    Path(file.name).replace(final)
-    return Document(revision, etag, modified_at, size, path=final)
+    return stack.enter_context(os.fdopen(handle, "wb")), Path(name)
