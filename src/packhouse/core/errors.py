@@ -25,6 +25,7 @@ CODES: dict[str, tuple[int, str]] = {
     "not_found": (404, "No such object, or none that the caller may see."),
     "storage_full": (507, "The disk or the object store is full; nothing was stored."),
     "too_large": (413, "The request is larger than the configured limit."),
+    "too_many_attempts": (429, "Too many failed logins from this address or for this account; wait, then try again."),
     "try_later": (503, "A part the server needs is away for the moment; the request changed nothing."),
     "unauthenticated": (401, "A credential is needed, or the one sent is not valid."),
     "unsupported_type": (415, "The declared type of the upload is not one this server takes."),

@@ -51,5 +51,5 @@ class PasswordChecker:
 def _verify(hashed: str, password: str) -> bool:
     try:
         return _hasher.verify(hashed, password)
-    except (VerificationError, InvalidHashError):
+    except (VerificationError, InvalidHashError, UnicodeEncodeError):
         return False

@@ -120,7 +120,7 @@ ACTIONS: dict[Action, tuple[str, Level]] = {
     "policy:edit": ("policy", MANAGE),
     "policy:delete": ("policy", MANAGE),
     "account:view": ("account", READ),  # one's own account
-    "account:edit": ("account", WRITE),  # one's own password and tokens
+    "account:edit": ("account", WRITE),  # one's own tokens; a new password needs the old one besides
     "account:manage": ("account", MANAGE),  # everybody's
     "system:manage": ("system", MANAGE),
 }

@@ -6,6 +6,7 @@ for the clients to read: the server looks the account up again.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import jwt
@@ -47,8 +48,8 @@ def issue(account: Account, key: bytes, now: int, lifetime: int = LIFETIME) -> s
         "exp": (now + lifetime) // SECOND,
         "jti": random_hex(8),
     }
-    payload = jwt.utils.force_bytes(_ascii_json(claims))
-    return jwt.PyJWS().encode(payload, key, ALGORITHM, headers={"typ": "JWT"})
+    text = json.dumps(claims, separators=(",", ":")).translate(_ESCAPES)
+    return jwt.PyJWS().encode(text.encode("ascii"), key, ALGORITHM, headers={"typ": "JWT"})
 
 
 def read(token: str, key: bytes, now: int) -> Session | None:
@@ -66,14 +67,3 @@ def read(token: str, key: bytes, now: int) -> Session | None:
     except (jwt.InvalidTokenError, KeyError, TypeError, ValueError):
         return None
     return session if now < session.expires_at else None
-
-
-def _ascii_json(claims: dict[str, Any]) -> str:
-    text = msgspec.json.encode(claims).decode()
-    ascii_text = "".join(c if c < "\x80" else "".join(f"\\u{unit:04x}" for unit in _utf16(c)) for c in text)
-    return ascii_text.translate(_ESCAPES)
-
-
-def _utf16(character: str) -> list[int]:
-    raw = character.encode("utf-16-be")
-    return [int.from_bytes(raw[i : i + 2], "big") for i in range(0, len(raw), 2)]

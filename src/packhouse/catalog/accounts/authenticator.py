@@ -1,0 +1,153 @@
+"""From a credential to a principal: checked against the database once, then remembered by its keyed hash.
+
+What is remembered is dropped by the change rows `account` (its user name) and `token` (its public id), and when it
+expires; a process that cannot follow the changes must not use it (design 1.11), which is what `fresh` says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from packhouse.catalog.accounts import sessions, store
+from packhouse.catalog.accounts.account import USERNAME, Account
+from packhouse.catalog.accounts.credential import Credential
+from packhouse.catalog.accounts.keys import Keys
+from packhouse.catalog.accounts.passwords import PasswordChecker
+from packhouse.catalog.accounts.principal import ANONYMOUS, Principal
+from packhouse.catalog.accounts.throttle import Throttle
+from packhouse.catalog.accounts.tokens import decode_scopes
+from packhouse.core.clock import SECOND, monotonic
+from packhouse.core.db import Database
+from packhouse.core.errors import PackhouseError
+
+#: the most a right answer is remembered, in seconds; a password, which pip sends with every request, the same
+REMEMBER_SECONDS = 60.0
+CAPACITY = 20_000
+
+
+class _Known(msgspec.Struct, frozen=True):
+    principal: Principal
+    until: float  # seconds of the monotonic clock
+
+
+class Authenticator:
+    """Checks the credentials that come to one process."""
+
+    def __init__(self, db: Database, keys: Keys, fresh: Callable[[], bool] = lambda: True) -> None:
+        self._db = db
+        self._keys = keys
+        self._fresh = fresh
+        self._known: dict[bytes, _Known] = {}
+        self._pending: dict[bytes, asyncio.Task[Account]] = {}
+        self._epoch = 0
+        self._throttle = Throttle()
+        self._passwords = PasswordChecker()
+
+    async def principal(self, credential: Credential | None, address: str = "") -> Principal:
+        """Return who shows `credential`; nobody in particular shows None. `address` is the client's, for the throttle.
+
+        Raises PackhouseError: `unauthenticated` for whatever is wrong with it, always in the same words;
+        `too_many_attempts` after many wrong passwords.
+        """
+        if credential is None:
+            return ANONYMOUS
+        key = self._keys.hash_of(credential.kind, credential.username, credential.value)
+        known = self._known.get(key)
+        if known is not None and known.until > monotonic() and self._fresh():
+            return known.principal
+        return await self._check(credential, key, address)
+
+    async def login(self, username: str, password: str, address: str) -> tuple[str, Account]:
+        """Check a password and return a session (JWT) with the account. Raises like `principal`."""
+        account = await self._password(username, password, address)
+        return sessions.issue(account, self._keys.session, await self._db.now()), account
+
+    @property
+    def evaluations(self) -> int:
+        """How many passwords were really checked, for the metrics."""
+        return self._passwords.evaluations
+
+    def forget(self, kind: str, name: str) -> None:
+        """Drop what a change row makes doubtful: `account` with a user name, or `token` with a public id."""
+        self._epoch += 1
+        self._known = {key: known for key, known in self._known.items() if not _is_of(known.principal, kind, name)}
+
+    def clear(self) -> None:
+        """Drop everything that is remembered."""
+        self._epoch += 1
+        self._known.clear()
+
+    async def _check(self, credential: Credential, key: bytes, address: str) -> Principal:
+        epoch, now = self._epoch, await self._db.now()
+        if credential.kind == "token":
+            principal, seconds = await self._token(credential.value, now)
+        elif credential.kind == "session":
+            principal, seconds = await self._session(credential.value, now)
+        elif credential.kind == "password":
+            account = await self._shared(credential, key, address)
+            principal, seconds = _principal(account), REMEMBER_SECONDS
+        else:
+            raise _refused()
+        if epoch == self._epoch:  # nothing was forgotten while the database was asked
+            self._remember(key, _Known(principal, monotonic() + min(seconds, REMEMBER_SECONDS)))
+        return principal
+
+    async def _token(self, value: str, now: int) -> tuple[Principal, float]:
+        row = await store.bearer(self._db, self._keys.hash_of("token", value))
+        if row is None:
+            raise _refused()
+        account_id, username, role, uuid, scopes, expires_at = row
+        return Principal(account_id, username, role, decode_scopes(scopes), uuid), _left(expires_at, now)
+
+    async def _session(self, value: str, now: int) -> tuple[Principal, float]:
+        session = sessions.read(value, self._keys.session, now)
+        account = await store.by_id(self._db, session.account_id) if session else None
+        if session is None or account is None or account.disabled_at or account.sessions != session.sessions:
+            raise _refused()
+        return _principal(account), _left(session.expires_at, now)
+
+    async def _shared(self, credential: Credential, key: bytes, address: str) -> Account:
+        """Check a password once for all requests that bring it together: uv opens fifty connections at a time."""
+        task = self._pending.get(key)
+        if task is None:
+            task = asyncio.create_task(self._password(credential.username, credential.value, address))
+            self._pending[key] = task
+            task.add_done_callback(lambda _: self._pending.pop(key, None))
+        return await asyncio.shield(task)
+
+    async def _password(self, username: str, password: str, address: str) -> Account:
+        name = username.lower() if USERNAME.fullmatch(username.lower()) else ""
+        self._throttle.admit(name, address, monotonic())
+        found = await store.with_password(self._db, name)
+        if not await self._passwords.matches(found[1] if found else None, password) or found is None:
+            raise _refused()
+        self._throttle.succeeded(name, address, monotonic())
+        return found[0]
+
+    def _remember(self, key: bytes, known: _Known) -> None:
+        self._known[key] = known
+        if len(self._known) > CAPACITY:
+            del self._known[next(iter(self._known))]
+
+
+def _left(expires_at: int | None, now: int) -> float:
+    if expires_at is None:
+        return REMEMBER_SECONDS
+    if expires_at <= now:
+        raise _refused()
+    return (expires_at - now) / SECOND
+
+
+def _is_of(principal: Principal, kind: str, name: str) -> bool:
+    return (principal.username if kind == "account" else principal.token_id) == name
+
+
+def _principal(account: Account) -> Principal:
+    return Principal(account.id, account.username, account.role)
+
+
+def _refused() -> PackhouseError:
+    return PackhouseError("unauthenticated", "The credential is not valid.", "Log in again, or send another token.")

@@ -1,0 +1,180 @@
+"""Queries of accounts, tokens and the installation's secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import bindparam, delete, func, insert, select, update
+
+from packhouse.catalog.accounts.account import Account
+from packhouse.catalog.schema import account, channel, channel_grant, secret, token
+from packhouse.core.db import Row, Unit, any_of
+from packhouse.core.db.base import Reader
+
+_ACCOUNT = tuple(account.c[name] for name in Account.__struct_fields__)
+_BY_NAME = select(*_ACCOUNT).where(account.c.username == bindparam("username"))
+_PASSWORD = select(account.c.password_hash, account.c.disabled_at, *_ACCOUNT).where(
+    account.c.username == bindparam("username")
+)
+_BY_ID = select(*_ACCOUNT).where(account.c.id == bindparam("account_id"))
+_PAGE = select(*_ACCOUNT).order_by(account.c.username).limit(bindparam("limit")).offset(bindparam("offset"))
+_COUNT = select(func.count()).select_from(account)
+_ADMINS = select(func.count()).where(account.c.role == "admin", account.c.disabled_at.is_(None))
+#: changes nothing, but makes units that count administrators wait for each other
+_LOCK_ADMINS = update(account).where(account.c.role == "admin").values(role="admin")
+_INSERT = """INSERT INTO account (username, password_hash, role, created_at)
+ VALUES (:username, :password_hash, :role, :now) ON CONFLICT (username) DO NOTHING RETURNING id"""
+_SET_DISABLED = (
+    update(account)
+    .where(account.c.id == bindparam("account_id"))
+    .values(disabled_at=bindparam("at"), sessions=account.c.sessions + 1)
+)
+_SET_PASSWORD = (
+    update(account)
+    .where(account.c.id == bindparam("account_id"))
+    .values(password_hash=bindparam("hashed"), sessions=account.c.sessions + 1)
+)
+_END_SESSIONS = update(account).where(account.c.id == bindparam("account_id")).values(sessions=account.c.sessions + 1)
+_OWNED = select(func.count()).where(channel.c.owner_id == bindparam("account_id"), channel.c.path.is_not(None))
+_DELETE_GRANTS = delete(channel_grant).where(channel_grant.c.user_id == bindparam("account_id"))
+_DELETE_TOKENS = delete(token).where(token.c.account_id == bindparam("account_id"))
+_DELETE = delete(account).where(account.c.id == bindparam("account_id"))
+
+#: the columns of tokens.Token; never the hash
+_TOKEN = (token.c.uuid, token.c.account_id, token.c.name, token.c.scopes, token.c.created_at, token.c.expires_at)
+_TOKENS = (
+    select(*_TOKEN)
+    .where(token.c.account_id == bindparam("account_id"), token.c.revoked_at.is_(None))
+    .order_by(token.c.id)
+)
+_TOKEN_BY_UUID = select(*_TOKEN).where(token.c.uuid == bindparam("uuid"), token.c.revoked_at.is_(None))
+_INSERT_TOKEN = insert(token).values(
+    {name: bindparam(name) for name in ("uuid", "account_id", "name", "hash", "scopes", "created_at", "expires_at")}
+)
+_REISSUE = (
+    update(token)
+    .where(token.c.uuid == bindparam("token_uuid"), token.c.revoked_at.is_(None))
+    .values(hash=bindparam("new_hash"), created_at=bindparam("now"), expires_at=bindparam("until"))
+)
+_REVOKE = (
+    update(token)
+    .where(token.c.uuid == bindparam("token_uuid"), token.c.revoked_at.is_(None))
+    .values(revoked_at=bindparam("now"))
+)
+_BEARER = (
+    select(account.c.id, account.c.username, account.c.role, token.c.uuid, token.c.scopes, token.c.expires_at)
+    .join(account, account.c.id == token.c.account_id)
+    .where(token.c.hash == bindparam("hash"), token.c.revoked_at.is_(None), account.c.disabled_at.is_(None))
+)
+
+_SECRETS = select(secret.c.name, secret.c.value).where(any_of(secret.c.name, "names"))
+_KEEP = "INSERT INTO secret (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING"
+
+
+async def by_name(reader: Reader, username: str) -> Account | None:
+    """Return the account of that name, disabled or not."""
+    row = await reader.fetch_one(_BY_NAME, username=username)
+    return Account(*row) if row else None
+
+
+async def by_id(reader: Reader, account_id: int) -> Account | None:
+    """Return the account, disabled or not."""
+    row = await reader.fetch_one(_BY_ID, account_id=account_id)
+    return Account(*row) if row else None
+
+
+async def with_password(reader: Reader, username: str) -> tuple[Account, str] | None:
+    """Return the account and its password hash, if it may log in with a password."""
+    row = await reader.fetch_one(_PASSWORD, username=username)
+    if row is None or row[0] is None or row[1] is not None:
+        return None
+    return Account(*row[2:]), row[0]
+
+
+async def page(reader: Reader, limit: int, offset: int) -> tuple[list[Account], int]:
+    """Return accounts by name, and how many there are."""
+    rows = await reader.fetch_all(_PAGE, limit=limit, offset=offset)
+    return [Account(*row) for row in rows], int(await reader.fetch_value(_COUNT))
+
+
+async def count_admins(reader: Reader) -> int:
+    """Return the number of administrators who can log in."""
+    return int(await reader.fetch_value(_ADMINS))
+
+
+async def lock_admins(unit: Unit) -> None:
+    """Let no other unit change an administrator until this one ends."""
+    await unit.execute(_LOCK_ADMINS)
+
+
+async def insert_account(unit: Unit, username: str, password_hash: str | None, role: str) -> int | None:
+    """Create the row and return its id; None if the name is taken."""
+    made = await unit.fetch_value(_INSERT, username=username, password_hash=password_hash, role=role, now=unit.now)
+    return None if made is None else int(made)
+
+
+async def set_disabled(unit: Unit, account_id: int, at: int | None) -> None:
+    """Disable (a time) or enable (None) an account; every login of it ends."""
+    await unit.execute(_SET_DISABLED, account_id=account_id, at=at)
+
+
+async def set_password(unit: Unit, account_id: int, hashed: str) -> None:
+    """Set the password hash; every login of the account ends."""
+    await unit.execute(_SET_PASSWORD, account_id=account_id, hashed=hashed)
+
+
+async def end_sessions(unit: Unit, account_id: int) -> None:
+    """End every login of the account."""
+    await unit.execute(_END_SESSIONS, account_id=account_id)
+
+
+async def count_owned(reader: Reader, account_id: int) -> int:
+    """Return how many channels the account owns."""
+    return int(await reader.fetch_value(_OWNED, account_id=account_id))
+
+
+async def delete_account(unit: Unit, account_id: int) -> None:
+    """Delete the account with its grants and tokens."""
+    for statement in (_DELETE_GRANTS, _DELETE_TOKENS, _DELETE):
+        await unit.execute(statement, account_id=account_id)
+
+
+async def tokens(reader: Reader, account_id: int) -> list[Row]:
+    """Return (uuid, account_id, name, scopes, created_at, expires_at) of every token not revoked, oldest first."""
+    return await reader.fetch_all(_TOKENS, account_id=account_id)
+
+
+async def token_by_uuid(reader: Reader, uuid: str) -> Row | None:
+    """Return the same six fields of one token not revoked."""
+    return await reader.fetch_one(_TOKEN_BY_UUID, uuid=uuid)
+
+
+async def insert_token(unit: Unit, values: dict[str, Any]) -> None:
+    """Create a token from `uuid, account_id, name, hash, scopes, created_at, expires_at`."""
+    await unit.execute(_INSERT_TOKEN, **values)
+
+
+async def reissue_token(unit: Unit, uuid: str, new_hash: bytes, expires_at: int | None) -> None:
+    """Give a token a new value; the old one stops."""
+    await unit.execute(_REISSUE, token_uuid=uuid, new_hash=new_hash, now=unit.now, until=expires_at)
+
+
+async def revoke_token(unit: Unit, uuid: str) -> None:
+    """Stop a token for ever."""
+    await unit.execute(_REVOKE, token_uuid=uuid, now=unit.now)
+
+
+async def bearer(reader: Reader, token_hash: bytes) -> Row | None:
+    """Return (account id, username, role, token uuid, scopes, expires_at) of the token with that hash, if it holds."""
+    return await reader.fetch_one(_BEARER, hash=token_hash)
+
+
+async def secrets(reader: Reader, names: Sequence[str]) -> dict[str, bytes]:
+    """Return those of the named secrets that exist."""
+    return {name: bytes(value) for name, value in await reader.fetch_all(_SECRETS, names=list(names))}
+
+
+async def add_secret(unit: Unit, name: str, value: bytes) -> bool:
+    """Keep a secret if there is none of that name; return whether it was kept."""
+    return await unit.execute(_KEEP, name=name, value=value) == 1

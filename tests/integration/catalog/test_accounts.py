@@ -1,0 +1,450 @@
+"""Accounts, tokens and logins on both databases: what works, what stops working, and how soon."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy import select
+
+from packhouse.catalog.accounts import accounts, store, tokens
+from packhouse.catalog.accounts.authenticator import Authenticator
+from packhouse.catalog.accounts.credential import MALFORMED, Credential
+from packhouse.catalog.accounts.keys import Keys, load_keys
+from packhouse.catalog.accounts.permissions import Decision, permit
+from packhouse.catalog.accounts.principal import ANONYMOUS, Principal
+from packhouse.catalog.accounts.visibility import GRANT, VISIBLE, target_of, viewer
+from packhouse.catalog.changes import Change, ChangeFeed
+from packhouse.catalog.schema import channel
+from packhouse.core.clock import DAY, SECOND, to_iso
+from packhouse.core.db import Database, Unit, open_database
+from packhouse.core.errors import PackhouseError
+from tests.conftest import Backend
+
+PASSWORD = "correct horse"
+
+
+@pytest.fixture
+async def db(backend: Backend) -> AsyncIterator[Database]:
+    database = open_database(backend.database_url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def keys(db: Database) -> Keys:
+    return await load_keys(db)
+
+
+async def person(db: Database, username: str, role: str = "author") -> Principal:
+    account = await accounts.create_user(db, username, PASSWORD, role, "root")
+    return Principal(account.id, username, account.role)
+
+
+def password(username: str, value: str = PASSWORD) -> Credential:
+    return Credential("password", value, username)
+
+
+async def refused(authenticator: Authenticator, credential: Credential) -> bool:
+    try:
+        await authenticator.principal(credential, "192.0.2.1")
+    except PackhouseError as error:
+        assert error.code == "unauthenticated"
+        return True
+    return False
+
+
+async def events(db: Database) -> list[tuple[str, str, str]]:
+    rows = await db.fetch_all("SELECT type, actor, object FROM event ORDER BY id")
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+async def dump(db: Database) -> str:
+    names = ("account", "token", "secret", "event", "change")
+    return repr([await db.fetch_all(f"SELECT * FROM {name}") for name in names])
+
+
+async def test_the_first_administrator_is_made_once(db: Database, keys: Keys) -> None:
+    made = await asyncio.gather(*(accounts.ensure_admin(db) for _ in range(3)))
+    [secret] = [value for value in made if value]
+    assert await accounts.ensure_admin(db) is None
+    principal = await Authenticator(db, keys).principal(password("admin", secret))
+    assert (principal.username, principal.role) == ("admin", "admin")
+    assert secret not in await dump(db)
+    assert [event[0] for event in await events(db)].count("user_created") == 1
+
+
+async def test_the_first_administrator_with_a_given_password(db: Database, keys: Keys) -> None:
+    assert await accounts.ensure_admin(db, PASSWORD) is None
+    assert (await Authenticator(db, keys).principal(password("admin"))).role == "admin"
+
+
+async def test_keys_are_made_once(db: Database) -> None:
+    made = await asyncio.gather(*(load_keys(db) for _ in range(5)))
+    assert len({(keys.session, keys.token) for keys in made}) == 1
+    assert len({len(keys.session) for keys in made} | {len(keys.token) for keys in made} | {32}) == 1
+    assert [event[0] for event in await events(db)] == ["installation_keys_created"]
+
+
+async def test_who_a_credential_stands_for(db: Database, keys: Keys) -> None:
+    ann = await person(db, "ann")
+    authenticator = Authenticator(db, keys)
+    token, value = await tokens.create(db, keys, ann, "ci", ["artifact:view", "channel:manage-groups"], None)
+    session, _ = await authenticator.login("Ann", PASSWORD, "192.0.2.1")
+    for _ in range(2):  # from the database, then from memory
+        assert await authenticator.principal(None) == ANONYMOUS
+        assert await authenticator.principal(Credential("session", session)) == ann
+        assert await authenticator.principal(password("ann")) == ann
+        shown = await authenticator.principal(Credential("token", value))
+        assert shown == Principal(
+            ann.account_id, "ann", "author", frozenset({"artifact:view", "channel.group:edit"}), token.id
+        )
+    assert (await tokens.shown_by(db, shown)).expires_at is None
+
+
+@pytest.mark.parametrize(
+    "credential",
+    [
+        MALFORMED,
+        Credential("token", "0" * 48),
+        Credential("token", ""),
+        Credential("session", "a.b.c"),
+        Credential("session", ""),
+        password("ann", "wrong"),
+        password("ann", ""),
+        password("ann", "x" * 5000),
+        password("nobody"),
+        password("ANN\x00"),
+        password("\ud800", "\ud800"),
+        password(""),
+    ],
+)
+async def test_wrong_credentials_are_all_refused_alike(db: Database, keys: Keys, credential: Credential) -> None:
+    await person(db, "ann")
+    with pytest.raises(PackhouseError) as error:
+        await Authenticator(db, keys).principal(credential, "192.0.2.1")
+    with pytest.raises(PackhouseError) as other:
+        await Authenticator(db, keys).principal(Credential("token", "1" * 48), "192.0.2.1")
+    assert error.value.body() == other.value.body()
+
+
+async def test_a_token_works_until_it_expires(db: Database, keys: Keys) -> None:
+    ann, now = await person(db, "ann"), await db.now()
+    authenticator = Authenticator(db, keys)
+    soon = to_iso(now + 2 * SECOND)
+    _, value = await tokens.create(db, keys, ann, "short", None, soon)
+    assert await authenticator.principal(Credential("token", value)) != ANONYMOUS
+    await asyncio.sleep(2.1)
+    assert await refused(authenticator, Credential("token", value))
+    assert await refused(Authenticator(db, keys), Credential("token", value))
+
+
+async def test_ill_formed_tokens_are_not_made(db: Database, keys: Keys) -> None:
+    ann = await person(db, "ann")
+    for name, scopes, expires_at in (
+        ("", None, None),
+        ("a\nb", None, None),
+        ("x" * 129, None, None),
+        ("x", ["artifact:fly"], None),
+        ("x", None, "2020-01-01"),
+        ("x", None, "soon"),
+        ("x", None, "9999999-01-01"),
+    ):
+        with pytest.raises(PackhouseError) as error:
+            await tokens.create(db, keys, ann, name, scopes, expires_at)
+        assert error.value.code == "bad_request"
+    assert await tokens.of_account(db, ann.account_id or 0) == []
+
+
+async def test_the_date_of_expiry_is_its_last_day(db: Database, keys: Keys) -> None:
+    ann, now = await person(db, "ann"), await db.now()
+    today = (to_iso(now) or "")[:10]
+    token, _ = await tokens.create(db, keys, ann, "today", None, today)
+    assert token.expires_at is not None
+    assert now < token.expires_at <= now + DAY
+
+
+async def test_reissue_gives_a_new_value_for_as_long_again(db: Database, keys: Keys) -> None:
+    ann, now = await person(db, "ann"), await db.now()
+    token, old = await tokens.create(db, keys, ann, "ci", ["artifact:view"], to_iso(now + 30 * DAY))
+    again, new = await tokens.reissue(db, keys, ann, token.id)
+    authenticator = Authenticator(db, keys)
+    assert await refused(authenticator, Credential("token", old))
+    assert (await authenticator.principal(Credential("token", new))).scopes == frozenset({"artifact:view"})
+    assert again.expires_at and token.expires_at and again.expires_at >= token.expires_at
+    assert [listed.id for listed in await tokens.of_account(db, ann.account_id or 0)] == [token.id]
+
+
+async def test_nobody_touches_anothers_tokens(db: Database, keys: Keys) -> None:
+    ann, bob, root = await person(db, "ann"), await person(db, "bob"), await person(db, "root", "admin")
+    token, value = await tokens.create(db, keys, ann, "ci", None, None)
+    narrow_root = Principal(root.account_id, "root", "admin", frozenset({"artifact:view"}))
+    for principal in (bob, narrow_root):
+        with pytest.raises(PackhouseError) as error:
+            await tokens.revoke(db, principal, token.id)
+        assert error.value.code == "not_found"
+        with pytest.raises(PackhouseError):
+            await tokens.reissue(db, keys, principal, token.id)
+    assert not await refused(Authenticator(db, keys), Credential("token", value))
+    await tokens.revoke(db, root, token.id)
+    assert await refused(Authenticator(db, keys), Credential("token", value))
+
+
+async def test_a_token_makes_no_stronger_token(db: Database, keys: Keys) -> None:
+    ann = await person(db, "ann")
+    strong, _ = await tokens.create(db, keys, ann, "strong", None, None)
+    weak = Principal(ann.account_id, "ann", "author", frozenset({"account:edit", "artifact:view"}), "x")
+    for scopes in (None, ["artifact:delete"], ["artifact:view", "channel:edit"]):
+        with pytest.raises(PackhouseError) as error:
+            await tokens.create(db, keys, weak, "more", scopes, None)
+        assert error.value.code == "forbidden"
+    with pytest.raises(PackhouseError) as error:
+        await tokens.reissue(db, keys, weak, strong.id)
+    assert error.value.code == "forbidden"
+    await tokens.create(db, keys, weak, "less", ["artifact:view"], None)
+
+
+async def follow(feed: ChangeFeed, authenticator: Authenticator) -> None:
+    def listener(change: Change) -> None:
+        authenticator.forget(change.kind, change.name)
+
+    feed.listen(listener, authenticator.clear)
+    await feed.poll()
+
+
+async def test_what_is_taken_back_stops_in_other_processes(db: Database, keys: Keys) -> None:
+    ann, root = await person(db, "ann"), await person(db, "root", "admin")
+    authenticator, feed = Authenticator(db, keys), ChangeFeed(db)
+    await follow(feed, authenticator)
+    token, value = await tokens.create(db, keys, ann, "one", None, None)
+    _, other = await tokens.create(db, keys, ann, "two", None, None)
+    session, _ = await authenticator.login("ann", PASSWORD, "192.0.2.1")
+    shown = [Credential("token", value), Credential("token", other), Credential("session", session), password("ann")]
+    for credential in shown:
+        await authenticator.principal(credential)
+
+    await tokens.revoke(db, ann, token.id)
+    await feed.poll()
+    assert [await refused(authenticator, c) for c in shown] == [True, False, False, False]
+
+    await accounts.set_disabled(db, "ann", True, root.username)
+    await feed.poll()
+    assert all([await refused(authenticator, c) for c in shown])
+
+    await accounts.set_disabled(db, "ann", False, root.username)
+    await feed.poll()
+    assert [await refused(authenticator, c) for c in shown] == [True, False, True, False]
+
+    await accounts.set_password(db, "ann", "another horse", "ann")
+    await feed.poll()
+    assert await refused(authenticator, password("ann"))
+    assert not await refused(authenticator, password("ann", "another horse"))
+
+    await accounts.delete_user(db, "ann", root.username)
+    await feed.poll()
+    assert await refused(authenticator, Credential("token", other))
+    assert await refused(authenticator, password("ann", "another horse"))
+
+
+async def test_logging_out_everywhere_and_new_passwords_end_sessions(db: Database, keys: Keys) -> None:
+    await person(db, "ann")
+    for new_password in (False, True):
+        session, _ = await Authenticator(db, keys).login("ann", PASSWORD, "")
+        assert not await refused(Authenticator(db, keys), Credential("session", session))
+        if new_password:
+            await accounts.set_password(db, "ann", PASSWORD, "ann")
+        else:
+            await accounts.end_sessions(db, "ann", "ann")
+        assert await refused(Authenticator(db, keys), Credential("session", session))
+
+
+async def test_a_process_that_cannot_follow_asks_the_database(db: Database, keys: Keys) -> None:
+    ann = await person(db, "ann")
+    token, value = await tokens.create(db, keys, ann, "ci", None, None)
+    authenticator = Authenticator(db, keys, fresh=lambda: False)
+    await authenticator.principal(Credential("token", value))
+    await tokens.revoke(db, ann, token.id)
+    assert await refused(authenticator, Credential("token", value))
+
+
+async def test_an_answer_that_was_overtaken_is_not_remembered(
+    db: Database, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = await person(db, "ann")
+    token, value = await tokens.create(db, keys, ann, "ci", None, None)
+    authenticator, read = Authenticator(db, keys), store.bearer
+
+    async def slowly(reader: Database, token_hash: bytes) -> object:
+        row = await read(reader, token_hash)
+        await tokens.revoke(db, ann, token.id)  # committed and announced while the answer is on its way
+        authenticator.forget("token", token.id)
+        return row
+
+    monkeypatch.setattr(store, "bearer", slowly)
+    await authenticator.principal(Credential("token", value))
+    monkeypatch.undo()
+    assert await refused(authenticator, Credential("token", value))
+
+
+async def test_accounts_are_listed_and_kept_in_order(db: Database) -> None:
+    for name in ("zoe", "ann", "root"):
+        await person(db, name, "admin" if name == "root" else "author")
+    listed, total = await store.page(db, 2, 0)
+    assert [account.username for account in listed] == ["ann", "root"]
+    assert total == 3
+    for username, secret, role, code in (
+        ("ann", PASSWORD, "author", "conflict"),
+        ("Bob", PASSWORD, "author", "bad_request"),
+        ("a:b", PASSWORD, "author", "bad_request"),
+        ("system", PASSWORD, "author", "bad_request"),
+        ("bob", "short", "author", "bad_request"),
+        ("bob", PASSWORD, "king", "bad_request"),
+    ):
+        with pytest.raises(PackhouseError) as error:
+            await accounts.create_user(db, username, secret, role, "root")
+        assert error.value.code == code
+    assert (await store.page(db, 10, 0))[1] == 3
+
+
+async def test_the_last_administrator_stays(db: Database) -> None:
+    await person(db, "root", "admin")
+    for attempt in (accounts.set_disabled(db, "root", True, "root"), accounts.delete_user(db, "root", "root")):
+        with pytest.raises(PackhouseError) as error:
+            await attempt
+        assert error.value.code == "conflict"
+    await person(db, "other", "admin")
+    outcome = await asyncio.gather(
+        accounts.set_disabled(db, "root", True, "other"),
+        accounts.delete_user(db, "other", "root"),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(result, PackhouseError) for result in outcome) == 1
+    assert await store.count_admins(db) == 1
+
+
+async def add_channel(db: Database, path: str | None, privacy: str, owner: int, parent: int | None = None) -> int:
+    async def work(unit: Unit) -> int:
+        return int(
+            await unit.fetch_value(
+                """INSERT INTO channel (path, parent_id, description, privacy, owner_id, created_at, updated_at)
+                VALUES (:path, :parent, '', :privacy, :owner, 0, 0) RETURNING id""",
+                path=path, parent=parent, privacy=privacy, owner=owner,
+            )
+        )  # fmt: skip
+
+    return await db.write(work)
+
+
+async def test_owners_are_not_deleted_and_numbers_not_inherited(db: Database) -> None:
+    ann = await person(db, "ann")
+    channel_id = await add_channel(db, "data", "private", ann.account_id or 0)
+    with pytest.raises(PackhouseError) as error:
+        await accounts.delete_user(db, "ann", "root")
+    assert error.value.code == "conflict"
+
+    async def remove(unit: Unit) -> None:
+        await unit.execute("DELETE FROM channel WHERE id = :id", id=channel_id)
+
+    await db.write(remove)
+    await accounts.delete_user(db, "ann", "root")
+    assert (await person(db, "ann")).account_id != ann.account_id
+
+
+async def test_lists_show_what_permit_allows(db: Database) -> None:
+    ann, bob, root = await person(db, "ann"), await person(db, "bob"), await person(db, "root", "admin")
+    owner = ann.account_id or 0
+    rows: dict[int, tuple[str, bool]] = {}
+    for privacy in ("public", "authenticated", "private"):
+        top = await add_channel(db, privacy, privacy, owner)
+        rows[top] = (privacy, False)
+        for inner in ("public", "private"):
+            rows[await add_channel(db, f"{privacy}/{inner}", inner, owner, top)] = (inner, True)
+    await add_channel(db, None, "public", owner)  # deleted
+
+    async def grant(unit: Unit) -> None:
+        await unit.execute(
+            "INSERT INTO channel_grant (channel_id, user_id, level) VALUES (:channel, :user, 2)",
+            channel=top, user=bob.account_id,
+        )  # fmt: skip
+
+    await db.write(grant)
+    only_top = Principal(bob.account_id, "bob", "author", frozenset({"channel:view"}), "t")
+    blind = Principal(root.account_id, "root", "admin", frozenset({"artifact:view"}), "t")
+    for principal in (ANONYMOUS, ann, bob, root, only_top, blind):
+        listed = await db.fetch_all(select(channel.c.id, GRANT).where(VISIBLE), **viewer(principal))
+        expected = set()
+        for number, (privacy, sub) in rows.items():
+            target = await target_of(db, principal, channel_id=number, privacy=privacy, owner_id=owner, subchannel=sub)
+            if permit(principal, "channel:view", target) is Decision.ALLOWED:
+                expected.add((number, 2 if number == top and principal.username == "bob" else 0))
+        assert set(listed) == expected, principal
+    assert permit(bob, "artifact:create", await target_of(
+        db, bob, channel_id=top, privacy="private", owner_id=owner, subchannel=False)
+    ) is Decision.ALLOWED  # fmt: skip
+
+
+async def test_every_change_is_one_event_without_a_secret(db: Database, keys: Keys) -> None:
+    ann = await person(db, "ann")
+    token, first = await tokens.create(db, keys, ann, "ci", ["artifact:view"], None)
+    _, second = await tokens.reissue(db, keys, ann, token.id)
+    await tokens.revoke(db, ann, token.id)
+    await accounts.set_password(db, "ann", "another horse", "root")
+    await accounts.set_disabled(db, "ann", True, "root")
+    await accounts.set_disabled(db, "ann", True, "root")  # changes nothing
+    await accounts.set_disabled(db, "ann", False, "root")
+    await accounts.delete_user(db, "ann", "root")
+    assert await events(db) == [
+        ("installation_keys_created", "system", "keys"),
+        ("user_created", "root", "user ann"),
+        ("user_token_created", "ann", "token ci"),
+        ("user_token_updated", "ann", "token ci"),
+        ("user_token_revoked", "ann", "token ci"),
+        ("user_password_changed", "root", "user ann"),
+        ("user_disabled", "root", "user ann"),
+        ("user_enabled", "root", "user ann"),
+        ("user_deleted", "root", "user ann"),
+    ]
+    everything = await dump(db)
+    for secret in (first, second, PASSWORD, "another horse", bytes.fromhex(first).hex()):
+        assert secret not in everything
+
+
+async def test_ten_thousand_guesses(db: Database, keys: Keys) -> None:
+    await person(db, "ann")
+    await person(db, "bob")
+    authenticator = Authenticator(db, keys)
+
+    async def guess(number: int) -> str:
+        with pytest.raises(PackhouseError) as error:
+            await authenticator.principal(password("ann", f"guess {number}"), "192.0.2.1")
+        return error.value.code
+
+    started = time.perf_counter()
+    codes = [await guess(number) for number in range(5_000)]
+    codes += await asyncio.gather(*(guess(number) for number in range(5_000, 10_000)))
+    print(f"10,000 guesses: {codes.count('unauthenticated')} checked, {time.perf_counter() - started:.1f} s")
+    assert codes.count("unauthenticated") <= 100
+    assert authenticator.evaluations <= 100
+    assert (await authenticator.principal(password("ann"), "192.0.2.2")).username == "ann"
+    assert (await authenticator.principal(password("bob"), "192.0.2.1")).username == "bob"
+
+
+async def test_a_burst_with_the_right_password_is_one_check(db: Database, keys: Keys) -> None:
+    await person(db, "ann")
+    authenticator = Authenticator(db, keys)
+    found = await asyncio.gather(*(authenticator.principal(password("ann"), "192.0.2.1") for _ in range(200)))
+    assert {principal.username for principal in found} == {"ann"}
+    assert authenticator.evaluations == 1
+
+
+async def test_time_of_a_remembered_check(db: Database, keys: Keys) -> None:
+    ann = await person(db, "ann")
+    _, value = await tokens.create(db, keys, ann, "ci", None, None)
+    authenticator, credential, times = Authenticator(db, keys), Credential("token", value), 20_000
+    await authenticator.principal(credential)
+    started = time.perf_counter()
+    for _ in range(times):
+        await authenticator.principal(credential)
+    print(f"remembered check: {(time.perf_counter() - started) / times * 1e6:.2f} us")
