@@ -177,6 +177,7 @@ package = Table(
     Column("file_count", Int, nullable=False),
     Column("download_count", Int, nullable=False, default=0),
     Column("latest_version", Text, nullable=False, default=""),
+    Column("build_number", Int, nullable=False, server_default="0"),  # of the latest version
     Column("license", Text, nullable=False, default=""),
     Column("license_family", Text, nullable=False, default=""),
     Column("summary", Text, nullable=False, default=""),
@@ -185,7 +186,18 @@ package = Table(
     Column("updated_at", Micros, nullable=False),
     UniqueConstraint("channel_id", "family", "name"),
 )
-Index("ix_package_name", package.c.name)
+Index("ix_package_name", package.c.channel_id, package.c.name)
+Index("ix_package_downloads", package.c.channel_id, package.c.download_count)
+
+# Sums over `package`, kept by triggers (migration 0002), so that a list of channels costs nothing per package.
+package_total = Table(
+    "package_total",
+    METADATA,
+    Column("channel_id", Int, primary_key=True, autoincrement=False),
+    Column("packages", Int, nullable=False),
+    Column("files", Int, nullable=False),
+    Column("downloads", Int, nullable=False),
+)
 
 # ---------------------------------------------------------------- judgement
 

@@ -9,13 +9,13 @@ from sqlalchemy import bindparam, delete, select
 from packhouse.catalog.schema import package
 from packhouse.core.db import Database, Row, Unit
 
-_PUT = """INSERT INTO package (channel_id, family, name, file_count, download_count, latest_version, license,
- license_family, summary, platforms, created_at, updated_at)
- VALUES (:channel_id, :family, :name, :file_count, 0, :latest_version, :license, :license_family, :summary,
- :platforms, :now, :now)
+_PUT = """INSERT INTO package (channel_id, family, name, file_count, download_count, latest_version, build_number,
+ license, license_family, summary, platforms, created_at, updated_at)
+ VALUES (:channel_id, :family, :name, :file_count, 0, :latest_version, :build_number, :license, :license_family,
+ :summary, :platforms, :now, :now)
  ON CONFLICT (channel_id, family, name) DO UPDATE SET file_count = excluded.file_count,
- latest_version = excluded.latest_version, license = excluded.license, license_family = excluded.license_family,
- summary = excluded.summary, platforms = excluded.platforms, updated_at = excluded.updated_at"""
+ latest_version = excluded.latest_version, build_number = excluded.build_number, license = excluded.license,
+ license_family = excluded.license_family, summary = excluded.summary, platforms = excluded.platforms, updated_at = excluded.updated_at"""
 _DROP_NAME = delete(package).where(package.c.channel_id == bindparam("channel_id"), package.c.name == bindparam("name"))
 
 _OF_CHANNEL = (

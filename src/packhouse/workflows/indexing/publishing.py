@@ -142,6 +142,7 @@ async def summarise(unit: Unit, channel_id: int, name: str) -> None:
                 "name": name,
                 "file_count": len(rows),
                 "latest_version": newest[2],
+                "build_number": newest[3],
                 "license": newest[4],
                 "license_family": newest[5],
                 "summary": facts.summary if facts else "",

@@ -152,6 +152,13 @@ def upgrade() -> None:
     sa.Column('until', sa.BigInteger(), nullable=False),
     sa.PrimaryKeyConstraint('name')
     )
+    op.create_table('package_total',
+    sa.Column('channel_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
+    sa.Column('packages', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('files', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('downloads', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.PrimaryKeyConstraint('channel_id')
+    )
     op.create_table('part',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('sha256', sa.LargeBinary(), nullable=False),
@@ -294,6 +301,7 @@ def upgrade() -> None:
     sa.Column('file_count', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('download_count', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('latest_version', sa.Text(), nullable=False),
+    sa.Column('build_number', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), server_default='0', nullable=False),
     sa.Column('license', sa.Text(), nullable=False),
     sa.Column('license_family', sa.Text(), nullable=False),
     sa.Column('summary', sa.Text(), nullable=False),
@@ -305,7 +313,8 @@ def upgrade() -> None:
     sa.UniqueConstraint('channel_id', 'family', 'name', name=op.f('uq_package_channel_id_family_name'))
     )
     with op.batch_alter_table('package', schema=None) as batch_op:
-        batch_op.create_index('ix_package_name', ['name'], unique=False)
+        batch_op.create_index('ix_package_downloads', ['channel_id', 'download_count'], unique=False)
+        batch_op.create_index('ix_package_name', ['channel_id', 'name'], unique=False)
 
     op.create_table('record_body',
     sa.Column('record_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
@@ -426,6 +435,7 @@ def downgrade() -> None:
     op.drop_table('record_body')
     with op.batch_alter_table('package', schema=None) as batch_op:
         batch_op.drop_index('ix_package_name')
+        batch_op.drop_index('ix_package_downloads')
 
     op.drop_table('package')
     with op.batch_alter_table('notice', schema=None) as batch_op:
@@ -455,6 +465,7 @@ def downgrade() -> None:
         batch_op.drop_index('ix_part_shard')
 
     op.drop_table('part')
+    op.drop_table('package_total')
     op.drop_table('lease')
     with op.batch_alter_table('job', schema=None) as batch_op:
         batch_op.drop_index('uq_job_live', sqlite_where=sa.text('finished_at IS NULL'), postgresql_where=sa.text('finished_at IS NULL'))
