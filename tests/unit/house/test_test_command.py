@@ -1,0 +1,13 @@
+"""`scripts/test` runs everything: a folder of tests it does not name would never run in CI."""
+
+from __future__ import annotations
+
+from tests.unit.house.sources import ROOT
+
+
+def test_every_folder_of_tests_is_a_stage() -> None:
+    command = (ROOT / "scripts" / "test").read_text()
+    (stages,) = (line for line in command.splitlines() if line.startswith("for folder in "))
+    named = {*stages.partition(";")[0].split()[3:], "crash"}
+    folders = {path.relative_to(ROOT / "tests").parts[0] for path in (ROOT / "tests").rglob("test_*.py")}
+    assert folders - named == set()
