@@ -25,13 +25,11 @@ class Authority:
         certificate = self._certificate(self._name, self._key.public_key(), constraints, critical=True)
         self.ca.write_bytes(certificate)
 
-    def issue(self, name: str) -> tuple[Path, Path]:
-        """Return the files (certificate, key) for `name`, valid for 127.0.0.1 and localhost."""
+    def issue(self, name: str, address: str = "127.0.0.1") -> tuple[Path, Path]:
+        """Return the files (certificate, key) for `name`, valid for `address` and localhost."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        names = x509.SubjectAlternativeName(
-            [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
-        )
+        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address)), x509.DNSName("localhost")])
         cert_file, key_file = self._folder / f"{name}.pem", self._folder / f"{name}.key"
         cert_file.write_bytes(self._certificate(subject, key.public_key(), names, critical=False))
         key_file.write_bytes(
@@ -41,10 +39,10 @@ class Authority:
         )
         return cert_file, key_file
 
-    def server(self, *, want_client: bool = False) -> ssl.SSLContext:
+    def server(self, *, want_client: bool = False, address: str = "127.0.0.1") -> ssl.SSLContext:
         """Return a server's context; with `want_client` only clients with a certificate of this authority get in."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*self.issue("server"))
+        context.load_cert_chain(*self.issue("server", address))
         if want_client:
             context.verify_mode = ssl.CERT_REQUIRED
             context.load_verify_locations(self.ca)

@@ -38,6 +38,9 @@ def translate(error: Exception, where: str) -> Exception:
         return Transient(f"{where} cannot be reached: {_reason(error)}.")
     if isinstance(error, aiohttp.ClientResponseError | ValueError):
         return Transient(f"{where} answered with something that is not HTTP.")
+    if isinstance(error, aiohttp.ServerDisconnectedError) and where.startswith("https:"):
+        # in TLS 1.3 a missing client certificate is refused after the handshake, and shows as nothing more than this
+        return Transient(f"{where} closed the connection without an answer; it may want a client certificate.")
     return Transient(f"{where} closed the connection early.")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import re
 import stat
@@ -24,6 +25,7 @@ from packhouse.core.fetch.model import FetchSettings
 from packhouse.core.fetch.retry import Transient
 
 _READ_BYTES = 1 << 20
+_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ENXIO, errno.ELOOP})
 _RANGE = re.compile(r"bytes=(\d+)-")
 
 
@@ -53,7 +55,7 @@ class FileSource:
             target = self._origin.join(URL(url)).with_fragment(None)
         except ValueError:
             target = URL()
-        if target.scheme != "file" or target.raw_host:
+        if target.scheme != "file" or target.raw_host or "%00" in target.raw_path:
             raise Refused(f"{mask_url(url)} is not in the tree of {self._origin}.", "Check the address.")
         return target
 
@@ -63,7 +65,7 @@ class FileSource:
         try:
             file = await asyncio.to_thread(self._open_file, url)
         except OSError as error:
-            if not isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
+            if error.errno not in _ABSENT:
                 raise PackhouseError("upstream_failed", f"{url} cannot be read: {error.strerror}.") from None
             yield _FileAnswer(404, CIMultiDict(), url, None)
             return
@@ -74,14 +76,13 @@ class FileSource:
 
     def _open_file(self, url: URL) -> BinaryIO:
         """Open a regular file of the tree for reading; the path is resolved first, then opened without links."""
-        text = _path(url)
-        resolved = Path(os.path.realpath(text))
-        if "\0" in text or not resolved.is_relative_to(self._root):
+        resolved = Path(os.path.realpath(_path(url)))
+        if not resolved.is_relative_to(self._root):
             raise Refused(f"{url} leads out of the tree of {self._origin}.", "Links must stay inside the tree.")
         fd = os.open(resolved, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
-            raise IsADirectoryError(str(url))
+            raise FileNotFoundError(errno.ENOENT, "not a regular file")
         return os.fdopen(fd, "rb", buffering=0)
 
 

@@ -67,11 +67,13 @@ class HttpSource:
         return await self._stack.enter_async_context(session)
 
     def locate(self, url: str) -> URL:
-        """Return the address `url` means, relative to the source. Raises Refused when it is none."""
+        """Return the address `url` means, relative to the source. Raises Refused when it may not be reached."""
         try:
-            return self._origin.join(URL(url)).with_fragment(None)
+            target = self._origin.join(URL(url)).with_fragment(None)
         except ValueError:
             raise Refused(f"{mask_url(url)} is no usable address.", "Check the address.") from None
+        self._guard.check_url(target)
+        return target.with_user(None)
 
     @asynccontextmanager
     async def exchange(self, method: str, url: URL, headers: dict[str, str]) -> AsyncIterator[Answer]:
@@ -80,7 +82,7 @@ class HttpSource:
         Raises Refused for an address that may not be reached, PackhouseError("upstream_failed") for a redirect that
         may not be followed, Transient for faults and answers worth another attempt.
         """
-        url, trusted = url.with_user(None), _same_origin(self._origin, url)
+        trusted = _same_origin(self._origin, url)
         for hop in range(MAX_REDIRECTS + 1):
             async with self._hop(method, url, headers | (self._credentials if trusted else {}), hop) as answer:
                 location = answer.headers.get("Location")
