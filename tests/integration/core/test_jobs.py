@@ -1,15 +1,9 @@
-"""Jobs on both databases: the five verbs, the worker, take-over after a kill, fences, and recurring duties."""
+"""Jobs on both databases: the five verbs, and how runs end."""
 
 from __future__ import annotations
 
 import asyncio
-import signal
-import sys
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -17,105 +11,22 @@ from packhouse.core.db import Database, Unit, open_database
 from packhouse.core.errors import PackhouseError
 from packhouse.core.jobs import (
     Cancelled,
-    Handler,
-    Job,
-    LostLease,
-    Periodic,
     RunningJob,
-    Timetable,
-    Turn,
-    Worker,
     cancel,
     forget,
     list_jobs,
     progress,
     submit,
 )
-from packhouse.core.leases import acquire, release, renew
 from tests.conftest import Backend
-from tests.kit.processes import start, stop
-
-STEPS = 30
+from tests.kit.jobs import enqueue, in_state, seen, working
 
 
 @pytest.fixture
 async def db(backend: Backend) -> AsyncIterator[Database]:
     database = open_database(backend.database_url)
-    await database.write(lambda unit: unit.execute("CREATE TABLE step (job_id BIGINT, number INTEGER, worker TEXT)"))
     yield database
     await database.close()
-
-
-async def enqueue(db: Database, kind: str, subject: str = "s", payload: dict[str, Any] | None = None) -> int:
-    return await db.write(lambda unit: submit(unit, kind, subject, payload or {}))
-
-
-async def seen(db: Database, job_id: int) -> Job:
-    job = await progress(db, job_id)
-    assert job is not None
-    return job
-
-
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 10) -> float:
-    """Wait for the condition and return how many seconds that took."""
-    begin = time.monotonic()
-    while not await condition():
-        assert time.monotonic() - begin < seconds, "waited too long"
-        await asyncio.sleep(0.01)
-    return time.monotonic() - begin
-
-
-async def in_state(db: Database, job_id: int, state: str, seconds: float = 10) -> Job:
-    async def reached() -> bool:
-        return (await seen(db, job_id)).state == state
-
-    await until(reached, seconds)
-    return await seen(db, job_id)
-
-
-@asynccontextmanager
-async def working(db: Database, handlers: dict[str, Handler], **options: Any) -> AsyncIterator[Worker]:
-    worker = Worker(db, handlers, "test", **options)
-    running = asyncio.create_task(worker.run())
-    await asyncio.sleep(0.05)
-    try:
-        yield worker
-    finally:
-        await worker.stop()
-        await running
-
-
-async def steps(run: RunningJob, db: Database, worker: str) -> None:
-    """Do numbered steps, a batch each, going on where the last run stopped."""
-    for number in range(run.progress.get("done", 0), STEPS):
-        await run.checkpoint()
-        await asyncio.sleep(0.05)
-
-        async def batch(unit: Unit, number: int = number) -> None:
-            await run.fence(unit)
-            await unit.execute("INSERT INTO step VALUES (:job, :number, :worker)", job=run.id, number=number,
-                               worker=worker)  # fmt: skip
-            await run.report(unit, {"done": number + 1})
-
-        await db.write(batch)
-
-
-async def worker_process(url: str, name: str, lease_seconds: float) -> None:
-    """What runs in the child processes of the tests below."""
-    database = open_database(url)
-    worker = Worker(database, {"steps": lambda run: steps(run, database, name)}, name, lease_seconds=lease_seconds)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: asyncio.ensure_future(worker.stop()))
-    await worker.run()
-    await database.close()
-
-
-def child(url: str, name: str, lease_seconds: float, folder: Path) -> Any:
-    code = f"import asyncio; from tests.integration.core import test_jobs as t; asyncio.run(t.worker_process({url!r}, {name!r}, {lease_seconds}))"  # noqa: E501  # one line of code
-    root = Path(__file__).parents[3]
-    return start([sys.executable, "-c", f"import sys; sys.path.insert(0, {str(root)!r}); {code}"], log=folder / name)
-
-
-# ---------------------------------------------------------------- the verbs
 
 
 async def test_a_job_runs_soon_and_its_result_can_be_read(db: Database) -> None:
@@ -301,174 +212,3 @@ async def test_a_job_that_kills_its_workers_is_given_up(db: Database) -> None:
     async with working(db, {"k": handler}):
         assert "10 workers died" in (await in_state(db, job_id, "failed")).error
     assert ran == []
-
-
-# ---------------------------------------------------------------- take-over
-
-
-async def test_a_batch_of_a_run_that_was_taken_over_is_refused(db: Database) -> None:
-    entered, gone_on = asyncio.Event(), asyncio.Event()
-    zombies: list[RunningJob] = []
-
-    async def sleeps(run: RunningJob) -> None:
-        if run.attempt > 1:
-            await steps(run, db, "second")
-            return
-        zombies.append(run)
-        entered.set()
-        await gone_on.wait()
-
-    async with working(db, {"steps": sleeps}):
-        job_id = await enqueue(db, "steps")
-        await entered.wait()
-        # as after a pause longer than the lease: the job is another worker's, which this one has not noticed yet
-        await db.write(lambda unit: unit.execute("UPDATE job SET run_attempt = run_attempt + 1"))
-
-        async def batch(unit: Unit) -> None:
-            await unit.execute("INSERT INTO step VALUES (:job, 0, 'zombie')", job=job_id)
-            await zombies[0].fence(unit)
-
-        with pytest.raises(LostLease):
-            await db.write(batch)
-        with pytest.raises(LostLease):
-            await zombies[0].report(db, {"done": 1})
-
-        async def noticed() -> bool:
-            return zombies[0].end is not None
-
-        await until(noticed)
-        with pytest.raises(LostLease):
-            await zombies[0].checkpoint()
-        gone_on.set()
-        await db.write(lambda unit: unit.execute("UPDATE job SET lease_until = 1"))
-        await in_state(db, job_id, "done")
-    assert await db.fetch_all("SELECT DISTINCT worker FROM step") == [("second",)]
-
-
-async def test_a_killed_worker_s_job_is_finished_by_another_one_once(db: Database, backend: Backend) -> None:
-    job_id = await enqueue(db, "steps")
-    first = child(backend.database_url, "first", 1.5, backend.data_dir)
-    second = None
-    try:
-
-        async def under_way() -> bool:
-            return int((await seen(db, job_id)).progress.get("done", 0)) >= 5
-
-        await until(under_way)
-        second = child(backend.database_url, "second", 1.5, backend.data_dir)
-        first.send_signal(signal.SIGKILL)
-        job = await in_state(db, job_id, "done", 20)
-    finally:
-        for process in (first, second):
-            if process is not None:
-                stop(process)
-    assert job.attempt == 2
-    rows = await db.fetch_all("SELECT number, worker FROM step ORDER BY number")
-    assert [row[0] for row in rows] == list(range(STEPS))
-    assert {row[1] for row in rows} == {"first", "second"}
-
-
-async def test_a_stopped_worker_hands_its_job_over_at_once(db: Database, backend: Backend) -> None:
-    job_id = await enqueue(db, "steps")
-    first = child(backend.database_url, "first", 30, backend.data_dir)
-    second = None
-    try:
-
-        async def under_way() -> bool:
-            return int((await seen(db, job_id)).progress.get("done", 0)) >= 5
-
-        await until(under_way)
-        first.send_signal(signal.SIGTERM)
-        assert first.wait(5) == 0
-        assert (await seen(db, job_id)).state == "queued"
-        second = child(backend.database_url, "second", 30, backend.data_dir)
-        job = await in_state(db, job_id, "done", 20)
-    finally:
-        for process in (first, second):
-            if process is not None:
-                stop(process)
-    assert job.attempt == 2
-    assert [row[0] for row in await db.fetch_all("SELECT number FROM step ORDER BY number")] == list(range(STEPS))
-
-
-async def test_a_worker_that_renews_keeps_its_job_past_the_lease(db: Database) -> None:
-    async def handler(run: RunningJob) -> None:
-        await asyncio.sleep(2.5)
-
-    async with (
-        working(db, {"k": handler}, lease_seconds=1),
-        working(db, {"k": handler}, lease_seconds=1),
-    ):
-        job_id = await enqueue(db, "k")
-        assert (await in_state(db, job_id, "done")).attempt == 1
-
-
-# ---------------------------------------------------------------- leases and duties
-
-
-async def test_a_lease_has_one_holder_until_it_ends_or_is_given_up(db: Database) -> None:
-    async def take(holder: str, seconds: float = 30) -> bool:
-        return await db.write(lambda unit: acquire(unit, "seal", holder, seconds))
-
-    assert sorted(await asyncio.gather(take("a"), take("b"), take("c"))) == [False, False, True]
-    holder = await db.fetch_value("SELECT holder FROM lease")
-    other = "b" if holder == "a" else "a"
-    assert await take(holder, 0.2)  # its own already
-    await db.write(lambda unit: release(unit, "seal", other))
-    assert not await take(other)
-    await asyncio.sleep(0.25)
-    assert await take(other)
-    assert not await db.write(lambda unit: renew(unit, "seal", holder, 30))
-    await db.write(lambda unit: release(unit, "seal", other))
-    assert await take(holder)
-
-
-async def test_a_duty_is_done_by_one_process_and_handed_over(db: Database) -> None:
-    done: list[str] = []
-
-    def timetable(name: str) -> Timetable:
-        async def duty(turn: Turn) -> None:
-            await db.write(turn.fence)
-            done.append(name)
-
-        return Timetable(db, [Periodic("seal", 0.02, duty)], name, lease_seconds=2)
-
-    tables = {name: timetable(name) for name in ("a", "b")}
-    tasks = {name: asyncio.create_task(table.run()) for name, table in tables.items()}
-    await asyncio.sleep(0.5)
-    assert len(set(done)) == 1 and len(done) > 3
-    first = done[0]
-    second = "b" if first == "a" else "a"
-    await tables[first].stop()
-    count = len(done)
-
-    async def taken_over() -> bool:
-        return second in done
-
-    assert await until(taken_over, 1) < 1
-    assert first not in done[count:]
-    await tables[second].stop()
-    await asyncio.gather(*tasks.values())
-    assert await db.fetch_all("SELECT name FROM lease") == []
-
-
-async def test_a_dead_process_s_duty_is_taken_over_when_its_lease_ends(db: Database) -> None:
-    await db.write(lambda unit: acquire(unit, "periodic seal", "dead", 0.5))
-    done = []
-
-    async def duty(turn: Turn) -> None:
-        done.append(1)
-        if len(done) == 1:
-            raise RuntimeError("once")
-
-    table = Timetable(db, [Periodic("seal", 0.05, duty)], "alive", lease_seconds=1)
-    task = asyncio.create_task(table.run())
-    await asyncio.sleep(0.3)
-    assert done == []
-
-    async def again() -> bool:
-        return len(done) >= 3
-
-    await until(again)
-    await table.stop()
-    await task
