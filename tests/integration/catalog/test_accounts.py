@@ -104,30 +104,45 @@ async def test_who_a_credential_stands_for(db: Database, keys: Keys) -> None:
     assert (await tokens.shown_by(db, shown)).expires_at is None
 
 
-@pytest.mark.parametrize(
-    "credential",
-    [
-        MALFORMED,
-        Credential("token", "0" * 48),
-        Credential("token", ""),
-        Credential("session", "a.b.c"),
-        Credential("session", ""),
-        password("ann", "wrong"),
-        password("ann", ""),
-        password("ann", "x" * 5000),
-        password("nobody"),
-        password("ANN\x00"),
-        password("\ud800", "\ud800"),
-        password(""),
-    ],
-)
-async def test_wrong_credentials_are_all_refused_alike(db: Database, keys: Keys, credential: Credential) -> None:
+WRONG = [
+    MALFORMED,
+    Credential("token", "0" * 48),
+    Credential("token", ""),
+    Credential("session", "a.b.c"),
+    Credential("session", ""),
+    password("ann", "wrong"),
+    password("ann", ""),
+    password("ann", "x" * 5000),
+    password("ann", "\ud800"),
+    password("nobody"),
+    password("ANN\x00"),
+    password("\ud800"),
+    password(""),
+]
+
+
+async def test_wrong_credentials_are_all_refused_alike(db: Database, keys: Keys) -> None:
     await person(db, "ann")
-    with pytest.raises(PackhouseError) as error:
-        await Authenticator(db, keys).principal(credential, "192.0.2.1")
-    with pytest.raises(PackhouseError) as other:
-        await Authenticator(db, keys).principal(Credential("token", "1" * 48), "192.0.2.1")
-    assert error.value.body() == other.value.body()
+    authenticator, answers = Authenticator(db, keys), []
+    for credential in WRONG:
+        with pytest.raises(PackhouseError) as error:
+            await authenticator.principal(credential, "192.0.2.1")
+        answers.append(error.value.body())
+    assert answers == [answers[0]] * len(WRONG)
+    assert answers[0]["status"] == 401
+
+
+async def test_changes_of_other_things_leave_memory_alone(db: Database, keys: Keys) -> None:
+    ann = await person(db, "ann")
+    token, value = await tokens.create(db, keys, ann, "ci", None, None)
+    authenticator = Authenticator(db, keys)
+    await authenticator.principal(Credential("token", value))
+    await tokens.revoke(db, ann, token.id)
+    for kind, name in (("channel", token.id), ("index", "ann"), ("account", "bob"), ("token", "other")):
+        authenticator.forget(kind, name)
+    await authenticator.principal(Credential("token", value))  # only its own change row ends what is remembered
+    authenticator.forget("token", token.id)
+    assert await refused(authenticator, Credential("token", value))
 
 
 async def test_a_token_works_until_it_expires(db: Database, keys: Keys) -> None:

@@ -71,7 +71,9 @@ class Authenticator:
         return self._passwords.evaluations
 
     def forget(self, kind: str, name: str) -> None:
-        """Drop what a change row makes doubtful: `account` with a user name, or `token` with a public id."""
+        """Drop what a change row makes doubtful: `account` with a user name, `token` with a public id; else nothing."""
+        if kind not in ("account", "token"):
+            return
         self._epoch += 1
         self._known = {key: known for key, known in self._known.items() if not _is_of(known.principal, kind, name)}
 

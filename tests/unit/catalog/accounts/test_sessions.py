@@ -80,3 +80,8 @@ def without(name: str) -> dict[str, object]:
 def test_forged_and_broken_ones_are_refused(token: str) -> None:
     assert sessions.read(jwt.encode(GOOD, KEY, "HS256"), KEY, NOW) is not None
     assert sessions.read(token, KEY, NOW) is None
+
+
+@given(st.from_regex(r"[A-Za-z0-9_-]{2,40}\.[A-Za-z0-9_-]{2,40}\.[A-Za-z0-9_-]{2,40}", fullmatch=True))
+def test_anything_of_that_shape_is_refused_quietly(token: str) -> None:
+    assert sessions.read(token, KEY, NOW) is None
