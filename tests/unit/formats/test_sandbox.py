@@ -1,0 +1,101 @@
+"""The limited process: it answers, survives what kills it, and is not fooled."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from packhouse.formats.archives import sandbox as module
+from packhouse.formats.archives.sandbox import Sandbox, Worker, inspect_limited, seconds_for
+from packhouse.formats.base import Malformed
+from tests.kit.condapkg import make_conda
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    one = Sandbox()
+    yield one
+    one.close()
+
+
+def _package(folder: Path, name: str = "demo") -> Path:
+    path = folder / f"{name}.blob"
+    path.write_bytes(make_conda(name, "1.0"))
+    return path
+
+
+async def test_many_at_once_get_their_own_answers(sandbox: Sandbox, tmp_path: Path) -> None:
+    names = [f"demo{number}" for number in range(20)]
+    found = await asyncio.gather(*(sandbox.inspect(_package(tmp_path, name), f"{name}-1.0-0.conda") for name in names))
+    assert [facts.coordinate.name for facts in found] == names
+
+
+async def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
+    worker = Worker()
+    path = _package(tmp_path)
+    try:
+        await worker.ask(path, "demo-1.0-0.conda", 5)
+        first = worker.pid
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        assert (await worker.ask(path, "demo-1.0-0.conda", 5)).coordinate.name == "demo"
+        assert worker.pid not in (None, first)
+    finally:
+        worker.close()
+
+
+async def test_a_file_that_hangs_the_reader_is_malformed(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"  # opening it blocks for ever
+    os.mkfifo(fifo)
+    worker = Worker()
+    try:
+        with pytest.raises(Malformed, match="within the limits"):
+            await worker.ask(fifo, "demo-1.0-0.conda", 0.5)
+        assert worker.pid is None
+        assert (await worker.ask(_package(tmp_path), "demo-1.0-0.conda", 5)).coordinate.name == "demo"
+    finally:
+        worker.close()
+
+
+async def test_a_cancelled_request_leaves_no_stale_answer(sandbox: Sandbox, tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    for _ in range(3):
+        task = asyncio.create_task(sandbox.inspect(fifo, "first-1.0-0.conda"))
+        await asyncio.sleep(0.02)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (await sandbox.inspect(_package(tmp_path, "second"), "second-1.0-0.conda")).coordinate.name == "second"
+
+
+async def test_the_worker_is_limited_and_has_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PACKHOUSE_SECRET", "hush")
+    worker = Worker()
+    try:
+        with pytest.raises(Malformed):
+            await worker.ask(Path("/nonexistent"), "demo-1.0-0.conda", 5)
+        process = Path(f"/proc/{worker.pid}")
+        limits = {line[:26].strip(): line[26:].split()[0] for line in (process / "limits").read_text().splitlines()}
+        assert limits["Max file size"] == "0" and limits["Max core file size"] == "0"
+        assert limits["Max address space"].isdigit() and int(limits["Max open files"]) <= 16
+        assert b"hush" not in (process / "environ").read_bytes()
+    finally:
+        worker.close()
+
+
+async def test_the_default_sandbox_serves_the_running_loop(tmp_path: Path) -> None:
+    try:
+        assert (await inspect_limited(_package(tmp_path), "demo-1.0-0.conda")).file_count == 1
+    finally:
+        module.sandbox().close()
+
+
+def test_large_files_get_more_time() -> None:
+    assert seconds_for("a-1-0.conda", 0) == 5
+    assert seconds_for("a-1-0.tar.bz2", 300 << 20) > seconds_for("a-1-0.conda", 300 << 20) > 10

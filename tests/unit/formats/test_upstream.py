@@ -1,0 +1,109 @@
+"""Reading the indexes of other channels."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from packhouse.formats.archives.zstandard import unzstd, zstd3
+from packhouse.formats.base import Malformed
+from packhouse.formats.conda.record import canonical_json, to_msgpack
+from packhouse.formats.conda.shards import render_shard, render_shard_index
+from packhouse.formats.conda.upstream import (
+    parse_repodata,
+    parse_shard,
+    parse_shard_index,
+    separate_url,
+    source_hash,
+)
+from tests.kit.condapkg import zstd
+
+RECORD: dict[str, Any] = {"name": "demo", "version": "1.0", "build": "0", "build_number": 0, "sha256": "ab" * 32}
+
+
+def test_records_come_back_as_the_text_they_were() -> None:
+    text = b'{"name" : "demo",  "version":"1.0", "x": 1e5}'
+    index = parse_repodata(
+        b'{"info": {"subdir": "noarch", "base_url": "../files/"}, "packages": {"a.tar.bz2": ' + text + b'},'
+        b' "packages.conda": {"a.conda": {}}, "removed": ["b.conda"], "repodata_version": 2,'
+        b' "signatures": {"a.conda": {"k": {"signature": "00"}}}, "unknown": [1]}'
+    )  # fmt: skip
+    assert bytes(index.packages["a.tar.bz2"]) == text
+    assert list(index.packages_conda) == ["a.conda"] and index.removed == ["b.conda"]
+    assert (index.info.subdir, index.info.base_url) == ("noarch", "../files/")
+    assert json.loads(bytes(index.signatures["a.conda"])) == {"k": {"signature": "00"}}
+
+
+def test_later_revisions_are_kept_apart() -> None:
+    index = parse_repodata(b'{"v3": {"conda": {"demo-1.0-0": {"name": "demo"}}}, "repodata_version": 3}')
+    assert not index.packages and list(index.v3["conda"]) == ["demo-1.0-0"]
+
+
+@pytest.mark.parametrize(
+    "data", [b"[]", b"{", b'{"packages": []}', b'{"info": {"subdir": "../x"}}', b"\xff", b"[" * 9999]
+)
+def test_an_ill_formed_repodata_is_malformed(data: bytes) -> None:
+    with pytest.raises(Malformed):
+        parse_repodata(data)
+
+
+def test_an_empty_repodata_is_an_empty_channel() -> None:
+    assert parse_repodata(b" \n").packages == {}
+
+
+def test_equal_text_has_an_equal_hash_that_fits_a_database() -> None:
+    hashes = {source_hash(b"%d" % number) for number in range(1000)}
+    assert len(hashes) == 1000 and all(-(2**63) <= one < 2**63 for one in hashes) and min(hashes) < 0
+    assert source_hash(msgspec.Raw(b"{}")) == source_hash(b"{}")
+
+
+def test_a_foreign_url_is_taken_out_of_the_record() -> None:
+    record, url = separate_url(json.dumps(RECORD | {"url": "https://elsewhere.example/demo"}).encode())
+    assert url == "https://elsewhere.example/demo" and record == RECORD
+    assert separate_url(canonical_json(RECORD)) == (RECORD, None)
+
+
+def test_a_shard_gives_the_records_of_repodata() -> None:
+    entries = [("demo-1.0-0.conda", to_msgpack(RECORD), None), ("demo-1.0-0.tar.bz2", to_msgpack(RECORD), None)]
+    index = parse_shard(zstd3(render_shard(entries)))
+    assert bytes(index.packages_conda["demo-1.0-0.conda"]) == canonical_json(RECORD)
+    assert bytes(index.packages["demo-1.0-0.tar.bz2"]) == canonical_json(RECORD)
+
+
+def test_a_shard_index_gives_names_and_hashes() -> None:
+    digest = os.urandom(32)
+    index = parse_shard_index(zstd3(render_shard_index("noarch", "2026-01-01T00:00:00Z", [("demo", digest)], "s/")))
+    assert index.shards == {"demo": digest} and index.info.shards_base_url == "s/" and index.info.base_url == ""
+    with pytest.raises(Malformed, match="SHA-256"):
+        parse_shard_index(zstd3(render_shard_index("noarch", "", [("demo", b"short")], "s/")))
+
+
+def test_expansion_is_capped() -> None:
+    bomb = zstd.compress(bytes(20 << 20), 1)
+    with pytest.raises(Malformed, match="expands to more than"):
+        parse_shard(bomb)
+    assert len(unzstd(bomb, 20 << 20)) == 20 << 20
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"x", zstd3(b"x" * 99)[:-1], zstd3(b"x") + b"y", b"\x28\xb5\x2f\xfd\0\xa8\1\0\0"]
+)
+def test_damaged_zstd_is_malformed(data: bytes) -> None:
+    with pytest.raises(Malformed):
+        unzstd(data, 1000)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_malformed_or_an_index(data: bytes) -> None:
+    assert unzstd(zstd3(data), 200) == data
+    for parse in (parse_repodata, parse_shard, parse_shard_index, lambda x: parse_shard(zstd3(x))):
+        try:
+            parse(data)
+        except Malformed as error:
+            assert str(error)
