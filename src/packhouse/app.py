@@ -104,6 +104,50 @@ class Server:
         await send({"type": "lifespan.shutdown.complete"})
 
 
+class WorkerProcess:
+    """A process that runs jobs and does the recurring duties of the installation."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.services = build_services(settings)
+
+    async def run(self, ended: asyncio.Event) -> None:
+        """Work until `ended` is set, then hand back what is not finished."""
+        services = self.services
+        name = f"{socket.gethostname()}-{os.getpid()}"
+        audit_key = await load_audit_key(services.db)
+        duties = [
+            Periodic("audit sealer", 1.0, lambda _: _until_nothing_is_left(lambda: seal(services.db, audit_key))),
+            Periodic("publisher", 5.0, lambda _: publish_waiting(services)),
+            Periodic("cleared channels", 5.0, lambda _: clear_deleted(services)),
+            Periodic("mirror schedule", 1.0, lambda _: schedule_mirrors(services)),
+            Periodic("sweeper", 600.0, lambda _: sweep(services)),
+        ]
+        worker = Worker(services.db, mirror_handlers(services), name)
+        timetable = Timetable(services.db, duties, name)
+        tasks = [asyncio.create_task(loop) for loop in (worker.run(), timetable.run(), services.feed.run())]
+        await asyncio.wait([asyncio.create_task(ended.wait()), *tasks], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.gather(worker.stop(), timetable.stop())
+        for task in tasks:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        await close(services)
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+
+
+async def _until_nothing_is_left(step: Callable[[], Awaitable[int]]) -> None:
+    while await step():
+        pass
+
+
+def create_from_environment() -> Server:
+    """Return the application for a server process that another one started; the environment has the settings."""
+    settings = load()
+    log.configure(settings.log_format, settings.log_level)
+    return Server(settings)
+
+
 async def close(services: Services) -> None:
     """Let go of everything a process holds."""
     services.sandbox.close()

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.packages.entries import Entry
 from packhouse.core.errors import PackhouseError
 from packhouse.doors.asgi import Scope, Send
 from packhouse.doors.serve.sending import Representation, send_representation
@@ -13,7 +14,7 @@ from packhouse.formats.conda.filename import is_conda_filename, is_subdir
 from packhouse.workflows.delivering.counting import DownloadCounter
 from packhouse.workflows.delivering.documents import ChannelDocuments
 from packhouse.workflows.delivering.files import Files
-from packhouse.workflows.delivering.gate import Gate
+from packhouse.workflows.delivering.gate import CAPACITY, Gate
 from packhouse.workflows.indexing.reading import DOCUMENTS, SHARDS_FOLDER, IndexReader
 
 #: an index must be asked for again each time: with an ETag that costs one 304, and it is never out of date
@@ -56,6 +57,7 @@ class CondaDoor:
     ) -> None:
         self._gate, self._index, self._documents, self._files = gate, index, documents, files
         self._counter = counter
+        self._prepared: dict[int, tuple[Entry, Representation]] = {}
 
     async def get(self, scope: Scope, send: Send, principal: Principal, address: Address) -> None:
         """Send what the address names. Raises the refusals of the gate, and `not_found`."""
@@ -73,12 +75,29 @@ class CondaDoor:
 
     async def _package(self, scope: Scope, send: Send, principal: Principal, address: Address) -> None:
         channel = await self._gate.channel(principal, "artifact:download", address.channel)
-        file = await self._files.open(channel, address.partition, address.file)
+        entry = await self._files.find(channel, address.partition, address.file)
+        known = self._prepared.get(entry.id)
+        if known is None or known[0] is not entry:
+            known = await self._prepare(entry)
+        try:
+            sent = await send_representation(scope, send, known[1])
+        except FileNotFoundError:  # a cache folder forgot it before we could open it
+            sent = await send_representation(scope, send, (await self._prepare(entry))[1])
+        if sent:
+            self._counter.count(entry.id, channel.id, entry.name)
+
+    async def _prepare(self, entry: Entry) -> tuple[Entry, Representation]:
         what = Representation(
-            etag=file.sha256, modified_at=file.modified_at, size=file.size, cache=FRESH, path=file.path
+            etag=(entry.sha256 or b"").hex(),
+            modified_at=entry.visible_at,
+            size=entry.size or 0,
+            cache=FRESH,
+            path=await self._files.path(entry),
         )
-        if await send_representation(scope, send, what):
-            self._counter.count(file.entry_id, channel.id, file.name)
+        if len(self._prepared) >= CAPACITY:
+            self._prepared.clear()
+        self._prepared[entry.id] = (entry, what)
+        return entry, what
 
     async def _index_file(self, scope: Scope, send: Send, principal: Principal, address: Address) -> None:
         channel = await self._gate.channel(principal, "channel:view-artifacts", address.channel)

@@ -19,9 +19,9 @@ OCTETS = b"application/octet-stream"
 
 
 class Representation:
-    """What a URL stands for just now: its validators, its type, and where its bytes are."""
+    """What a URL stands for just now: its validators, its type, and where its bytes are. Headers are encoded once."""
 
-    __slots__ = ("body", "cache", "etag", "media_type", "modified_at", "path", "size")
+    __slots__ = ("body", "etag", "headers", "length", "modified_at", "path", "size")
 
     def __init__(
         self,
@@ -35,41 +35,37 @@ class Representation:
         path: Path | None = None,
     ) -> None:
         self.etag = b'"' + etag.encode() + b'"'
-        self.modified_at, self.size, self.cache, self.media_type = modified_at, size, cache, media_type
-        self.body, self.path = body, path
-
-    def headers(self) -> Headers:
-        """Return the headers that 200, 206 and 304 share."""
-        return [
+        self.modified_at, self.size, self.body = modified_at, size, body
+        self.path = str(path) if path is not None else None
+        self.headers: Headers = [
             (b"etag", self.etag),
-            (b"last-modified", to_http_date(self.modified_at).encode()),
-            (b"cache-control", self.cache),
+            (b"last-modified", to_http_date(modified_at).encode()),
+            (b"cache-control", cache),
             (b"vary", b"Authorization, X-Auth"),
+            (b"content-type", media_type),
+            (b"accept-ranges", b"bytes"),
+            (b"x-content-type-options", b"nosniff"),
         ]
+        self.length = (b"content-length", b"%d" % size)
 
 
 async def send_representation(scope: Scope, send: Send, what: Representation) -> bool:
     """Answer GET or HEAD with 200, 206, 304 or 416; return whether the file's first byte was sent."""
     head = scope["method"] == "HEAD"
     if not_modified(scope, what.etag, what.modified_at):
-        await send({"type": "http.response.start", "status": 304, "headers": what.headers()})
+        await send({"type": "http.response.start", "status": 304, "headers": what.headers})
         await send({"type": "http.response.body", "body": b""})
         return False
     try:
         span = wanted_range(scope, what.etag, what.size)
     except ValueError:
-        await respond(send, 416, [*what.headers(), (b"content-range", b"bytes */%d" % what.size)], head=head)
+        await respond(send, 416, [*what.headers, (b"content-range", b"bytes */%d" % what.size)], head=head)
         return False
     start, length = span or (0, what.size)
     body = None if head else _at_hand(what, start, length)
-    headers = [
-        *what.headers(),
-        (b"content-type", what.media_type),
-        (b"accept-ranges", b"bytes"),
-        (b"x-content-type-options", b"nosniff"),
-        (b"content-length", b"%d" % length),
-    ]
+    headers = [*what.headers, what.length]
     if span is not None:
+        headers[-1] = (b"content-length", b"%d" % length)
         headers.append((b"content-range", b"bytes %d-%d/%d" % (start, start + length - 1, what.size)))
     await send({"type": "http.response.start", "status": 206 if span else 200, "headers": headers})
     if head:
@@ -90,20 +86,20 @@ def _at_hand(what: Representation, start: int, length: int) -> bytes | None:
         raise ValueError("a representation has a body or a path")
     if length <= INLINE_BYTES:
         return _read(what.path, start, length)
-    what.path.stat()  # a file that is gone must be an error now, not a broken answer later
+    os.stat(what.path)  # noqa: PTH116  # gone must be an error now, not a broken answer later; hot path
     return None
 
 
 async def _send_file(scope: Scope, send: Send, what: Representation, start: int, length: int) -> None:
     if length == what.size and "http.response.pathsend" in scope.get("extensions", ()):
-        await send({"type": "http.response.pathsend", "path": str(what.path)})
+        await send({"type": "http.response.pathsend", "path": what.path})
         return
-    async for chunk in _chunks(Path(str(what.path)), start, length):
+    async for chunk in _chunks(what.path or "", start, length):
         await send({"type": "http.response.body", "body": chunk, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
 
 
-def _read(path: Path, start: int, length: int) -> bytes:
+def _read(path: str, start: int, length: int) -> bytes:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         return os.pread(descriptor, length, start)
@@ -111,7 +107,7 @@ def _read(path: Path, start: int, length: int) -> bytes:
         os.close(descriptor)
 
 
-async def _chunks(path: Path, start: int, length: int) -> AsyncIterator[bytes]:
+async def _chunks(path: str, start: int, length: int) -> AsyncIterator[bytes]:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         end = start + length

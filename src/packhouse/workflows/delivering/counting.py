@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -49,16 +50,16 @@ class DownloadCounter:
         self._spool()
         for chunk in sorted(self._folder.glob("*.chunk")):
             rows = [(key[0], key[1], key[2], count) for key, count in _read(chunk)]
-            await self._db.write(lambda unit, name=chunk.stem, rows=rows: _fold(unit, name, rows))
+            await self._db.write(partial(_fold, chunk.stem, rows))
             chunk.unlink(missing_ok=True)
 
     def _spool(self) -> None:
         if not self._counts:
             return
         counts, self._counts = self._counts, Counter()
-        partial = self._folder / f"{random_bytes(12).hex()}.partial"
-        partial.write_bytes(msgspec.json.encode(list(counts.items())))
-        partial.rename(partial.with_suffix(".chunk"))
+        growing = self._folder / f"{random_bytes(12).hex()}.partial"
+        growing.write_bytes(msgspec.json.encode(list(counts.items())))
+        growing.rename(growing.with_suffix(".chunk"))
 
 
 def _read(chunk: Path) -> list[tuple[Key, int]]:
@@ -68,6 +69,6 @@ def _read(chunk: Path) -> list[tuple[Key, int]]:
         return []
 
 
-async def _fold(unit: Unit, chunk: str, rows: list[tuple[int, int, str, int]]) -> None:
+async def _fold(chunk: str, rows: list[tuple[int, int, str, int]], unit: Unit) -> None:
     if await downloads.take_chunk(unit, chunk):
         await downloads.add(unit, rows)

@@ -1,0 +1,117 @@
+"""`packhouse`: the one command. What needs the server's libraries is imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from packhouse import __version__
+from packhouse.core.errors import PackhouseError
+
+app = typer.Typer(
+    name="packhouse",
+    help="A secure, on-premises repository for conda, Python and R packages.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Data = Annotated[Path | None, typer.Option("--data", help="Folder of the installation.", show_default="packhouse-data")]
+Host = Annotated[str | None, typer.Option("--host", help="Address to listen on.", show_default="127.0.0.1")]
+Port = Annotated[int | None, typer.Option("--port", help="TCP port to listen on.", show_default="8080")]
+
+
+@app.callback()
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)] = False,
+) -> None:
+    """A secure, on-premises repository for conda, Python and R packages."""
+    if version:
+        typer.echo(f"packhouse {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def serve(
+    data: Data = None,
+    host: Host = None,
+    port: Port = None,
+    processes: Annotated[int, typer.Option(help="Server processes; more than one pays off on PostgreSQL.")] = 1,
+    worker: Annotated[bool, typer.Option(help="Run a worker process beside the server.")] = True,
+) -> None:
+    """Start the server. On the first start it makes the user `admin` and prints the password once."""
+    running = _server_part("packhouse.cli.running")
+    running.serve(running.settings_of(data, host, port), processes=processes, worker=worker)
+
+
+@app.command()
+def worker(
+    data: Data = None,
+    until_stdin_closes: Annotated[bool, typer.Option(hidden=True)] = False,
+) -> None:
+    """Run jobs: mirrors, and the duties that keep the installation in order. Any number may run, on any machine."""
+    running = _server_part("packhouse.cli.running")
+    running.worker(running.settings_of(data), until_stdin_closes=until_stdin_closes)
+
+
+@app.command()
+def demo(data: Data = None, host: Host = None, port: Port = None) -> None:
+    """Start a server with a channel to try, filled by mirroring a small upstream made on this machine."""
+    demo_part = _server_part("packhouse.cli.demo.command")
+    demo_part.demo(data, host, port)
+
+
+@app.command()
+def verify(
+    data: Data = None,
+    deep: Annotated[bool, typer.Option(help="Read and hash every stored byte as well.")] = False,
+) -> None:
+    """Check the invariants of an installation, beside a live server too. Exits with 1 on a finding."""
+    upkeep = _server_part("packhouse.cli.upkeep")
+    raise typer.Exit(upkeep.verify(data, deep=deep))
+
+
+@app.command()
+def repair(data: Data = None) -> None:
+    """Recompute everything that is derived from the catalogue, and say what differed."""
+    upkeep = _server_part("packhouse.cli.upkeep")
+    raise typer.Exit(upkeep.repair(data))
+
+
+@app.command()
+def sweep(
+    data: Data = None,
+    dry_run: Annotated[bool, typer.Option(help="Only say what would go.")] = False,
+) -> None:
+    """Delete stored bytes that no file owns any more, after the grace period."""
+    upkeep = _server_part("packhouse.cli.upkeep")
+    raise typer.Exit(upkeep.sweep(data, dry_run=dry_run))
+
+
+def _server_part(module: str) -> Any:
+    """Import what the light client does not bring along, or say what to install."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("packhouse"):
+            raise
+        typer.echo(f"This command needs the server's parts ({error.name} is missing).", err=True)
+        typer.echo('Install them with: pip install "packhouse[server]"', err=True)
+        raise typer.Exit(3) from None
+
+
+def main() -> None:
+    """Run the command line; an expected refusal is three sentences and a non-zero exit, never a trace."""
+    try:
+        app()
+    except PackhouseError as error:
+        typer.echo(f"packhouse: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
