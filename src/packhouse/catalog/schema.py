@@ -334,7 +334,7 @@ mirror = Table(
     Column("filters", Json, nullable=False),
     Column("options", Json, nullable=False),  # proxy, TLS, dependency closure
     Column("credential", Json),  # secret: never shown, never logged
-    Column("state", Text, nullable=False),  # pending | running | completed | failed | stopped
+    Column("state", Text, nullable=False),  # pending | running | completed | failed | stopped; deleting | deleted
     Column("progress", Json, nullable=False),
     Column("needs_full_run", Boolean, nullable=False, default=True),
     Column("last_run_at", Micros),
@@ -354,6 +354,8 @@ mirror_index = Table(
     Column("url", Text, nullable=False),
     Column("etag", Text),
     Column("last_modified", Text),
+    Column("base_url", Text, nullable=False, server_default=""),  # where the files are, when not beside the index
+    Column("shards", Bytes),  # msgpack: name to SHA-256 of its shard, when the index is sharded
     Column("file_count", Int, nullable=False),
     PrimaryKeyConstraint("mirror_id", "partition"),
 )
@@ -368,6 +370,7 @@ mirror_conflict = Table(
     Column("held_sha256", Bytes),
     Column("upstream_sha256", Bytes),
     Column("reason", Text, nullable=False),
+    Column("decision", Text),  # keep | remove; null: nobody decided about these upstream bytes yet
     Column("at", Micros, nullable=False),
     PrimaryKeyConstraint("mirror_id", "partition", "filename"),
 )

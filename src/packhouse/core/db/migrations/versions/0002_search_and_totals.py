@@ -6,8 +6,8 @@ index on PostgreSQL, and on both the triggers that keep `package_total`.
 
 from alembic import op
 
-revision = '0002'
-down_revision = '0001'
+revision = "0002"
+down_revision = "0001"
 branch_labels = None
 depends_on = None
 
@@ -67,8 +67,8 @@ END $$""",
 
 def upgrade() -> None:
     dialect = op.get_bind().dialect.name
-    for statement in SQLITE if dialect == 'sqlite' else POSTGRESQL:
-        op.execute(statement.replace(':', r'\:'))
+    for statement in SQLITE if dialect == "sqlite" else POSTGRESQL:
+        op.execute(statement.replace(":", r"\:"))
 
 
 def downgrade() -> None:
