@@ -15,7 +15,8 @@ _PUT = """INSERT INTO package (channel_id, family, name, file_count, download_co
  :summary, :platforms, :now, :now)
  ON CONFLICT (channel_id, family, name) DO UPDATE SET file_count = excluded.file_count,
  latest_version = excluded.latest_version, build_number = excluded.build_number, license = excluded.license,
- license_family = excluded.license_family, summary = excluded.summary, platforms = excluded.platforms, updated_at = excluded.updated_at"""
+ license_family = excluded.license_family, summary = excluded.summary, platforms = excluded.platforms,
+ updated_at = excluded.updated_at"""
 _DROP_NAME = delete(package).where(package.c.channel_id == bindparam("channel_id"), package.c.name == bindparam("name"))
 
 _OF_CHANNEL = (

@@ -34,11 +34,11 @@ class Address(NamedTuple):
 def parse(segments: list[str]) -> Address | None:
     """Return what the decoded segments `CH[/SUB | /label/SUB][/subdir]/file…` mean, or None for no address of ours.
 
-    A subchannel can never be named like a subdir, so the first subdir decides.
+    Nothing inside a subdir looks like a subdir, so the last of them decides: a subchannel may be called `team-a`.
     """
     if len(segments) > 2 and segments[1] == "label":
         segments = [segments[0], *segments[2:]]
-    for at in (1, 2):
+    for at in (2, 1):
         if len(segments) > at + 1 and is_subdir(segments[at]):
             return Address("/".join(segments[:at]), segments[at], "/".join(segments[at + 1 :]))
     if len(segments) in (2, 3) and segments[-1] in ROOT_FILES:

@@ -16,10 +16,15 @@ async def writable(unit: Unit, channel_id: int) -> Channel:
     channel = await channels.by_id(unit, channel_id)
     if channel is None:
         raise PackhouseError("not_found", "The channel is gone.", "List the channels to see what there is.")
+    refuse_frozen(channel)
+    return channel
+
+
+def refuse_frozen(channel: Channel) -> None:
+    """Raise PackhouseError("channel_frozen") when the index of the channel is pinned."""
     if channel.frozen_at is not None:
         raise PackhouseError(
             "channel_frozen",
             f"The channel {channel.path!r} is frozen: its published index is pinned.",
             "Unfreeze it, then try again.",
         )
-    return channel

@@ -1,0 +1,138 @@
+"""Lists of the channels a caller may see, with their numbers; and the packages that came to and left a channel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Select, bindparam, func, or_, select
+
+from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.accounts.visibility import GRANT, VISIBLE, viewer
+from packhouse.catalog.schema import account, channel, mirror, package_total
+from packhouse.core.db import any_of
+from packhouse.core.db.base import Reader
+from packhouse.core.errors import PackhouseError
+
+
+class ChannelRow(msgspec.Struct, frozen=True):
+    """A channel as lists show it; times in microseconds since the epoch."""
+
+    id: int
+    path: str
+    description: str
+    privacy: str
+    owner_id: int
+    frozen_at: int | None
+    created_at: int
+    updated_at: int
+    owner: str | None  #: user name
+    artifact_count: int  #: packages with a visible file
+    file_count: int
+    download_count: int
+    mirror_count: int
+    grant: int  #: the Level the viewer was granted, beside owning it
+    subchannel_count: int = 0  #: those the viewer may see
+
+
+_MIRRORS: ColumnElement[int] = (
+    select(func.count())
+    .where(mirror.c.channel_id == channel.c.id, mirror.c.deleted_at.is_(None))
+    .correlate(channel)
+    .scalar_subquery()
+)
+_COLUMNS = (
+    *(channel.c[name] for name in ChannelRow.__struct_fields__[:8]),
+    account.c.username,
+    func.coalesce(package_total.c.packages, 0),
+    func.coalesce(package_total.c.files, 0),
+    func.coalesce(package_total.c.downloads, 0),
+    _MIRRORS,
+    GRANT,
+)
+_FROM = channel.outerjoin(account, account.c.id == channel.c.owner_id).outerjoin(
+    package_total, package_total.c.channel_id == channel.c.id
+)
+_FILTERS: dict[str, ColumnElement[bool]] = {
+    "top": channel.c.parent_id.is_(None),
+    "mine": or_(channel.c.owner_id == bindparam("viewer_id"), GRANT > 0),
+    "parent_id": channel.c.parent_id == bindparam("parent_id"),
+    "privacy": channel.c.privacy == bindparam("privacy"),
+    "part": channel.c.path.like(bindparam("part"), escape="\\"),
+}
+_SORTS: dict[str, ColumnElement[Any]] = {
+    "name": channel.c.path,
+    "created": channel.c.created_at,
+    "updated": channel.c.updated_at,
+    "artifact_count": func.coalesce(package_total.c.packages, 0),
+    "download_count": func.coalesce(package_total.c.downloads, 0),
+}
+SORTS = frozenset(_SORTS)
+_BY_ID = (
+    select(*_COLUMNS).select_from(_FROM).where(channel.c.id == bindparam("channel_id"), channel.c.path.is_not(None))
+)
+_CHILD_COUNTS = (
+    select(channel.c.parent_id, func.count())
+    .where(any_of(channel.c.parent_id, "ids"), VISIBLE)
+    .group_by(channel.c.parent_id)
+)
+_VISIBLE_PATHS = select(channel.c.path).where(any_of(channel.c.path, "paths"), VISIBLE)
+
+
+async def channels(
+    reader: Reader, principal: Principal, given: Mapping[str, Any], *, sort: str = "name", limit: int, offset: int
+) -> tuple[list[ChannelRow], int]:
+    """Return a page of the channels the caller may see and how many there are in all.
+
+    `given` narrows: `top` (no subchannels), `mine` (owned or granted), `parent_id`, `privacy`, `part` (of the path).
+    Raises PackhouseError("bad_request") for an order that is not in SORTS.
+    """
+    if sort.removeprefix("-") not in _SORTS:
+        raise PackhouseError(
+            "bad_request", f"`sort`: {sort[:40]!r} is no order.", f"Use one of {', '.join(sorted(_SORTS))}, or -name."
+        )
+    rows, count = _statements(frozenset(given), sort)
+    values = {name: value for name, value in given.items() if name in ("parent_id", "privacy")}
+    if "part" in given:
+        part = str(given["part"]).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        values["part"] = f"%{part}%"
+    values |= viewer(principal)
+    page = await reader.fetch_all(rows, limit=limit, offset=offset, **values) if limit else []
+    found = [ChannelRow(*row) for row in page]
+    return await _with_children(reader, principal, found), int(await reader.fetch_value(count, **values))
+
+
+async def channel_row(reader: Reader, principal: Principal, channel_id: int) -> ChannelRow:
+    """Return one channel whose visibility was checked. Raises PackhouseError("not_found") when it is gone."""
+    row = await reader.fetch_one(_BY_ID, channel_id=channel_id, viewer_id=principal.account_id or 0)
+    if row is None:
+        raise PackhouseError("not_found", "The channel is gone.", "List the channels to see what there is.")
+    return (await _with_children(reader, principal, [ChannelRow(*row)]))[0]
+
+
+async def visible_paths(reader: Reader, principal: Principal, paths: Iterable[str]) -> set[str]:
+    """Return those of `paths` where the caller sees a channel: for texts that may name others' channels."""
+    wanted = sorted(set(paths))
+    if not wanted:
+        return set()
+    return {row[0] for row in await reader.fetch_all(_VISIBLE_PATHS, paths=wanted, **viewer(principal))}
+
+
+async def _with_children(reader: Reader, principal: Principal, rows: list[ChannelRow]) -> list[ChannelRow]:
+    ids = [row.id for row in rows if "/" not in row.path]
+    if not ids:
+        return rows
+    counts: dict[int, int] = dict(await reader.fetch_all(_CHILD_COUNTS, ids=ids, **viewer(principal)))
+    return [msgspec.structs.replace(row, subchannel_count=counts.get(row.id, 0)) for row in rows]
+
+
+@cache
+def _statements(names: frozenset[str], sort: str) -> tuple[Select[Any], Select[Any]]:
+    where = [VISIBLE, *(_FILTERS[name] for name in names)]
+    chosen = _SORTS[sort.removeprefix("-")]
+    order = [chosen.desc(), channel.c.id.desc()] if sort.startswith("-") else [chosen, channel.c.id]
+    rows = select(*_COLUMNS).select_from(_FROM).where(*where).order_by(*order)
+    counted = select(func.count()).select_from(channel).where(*where)
+    return rows.limit(bindparam("limit")).offset(bindparam("offset")), counted

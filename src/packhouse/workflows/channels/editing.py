@@ -1,0 +1,139 @@
+"""A channel's name, description, privacy and freeze change; unsent fields stay as they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from packhouse.catalog import changes
+from packhouse.catalog.audit.store import record_event
+from packhouse.catalog.channels import store as channels
+from packhouse.catalog.channels.channel import Channel, check_privacy
+from packhouse.core.db import Unit
+from packhouse.core.errors import PackhouseError
+from packhouse.workflows.channels.creating import check_description, gone, taken
+from packhouse.workflows.channels.names import check_channel_name, check_subchannel_name
+from packhouse.workflows.channels.store import lock
+from packhouse.workflows.indexing.store import lock_head
+from packhouse.workflows.publishing.channels import refuse_frozen
+from packhouse.workflows.services import Services
+
+BEHAVIORS = ("default", "frozen")
+
+
+class Edit(msgspec.Struct, frozen=True, kw_only=True):
+    """What shall be otherwise; None: as it is."""
+
+    name: str | None = None
+    description: str | None = None
+    privacy: str | None = None
+    frozen: bool | None = None
+
+
+def frozen_of(behavior: str) -> bool:
+    """Return whether `indexing_behavior` means frozen. Raises PackhouseError("bad_request")."""
+    if behavior not in BEHAVIORS:
+        raise PackhouseError(
+            "bad_request", f"`indexing_behavior`: {behavior[:40]!r} is unknown.", f"Use one of {', '.join(BEHAVIORS)}."
+        )
+    return behavior == "frozen"
+
+
+async def edit_channel(
+    services: Services, channel: Channel, actor: str, edit: Edit, reserved: frozenset[str]
+) -> tuple[Channel, bool]:
+    """Apply an edit; return the channel as it is now and whether anything changed.
+
+    Raises PackhouseError: `bad_request`, `name_reserved`, `conflict` (the name is taken), `not_found`,
+    `channel_frozen` for a new name while the index is pinned.
+    """
+    _check(channel, edit, reserved)
+
+    async def work(unit: Unit) -> bool:
+        held = await lock(unit, channel.id)
+        if held is None:
+            raise gone()
+        changed = await _edit_fields(unit, held, actor, edit)
+        if edit.frozen and held.frozen_at is None:
+            changed |= await _freeze(unit, held, actor)
+        return changed
+
+    changed = await services.db.write(work)
+    if edit.frozen is False:
+        changed |= await _unfreeze(services, channel.id, actor)
+    now = await channels.by_id(services.db, channel.id)
+    if now is None:
+        raise gone()
+    return now, changed
+
+
+def _check(channel: Channel, edit: Edit, reserved: frozenset[str]) -> None:
+    if edit.description is not None:
+        check_description(edit.description)
+    if edit.privacy is not None:
+        check_privacy(edit.privacy)
+    if edit.name is not None and edit.name != channel.name:
+        if channel.parent_id is None:
+            check_channel_name(edit.name, reserved)
+        else:
+            check_subchannel_name(edit.name)
+
+
+async def _edit_fields(unit: Unit, held: Channel, actor: str, edit: Edit) -> bool:
+    """Write name, description and privacy where they differ, with one event that says what was and what is."""
+    differences: dict[str, Any] = {}
+    for field, old, new in (
+        ("name", held.name, edit.name),
+        ("description", held.description, edit.description),
+        ("privacy", held.privacy, edit.privacy),
+    ):
+        if new is not None and new != old:
+            differences[field] = {"from": old, "to": new}
+    if not differences:
+        return False
+    if "name" in differences:
+        await _rename(unit, held, edit.name or "")
+    if edit.description is not None or edit.privacy is not None:
+        description = held.description if edit.description is None else edit.description
+        await channels.edit(unit, held.id, description, edit.privacy or held.privacy)
+    await record_event(
+        unit, type="channel_updated", actor=actor, object=held.path, channel_id=held.id, data={"changed": differences}
+    )
+    await changes.note(unit, "channel", held.id, held.path)
+    return True
+
+
+async def _rename(unit: Unit, held: Channel, name: str) -> None:
+    """Move a channel, and its subchannels with it. What was bound to the old path stays bound there."""
+    refuse_frozen(held)
+    new = f"{held.parent}/{name}" if held.parent else name
+    if await channels.by_path(unit, new) is not None:
+        raise taken(new)
+    await channels.rename(unit, held.id, held.path, new)
+    for child in await channels.children(unit, held.id):
+        await channels.rename(unit, child.id, child.path, f"{new}/{child.name}")
+        await changes.note(unit, "channel", child.id, child.path)
+
+
+async def _freeze(unit: Unit, held: Channel, actor: str) -> bool:
+    """Pin the index. The publish lock is taken first: a revision is before or after the freeze, never across it."""
+    await lock_head(unit, held.id)
+    await channels.set_frozen(unit, held.id, unit.now)
+    await record_event(unit, type="channel_frozen", actor=actor, object=held.path, channel_id=held.id)
+    await changes.note(unit, "channel", held.id, held.path)
+    return True
+
+
+async def _unfreeze(services: Services, channel_id: int, actor: str) -> bool:
+    """Publish what accumulated in one flip, and say so once; False when the channel was not frozen."""
+    held = await channels.by_id(services.db, channel_id)
+    if held is None or held.frozen_at is None:
+        return False
+
+    async def end(unit: Unit) -> None:
+        await record_event(unit, type="channel_unfrozen", actor=actor, object=held.path, channel_id=channel_id)
+        await changes.note(unit, "channel", channel_id, held.path)
+
+    await services.publisher.unfreeze(channel_id, end)
+    return True

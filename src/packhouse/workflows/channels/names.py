@@ -1,0 +1,34 @@
+"""Which paths a channel may take, so that no channel can ever hide an address of the server or of a package."""
+
+from __future__ import annotations
+
+import re
+
+from packhouse.catalog.channels.channel import RESERVED_FOR_LATER, check_name
+
+#: operating systems that conda's subdirs begin with (CEP 26); `team-a` stays free for people
+_SUBDIR = re.compile(r"(android|emscripten|freebsd|ios|linux|macos|netbsd|openbsd|osx|wasi|win|windows|zos)-.+")
+
+#: what follows a channel's name in the addresses of the formats and of the management API (wire.md 0.2)
+CONTENT_SEGMENTS = frozenset(
+    {"artifacts", "bin", "channels", "cran", "jupyter", "label", "mirrors", "noarch", "notices", "repo", "simple"}
+    | {"src", "subchannels", "t", "upload"}
+)
+
+
+def check_channel_name(name: str, reserved: frozenset[str]) -> str:
+    """Return `name` if a channel may bear it; `reserved` are the first segments of all mounted routes.
+
+    Raises PackhouseError: `bad_request`, `name_reserved`.
+    """
+    return check_name(name, reserved | RESERVED_FOR_LATER)
+
+
+def check_subchannel_name(name: str) -> str:
+    """Return `name` if a subchannel may bear it. Raises PackhouseError: `bad_request`, `name_reserved`."""
+    return check_name(name, CONTENT_SEGMENTS | _subdirs(name))
+
+
+def _subdirs(name: str) -> frozenset[str]:
+    """Return a set that holds `name` if conda could take it for a subdir."""
+    return frozenset({name} if _SUBDIR.fullmatch(name) else ())
