@@ -74,6 +74,20 @@ async def test_a_dropped_connection_costs_no_byte_twice(up: Upstream, fetcher: F
     assert up.bytes_sent(FILE) == len(CONTENT)
 
 
+class SlowSink(MemorySink):
+    """A busy disk: the connection is long closed when the first write returns."""
+
+    async def write(self, chunk: bytes, /) -> None:
+        await asyncio.sleep(0.05)
+        await super().write(chunk)
+
+
+async def test_what_arrived_before_the_drop_is_kept_however_slow_the_disk(up: Upstream, fetcher: Fetcher) -> None:
+    up.misbehave(FILE, Drops(250_000))
+    await fetcher.download(FILE, SlowSink(), expect=EXPECTED, max_bytes=LIMIT)
+    assert [seen.headers.get("range") for seen in up.requests] == [None, "bytes=250000-"]
+
+
 async def test_progress_is_not_a_failure() -> None:
     """A connection that drops every 1.2 MB still brings 12 MB: more drops than attempts."""
     content = bytes(12_000_000)
@@ -133,6 +147,38 @@ async def test_a_file_that_changes_meanwhile_is_not_mixed(up: Upstream, fetcher:
     sink = MemorySink()
     await fetcher.download(FILE, sink, expect=expect, max_bytes=LIMIT)
     assert sink.body == CONTENT
+
+
+class NoEtag(Misbehaviour):
+    """Tells nothing by which two contents could be told apart."""
+
+    def answer(self, request: Request, good: Answer) -> Answer:
+        return Answer(good.status, good.body, {name: good.headers[name] for name in good.headers.keys() - {"ETag"}})
+
+
+class IgnoresIfRange(Misbehaviour):
+    """Sends the rest of the new content for a range of the old one."""
+
+    def answer(self, request: Request, good: Answer) -> Answer:
+        if "range" not in request.headers or good.status == 206:
+            return good
+        start = int(request.headers["range"].removeprefix("bytes=").removesuffix("-"))
+        content_range = f"bytes {start}-{len(good.body) - 1}/{len(good.body)}"
+        return Answer(206, good.body[start:], good.headers | {"Content-Range": content_range})
+
+
+@pytest.mark.parametrize("how", [NoEtag(), IgnoresIfRange()])
+async def test_pieces_nothing_can_prove_are_not_joined(up: Upstream, fetcher: Fetcher, how: Misbehaviour) -> None:
+    up.misbehave(FILE, Versions([CONTENT[::-1], CONTENT]), how, Drops(1000))
+    sink = MemorySink()
+    await fetcher.download(FILE, sink, expect=Expected(), max_bytes=LIMIT)
+    assert sink.body == CONTENT
+
+
+async def test_a_resumed_download_says_of_which_file(up: Upstream, fetcher: Fetcher) -> None:
+    up.misbehave(FILE, Drops(1000))
+    done = await fetcher.download(FILE, MemorySink(), expect=EXPECTED, max_bytes=LIMIT)
+    assert up.requests[1].headers["if-range"] == done.etag
 
 
 class LyingRange(Misbehaviour):
