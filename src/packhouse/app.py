@@ -117,7 +117,7 @@ class WorkerProcess:
         audit_key = await load_audit_key(services.db)
         duties = [
             Periodic("audit sealer", 1.0, lambda _: _until_nothing_is_left(lambda: seal(services.db, audit_key))),
-            Periodic("publisher", 5.0, lambda _: publish_waiting(services)),
+            Periodic("publisher", 5.0, lambda _: services.publisher.publish_waiting()),
             Periodic("cleared channels", 5.0, lambda _: clear_deleted(services)),
             Periodic("mirror schedule", 1.0, lambda _: schedule_mirrors(services)),
             Periodic("sweeper", 600.0, lambda _: sweep(services)),

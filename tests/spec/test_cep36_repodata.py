@@ -8,7 +8,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from packhouse.formats.conda.channeldata import ChannelFile, channeldata_json
+from packhouse.formats.base import Coordinate, Facts
+from packhouse.formats.conda.channeldata import assemble as assemble_channeldata
+from packhouse.formats.conda.channeldata import overview
 from packhouse.formats.conda.record import RecordColumns, canonical_json, columns
 from packhouse.formats.conda.repodata import Fragment, assemble, current_files, render_fragments
 
@@ -88,17 +90,15 @@ class TestCurrentRepodata:
 
 
 class TestChanneldata:
-    files = [
-        ChannelFile("linux-64", _columns("demo-1.0-0.conda", license="MIT", timestamp=1_600_000_000_000)),
-        ChannelFile(
-            "osx-64",
-            _columns("demo-1.1-0.conda", license="BSD-3-Clause", timestamp=1_700_000_000_000),
-            {"summary": "A demo", "home": "https://example.org", "license": "old", "secret": "x"},
-            {"weak": ["demo >=1.1"]},
-            ["bin/.demo-post-link.sh"],
-        ),
-    ]
-    document = json.loads(channeldata_json(files))
+    held = Facts(
+        coordinate=Coordinate("conda", "osx-64", "demo-1.1-0.conda", "demo", "1.1", "0"),
+        record={},
+        about={"summary": "A demo", "home": "https://example.org", "license": "old", "secret": "x"},
+        run_exports={"weak": ["demo >=1.1"]},
+        install_code=["bin/.demo-post-link.sh"],
+    )
+    overview = overview("1.1", "BSD-3-Clause", 1_700_000_000, ["linux-64", "osx-64"], held)
+    document = json.loads(assemble_channeldata([("demo", overview)], ["linux-64", "osx-64"]))
 
     def test_version_and_subdirs(self) -> None:
         assert self.document["channeldata_version"] == 1
@@ -113,5 +113,7 @@ class TestChanneldata:
             "subdirs": ["linux-64", "osx-64"], "timestamp": 1_700_000_000, "version": "1.1",
         }  # fmt: skip
 
-    def test_it_is_reproducible(self) -> None:
-        assert channeldata_json(self.files[::-1]) == channeldata_json(self.files)
+    def test_an_empty_channel_has_noarch(self) -> None:
+        assert json.loads(assemble_channeldata([], [])) == {
+            "channeldata_version": 1, "packages": {}, "subdirs": ["noarch"],
+        }  # fmt: skip

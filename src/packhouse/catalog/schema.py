@@ -182,6 +182,7 @@ package = Table(
     Column("license_family", Text, nullable=False, default=""),
     Column("summary", Text, nullable=False, default=""),
     Column("platforms", Text, nullable=False, default=""),  # space-separated partitions
+    Column("overview", Bytes, nullable=False, default=b""),  # what the format's channel-wide document says of it
     Column("created_at", Micros, nullable=False),
     Column("updated_at", Micros, nullable=False),
     UniqueConstraint("channel_id", "family", "name"),

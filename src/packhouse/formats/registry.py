@@ -44,6 +44,9 @@ class Format(Protocol):
     def assemble(self, partition: str, fragments: Iterable[bytes]) -> Iterator[bytes]:
         """Yield the whole index of a partition, from the pieces that `render_part` made."""
 
+    def overview(self, version: str, license: str, timestamp: int, partitions: list[str], held: Facts | None) -> bytes:
+        """Return what the channel-wide document says of one name: of its newest file, and of the newest we hold."""
+
 
 FORMATS: dict[str, Format] = {
     "conda": CondaFormat(),

@@ -10,32 +10,25 @@ from packhouse.catalog.schema import package
 from packhouse.core.db import Database, Row, Unit
 
 _PUT = """INSERT INTO package (channel_id, family, name, file_count, download_count, latest_version, build_number,
- license, license_family, summary, platforms, created_at, updated_at)
+ license, license_family, summary, platforms, overview, created_at, updated_at)
  VALUES (:channel_id, :family, :name, :file_count, 0, :latest_version, :build_number, :license, :license_family,
- :summary, :platforms, :now, :now)
+ :summary, :platforms, :overview, :now, :now)
  ON CONFLICT (channel_id, family, name) DO UPDATE SET file_count = excluded.file_count,
  latest_version = excluded.latest_version, build_number = excluded.build_number, license = excluded.license,
  license_family = excluded.license_family, summary = excluded.summary, platforms = excluded.platforms,
- updated_at = excluded.updated_at"""
+ overview = excluded.overview, updated_at = excluded.updated_at"""
 _DROP_NAME = delete(package).where(package.c.channel_id == bindparam("channel_id"), package.c.name == bindparam("name"))
 
-_OF_CHANNEL = (
-    select(
-        package.c.name,
-        package.c.latest_version,
-        package.c.license,
-        package.c.summary,
-        package.c.platforms,
-        package.c.updated_at,
-    )
-    .where(package.c.channel_id == bindparam("channel_id"), package.c.family == "conda")
+_OVERVIEWS = (
+    select(package.c.name, package.c.overview, package.c.platforms)
+    .where(package.c.channel_id == bindparam("channel_id"), package.c.family == bindparam("family"))
     .order_by(package.c.name)
 )
 
 
-async def of_channel(db: Database, channel_id: int) -> list[Row]:
-    """Return (name, latest_version, license, summary, platforms, updated_at) of every conda package, by name."""
-    return await db.fetch_large(_OF_CHANNEL, channel_id=channel_id)
+async def overviews(db: Database, channel_id: int, family: str) -> list[Row]:
+    """Return (name, overview, platforms) of every package of a family, by name."""
+    return await db.fetch_large(_OVERVIEWS, channel_id=channel_id, family=family)
 
 
 async def put(unit: Unit, channel_id: int, summary: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-import time
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,13 @@ import urllib3
 
 from packhouse.cli.demo.channel import build_upstream
 from packhouse.cli.running import serve, settings_of
+from packhouse.core.clock import monotonic
 from packhouse.core.randomness import random_hex
 from packhouse.core.settings import Settings
 
 CHANNEL = "demo"
 WAIT_SECONDS = 60.0
+_NAP = threading.Event()  # never set: waiting for it is a nap
 
 
 def demo(data: Path | None, host: str | None, port: int | None) -> None:
@@ -54,15 +56,15 @@ class Api:
 
     def login(self, username: str, password: str) -> None:
         """Wait for the server and log in."""
-        deadline = time.monotonic() + WAIT_SECONDS
+        deadline = monotonic() + WAIT_SECONDS
         while True:
             try:
                 self.call("GET", "/api/system")
                 break
             except (urllib3.exceptions.HTTPError, ValueError):
-                if time.monotonic() > deadline:
+                if monotonic() > deadline:
                     raise
-                time.sleep(0.1)
+                _NAP.wait(0.1)
         self._token = self.call("POST", "/api/auth/login", {"username": username, "password": password})[1]["token"]
 
 
@@ -79,10 +81,10 @@ def _fill(settings: Settings, password: str, upstream: Path) -> None:
         "run_now": True,
     }
     api.call("POST", f"/api/channels/{CHANNEL}/mirrors", mirror)
-    deadline = time.monotonic() + WAIT_SECONDS
+    deadline = monotonic() + WAIT_SECONDS
     state = "pending"
-    while state not in ("completed", "failed", "stopped") and time.monotonic() < deadline:
-        time.sleep(0.1)
+    while state not in ("completed", "failed", "stopped") and monotonic() < deadline:
+        _NAP.wait(0.1)
         items = api.call("GET", f"/api/channels/{CHANNEL}/mirrors")[1]["items"]
         state = items[0]["state"] if items else "missing"
     count = api.call("GET", f"/api/channels/{CHANNEL}")[1]["artifact_count"]

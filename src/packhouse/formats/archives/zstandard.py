@@ -20,6 +20,11 @@ def zstd3(data: bytes) -> bytes:
     return zstd.compress(data, level=3)
 
 
+def stream() -> zstd.ZstdCompressor:
+    """Return a compressor at that level for one frame whose size is not known beforehand."""
+    return zstd.ZstdCompressor(level=3)
+
+
 def unzstd(data: bytes, limit: int) -> bytes:
     """Decompress frames written by anybody, to at most `limit` bytes.
 

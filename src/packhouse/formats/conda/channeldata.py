@@ -1,62 +1,42 @@
-"""channeldata.json: one summary for each name of a channel, over all its subdirs. Source: CEP 38."""
+"""channeldata.json: one overview for each name of a channel, over all its subdirs. Source: CEP 38.
+
+An overview is encoded when its name is published, so that the document is a join. It tells of the newest file; what
+only the bytes say (`about.json`, run exports, link scripts) is told of the newest file we hold.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
-from packhouse.formats.conda.record import RecordColumns
-from packhouse.formats.conda.solver_types import newest_key, version_key
+from packhouse.formats.base import Facts
 
 _json = msgspec.json.Encoder(order="deterministic")
-
-
-class ChannelFile(msgspec.Struct, frozen=True):
-    """What channeldata.json needs to know of one file; `about` and the rest are empty when we do not hold it."""
-
-    subdir: str
-    columns: RecordColumns
-    about: dict[str, Any] = {}
-    run_exports: dict[str, Any] = {}
-    install_code: list[str] = []
-
-
 _ABOUT = ("description", "dev_url", "doc_url", "home", "license", "source_url", "summary")
 _SCRIPTS = {"post_link": "-post-link.", "pre_link": "-pre-link.", "pre_unlink": "-pre-unlink."}
 
 
-def channeldata_json(files: Iterable[ChannelFile]) -> bytes:
-    """Return channeldata.json (CEP 38): one summary for each name, taken from its newest files."""
-    by_name: dict[str, list[ChannelFile]] = defaultdict(list)
-    subdirs = {"noarch"}
-    for file in files:
-        by_name[file.columns.name].append(file)
-        subdirs.add(file.subdir)
-    packages = {name: _summary(group) for name, group in by_name.items()}
-    return _json.encode({"channeldata_version": 1, "packages": packages, "subdirs": sorted(subdirs)})
-
-
-def _summary(files: list[ChannelFile]) -> dict[str, Any]:
-    files = sorted(
-        files, key=lambda f: (newest_key(f.columns.version, f.columns.build_number), f.subdir, f.columns.build)
-    )
-    newest = files[-1]
-    about = next((file.about for file in reversed(files) if file.about), {})
+def overview(version: str, license: str, timestamp: int, subdirs: list[str], held: Facts | None) -> bytes:
+    """Return the JSON object of one name. `timestamp` is seconds since 1970, of the newest build."""
+    about = held.about if held else {}
     summary: dict[str, Any] = {key: about[key] for key in _ABOUT if isinstance(about.get(key), (str, list))}
-    if newest.columns.license:
-        summary["license"] = newest.columns.license
-    timestamps = [file.columns.timestamp_ms or 0 for file in files]
-    exports = {f.columns.version: f.run_exports for f in files if f.run_exports}
+    if license:
+        summary["license"] = license
+    scripts = held.install_code if held else []
     for key, mark in _SCRIPTS.items():
-        summary[key] = any(mark in script for file in files for script in file.install_code)
+        summary[key] = any(mark in script for script in scripts)
     for key in ("activate.d", "binary_prefix", "deactivate.d", "text_prefix"):
-        summary[key] = False
-    return summary | {
-        "run_exports": dict(sorted(exports.items(), key=lambda item: version_key(item[0]))),
-        "subdirs": sorted({file.subdir for file in files}),
-        "timestamp": max(timestamps) // 1000,
-        "version": newest.columns.version,
-    }
+        summary[key] = False  # only ever a hint for a status page, and not among the facts we read
+    exports = {held.coordinate.version: held.run_exports} if held and held.run_exports else {}
+    return _json.encode(
+        summary | {"run_exports": exports, "subdirs": subdirs, "timestamp": timestamp, "version": version}
+    )
+
+
+def assemble(overviews: Iterable[tuple[str, bytes]], subdirs: Iterable[str]) -> bytes:
+    """Return channeldata.json from the overviews of all names, by name, and the subdirs that show anything."""
+    packages = b",".join(_json.encode(name) + b":" + text for name, text in overviews)
+    shown = _json.encode(sorted({"noarch", *subdirs}))
+    return b'{"channeldata_version":1,"packages":{' + packages + b'},"subdirs":' + shown + b"}"

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from packhouse.formats.base import Coordinate, Facts, PartRow
+from packhouse.formats.conda.channeldata import overview
 from packhouse.formats.conda.filename import is_conda_filename, parse_filename
 from packhouse.formats.conda.inspect import inspect
 from packhouse.formats.conda.repodata import assemble, render_fragments
@@ -52,6 +53,10 @@ class CondaFormat:
     def partitions(self, at: Coordinate) -> list[tuple[str, str]]:
         """Return the (partition, name) of the index that a change of this file touches."""
         return [(at.partition, at.name)]
+
+    def overview(self, version: str, license: str, timestamp: int, partitions: list[str], held: Facts | None) -> bytes:
+        """Return the object of one name in channeldata.json."""
+        return overview(version, license, timestamp, partitions, held)
 
     def render_part(self, rows: Sequence[PartRow]) -> tuple[bytes, bytes]:
         """Return the shard of one name and its fragment of repodata.json, both uncompressed.

@@ -10,10 +10,7 @@ from typing import Any
 
 import msgspec
 
-from packhouse.formats.archives.zstandard import unzstd, zstd3
 from packhouse.formats.conda.splice import encode_map_header, splice_msgpack
-
-__all__ = ["render_shard", "render_shard_index", "unzstd", "zstd3"]
 
 #: filename, the record as msgpack, and what the channel adds to it (None: nothing, as for a signed record)
 ShardEntry = tuple[str, bytes, Mapping[str, Any] | None]

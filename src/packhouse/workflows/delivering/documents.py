@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 import msgspec
 
@@ -12,6 +11,7 @@ from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.packages import summaries
 from packhouse.core.clock import to_iso
 from packhouse.core.db import Database
+from packhouse.formats.conda.channeldata import assemble
 from packhouse.workflows.indexing import store
 from packhouse.workflows.indexing.reading import IndexReader
 
@@ -58,16 +58,6 @@ class ChannelDocuments:
         return known[1]
 
     async def _make_data(self, channel_id: int) -> bytes:
-        packages: dict[str, dict[str, Any]] = {}
-        subdirs: set[str] = {"noarch"}
-        for name, version, license, summary, platforms, updated_at in await summaries.of_channel(self._db, channel_id):
-            shown_in = platforms.split()
-            subdirs.update(shown_in)
-            packages[name] = {
-                "subdirs": shown_in,
-                "version": version,
-                "license": license or None,
-                "summary": summary or None,
-                "timestamp": updated_at // 1000,
-            }
-        return _encode({"channeldata_version": 1, "packages": packages, "subdirs": sorted(subdirs)})
+        rows = await summaries.overviews(self._db, channel_id, "conda")
+        subdirs = {subdir for _, _, platforms in rows for subdir in platforms.split()}
+        return assemble(((name, text) for name, text, _ in rows), subdirs)

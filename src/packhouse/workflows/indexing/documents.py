@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from packhouse.formats.compression import compress, stream
+from packhouse.formats.archives.zstandard import stream, zstd3
 
 
 class Document(NamedTuple):
@@ -56,7 +56,7 @@ def write(folder: Path, revision: int, modified_at: int, pieces: Iterable[bytes]
 
 def small(revision: int, modified_at: int, body: bytes) -> tuple[Document, Document]:
     """Return both documents of a body small enough to stay in memory."""
-    packed = compress(body)
+    packed = zstd3(body)
     plain = in_memory(revision, modified_at, body, body)
     return plain, Document(revision, f"{plain.etag}-zst", modified_at, len(packed), packed)
 

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from packhouse.catalog import changes
 from packhouse.catalog.channels import store as channels
-from packhouse.catalog.packages import contents, summaries
 from packhouse.core.clock import monotonic
 from packhouse.core.db import Database, Unit
-from packhouse.formats import registry
 from packhouse.workflows.indexing import store
 from packhouse.workflows.indexing.rendering import render
+from packhouse.workflows.indexing.summarising import summarise
 
 #: names looked at per transaction at most, and how long rendering may hold one, in seconds (design 1.10)
 BATCH = 2000
@@ -46,6 +44,11 @@ class Publisher:
                 pass
             self._published(channel_id)
             self._done[channel_id] = served
+
+    async def publish_waiting(self) -> None:
+        """Publish whatever a process left dirty when it died between its change and its publishing."""
+        for channel_id in await store.dirty_channels(self._db):
+            await self.publish(channel_id)
 
     async def unfreeze(self, channel_id: int, end: Callable[[Unit], Awaitable[None]]) -> None:
         """Stage what accumulated, then show it with one flip; `end(unit)` runs in the flip's own transaction."""
@@ -120,32 +123,3 @@ async def shelve(unit: Unit, channel_id: int, partition: str, name: str, number:
         return False
     await store.put(unit, channel_id, partition, name, number, to)
     return True
-
-
-async def summarise(unit: Unit, channel_id: int, name: str) -> None:
-    """Derive the package rows of one name from its visible files."""
-    families: dict[str, list[Any]] = {}
-    for row in await store.visible_files(unit, channel_id, name):
-        families.setdefault(str(row[0]), []).append(row)
-    if not families:
-        await summaries.drop(unit, channel_id, name)
-    for family, rows in families.items():
-        order = registry.get(family).order
-        newest = max(rows, key=lambda row: (order(row[2]), row[3], row[6]))
-        held = next((row[7] for row in sorted(rows, key=lambda row: -row[6]) if row[7] is not None), None)
-        facts = await contents.facts_of(unit, held) if held is not None else None
-        await summaries.put(
-            unit,
-            channel_id,
-            {
-                "family": family,
-                "name": name,
-                "file_count": len(rows),
-                "latest_version": newest[2],
-                "build_number": newest[3],
-                "license": newest[4],
-                "license_family": newest[5],
-                "summary": facts.summary if facts else "",
-                "platforms": " ".join(sorted({row[1] for row in rows})),
-            },
-        )

@@ -15,7 +15,7 @@ from packhouse.catalog.changes import Change, ChangeFeed
 from packhouse.core.clock import DAY, to_iso
 from packhouse.core.db import Database
 from packhouse.formats import registry
-from packhouse.formats.compression import compress, decompress
+from packhouse.formats.archives.zstandard import unzstd, zstd3
 from packhouse.formats.conda.derived import current_repodata, run_exports
 from packhouse.formats.conda.shards import render_shard_index
 from packhouse.workflows.indexing import documents, store
@@ -25,6 +25,8 @@ from packhouse.workflows.indexing.view import PartitionView, Views
 #: superseded shards stay readable this long, since clients cache the shard index (design 1.4)
 SHARD_GRACE = DAY
 MOST_DOCUMENTS = 4096
+#: a name whose records are larger than this as JSON is no package any more
+MOST_FRAGMENT_BYTES = 2**31
 #: the partition every conda channel has from birth
 NOARCH = "noarch"
 #: where shards lie, relative to their index: so a token in the path stays there
@@ -40,7 +42,7 @@ class _Opened:
         self._fragments = fragments
 
     def __iter__(self) -> Iterator[bytes]:
-        return map(decompress, self._fragments)
+        return (unzstd(one, MOST_FRAGMENT_BYTES) for one in self._fragments)
 
 
 class IndexReader:
@@ -122,7 +124,7 @@ class IndexReader:
         created_at = to_iso(view.modified_at) or ""
         revision, modified_at = view.changed_at, view.modified_at
         canonical = render_shard_index(partition, created_at, sorted(view.shards.items()), SHARDS_FOLDER)
-        document = documents.in_memory(revision, modified_at, compress(canonical), canonical)
+        document = documents.in_memory(revision, modified_at, zstd3(canonical), canonical)
         return {"repodata_shards.msgpack.zst": document}
 
     async def _repodata(self, channel_id: int, partition: str, view: PartitionView) -> dict[str, Document]:

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Sequence
 
 from packhouse.formats import registry
+from packhouse.formats.archives.zstandard import zstd3
 from packhouse.formats.base import PartRow
-from packhouse.formats.compression import compress
 from packhouse.workflows.indexing.store import IndexRow, Part
 
 
@@ -21,10 +21,10 @@ def render(rows: Sequence[IndexRow]) -> Part | None:
     shard, fragment = registry.get(rows[0].family).render_part(
         [PartRow(row.filename, row.json, row.msgpack, row.signatures, row.visible_at) for row in rows]
     )
-    compressed = compress(shard)
+    compressed = zstd3(shard)
     return Part(
         sha256=hashlib.sha256(shard + fragment).digest(),
         shard=compressed,
         shard_sha256=hashlib.sha256(compressed).digest(),
-        fragment=compress(fragment),
+        fragment=zstd3(fragment),
     )

@@ -74,6 +74,7 @@ _VISIBLE = (
         record.c.build_number,
         record.c.license,
         record.c.license_family,
+        record.c.timestamp,
         entry.c.visible_at,
         entry.c.content_id,
     )
@@ -188,6 +189,20 @@ class IndexRow(NamedTuple):
     signatures: str | None
 
 
+class VisibleFile(NamedTuple):
+    """One visible file, with what summaries are made of. Times are microseconds."""
+
+    family: str
+    partition: str
+    version: str
+    build_number: int
+    license: str
+    license_family: str
+    timestamp: int | None
+    visible_at: int
+    content_id: int | None
+
+
 class Part(NamedTuple):
     """One rendered name of one partition. `sha256` is of the uncompressed bytes: its identity."""
 
@@ -241,9 +256,9 @@ async def rows_of(reader: Reader, channel_id: int, partition: str, name: str) ->
     return [IndexRow(*row) for row in rows]
 
 
-async def visible_files(reader: Reader, channel_id: int, name: str) -> list[tuple[object, ...]]:
-    """Return (family, partition, version, build_number, license, license_family, visible_at, content_id) of a name."""
-    return await reader.fetch_all(_VISIBLE, channel_id=channel_id, name=name)
+async def visible_files(reader: Reader, channel_id: int, name: str) -> list[VisibleFile]:
+    """Return the visible files of a name, over all partitions."""
+    return [VisibleFile(*row) for row in await reader.fetch_all(_VISIBLE, channel_id=channel_id, name=name)]
 
 
 async def part_id(unit: Unit, sha256: bytes) -> int | None:
