@@ -17,6 +17,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 JSON_TYPE = b"application/json"
+#: set in the scope once the first header is out: from then on an error can only break the answer off
+STARTED = "packhouse.started"
 REALM = b'Basic realm="packhouse", charset="UTF-8"'
 
 

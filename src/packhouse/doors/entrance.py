@@ -12,7 +12,7 @@ from packhouse.catalog.accounts.authenticator import Authenticator
 from packhouse.core.errors import PackhouseError
 from packhouse.core.log import get_logger
 from packhouse.core.randomness import random_bytes
-from packhouse.doors.asgi import App, Message, Receive, Scope, Send, respond_error
+from packhouse.doors.asgi import STARTED, App, Receive, Scope, Send, respond_error
 from packhouse.doors.credentials import from_request, mask
 from packhouse.doors.serve import Repository
 
@@ -30,23 +30,16 @@ class Entrance:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise RuntimeError("the entrance serves HTTP only; lifespan belongs to packhouse.app")
-        started = False
-
-        async def watched(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
         try:
-            await self._admit(scope, receive, watched)
+            await self._admit(scope, receive, send)
         except PackhouseError as error:
-            if started:
+            if STARTED in scope:
                 raise
             await respond_error(send, error, head=scope["method"] == "HEAD")
         except Exception:
             request_id = random_bytes(8).hex()
             log.exception("request failed", request_id=request_id, method=scope["method"], path=mask(scope["path"]))
-            if started:
+            if STARTED in scope:  # the answer is broken off; the client sees fewer bytes than promised
                 raise
             message = f"The server failed to answer; the log has the details under {request_id}."
             await respond_error(send, PackhouseError("internal", message, "Tell the administrator this number."))
@@ -72,7 +65,8 @@ def decoded_path(scope: Scope) -> str:
     slashes, dot segments, NUL, backslashes, and bytes that are not UTF-8.
     """
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
-    raw = raw.partition(b"?")[0]
+    if b"?" in raw:
+        raw = raw.partition(b"?")[0]
     if b"%" in raw:
         if b"%2f" in raw.lower():
             raise _odd_path()
@@ -81,7 +75,7 @@ def decoded_path(scope: Scope) -> str:
         path = raw.decode()
     except UnicodeDecodeError:
         raise _odd_path() from None
-    if "\0" in path or "\\" in path or "/../" in path or "/./" in path or path.endswith(("/..", "/.")):
+    if "\0" in path or "\\" in path or ("/." in path and not {".", ".."}.isdisjoint(path.split("/"))):
         raise _odd_path()
     return path
 

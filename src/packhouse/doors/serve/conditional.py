@@ -6,16 +6,22 @@ import re
 from email.utils import parsedate_to_datetime
 
 from packhouse.core.clock import SECOND
-from packhouse.doors.asgi import Scope, header
+from packhouse.doors.asgi import Scope
 
+_NAMES = frozenset({b"if-none-match", b"if-modified-since", b"range", b"if-range"})
 _RANGE = re.compile(rb"bytes=(\d{0,18})-(\d{0,18})")
 
 
-def not_modified(scope: Scope, etag: bytes, modified_at: int) -> bool:
+def conditions(scope: Scope) -> dict[bytes, bytes]:
+    """Return the headers the rest of this module looks at; most requests have none of them."""
+    return {name: value for name, value in scope["headers"] if name in _NAMES}
+
+
+def not_modified(asked: dict[bytes, bytes], etag: bytes, modified_at: int) -> bool:
     """Whether the client has this representation already. `etag` is quoted; `If-None-Match` wins over the date."""
-    if (tags := header(scope, b"if-none-match")) is not None:
+    if (tags := asked.get(b"if-none-match")) is not None:
         return tags == etag or tags.strip() == b"*" or etag in (_opaque(tag) for tag in tags.split(b","))
-    if (date := header(scope, b"if-modified-since")) is not None:
+    if (date := asked.get(b"if-modified-since")) is not None:
         try:
             since = parsedate_to_datetime(date.decode("latin-1"))
         except (ValueError, TypeError, IndexError):
@@ -29,16 +35,16 @@ def _opaque(tag: bytes) -> bytes:
     return tag.strip().removeprefix(b"W/")
 
 
-def wanted_range(scope: Scope, etag: bytes, size: int) -> tuple[int, int] | None:
+def wanted_range(asked: dict[bytes, bytes], etag: bytes, size: int) -> tuple[int, int] | None:
     """Return (start, length) of the one range asked for, or None for the whole.
 
     A range with `If-Range` of another representation is ignored, as are several ranges and other units. Raises
     ValueError for a range that lies outside: the answer to that is 416.
     """
-    value = header(scope, b"range")
+    value = asked.get(b"range")
     if value is None or (match := _RANGE.fullmatch(value.strip())) is None:
         return None
-    if (condition := header(scope, b"if-range")) is not None and condition.strip() != etag:
+    if (condition := asked.get(b"if-range")) is not None and condition.strip() != etag:
         return None
     first, last = match.groups()
     if not first:

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from packhouse.core.clock import to_http_date
-from packhouse.doors.asgi import Headers, Scope, Send, respond
-from packhouse.doors.serve.conditional import not_modified, wanted_range
+from packhouse.doors.asgi import STARTED, Headers, Scope, Send, respond
+from packhouse.doors.serve.conditional import conditions, not_modified, wanted_range
 
 #: up to this size one inline read beats every hand-over: it takes less time than a thread hop
 INLINE_BYTES = 256 * 1024
@@ -52,12 +52,13 @@ class Representation:
 async def send_representation(scope: Scope, send: Send, what: Representation) -> bool:
     """Answer GET or HEAD with 200, 206, 304 or 416; return whether the file's first byte was sent."""
     head = scope["method"] == "HEAD"
-    if not_modified(scope, what.etag, what.modified_at):
+    asked = conditions(scope)
+    if asked and not_modified(asked, what.etag, what.modified_at):
         await send({"type": "http.response.start", "status": 304, "headers": what.headers})
         await send({"type": "http.response.body", "body": b""})
         return False
     try:
-        span = wanted_range(scope, what.etag, what.size)
+        span = wanted_range(asked, what.etag, what.size) if asked else None
     except ValueError:
         await respond(send, 416, [*what.headers, (b"content-range", b"bytes */%d" % what.size)], head=head)
         return False
@@ -67,6 +68,7 @@ async def send_representation(scope: Scope, send: Send, what: Representation) ->
     if span is not None:
         headers[-1] = (b"content-length", b"%d" % length)
         headers.append((b"content-range", b"bytes %d-%d/%d" % (start, start + length - 1, what.size)))
+    scope[STARTED] = True
     await send({"type": "http.response.start", "status": 206 if span else 200, "headers": headers})
     if head:
         await send({"type": "http.response.body", "body": b""})
