@@ -10,16 +10,19 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, func, insert, select
+from sqlalchemy import bindparam, delete, func, insert, select
 
 from packhouse.catalog.schema import change
-from packhouse.core.clock import monotonic
+from packhouse.core.clock import SECOND, monotonic
 from packhouse.core.db import Database, Unit
 from packhouse.core.errors import PackhouseError
 
 POLL_SECONDS = 0.25
 #: a memory older than this is not trusted, in seconds
 STALE_SECONDS = 1.5
+#: a process that was away longer starts afresh, in seconds; rows are kept much longer than that
+AWAY_SECONDS = 60.0
+KEEP = 3600 * SECOND
 
 _NOTE = insert(change).values(
     kind=bindparam("kind"), channel_id=bindparam("channel_id"), name=bindparam("name"), at=bindparam("at")
@@ -29,6 +32,7 @@ _SINCE = (
     .where(change.c.seq > bindparam("seq"))
     .order_by(change.c.seq)
 )
+_FORGET = delete(change).where(change.c.at < bindparam("before"))
 _LAST = select(func.coalesce(func.max(change.c.seq), 0))
 
 
@@ -46,6 +50,11 @@ async def note(unit: Unit, kind: str, channel_id: int | None = None, name: str =
     await unit.execute(_NOTE, kind=kind, channel_id=channel_id, name=name, at=unit.now)
 
 
+async def forget_old(unit: Unit) -> int:
+    """Drop rows that every process has read long ago; return how many."""
+    return await unit.execute(_FORGET, before=unit.now - KEEP)
+
+
 class ChangeFeed:
     """Follows the list for one process and hands each change to the listeners."""
 
@@ -53,7 +62,7 @@ class ChangeFeed:
         self._db = db
         self._seq: int | None = None
         self._gaps: dict[int, float] = {}
-        self._polled_at = 0.0
+        self._polled_at = float("-inf")
         self._listeners: list[Callable[[Change], None]] = []
         self._resets: list[Callable[[], None]] = []
 
@@ -70,7 +79,8 @@ class ChangeFeed:
     async def poll(self) -> None:
         """Read what is new. On PostgreSQL numbers can become visible out of order, so gaps are looked at again."""
         started = monotonic()
-        if self._seq is None:
+        if self._seq is None or started - self._polled_at > AWAY_SECONDS:
+            self._gaps.clear()
             self._seq = int(await self._db.fetch_value(_LAST))
             for reset in self._resets:
                 reset()
