@@ -38,11 +38,11 @@ def parse(segments: list[str]) -> Address | None:
     """
     if len(segments) > 2 and segments[1] == "label":
         segments = [segments[0], *segments[2:]]
+    if len(segments) in (2, 3) and segments[-1] in ROOT_FILES:  # no subdir holds files of these names
+        return Address("/".join(segments[:-1]), "", segments[-1])
     for at in (2, 1):
         if len(segments) > at + 1 and is_subdir(segments[at]):
             return Address("/".join(segments[:at]), segments[at], "/".join(segments[at + 1 :]))
-    if len(segments) in (2, 3) and segments[-1] in ROOT_FILES:
-        return Address("/".join(segments[:-1]), "", segments[-1])
     return None
 
 
