@@ -19,8 +19,9 @@ T = TypeVar("T")
 STREAM_ROWS = 2000
 ATTEMPTS = 10
 
-#: another transaction was in the way: running the unit again is the documented answer
-_AGAIN = (errors.SerializationFailure, errors.DeadlockDetected)
+#: another transaction was in the way: running the unit again is the documented answer. A unit looks before it takes a
+#: unique name, so a violation means that a rival took it in between; the next run sees the rival and says so.
+_AGAIN = (errors.SerializationFailure, errors.DeadlockDetected, errors.UniqueViolation)
 NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
 

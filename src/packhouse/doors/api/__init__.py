@@ -1,0 +1,7 @@
+"""The management REST API below `/api/`, one file per noun; old wire shapes are aliases here."""
+
+from __future__ import annotations
+
+from packhouse.doors.api.application import Api, create_api, management_words, reserved_names
+
+__all__ = ["Api", "create_api", "management_words", "reserved_names"]

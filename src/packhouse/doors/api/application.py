@@ -1,0 +1,106 @@
+"""The management API as one ASGI application: handlers, guard, refusals and the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Litestar, Request
+from litestar.di import Provide
+
+from packhouse.catalog.accounts.authenticator import Authenticator
+from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.channels.channel import Channel
+from packhouse.doors.api import (
+    account,
+    artifacts,
+    auth,
+    bulk,
+    channels,
+    files,
+    history,
+    notices,
+    system,
+    uploads,
+    users,
+)
+from packhouse.doors.api.document import openapi_config
+from packhouse.doors.api.guard import caller_of, guard
+from packhouse.doors.api.problems import answer
+from packhouse.workflows.services import Services
+
+NOUNS = (system, auth, account, users, channels, notices, history, artifacts, files, bulk, uploads)
+
+
+class Api:
+    """The application: Litestar, and HEAD wherever GET is (wire.md 0.8)."""
+
+    def __init__(self, litestar: Litestar) -> None:
+        self.litestar = litestar
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one ASGI scope; for HEAD the answer to GET without its body."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self.litestar(scope, receive, send)
+            return
+
+        async def without_body(message: Any) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        get: Any = {**scope, "method": "GET"}
+        await self.litestar(get, receive, without_body)
+
+
+def create_api(services: Services, authenticator: Authenticator) -> Api:
+    """Return the management API; the caller is expected in `scope["state"]["principal"]`."""
+    app = Litestar(
+        route_handlers=[handler for noun in NOUNS for handler in noun.HANDLERS],
+        guards=[guard],
+        dependencies={
+            "caller": Provide(_caller, sync_to_thread=False),
+            "here": Provide(_here, sync_to_thread=False),
+            "services": Provide(_services, sync_to_thread=False),
+            "authenticator": Provide(_authenticator, sync_to_thread=False),
+            "reserved": Provide(_reserved, sync_to_thread=False),
+        },
+        exception_handlers={Exception: answer},
+        openapi_config=openapi_config(),
+        logging_config=None,
+    )
+    api = Api(app)
+    app.state.services, app.state.authenticator = services, authenticator
+    app.state.reserved = reserved_names(api)
+    return api
+
+
+def management_words(api: Api) -> frozenset[str]:
+    """Return the first segments below `/api/` that are management; below `/api/repo/` they are no channels."""
+    return frozenset(segments[2] for route in api.litestar.routes if len(segments := route.path.split("/")) > 2)
+
+
+def reserved_names(api: Api) -> frozenset[str]:
+    """Return the names that no channel may bear, so that none hides a route or is hidden by one."""
+    return management_words(api)
+
+
+def _caller(request: Request[Any, Any, Any]) -> Principal:
+    return caller_of(request)
+
+
+def _here(request: Request[Any, Any, Any]) -> Channel:
+    channel: Channel = request.scope["state"]["channel"]
+    return channel
+
+
+def _services(request: Request[Any, Any, Any]) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+def _authenticator(request: Request[Any, Any, Any]) -> Authenticator:
+    authenticator: Authenticator = request.app.state.authenticator
+    return authenticator
+
+
+def _reserved(request: Request[Any, Any, Any]) -> frozenset[str]:
+    names: frozenset[str] = request.app.state.reserved
+    return names

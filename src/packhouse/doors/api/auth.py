@@ -1,0 +1,37 @@
+"""`/api/auth`: a password becomes a session (wire.md A.2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from litestar import Request, post
+from litestar.params import JSONBody
+
+from packhouse.doors.api.parameters import Login, Word
+from packhouse.doors.api.problems import refused
+
+
+class LoginRequest(msgspec.Struct):
+    """User name and password."""
+
+    username: Word
+    password: Word
+
+
+class Session(msgspec.Struct, kw_only=True):
+    """A session: a JWT that clients send as `Authorization: Bearer`."""
+
+    token: str
+    username: str
+
+
+@post("/api/auth/login", tags=["auth"], status_code=200, responses=refused("too_many_attempts"))
+async def login(data: JSONBody[LoginRequest], request: Request[Any, Any, Any], authenticator: Login) -> Session:
+    """Log in with a password. Whatever is wrong with it is `unauthenticated`, in the same words."""
+    address = request.client.host if request.client else ""
+    token, account = await authenticator.login(data.username, data.password, address)
+    return Session(token=token, username=account.username)
+
+
+HANDLERS = [login]

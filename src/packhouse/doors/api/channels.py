@@ -1,0 +1,132 @@
+"""`/api/channels`: channels and subchannels (wire.md A.3, B.4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from litestar import delete, get, post, put
+from litestar.params import FromQuery, JSONBody
+
+from packhouse.catalog.channels.listing import channel_row
+from packhouse.catalog.channels.listing import channels as list_rows
+from packhouse.doors.api.parameters import (
+    Caller,
+    Filter,
+    Here,
+    House,
+    Limit,
+    Offset,
+    Page,
+    Reserved,
+    Sort,
+    Text,
+    Word,
+)
+from packhouse.doors.api.problems import refused
+from packhouse.doors.api.routes import of_channel
+from packhouse.doors.api.shapes.channels import ChannelShape, EditedChannel, channel_shape, edited_channel
+from packhouse.workflows.channels.creating import create_channel, create_subchannel
+from packhouse.workflows.channels.deleting import delete_channel
+from packhouse.workflows.channels.editing import Edit, edit_channel, frozen_of
+
+
+class ChannelRequest(msgspec.Struct):
+    """A channel to be made."""
+
+    name: Word  #: a-z, 0-9, - and _, beginning with a letter
+    description: Text | None = None
+    privacy: Word = "public"  #: private | authenticated | public
+
+
+class ChannelEdit(msgspec.Struct):
+    """What shall be otherwise with a channel; unsent members stay as they are."""
+
+    name: Word | None = None
+    description: Text | None = None
+    privacy: Word | None = None
+    indexing_behavior: Word | None = None  #: default | frozen
+
+
+class Deleted(msgspec.Struct):
+    """What was deleted."""
+
+    name: str
+    deleted: bool = True
+
+
+@get("/api/channels", tags=["channels"], responses=refused())
+async def list_channels(
+    caller: Caller,
+    services: House,
+    limit: Limit = 100,
+    offset: Offset = 0,
+    sort: Sort = "name",
+    q: Filter = None,
+    privacy: Filter = None,
+    include_subchannels: FromQuery[bool] = False,
+) -> Page[ChannelShape]:
+    """List the channels the caller may see. `q` is a part of the name."""
+    given: dict[str, Any] = {"part": q or "", "privacy": privacy or "", "top": not include_subchannels}
+    chosen = {name: value for name, value in given.items() if value}
+    rows, total = await list_rows(services.db, caller, chosen, sort=sort, limit=limit, offset=offset)
+    return Page([channel_shape(row) for row in rows], total)
+
+
+@post("/api/channels", tags=["channels"], responses=refused("conflict", "name_reserved"))
+async def create(data: JSONBody[ChannelRequest], caller: Caller, services: House, reserved: Reserved) -> ChannelShape:
+    """Create a channel; the caller owns it."""
+    made = await create_channel(
+        services, caller, data.name, reserved, description=data.description or "", privacy=data.privacy
+    )
+    return channel_shape(await channel_row(services.db, caller, made.id))
+
+
+@get("/api/channels/{channel:str}/subchannels", tags=["channels"], responses=refused())
+async def list_subchannels(
+    caller: Caller, services: House, here: Here, limit: Limit = 100, offset: Offset = 0, sort: Sort = "name"
+) -> Page[ChannelShape]:
+    """List the subchannels the caller may see."""
+    rows, total = await list_rows(services.db, caller, {"parent_id": here.id}, sort=sort, limit=limit, offset=offset)
+    return Page([channel_shape(row) for row in rows], total)
+
+
+@post("/api/channels/{channel:str}/subchannels", tags=["channels"], responses=refused("conflict", "name_reserved"))
+async def create_sub(data: JSONBody[ChannelRequest], caller: Caller, services: House, here: Here) -> ChannelShape:
+    """Create a subchannel: a channel of its own, which inherits nothing."""
+    made = await create_subchannel(
+        services, caller, here, data.name, description=data.description or "", privacy=data.privacy
+    )
+    return channel_shape(await channel_row(services.db, caller, made.id))
+
+
+@get(of_channel(), tags=["channels"], responses=refused())
+async def show(caller: Caller, services: House, here: Here) -> ChannelShape:
+    """Show a channel."""
+    return channel_shape(await channel_row(services.db, caller, here.id))
+
+
+@put(of_channel(), tags=["channels"], responses=refused("conflict", "name_reserved", "channel_frozen"))
+async def edit(
+    data: JSONBody[ChannelEdit], caller: Caller, services: House, here: Here, reserved: Reserved
+) -> EditedChannel:
+    """Edit a channel, freeze or unfreeze it."""
+    behavior = data.indexing_behavior
+    wanted = Edit(
+        name=data.name,
+        description=data.description,
+        privacy=data.privacy,
+        frozen=None if behavior is None else frozen_of(behavior),
+    )
+    now, changed = await edit_channel(services, here, caller.username, wanted, reserved)
+    return edited_channel(await channel_row(services.db, caller, now.id), changed)
+
+
+@delete(of_channel(), tags=["channels"], status_code=202, responses=refused("channel_frozen"))
+async def remove(caller: Caller, services: House, here: Here) -> Deleted:
+    """Delete a channel with its subchannels: nobody sees it from now on."""
+    await delete_channel(services, here, caller.username)
+    return Deleted(here.path)
+
+
+HANDLERS = [list_channels, create, list_subchannels, create_sub, show, edit, remove]

@@ -1,0 +1,70 @@
+"""The generic guard: looks up the right a route needs and asks `permit`. It holds no rule of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+from packhouse.catalog.accounts.permissions import INSTALLATION, NOWHERE, Action, Decision, permit, refusal
+from packhouse.catalog.accounts.principal import ANONYMOUS, Principal
+from packhouse.catalog.accounts.visibility import target_of
+from packhouse.catalog.channels import store as channels
+from packhouse.catalog.channels.channel import Channel
+from packhouse.core.db import Database
+from packhouse.doors.api.permissions import OPEN, ROUTES
+
+
+async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Let a request pass if its caller may do what its route does; leave the channel it is about in the state.
+
+    Raises PackhouseError: `unauthenticated`, `forbidden`, `not_found`.
+    """
+    method = str(connection.scope.get("method"))
+    template = connection.scope["path_template"]
+    if method == "OPTIONS":
+        return
+    action = ROUTES[method, template]
+    if action is OPEN:
+        return
+    principal = caller_of(connection)
+    if "{channel}" in template:
+        connection.scope["state"]["channel"] = await permitted_channel(
+            connection.app.state.services.db, principal, action, _path(connection.path_params)
+        )
+        return
+    decision = permit(principal, action, INSTALLATION)
+    if decision is not Decision.ALLOWED:
+        raise refusal(decision, principal, data_plane=False)
+
+
+async def permitted_channel(db: Database, principal: Principal, action: Action, path: str) -> Channel:
+    """Return the channel at `path` if the caller may do `action` there; a hidden one is refused like a missing one."""
+    found = None if "\0" in path else await channels.by_path(db, path)
+    target = NOWHERE
+    if found is not None:
+        target = await target_of(
+            db,
+            principal,
+            channel_id=found.id,
+            privacy=found.privacy,
+            owner_id=found.owner_id,
+            subchannel=found.parent_id is not None,
+        )
+    decision = permit(principal, action, target)
+    if found is None or decision is not Decision.ALLOWED:
+        raise refusal(decision, principal, data_plane=False)
+    return found
+
+
+def caller_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal:
+    """Return who asks, as the entrance found out."""
+    principal: Principal = connection.scope["state"].get("principal", ANONYMOUS)
+    return principal
+
+
+def _path(parameters: dict[str, Any]) -> str:
+    channel, subchannel = str(parameters["channel"]), parameters.get("subchannel")
+    # a slash inside one segment must not become another channel's path
+    return "\0" if "/" in f"{channel}{subchannel or ''}" else f"{channel}/{subchannel}" if subchannel else channel

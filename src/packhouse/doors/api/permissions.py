@@ -1,0 +1,85 @@
+"""Which right each route needs: the one table the guard looks into. A route without a row fails the build.
+
+The rights themselves, and who has them, are in `catalog.accounts.permissions`. A route below a channel asks for the
+right on that channel, every other one for the right in the installation.
+"""
+
+from __future__ import annotations
+
+from packhouse.catalog.accounts.permissions import Action
+
+CHANNEL = "/api/channels/{channel}"
+SUBCHANNEL = "/api/channels/{channel}/subchannels/{subchannel}"
+
+#: open to everybody, whoever they are
+OPEN = None
+
+#: below a channel or a subchannel
+_OF_CHANNEL: dict[tuple[str, str], Action] = {
+    ("GET", ""): "channel:view",
+    ("PUT", ""): "channel:edit",
+    ("DELETE", ""): "channel:delete",
+    ("GET", "/history"): "channel:history",
+    ("GET", "/changes"): "channel:history",
+    ("GET", "/notices"): "channel:view",
+    ("POST", "/notices"): "channel:edit",
+    ("DELETE", "/notices/{notice_id}"): "channel:edit",
+    ("GET", "/artifacts"): "channel:view-artifacts",
+    ("POST", "/artifacts"): "artifact:create",
+    # asks for BULK besides, once it has read what shall be done
+    ("PUT", "/artifacts/bulk"): "channel:view-artifacts",
+    ("GET", "/artifacts/{family}/{name}"): "artifact:view",
+    ("DELETE", "/artifacts/{family}/{name}"): "artifact:delete",
+    ("GET", "/artifacts/{family}/{name}/readme"): "artifact:view",
+    ("GET", "/artifacts/{family}/{name}/files"): "artifact:view",
+    ("GET", "/artifacts/{family}/{name}/dependencies"): "artifact:view",
+    ("GET", "/mirrors"): "channel.mirror:view",
+    ("POST", "/mirrors"): "channel.mirror:edit",
+    ("GET", "/mirrors/{mirror_id}"): "channel.mirror:view",
+    ("PUT", "/mirrors/{mirror_id}"): "channel.mirror:edit",
+    ("DELETE", "/mirrors/{mirror_id}"): "channel.mirror:edit",
+    ("POST", "/mirrors/{mirror_id}/dry_run"): "channel.mirror:edit",
+    ("POST", "/mirrors/{mirror_id}/stop_mirror_sync"): "channel.mirror:edit",
+    ("POST", "/mirrors/{mirror_id}/restart_mirror_sync"): "channel.mirror:edit",
+    ("GET", "/mirrors/{mirror_id}/sync_state"): "channel.mirror:view",
+}
+
+ROUTES: dict[tuple[str, str], Action | None] = {
+    ("GET", "/api/openapi.json"): OPEN,
+    ("GET", "/api/system"): OPEN,
+    ("POST", "/api/auth/login"): OPEN,
+    ("GET", "/api/account"): "account:view",
+    ("GET", "/api/account/me"): "account:view",
+    ("GET", "/api/account/channels"): "account:view",
+    ("GET", "/api/account/scopes"): "account:view",
+    ("GET", "/api/system/scopes"): "account:view",
+    ("GET", "/api/account/token-info"): "account:view",
+    ("GET", "/api/account/tokens"): "account:view",
+    ("POST", "/api/account/tokens"): "account:edit",
+    ("PUT", "/api/account/tokens/{token_id}"): "account:edit",
+    ("DELETE", "/api/account/tokens/{token_id}"): "account:edit",
+    ("GET", "/api/users"): "account:manage",
+    ("POST", "/api/users"): "account:manage",
+    ("PUT", "/api/users/{username}"): "account:manage",
+    ("DELETE", "/api/users/{username}"): "account:manage",
+    ("GET", "/api/artifacts"): "channel:view-artifacts",
+    ("GET", "/api/mirrors"): "mirror:view",
+    ("GET", "/api/channels"): "channel:view",
+    ("POST", "/api/channels"): "channel:create",
+    ("GET", "/api/channels/{channel}/subchannels"): "channel:view",
+    ("POST", "/api/channels/{channel}/subchannels"): "subchannel:create",
+    # the command lines upload to `CH/SUB` without the word between (wire.md A.5)
+    ("POST", "/api/channels/{channel}/{subchannel}/artifacts"): "artifact:create",
+    **{
+        (method, base + tail): action
+        for base in (CHANNEL, SUBCHANNEL)
+        for (method, tail), action in _OF_CHANNEL.items()
+    },
+}
+
+#: what a bulk request does -> the right it needs on the source, and on the target if it has one
+BULK: dict[str, tuple[Action, Action | None]] = {
+    "copy": ("artifact:download", "artifact:create"),
+    "move": ("artifact:delete", "artifact:create"),
+    "delete": ("artifact:delete", None),
+}

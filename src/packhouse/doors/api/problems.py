@@ -1,0 +1,102 @@
+"""Refusals as `application/problem+json` (RFC 9457): one body, whoever refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException, ValidationException
+from litestar.openapi.datastructures import ResponseSpec
+
+from packhouse.core.errors import CODES, PackhouseError
+from packhouse.core.log import get_logger
+from packhouse.core.randomness import random_hex
+from packhouse.doors.asgi import REALM
+from packhouse.doors.credentials import mask
+
+log = get_logger("packhouse.api")
+MEDIA_TYPE = "application/problem+json"
+
+
+class ErrorPart(msgspec.Struct, frozen=True):
+    """What old clients read."""
+
+    code: str
+    message: str
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """The body of every refusal."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str  #: stable; the reference lists all
+    message: str
+    error: ErrorPart
+    details: dict[str, Any] = {}
+
+
+def refused(*codes: str) -> dict[int, ResponseSpec]:
+    """Describe the refusals of a route for the OpenAPI document: these codes, and those any route can give."""
+    by_status: dict[int, list[str]] = {}
+    for code in ("bad_request", "unauthenticated", "forbidden", "not_found", "internal", "try_later", *codes):
+        by_status.setdefault(CODES[code][0], []).append(code)
+    return {
+        status: ResponseSpec(
+            data_container=Problem,
+            description=" / ".join(f"`{code}`: {CODES[code][1]}" for code in names),
+            generate_examples=False,
+            media_type=MEDIA_TYPE,
+        )
+        for status, names in by_status.items()
+    }
+
+
+def answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Return the answer to whatever was raised; a fault of our own tells the client a number, and the log the rest."""
+    refusal = _translated(request, error)
+    headers = {"Cache-Control": "private, no-store"}
+    if refusal.status == 401:
+        headers["WWW-Authenticate"] = REALM.decode()
+    if refusal.retry_after is not None:
+        headers["Retry-After"] = str(refusal.retry_after)
+    if isinstance(error, MethodNotAllowedException) and error.headers:
+        headers["Allow"] = error.headers.get("Allow", "")
+    body = msgspec.json.encode(refusal.body())
+    return Response(body, status_code=refusal.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def _translated(request: Request[Any, Any, Any], error: Exception) -> PackhouseError:
+    if isinstance(error, PackhouseError):
+        return error
+    if isinstance(error, NotFoundException):
+        return PackhouseError("not_found", "There is nothing at this address.", "`/api/openapi.json` lists all.")
+    if isinstance(error, MethodNotAllowedException):
+        return PackhouseError(
+            "method_not_allowed", f"{request.method} does not work here.", "`/api/openapi.json` lists what does."
+        )
+    if isinstance(error, HTTPException) and error.status_code < 500:
+        return _ill_formed(error)
+    request_id = random_hex(8)
+    log.exception("request failed", request_id=request_id, method=request.method, path=mask(request.url.path))
+    return PackhouseError(
+        "internal",
+        f"The server failed to answer; the log has the details under {request_id}.",
+        "Tell the administrator this number.",
+        request_id=request_id,
+    )
+
+
+def _ill_formed(error: HTTPException) -> PackhouseError:
+    if error.status_code == 413:
+        return PackhouseError("too_large", "The body of the request is too large.", "Send less at once.")
+    first = error.extra[0] if isinstance(error, ValidationException) and isinstance(error.extra, list) else None
+    if not isinstance(first, dict):
+        return PackhouseError("bad_request", "The body of the request is not what this needs.", "Send valid JSON.")
+    name, message = first.get("key", ""), str(first.get("message", ""))
+    if first.get("source") == "body" and name == "data":
+        return PackhouseError("bad_request", "The request needs a body.", "Send a JSON object.")
+    return PackhouseError("bad_request", f"`{name}`: {message}.", "`/api/openapi.json` says what it takes.", field=name)

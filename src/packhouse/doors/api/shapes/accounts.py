@@ -1,0 +1,106 @@
+"""Accounts and tokens on the wire (wire.md A.2, B.3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from packhouse.catalog.accounts.account import Account
+from packhouse.catalog.accounts.tokens import Token
+from packhouse.core.clock import to_iso
+
+
+class UserPart(msgspec.Struct, kw_only=True):
+    """The caller, as the `anaconda` command reads it."""
+
+    id: str
+    email: str
+    username: str
+    first_name: str = ""
+    last_name: str = ""
+
+
+class AccountShape(msgspec.Struct, kw_only=True):
+    """The caller's account: the union of what two families of clients read at one address."""
+
+    user_id: str
+    username: str
+    roles: list[str]
+    dbroles: list[str]
+    default_channel_name: str | None
+    user: UserPart
+    profile: dict[str, Any] = {}
+    subscriptions: list[dict[str, Any]] = []
+
+
+class UserShape(msgspec.Struct, kw_only=True):
+    """An account as administrators see it."""
+
+    id: int
+    username: str
+    role: str  #: author | admin
+    disabled: bool
+    created_at: str  #: RFC 3339
+
+
+class TokenShape(msgspec.Struct, kw_only=True):
+    """A token, without its value."""
+
+    id: str
+    name: str
+    type: str  #: scope (limited to `scopes`) | user (whatever its account may do)
+    scopes: list[str] | None
+    created_at: str  #: RFC 3339
+    expires_at: str | None
+
+
+class NewToken(TokenShape, kw_only=True):
+    """A token with its value, which is shown this once."""
+
+    token: str
+
+
+def account_shape(account: Account, default_channel: str | None) -> AccountShape:
+    """Fill the shape of the caller's account."""
+    email = account.username if "@" in account.username else ""
+    return AccountShape(
+        user_id=str(account.id),
+        username=account.username,
+        roles=[account.role],
+        dbroles=[account.role],
+        default_channel_name=default_channel,
+        user=UserPart(id=str(account.id), email=email, username=account.username),
+    )
+
+
+def user_shape(account: Account) -> UserShape:
+    """Fill the shape of an account."""
+    return UserShape(
+        id=account.id,
+        username=account.username,
+        role=account.role,
+        disabled=account.disabled_at is not None,
+        created_at=to_iso(account.created_at) or "",
+    )
+
+
+def token_shape(token: Token) -> TokenShape:
+    """Fill the shape of a token."""
+    return TokenShape(**_fields(token))
+
+
+def new_token(token: Token, value: str) -> NewToken:
+    """Fill the shape of a token that was made just now."""
+    return NewToken(**_fields(token), token=value)
+
+
+def _fields(token: Token) -> dict[str, Any]:
+    return {
+        "id": token.id,
+        "name": token.name,
+        "type": "user" if token.scopes is None else "scope",
+        "scopes": None if token.scopes is None else sorted(token.scopes),
+        "created_at": to_iso(token.created_at) or "",
+        "expires_at": to_iso(token.expires_at),
+    }

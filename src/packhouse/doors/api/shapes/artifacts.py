@@ -1,0 +1,175 @@
+"""Packages and files on the wire (wire.md A.3, A.4, A.6, B.4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from packhouse.catalog.packages.listing import FileRow, PackageRow
+from packhouse.core.clock import to_iso
+from packhouse.workflows.publishing.upload import Uploaded
+
+_record = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_encode = msgspec.json.encode
+
+
+class PackageMetadata(msgspec.Struct, kw_only=True):
+    """What a package's newest file says."""
+
+    version: str
+    build_number: int
+    license: str
+    license_family: str
+    description: str
+    summary: str
+    subdirs: list[str]
+
+
+class PackageShape(msgspec.Struct, kw_only=True):
+    """A package of one channel."""
+
+    name: str
+    family: str
+    channel: str
+    subchannel: str  #: empty in a channel itself
+    file_count: int
+    download_count: int
+    cve_count: int = 0
+    available_versions: list[str] | None = None
+    latest_version: str
+    license: str
+    platforms: list[str]
+    metadata: PackageMetadata
+    created_at: str  #: RFC 3339
+    updated_at: str
+
+
+class FileShape(msgspec.Struct, kw_only=True):
+    """A file of a package."""
+
+    name: str  #: of the package
+    family: str
+    ckey: str  #: `<subdir>/<filename>`: what bulk requests name it by
+    channel: str
+    subchannel: str  #: empty in a channel itself
+    filename: str
+    version: str
+    build: str
+    build_number: int
+    platform: str
+    size: int | None  #: bytes
+    sha256: str | None
+    md5: str | None
+    license: str
+    license_family: str
+    signed: bool
+    indexing_status: str  #: active (we hold the bytes) | passive (fetched when asked for)
+    source: str  #: upload | mirror
+    download_count: int
+    created_at: str  #: RFC 3339: since when it is in this channel
+    built_at: str | None  #: RFC 3339: what its builder claims
+    metadata: dict[str, Any]  #: `repodata_record.json`, and `signatures` of a signed file
+
+
+class UploadShape(msgspec.Struct, kw_only=True):
+    """What an upload led to."""
+
+    name: str
+    family: str
+    ckey: str
+    channel: str
+    subchannel: str
+    filename: str
+    version: str | None
+    size: int  #: bytes
+    sha256: str
+    md5: str
+    created: bool  #: False: the very same file was there already
+
+
+def package_shape(row: PackageRow) -> PackageShape:
+    """Fill the shape of a package."""
+    channel, _, subchannel = row.channel.partition("/")
+    platforms = row.platforms.split()
+    return PackageShape(
+        name=row.name,
+        family=row.family,
+        channel=channel,
+        subchannel=subchannel,
+        file_count=row.file_count,
+        download_count=row.download_count,
+        latest_version=row.latest_version,
+        license=row.license,
+        platforms=platforms,
+        metadata=PackageMetadata(
+            version=row.latest_version,
+            build_number=row.build_number,
+            license=row.license,
+            license_family=row.license_family,
+            description=row.summary,
+            summary=row.summary,
+            subdirs=platforms,
+        ),
+        created_at=to_iso(row.created_at) or "",
+        updated_at=to_iso(row.updated_at) or "",
+    )
+
+
+def file_shape(row: FileRow, path: str) -> FileShape:
+    """Fill the shape of a file of the channel at `path`."""
+    channel, _, subchannel = path.partition("/")
+    return FileShape(
+        name=row.name,
+        family=row.family,
+        ckey=f"{row.partition}/{row.filename}",
+        channel=channel,
+        subchannel=subchannel,
+        filename=row.filename,
+        version=row.version,
+        build=row.build,
+        build_number=row.build_number,
+        platform=row.partition,
+        size=row.size,
+        sha256=bytes(row.sha256).hex() if row.sha256 else None,
+        md5=bytes(row.md5).hex() if row.md5 else None,
+        license=row.license,
+        license_family=row.license_family,
+        signed=bool(row.signed),
+        indexing_status="passive" if row.content_id is None else "active",
+        source="upload" if row.mirror_id is None else "mirror",
+        download_count=row.download_count,
+        created_at=to_iso(row.visible_at) or "",
+        built_at=to_iso(row.timestamp),
+        metadata=_metadata(row),
+    )
+
+
+def upload_shape(done: Uploaded, path: str) -> UploadShape:
+    """Fill the answer to an upload into the channel at `path`."""
+    channel, _, subchannel = path.partition("/")
+    at = done.coordinate
+    return UploadShape(
+        name=at.name,
+        family=at.family,
+        ckey=at.ckey,
+        channel=channel,
+        subchannel=subchannel,
+        filename=at.filename,
+        version=at.version,
+        size=done.hashes.size,
+        sha256=done.hashes.sha256,
+        md5=done.hashes.md5,
+        created=done.created,
+    )
+
+
+def _metadata(row: FileRow) -> dict[str, Any]:
+    """Return the record as its source wrote it, with the two keys clients need that an index says elsewhere."""
+    record = _record.decode(row.record)
+    record["fn"] = msgspec.Raw(_encode(row.filename))
+    record.setdefault("subdir", msgspec.Raw(_encode(row.partition)))
+    metadata: dict[str, Any] = {"repodata_record.json": record}
+    if row.signatures:
+        metadata["signatures"] = msgspec.Raw(row.signatures.encode())
+    return metadata

@@ -1,0 +1,75 @@
+"""Channels on the wire (wire.md A.3, B.4)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.channels.listing import ChannelRow
+from packhouse.core.clock import to_iso
+
+
+class ChannelShape(msgspec.Struct, kw_only=True):
+    """A channel or subchannel."""
+
+    name: str  #: a subchannel's own name, without its parent's
+    parent: str | None
+    privacy: str  #: private | authenticated | public
+    description: str
+    owners: list[str]  #: user names
+    artifact_count: int  #: packages
+    file_count: int
+    download_count: int
+    mirror_count: int
+    subchannel_count: int  #: those the caller may see
+    channel_count: int  #: the same, as another client calls it
+    indexing_behavior: str  #: default | frozen
+    created: str  #: RFC 3339
+    updated: str
+    access: str | msgspec.UnsetType = msgspec.UNSET  #: owner | collaborator | viewer; in the account's list only
+
+
+class EditedChannel(ChannelShape, kw_only=True):
+    """The answer to an edit."""
+
+    changed: bool  #: False: it was like that before
+
+
+def channel_shape(row: ChannelRow) -> ChannelShape:
+    """Fill the shape of one channel."""
+    return ChannelShape(**_fields(row))  # type: ignore[arg-type]  # the names are those of the structure
+
+
+def edited_channel(row: ChannelRow, changed: bool) -> EditedChannel:
+    """Fill the answer to an edit."""
+    return EditedChannel(**_fields(row), changed=changed)  # type: ignore[arg-type]  # the names are those of it
+
+
+def own_channel(row: ChannelRow, caller: Principal) -> ChannelShape:
+    """Fill the shape of a channel in its owner's or grantee's own list."""
+    shape = channel_shape(row)
+    if row.owner_id == caller.account_id:
+        shape.access = "owner"
+    else:
+        shape.access = "collaborator" if row.grant > 1 else "viewer"
+    return shape
+
+
+def _fields(row: ChannelRow) -> dict[str, object]:
+    parent, _, name = row.path.rpartition("/")
+    return {
+        "name": name,
+        "parent": parent or None,
+        "privacy": row.privacy,
+        "description": row.description,
+        "owners": [row.owner] if row.owner else [],
+        "artifact_count": row.artifact_count,
+        "file_count": row.file_count,
+        "download_count": row.download_count,
+        "mirror_count": row.mirror_count,
+        "subchannel_count": row.subchannel_count,
+        "channel_count": row.subchannel_count,
+        "indexing_behavior": "default" if row.frozen_at is None else "frozen",
+        "created": to_iso(row.created_at),
+        "updated": to_iso(row.updated_at),
+    }

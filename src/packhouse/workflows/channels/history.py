@@ -1,0 +1,27 @@
+"""A channel's history as one caller may read it: an event can name another channel, which may be none of theirs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.audit import store as audit
+from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.channels.listing import visible_paths
+from packhouse.core.db import Database, Row
+
+#: members of an event's data that hold the path of another channel
+PATHS = ("from", "to")
+
+
+async def channel_history(
+    db: Database, caller: Principal, channel: Channel, *, limit: int, offset: int
+) -> tuple[list[tuple[Row, dict[str, Any]]], int]:
+    """Return a page of (event row, its readable data), newest first, and how many events there are."""
+    rows, total = await audit.history(db, channel.id, limit, offset)
+    read = [(row, msgspec.json.decode(row[6], type=dict[str, Any])) for row in rows]
+    named = {data[key] for _, data in read for key in PATHS if isinstance(data.get(key), str)}
+    visible = await visible_paths(db, caller, named)
+    return [(row, {k: v for k, v in data.items() if k not in PATHS or v in visible}) for row, data in read], total
