@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 
 from packhouse.catalog.accounts.accounts import ensure_admin
 from packhouse.catalog.accounts.authenticator import Authenticator
 from packhouse.catalog.accounts.keys import load_keys
-from packhouse.catalog.changes import Change, ChangeFeed
+from packhouse.catalog.audit.chain import seal
+from packhouse.catalog.audit.keys import load_signing_key
+from packhouse.catalog.changes import Change, ChangeFeed, forget_old
+from packhouse.core import log
 from packhouse.core.blobs import open_store
 from packhouse.core.db import open_database
 from packhouse.core.db.migrating import migrate
 from packhouse.core.errors import PackhouseError
-from packhouse.core.settings import Settings
+from packhouse.core.jobs import Periodic, Timetable, Turn, Worker
+from packhouse.core.settings import Settings, load
 from packhouse.doors.api import create_api, management_words
 from packhouse.doors.asgi import App, Receive, Scope, Send
 from packhouse.doors.entrance import Entrance
@@ -22,6 +28,7 @@ from packhouse.doors.serve import Repository
 from packhouse.doors.serve.conda import CondaDoor
 from packhouse.doors.serve.putting import PutDoor
 from packhouse.formats.archives.sandbox import Sandbox
+from packhouse.workflows.channels.deleting import clear_deleted
 from packhouse.workflows.delivering.counting import DownloadCounter
 from packhouse.workflows.delivering.documents import ChannelDocuments
 from packhouse.workflows.delivering.files import Files
@@ -72,6 +79,7 @@ class Server:
         api = create_api(services, authenticator)
         repository = Repository(conda, PutDoor(gate, services))
         self._entrance = Entrance(authenticator, repository, api, management_words(api))
+        await services.sandbox.start()
         await services.feed.poll()
         self._tasks = [asyncio.create_task(loop) for loop in (services.feed.run(), self._counter.run())]
 
@@ -112,22 +120,15 @@ class WorkerProcess:
 
     async def run(self, ended: asyncio.Event) -> None:
         """Work until `ended` is set, then hand back what is not finished."""
-        services = self.services
-        name = f"{socket.gethostname()}-{os.getpid()}"
-        audit_key = await load_audit_key(services.db)
-        duties = [
-            Periodic("audit sealer", 1.0, lambda _: _until_nothing_is_left(lambda: seal(services.db, audit_key))),
-            Periodic("publisher", 5.0, lambda _: services.publisher.publish_waiting()),
-            Periodic("cleared channels", 5.0, lambda _: clear_deleted(services)),
-            Periodic("mirror schedule", 1.0, lambda _: schedule_mirrors(services)),
-            Periodic("sweeper", 600.0, lambda _: sweep(services)),
-        ]
-        worker = Worker(services.db, mirror_handlers(services), name)
-        timetable = Timetable(services.db, duties, name)
+        services, name = self.services, f"{socket.gethostname()}-{os.getpid()}"
+        worker = Worker(services.db, {}, name)
+        timetable = Timetable(services.db, await _duties(services), name)
+        await services.feed.poll()
         tasks = [asyncio.create_task(loop) for loop in (worker.run(), timetable.run(), services.feed.run())]
-        await asyncio.wait([asyncio.create_task(ended.wait()), *tasks], return_when=asyncio.FIRST_COMPLETED)
+        waiting = asyncio.create_task(ended.wait())
+        await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
         await asyncio.gather(worker.stop(), timetable.stop())
-        for task in tasks:
+        for task in (waiting, *tasks):
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
         await close(services)
@@ -136,9 +137,29 @@ class WorkerProcess:
                 raise result
 
 
-async def _until_nothing_is_left(step: Callable[[], Awaitable[int]]) -> None:
-    while await step():
-        pass
+async def _duties(services: Services) -> list[Periodic]:
+    """Return what some process must do every few seconds, with the pause between two calls."""
+    key = await load_signing_key(services.db)
+
+    async def sealing(_: Turn) -> None:
+        while await seal(services.db, key):
+            pass
+
+    async def publishing(_: Turn) -> None:
+        await services.publisher.publish_waiting()
+
+    async def clearing(_: Turn) -> None:
+        await clear_deleted(services)
+
+    async def forgetting(_: Turn) -> None:
+        await services.db.write(forget_old)
+
+    return [
+        Periodic("audit sealer", 1.0, sealing),
+        Periodic("publisher", 5.0, publishing),
+        Periodic("deleted channels", 5.0, clearing),
+        Periodic("old changes", 600.0, forgetting),
+    ]
 
 
 def create_from_environment() -> Server:

@@ -58,5 +58,5 @@ def configure(form: str, level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if form == "json" else _Text())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for noisy in ("aiohttp.access", "_granian", "granian.access"):
+    for noisy in ("aiohttp.access", "alembic", "_granian", "granian.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
