@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from packhouse.catalog.accounts.principal import Principal
@@ -46,6 +47,7 @@ def parse(segments: list[str]) -> Address | None:
     return None
 
 
+_SHARD_FILE = re.compile(SHARDS_FOLDER + r"([0-9a-f]{64})\.msgpack\.zst")
 ROOT_FILES = frozenset({"notices.json", "channeldata.json"})
 
 
@@ -101,19 +103,20 @@ class CondaDoor:
 
     async def _index_file(self, scope: Scope, send: Send, principal: Principal, address: Address) -> None:
         channel = await self._gate.channel(principal, "channel:view-artifacts", address.channel)
-        what = await self._index_document(channel, address)
-        if what is None:
-            raise PackhouseError("not_found", f"{channel.path} has no {address.partition}/{address.file[:200]}.")
-        await send_representation(scope, send, what)
+        try:
+            await send_representation(scope, send, await self._index_document(channel, address))
+        except FileNotFoundError:  # somebody emptied the cache folder
+            self._index.forget(channel.id, address.partition, address.file)
+            await send_representation(scope, send, await self._index_document(channel, address))
 
-    async def _index_document(self, channel: Channel, address: Address) -> Representation | None:
+    async def _index_document(self, channel: Channel, address: Address) -> Representation:
         if address.file.startswith(SHARDS_FOLDER):
             return await self._shard(channel, address)
-        if address.file not in DOCUMENTS:
-            return None
-        document = await self._index.document(channel.id, address.partition, address.file)
+        document = None
+        if address.file in DOCUMENTS:
+            document = await self._index.document(channel.id, address.partition, address.file)
         if document is None:
-            return None
+            raise _absent(channel, address)
         return Representation(
             etag=document.etag,
             modified_at=document.modified_at or channel.created_at,
@@ -124,14 +127,12 @@ class CondaDoor:
             path=document.path,
         )
 
-    async def _shard(self, channel: Channel, address: Address) -> Representation | None:
-        name = address.file.removeprefix(SHARDS_FOLDER)
-        digest = name.removesuffix(".msgpack.zst")
-        if len(digest) != 64 or digest == name or not set(digest) <= set("0123456789abcdef"):
-            return None
-        body = await self._index.shard(channel.id, address.partition, bytes.fromhex(digest))
+    async def _shard(self, channel: Channel, address: Address) -> Representation:
+        match = _SHARD_FILE.fullmatch(address.file)
+        digest = match[1] if match else ""
+        body = await self._index.shard(channel.id, address.partition, bytes.fromhex(digest)) if digest else None
         if body is None:
-            return None
+            raise _absent(channel, address)
         return Representation(
             etag=digest, modified_at=channel.created_at, size=len(body), cache=IMMUTABLE, media_type=ZSTD, body=body
         )
@@ -143,3 +144,7 @@ class CondaDoor:
             etag=etag, modified_at=modified_at, size=len(body), cache=FRESH, media_type=JSON, body=body
         )
         await send_representation(scope, send, what)
+
+
+def _absent(channel: Channel, address: Address) -> PackhouseError:
+    return PackhouseError("not_found", f"{channel.path} has no {address.partition}/{address.file[:200]}.")

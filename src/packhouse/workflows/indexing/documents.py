@@ -1,20 +1,34 @@
-"""Large documents of an index, written to the cache folder and sent from there.
+"""The encoded documents of an index that one process remembers: small ones in memory, large ones in the cache folder.
 
-The name of a file is the hash of its uncompressed bytes, so that processes of one machine share it, replicas agree on
-the ETag, and nothing is ever overwritten with other bytes.
+The name of a file is the hash of its uncompressed bytes, so that replicas agree on the ETag and nothing is ever
+overwritten with other bytes. Each process has a folder of its own, locked as long as it lives. Any file in it may
+vanish: whoever misses one makes it again.
 """
 
 from __future__ import annotations
 
+import asyncio
+import fcntl
 import hashlib
 import os
+import shutil
 import tempfile
+from collections import OrderedDict
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from packhouse.formats.archives.zstandard import stream, zstd3
+
+#: bytes of documents kept in memory, and how many documents there may be at all
+MOST_BYTES = 256 * 2**20
+MOST_DOCUMENTS = 4096
+#: a superseded file stays this long for those who are just opening it, in seconds
+LINGER_SECONDS = 60.0
+
+#: channel id, partition, file name
+Key = tuple[int, str, str]
 
 
 class Document(NamedTuple):
@@ -26,6 +40,53 @@ class Document(NamedTuple):
     size: int  #: bytes
     body: bytes = b""
     path: Path | None = None
+    stamp: int = 0  #: the state of what it shows besides the revision, if it shows anything else
+
+
+class Documents:
+    """The documents of one process; those longest unused go first."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._folder: Path | None = None
+        self._kept: OrderedDict[Key, Document] = OrderedDict()
+        self._bytes = 0
+
+    def find(self, key: Key) -> Document | None:
+        """Return what was kept under `key` last."""
+        document = self._kept.get(key)
+        if document is not None:
+            self._kept.move_to_end(key)
+        return document
+
+    def keep(self, key: Key, document: Document) -> None:
+        """Keep a document instead of the one kept so far."""
+        self.drop(key)
+        self._kept[key] = document
+        self._bytes += len(document.body)
+        while self._bytes > MOST_BYTES or len(self._kept) > MOST_DOCUMENTS:
+            self.drop(next(iter(self._kept)))
+
+    def drop(self, key: Key) -> None:
+        """Forget a document; its file goes soon."""
+        document = self._kept.pop(key, None)
+        if document is not None:
+            self._bytes -= len(document.body)
+            if document.path is not None:
+                asyncio.get_running_loop().call_later(LINGER_SECONDS, self._remove, document.path)
+
+    def folder(self) -> Path:
+        """Return this process's folder; the first call removes those of processes that ended."""
+        if self._folder is None or not self._folder.is_dir():
+            self._root.mkdir(parents=True, exist_ok=True)
+            for other in self._root.iterdir():
+                _remove_abandoned(other)
+            self._folder = _own_folder(self._root)
+        return self._folder
+
+    def _remove(self, path: Path) -> None:
+        if all(document.path != path for document in self._kept.values()):  # the same content may have come back
+            path.unlink(missing_ok=True)
 
 
 def in_memory(revision: int, modified_at: int, body: bytes, canonical: bytes) -> Document:
@@ -35,7 +96,6 @@ def in_memory(revision: int, modified_at: int, body: bytes, canonical: bytes) ->
 
 def write(folder: Path, revision: int, modified_at: int, pieces: Iterable[bytes]) -> tuple[Document, Document]:
     """Write `pieces` plainly and as one zstd frame; return both documents. Runs in a thread."""
-    folder.mkdir(parents=True, exist_ok=True)
     digest, compressor = hashlib.sha256(), stream()
     with ExitStack() as stack:
         (plain, plain_at), (packed, packed_at) = (_partial(folder, stack) for _ in range(2))
@@ -64,3 +124,28 @@ def small(revision: int, modified_at: int, body: bytes) -> tuple[Document, Docum
 def _partial(folder: Path, stack: ExitStack) -> tuple[BinaryIO, Path]:
     handle, name = tempfile.mkstemp(prefix="partial-", dir=folder)
     return stack.enter_context(os.fdopen(handle, "wb")), Path(name)
+
+
+def _own_folder(root: Path) -> Path:
+    """Make a folder and hold its lock until this process ends."""
+    while True:
+        folder = Path(tempfile.mkdtemp(dir=root))
+        descriptor = os.open(folder, os.O_RDONLY)  # never closed: the lock goes with the process
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if folder.is_dir():  # nobody took it for abandoned before we had the lock
+            return folder
+        os.close(descriptor)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder, ignore_errors=True)
+    except BlockingIOError:  # its process lives
+        pass
+    finally:
+        os.close(descriptor)

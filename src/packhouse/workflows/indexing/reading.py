@@ -7,7 +7,7 @@ never older than the catalogue was when the request came in.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -19,20 +19,17 @@ from packhouse.formats.archives.zstandard import unzstd, zstd3
 from packhouse.formats.conda.derived import current_repodata, run_exports
 from packhouse.formats.conda.shards import render_shard_index
 from packhouse.workflows.indexing import documents, store
-from packhouse.workflows.indexing.documents import Document
+from packhouse.workflows.indexing.documents import Document, Documents, Key
 from packhouse.workflows.indexing.view import PartitionView, Views
 
 #: superseded shards stay readable this long, since clients cache the shard index (design 1.4)
 SHARD_GRACE = DAY
-MOST_DOCUMENTS = 4096
 #: a name whose records are larger than this as JSON is no package any more
 MOST_FRAGMENT_BYTES = 2**31
 #: the partition every conda channel has from birth
 NOARCH = "noarch"
 #: where shards lie, relative to their index: so a token in the path stays there
 SHARDS_FOLDER = "shards/"
-
-Key = tuple[int, str, str]
 
 
 class _Opened:
@@ -49,30 +46,42 @@ class IndexReader:
     """Serves the published index of every channel for one process."""
 
     def __init__(self, db: Database, feed: ChangeFeed, folder: Path) -> None:
-        self._db, self._feed, self._folder = db, feed, folder
+        self._db, self._feed = db, feed
         self._heads: dict[int, int] = {}
+        self._told: Counter[int] = Counter()  # how often a channel's head was said to be another
+        self._entries_changed: Counter[int] = Counter()
+        self._resets = 0
         self._views = Views(db)
-        self._documents: OrderedDict[Key, Document] = OrderedDict()
-        self._making: dict[Key, asyncio.Task[Document | None]] = {}
+        self._documents = Documents(folder)
+        self._making: dict[tuple[int, str, Maker], asyncio.Task[dict[str, Document]]] = {}
         feed.listen(self._changed, self._reset)
 
     def _changed(self, change: Change) -> None:
-        if change.kind == "index" and change.channel_id is not None:
-            self._heads.pop(change.channel_id, None)
+        if change.channel_id is None:
+            return
+        if change.kind == "index":
+            self.published(change.channel_id)
+        elif change.kind == "entry":
+            self._entries_changed[change.channel_id] += 1
 
     def _reset(self) -> None:
-        self._heads.clear()
+        self._resets += 1
+        self._heads = {}  # another object: whoever is asking for a head now must not keep it
         self._views.forget()
 
     def published(self, channel_id: int) -> None:
-        """This process just published: what it serves from now on must show it."""
+        """Forget the head of a channel: what is served from now on must show the revision just published."""
+        self._told[channel_id] += 1
         self._heads.pop(channel_id, None)
 
     async def head(self, channel_id: int) -> int:
         """Return the latest revision, from memory while that is fresh."""
         if self._feed.fresh and (known := self._heads.get(channel_id)) is not None:
             return known
-        self._heads[channel_id] = number = await store.head_of(self._db, channel_id)
+        heads, told = self._heads, self._told[channel_id]
+        number = await store.head_of(self._db, channel_id)
+        if told == self._told[channel_id]:  # nothing was published while the database was asked
+            heads[channel_id] = number
         return number
 
     async def document(self, channel_id: int, partition: str, name: str) -> Document | None:
@@ -83,11 +92,22 @@ class IndexReader:
             if partition != NOARCH:
                 return None
             view = PartitionView(0, 0, {}) if view is None else view
-        key = (channel_id, partition, name)
-        known = self._documents.get(key)
-        if known is not None and known.revision == view.changed_at:
+        known = self._documents.find((channel_id, partition, name))
+        if known is not None and self._shows(known, name, channel_id, view.changed_at):
             return known
-        return await self._made(key, view)
+        return await self._made((channel_id, partition, name), view)
+
+    def forget(self, channel_id: int, partition: str, name: str) -> None:
+        """Drop a document whose file is gone, so that the next one who asks makes it again."""
+        self._documents.drop((channel_id, partition, name))
+
+    def _shows(self, document: Document, name: str, channel_id: int, revision: int) -> bool:
+        stamp = self._stamp(channel_id) if DOCUMENTS[name] is IndexReader._run_exports else 0
+        return document.revision >= revision and document.stamp >= stamp
+
+    def _stamp(self, channel_id: int) -> int:
+        """Return a number that grows whenever the channel may hold other bytes than before."""
+        return self._resets + self._entries_changed[channel_id]
 
     async def shard(self, channel_id: int, partition: str, sha256: bytes) -> bytes | None:
         """Return a shard this channel shows now or showed within the last day."""
@@ -98,27 +118,25 @@ class IndexReader:
         """Return the partitions that show anything now."""
         return await store.partitions_at(self._db, channel_id, await self.head(channel_id))
 
-    async def _made(self, key: Key, view: PartitionView) -> Document | None:
+    async def _made(self, key: Key, view: PartitionView) -> Document:
         """Make a document, or wait for the one being made; one that turns out older than `view` is made again."""
+        channel_id, partition, name = key
         wanted = view.changed_at  # the view itself goes on growing while we wait
+        making = (channel_id, partition, DOCUMENTS[name])
         while True:
-            task = self._making.get(key)
+            task = self._making.get(making)
             if task is None:
-                task = self._making[key] = asyncio.create_task(self._make(key, view))
-                task.add_done_callback(lambda _: self._making.pop(key, None))
-            document = await asyncio.shield(task)
-            if document is None or document.revision >= wanted:
+                task = self._making[making] = asyncio.create_task(self._make(channel_id, partition, name, view))
+                task.add_done_callback(lambda _: self._making.pop(making, None))
+            document = (await asyncio.shield(task))[name]
+            if self._shows(document, name, channel_id, wanted):
                 return document
 
-    async def _make(self, key: Key, view: PartitionView) -> Document | None:
-        channel_id, partition, name = key
+    async def _make(self, channel_id: int, partition: str, name: str, view: PartitionView) -> dict[str, Document]:
         made = await DOCUMENTS[name](self, channel_id, partition, view)
         for kind, document in made.items():
-            self._documents[channel_id, partition, kind] = document
-            self._documents.move_to_end((channel_id, partition, kind))
-        while len(self._documents) > MOST_DOCUMENTS:
-            self._documents.popitem(last=False)
-        return made.get(name)
+            self._documents.keep((channel_id, partition, kind), document)
+        return made
 
     async def _shard_index(self, channel_id: int, partition: str, view: PartitionView) -> dict[str, Document]:
         created_at = to_iso(view.modified_at) or ""
@@ -130,27 +148,34 @@ class IndexReader:
     async def _repodata(self, channel_id: int, partition: str, view: PartitionView) -> dict[str, Document]:
         revision, modified_at = view.changed_at, view.modified_at
         fragments = await store.fragments_at(self._db, channel_id, partition, revision)
-
+        folder = self._documents.folder()
         pieces = registry.get("conda").assemble(partition, _Opened(fragments))
-        plain, packed = await asyncio.to_thread(documents.write, self._folder, revision, modified_at, pieces)
+        plain, packed = await asyncio.to_thread(documents.write, folder, revision, modified_at, pieces)
         return {"repodata.json": plain, "repodata.json.zst": packed}
 
     async def _current(self, channel_id: int, partition: str, view: PartitionView) -> dict[str, Document]:
         revision, modified_at = view.changed_at, view.modified_at
         fragments = await store.fragments_at(self._db, channel_id, partition, revision)
+        folder = self._documents.folder()
 
         def body() -> tuple[Document, Document]:
             text = current_repodata(partition, _Opened(fragments))
-            return documents.write(self._folder, revision, modified_at, [text])
+            return documents.write(folder, revision, modified_at, [text])
 
         plain, packed = await asyncio.to_thread(body)
         return {"current_repodata.json": plain, "current_repodata.json.zst": packed}
 
     async def _run_exports(self, channel_id: int, partition: str, view: PartitionView) -> dict[str, Document]:
+        revision, modified_at = view.changed_at, view.modified_at
+        stamp = self._stamp(channel_id)
+        fragments = await store.fragments_at(self._db, channel_id, partition, revision)
         facts = await store.facts_of_partition(self._db, channel_id, partition)
-        body = await asyncio.to_thread(run_exports, partition, facts)
-        plain, packed = documents.small(view.changed_at, view.modified_at, body)
-        return {"run_exports.json": plain, "run_exports.json.zst": packed}
+        body = await asyncio.to_thread(run_exports, partition, _Opened(fragments), facts)
+        plain, packed = documents.small(revision, modified_at, body)
+        return {
+            "run_exports.json": plain._replace(stamp=stamp),
+            "run_exports.json.zst": packed._replace(stamp=stamp),
+        }
 
 
 Maker = Callable[[IndexReader, int, str, PartitionView], Awaitable[dict[str, Document]]]

@@ -123,8 +123,11 @@ _AT = and_(
 )
 _SHARDS = select(shelf.c.name, part.c.shard_sha256).join_from(shelf, part, part.c.id == shelf.c.part_id).where(_AT)
 _SHARD_CHANGES = (
-    select(shelf.c.from_rev, shelf.c.partition, shelf.c.name, part.c.shard_sha256)
-    .select_from(shelf.outerjoin(part, part.c.id == shelf.c.part_id))
+    select(shelf.c.from_rev, revision.c.committed_at, shelf.c.partition, shelf.c.name, part.c.shard_sha256)
+    .select_from(
+        shelf.join(revision, and_(revision.c.channel_id == shelf.c.channel_id, revision.c.number == shelf.c.from_rev))
+        .outerjoin(part, part.c.id == shelf.c.part_id)
+    )
     .where(
         shelf.c.channel_id == bindparam("channel_id"),
         shelf.c.from_rev > bindparam("after"),
@@ -153,6 +156,7 @@ _PARTITIONS = (
 _SHARD = (
     select(part.c.shard)
     .join_from(part, shelf, shelf.c.part_id == part.c.id)
+    .join(head, and_(head.c.channel_id == shelf.c.channel_id, head.c.revision >= shelf.c.from_rev))  # not if staged
     .outerjoin(revision, and_(revision.c.channel_id == shelf.c.channel_id, revision.c.number == shelf.c.to_rev))
     .where(
         part.c.shard_sha256 == bindparam("shard_sha256"),
@@ -293,10 +297,12 @@ async def shards_at(reader: Reader, channel_id: int, partition: str, number: int
 
 async def shard_changes(
     reader: Reader, channel_id: int, after: int, number: int
-) -> list[tuple[int, str, str, bytes | None]]:
-    """Return (revision, partition, name, shard SHA-256 or None) of the changes in after … number, oldest first."""
+) -> list[tuple[int, int, str, str, bytes | None]]:
+    """Return (revision, its commit time, partition, name, shard SHA-256 or None) of the changes above `after` up to
+    `number`, oldest first.
+    """
     rows = await reader.fetch_all(_SHARD_CHANGES, channel_id=channel_id, after=after, number=number)
-    return [(at, partition, name, None if sha is None else bytes(sha)) for at, partition, name, sha in rows]
+    return [(*row[:4], None if row[4] is None else bytes(row[4])) for row in rows]
 
 
 async def last_change(reader: Reader, channel_id: int, partition: str, number: int) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 
 import msgspec
@@ -11,6 +12,8 @@ from packhouse.workflows.indexing import store
 
 #: names kept over all channels; about 150 bytes each
 MOST_NAMES = 2_000_000
+#: further behind than this, a view is loaded anew
+MOST_REVISIONS = 10_000
 
 
 class PartitionView(msgspec.Struct):
@@ -21,11 +24,14 @@ class PartitionView(msgspec.Struct):
     shards: dict[str, bytes]  #: name → SHA-256 of its shard
 
 
-class ChannelView(msgspec.Struct):
+class ChannelView:
     """One channel at a revision, with the partitions somebody asked for."""
 
-    number: int
-    partitions: dict[str, PartitionView | None] = {}
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.partitions: dict[str, PartitionView | None] = {}
+        #: held by whoever loads or brings forward, so that no change falls between the two
+        self.lock = asyncio.Lock()
 
 
 class Views:
@@ -37,43 +43,29 @@ class Views:
 
     async def partition(self, channel_id: int, number: int, partition: str) -> PartitionView | None:
         """Return a partition at revision `number` or later; None when it never showed anything."""
-        view = await self._at_least(channel_id, number)
-        if partition not in view.partitions:
-            loaded = await self._load(channel_id, view.number, partition)
-            view.partitions.setdefault(partition, loaded)
-        return view.partitions[partition]
-
-    def forget(self, channel_id: int | None = None) -> None:
-        """Drop what is remembered of one channel, or of all."""
-        if channel_id is None:
-            self._views.clear()
-        else:
-            self._views.pop(channel_id, None)
-
-    async def _at_least(self, channel_id: int, number: int) -> ChannelView:
         view = self._views.get(channel_id)
         if view is None:
             view = self._views[channel_id] = ChannelView(number)
         self._views.move_to_end(channel_id)
-        if view.number < number:
-            await self._forward(channel_id, view, number)
-        return view
+        if view.number < number or partition not in view.partitions:
+            async with view.lock:
+                if view.number < number:
+                    await self._forward(channel_id, view, number)
+                if partition not in view.partitions:
+                    view.partitions[partition] = await self._load(channel_id, view.number, partition)
+        return view.partitions[partition]
+
+    def forget(self) -> None:
+        """Drop everything."""
+        self._views.clear()
 
     async def _forward(self, channel_id: int, view: ChannelView, number: int) -> None:
-        rows = await store.shard_changes(self._db, channel_id, view.number, number)
-        dates = {at: await store.committed_at(self._db, channel_id, at) or 0 for at in {row[0] for row in rows}}
-        if view.number >= number:
-            return  # somebody else brought it forward while we asked
-        for at, partition, name, shard in rows:
-            known = view.partitions.get(partition)
-            if known is None:
-                view.partitions.pop(partition, None)  # it may show something now
-                continue
-            known.changed_at, known.modified_at = at, dates[at]
-            if shard is None:
-                known.shards.pop(name, None)
-            else:
-                known.shards[name] = shard
+        """Apply what changed since; after very many revisions loading anew costs less."""
+        if number - view.number > MOST_REVISIONS:
+            view.partitions.clear()
+        else:
+            for row in await store.shard_changes(self._db, channel_id, view.number, number):
+                _apply(view.partitions, *row)
         view.number = number
 
     async def _load(self, channel_id: int, number: int, partition: str) -> PartitionView | None:
@@ -93,3 +85,22 @@ class Views:
         while total > MOST_NAMES and len(self._views) > 1:
             _, oldest = self._views.popitem(last=False)
             total -= size(oldest)
+
+
+def _apply(
+    partitions: dict[str, PartitionView | None],
+    revision: int,
+    committed_at: int,
+    partition: str,
+    name: str,
+    shard: bytes | None,
+) -> None:
+    known = partitions.get(partition)
+    if known is None:
+        partitions.pop(partition, None)  # it showed nothing so far, and may show something now
+        return
+    known.changed_at, known.modified_at = revision, committed_at
+    if shard is None:
+        known.shards.pop(name, None)
+    else:
+        known.shards[name] = shard
