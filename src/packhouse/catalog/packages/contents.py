@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, select, update
 
-from packhouse.catalog.schema import content, entry, record, record_body
-from packhouse.core.db import Database, Row, Unit
+from packhouse.catalog.schema import content, record, record_body
+from packhouse.core.db import Database, Row, Unit, any_of
 from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
 from packhouse.formats.base import Facts, Hashes
@@ -43,34 +43,20 @@ _RECORD_ID = select(record.c.id).where(record.c.sha256 == bindparam("sha256"))
 _BODY = select(record_body.c.json).where(record_body.c.record_id == bindparam("record_id"))
 
 _CONTENT = select(content.c.id, content.c.size, content.c.doomed_at).where(content.c.sha256 == bindparam("sha256"))
+# A row that the sweep made for bytes nobody knew has no facts yet; one it is deleting is not to be had.
 _ADD_CONTENT = """INSERT INTO content (sha256, md5, size, facts, created_at)
- VALUES (:sha256, :md5, :size, :facts, :created_at) ON CONFLICT (sha256) DO UPDATE SET doomed_at = NULL RETURNING id"""
+ VALUES (:sha256, :md5, :size, :facts, :created_at) ON CONFLICT (sha256) DO UPDATE SET doomed_at = NULL,
+ md5 = excluded.md5, size = excluded.size,
+ facts = CASE WHEN content.facts = '' THEN excluded.facts ELSE content.facts END
+ WHERE content.deleting IS FALSE RETURNING id"""
 _FACTS = select(content.c.facts).where(content.c.id == bindparam("content_id"))
-_OWNER = select(entry.c.id).where(entry.c.content_id == content.c.id).exists()
-_DOOM = (
-    update(content)
-    .where(content.c.doomed_at.is_(None), ~_OWNER, content.c.created_at < bindparam("before"))
-    .values(doomed_at=bindparam("now"))
-)
-_PARDON = update(content).where(content.c.doomed_at.is_not(None), _OWNER).values(doomed_at=None)
 # As if created now: between this and the new owner's row lies at most one upload, and grace is longer.
 _RESCUE = (
     update(content)
     .where(content.c.sha256 == bindparam("sha256_"), content.c.deleting.is_(False))
     .values(doomed_at=None, created_at=bindparam("now"))
 )
-_DOOMED = (
-    select(content.c.id, content.c.sha256, content.c.size)
-    .where(content.c.doomed_at < bindparam("before"))
-    .order_by(content.c.id)
-    .limit(bindparam("limit"))
-)
-_TAKE = (
-    update(content)
-    .where(content.c.id == bindparam("content_id"), content.c.doomed_at < bindparam("before"), ~_OWNER)
-    .values(deleting=True)
-)
-_DELETE = delete(content).where(content.c.id == bindparam("content_id"))
+_FACTS_OF_MANY = select(content.c.id, content.c.facts).where(any_of(content.c.id, "ids"))
 
 facts_encoder = msgspec.json.Encoder(order="deterministic")
 _facts_decoder = msgspec.json.Decoder(Facts)
@@ -109,22 +95,32 @@ async def find_content(reader: Reader, sha256: bytes) -> Row | None:
 
 
 async def add_content(unit: Unit, hashes: Hashes, facts: Facts) -> int:
-    """Register bytes that lie in the blob store; content that was doomed is rescued. Return the id."""
-    return int(
-        await unit.fetch_value(
-            _ADD_CONTENT,
-            sha256=bytes.fromhex(hashes.sha256),
-            md5=bytes.fromhex(hashes.md5),
-            size=hashes.size,
-            facts=facts_encoder.encode(facts).decode(),
-            created_at=unit.now,
-        )
+    """Register bytes that lie in the blob store; content that was doomed is rescued. Return the id.
+
+    Raises PackhouseError("try_later") in the moment when the sweep is deleting these very bytes.
+    """
+    content_id = await unit.fetch_value(
+        _ADD_CONTENT,
+        sha256=bytes.fromhex(hashes.sha256),
+        md5=bytes.fromhex(hashes.md5),
+        size=hashes.size,
+        facts=facts_encoder.encode(facts).decode(),
+        created_at=unit.now,
     )
+    if content_id is None:
+        raise _being_swept()
+    return int(content_id)
 
 
 async def facts_of(reader: Reader, content_id: int) -> Facts:
     """Return what was read from the bytes."""
     return _facts_decoder.decode(await reader.fetch_value(_FACTS, content_id=content_id))
+
+
+async def facts_of_many(db: Database, content_ids: Sequence[int]) -> dict[int, Facts]:
+    """Return content id → what was read from the bytes."""
+    rows = await db.fetch_large(_FACTS_OF_MANY, ids=list(content_ids))
+    return {row[0]: _facts_decoder.decode(row[1]) for row in rows}
 
 
 async def rescue(db: Database, sha256: bytes) -> None:
@@ -138,29 +134,12 @@ async def rescue(db: Database, sha256: bytes) -> None:
 
     async def work(unit: Unit) -> None:
         if not await unit.execute(_RESCUE, sha256_=sha256, now=unit.now):
-            raise PackhouseError(
-                "try_later", "The same bytes are being swept away at this moment.", "Try again.", retry_after=1
-            )
+            raise _being_swept()
 
     await db.write(work)
 
 
-async def doom_unowned(unit: Unit, before: int) -> int:
-    """First phase of the sweep: mark content nobody owns, created before a time; unmark what has an owner again."""
-    await unit.execute(_PARDON)
-    return await unit.execute(_DOOM, before=before, now=unit.now)
-
-
-async def doomed(reader: Reader, before: int, limit: int) -> list[Row]:
-    """Return (id, sha256, size) of content doomed before a time."""
-    return await reader.fetch_all(_DOOMED, before=before, limit=limit)
-
-
-async def take_for_deletion(unit: Unit, content_id: int, before: int) -> bool:
-    """Second phase: nobody may rescue it from here on; False when it was rescued meanwhile."""
-    return await unit.execute(_TAKE, content_id=content_id, before=before) > 0
-
-
-async def delete_content(unit: Unit, content_id: int) -> None:
-    """Forget content whose bytes are gone."""
-    await unit.execute(_DELETE, content_id=content_id)
+def _being_swept() -> PackhouseError:
+    return PackhouseError(
+        "try_later", "The same bytes are being swept away at this moment.", "Try again.", retry_after=1
+    )

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, select
 
 from packhouse.catalog.schema import package
-from packhouse.core.db import Database, Row, Unit
+from packhouse.core.db import Database, Row, Unit, any_of
 
 _PUT = """INSERT INTO package (channel_id, family, name, file_count, download_count, latest_version, build_number,
  license, license_family, summary, platforms, overview, created_at, updated_at)
@@ -17,7 +17,11 @@ _PUT = """INSERT INTO package (channel_id, family, name, file_count, download_co
  latest_version = excluded.latest_version, build_number = excluded.build_number, license = excluded.license,
  license_family = excluded.license_family, summary = excluded.summary, platforms = excluded.platforms,
  overview = excluded.overview, updated_at = excluded.updated_at"""
-_DROP_NAME = delete(package).where(package.c.channel_id == bindparam("channel_id"), package.c.name == bindparam("name"))
+_DROP_OTHERS = delete(package).where(
+    package.c.channel_id == bindparam("channel_id"),
+    package.c.name == bindparam("name"),
+    ~any_of(package.c.family, "families"),
+)
 
 _OVERVIEWS = (
     select(package.c.name, package.c.overview, package.c.platforms)
@@ -36,6 +40,6 @@ async def put(unit: Unit, channel_id: int, summary: dict[str, Any]) -> None:
     await unit.execute(_PUT, channel_id=channel_id, now=unit.now, **summary)
 
 
-async def drop(unit: Unit, channel_id: int, name: str) -> None:
-    """Remove the rows of a name that shows no file any more."""
-    await unit.execute(_DROP_NAME, channel_id=channel_id, name=name)
+async def keep_only(unit: Unit, channel_id: int, name: str, families: list[str]) -> None:
+    """Remove the rows of a name in every family but these: of the others no file is visible any more."""
+    await unit.execute(_DROP_OTHERS, channel_id=channel_id, name=name, families=families)

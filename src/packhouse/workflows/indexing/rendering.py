@@ -11,19 +11,29 @@ from packhouse.formats.base import PartRow
 from packhouse.workflows.indexing.store import IndexRow, Part
 
 
-def render(rows: Sequence[IndexRow]) -> Part | None:
-    """Return the part of one name in one partition, or None when nothing of it is visible.
-
-    The identity is the hash of shard and fragment before compression, so that it does not depend on zstd.
-    """
+def encode(rows: Sequence[IndexRow]) -> tuple[bytes, bytes] | None:
+    """Return shard and fragment of one name in one partition, uncompressed; None when nothing of it is visible."""
     if not rows:
         return None
-    shard, fragment = registry.get(rows[0].family).render_part(
+    return registry.get(rows[0].family).render_part(
         [PartRow(row.filename, row.json, row.msgpack, row.signatures, row.visible_at) for row in rows]
     )
+
+
+def identity(shard: bytes, fragment: bytes) -> bytes:
+    """Return what a part is known by: the hash before compression, so that it does not depend on zstd."""
+    return hashlib.sha256(shard + fragment).digest()
+
+
+def render(rows: Sequence[IndexRow]) -> Part | None:
+    """Return the part of one name in one partition, or None when nothing of it is visible."""
+    encoded = encode(rows)
+    if encoded is None:
+        return None
+    shard, fragment = encoded
     compressed = zstd3(shard)
     return Part(
-        sha256=hashlib.sha256(shard + fragment).digest(),
+        sha256=identity(shard, fragment),
         shard=compressed,
         shard_sha256=hashlib.sha256(compressed).digest(),
         fragment=zstd3(fragment),

@@ -44,7 +44,7 @@ _CLEAN = delete(dirty).where(any_of(dirty.c.id, "ids"))
 _DIRTY_CHANNELS = select(dirty.c.channel_id).distinct()
 
 #: everything a part is rendered from: the visible entries of one name in one partition
-_ROWS = (
+_ALL_ROWS = (
     select(
         entry.c.filename,
         entry.c.family,
@@ -58,15 +58,14 @@ _ROWS = (
         .join(record_body, record_body.c.record_id == entry.c.record_id)
         .outerjoin(verdict, HIDDEN)
     )
-    .where(
-        entry.c.channel_id == bindparam("channel_id"),
-        entry.c.name == bindparam("name"),
-        entry.c.partition == bindparam("partition"),
-        verdict.c.rule.is_(None),
-    )
+    .where(entry.c.channel_id == bindparam("channel_id"), verdict.c.rule.is_(None))
     .order_by(entry.c.filename)
 )
-_VISIBLE = (
+_ROWS = _ALL_ROWS.where(entry.c.name == bindparam("name"), entry.c.partition == bindparam("partition"))
+_BETWEEN = and_(entry.c.name > bindparam("after"), entry.c.name <= bindparam("until"))
+_ROWS_BETWEEN = _ALL_ROWS.add_columns(entry.c.partition, entry.c.name).where(_BETWEEN)
+# In a fixed order, so that of equals the same one stands for the package every time.
+_ALL_VISIBLE = (
     select(
         entry.c.family,
         entry.c.partition,
@@ -83,12 +82,11 @@ _VISIBLE = (
         .join(record, record.c.id == entry.c.record_id)
         .outerjoin(verdict, HIDDEN)
     )
-    .where(
-        entry.c.channel_id == bindparam("channel_id"),
-        entry.c.name == bindparam("name"),
-        verdict.c.rule.is_(None),
-    )
+    .where(entry.c.channel_id == bindparam("channel_id"), verdict.c.rule.is_(None))
+    .order_by(entry.c.partition, entry.c.filename)
 )
+_VISIBLE = _ALL_VISIBLE.where(entry.c.name == bindparam("name"))
+_VISIBLE_BETWEEN = _ALL_VISIBLE.add_columns(entry.c.name).where(_BETWEEN)
 _PART_ID = select(part.c.id).where(part.c.sha256 == bindparam("sha256"))
 _ADD_PART = """INSERT INTO part (sha256, shard, shard_sha256, fragment)
  VALUES (:sha256, :shard, :shard_sha256, :fragment) ON CONFLICT (sha256) DO NOTHING"""
@@ -260,9 +258,21 @@ async def rows_of(reader: Reader, channel_id: int, partition: str, name: str) ->
     return [IndexRow(*row) for row in rows]
 
 
+async def rows_between(db: Database, channel_id: int, after: str, until: str) -> list[tuple[str, str, IndexRow]]:
+    """Return (partition, name, visible entry) of the names above `after` up to `until`, by file name."""
+    rows = await db.fetch_large(_ROWS_BETWEEN, channel_id=channel_id, after=after, until=until)
+    return [(row[6], row[7], IndexRow(*row[:6])) for row in rows]
+
+
 async def visible_files(reader: Reader, channel_id: int, name: str) -> list[VisibleFile]:
-    """Return the visible files of a name, over all partitions."""
+    """Return the visible files of a name, by partition and file name."""
     return [VisibleFile(*row) for row in await reader.fetch_all(_VISIBLE, channel_id=channel_id, name=name)]
+
+
+async def visible_between(db: Database, channel_id: int, after: str, until: str) -> list[tuple[str, VisibleFile]]:
+    """Return (name, visible file) of the names above `after` up to `until`, by partition and file name."""
+    rows = await db.fetch_large(_VISIBLE_BETWEEN, channel_id=channel_id, after=after, until=until)
+    return [(row[9], VisibleFile(*row[:9])) for row in rows]
 
 
 async def part_id(unit: Unit, sha256: bytes) -> int | None:
