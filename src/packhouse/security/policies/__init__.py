@@ -1,1 +1,1 @@
-"""Rules, and the one function that decides."""
+"""Policies: which files may be seen, decided in one place from what is known about each (design 1.3)."""

@@ -1,0 +1,144 @@
+"""The noun: what a mirror is, how its source is reached, and how its last run went (spec.md 3.1, wire.md A.7)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from packhouse.catalog.mirrors.filters import Filters
+
+#: `deleting` and `deleted` are never shown: such a mirror is gone for users, its rows are being cleared
+STATES = ("pending", "running", "completed", "failed", "stopped", "deleting", "deleted")
+LIVE = ("pending", "running")
+
+
+class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """How the source is reached and what is added to the selection. Paths are files the server can read."""
+
+    proxy: str | None = None  #: without its login, which lies in the credential
+    ca_bundle: str | None = None
+    client_cert: str | None = None
+    client_key: str | None = None
+    verify_tls: bool = True
+    include_dependencies: bool = False  #: with only_specs: also what the selected files need, and so on
+    trusted: bool = False  #: an administrator named the source, so it may be private; set by the server alone
+
+
+class Credential(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What opens the source. Never shown, never logged."""
+
+    username: str = ""
+    password: str = ""
+    token: str = ""  #: sent as `Authorization: Bearer`
+    headers: dict[str, str] = {}  #: further secret headers, for example `X-Auth`
+    source: str = ""  #: the source's address as given, when it carries a secret
+    proxy: str = ""  #: the proxy's address as given, when it carries a login
+
+    def __repr__(self) -> str:
+        return "Credential(…)"
+
+
+class Spec(msgspec.Struct, frozen=True):
+    """What a user asks a mirror to be. `credential` None: none, or with an update: the one that is kept."""
+
+    name: str
+    source: str
+    mode: str = "passive"
+    type: str = "conda"
+    cron: str = ""
+    filters: Filters = Filters()
+    options: Options = Options()
+    credential: Credential | None = None
+
+
+class Filtered(msgspec.Struct):
+    """How many files the filters kept out, by the first rule that did (keys of wire.md A.7)."""
+
+    cve: int = 0
+    date: int = 0
+    license: int = 0
+    only_specs: int = 0
+    exclude_specs: int = 0
+    duplicated_legacy_conda: int = 0
+    only_signed: int = 0
+
+
+class ChannelFiltered(msgspec.Struct):
+    """How many files the channel's own filters kept out."""
+
+    license: int = 0
+    exclude_specs: int = 0
+
+
+class Counts(msgspec.Struct):
+    """What a run found and did. The first six are those of wire.md A.7."""
+
+    active: int = 0  #: files of this mirror whose bytes we hold
+    failed: int = 0  #: records no index can carry, and downloads that failed
+    passive: int = 0  #: files of this mirror that are fetched on demand
+    removed: int = 0
+    mirror_filtered: Filtered = msgspec.field(default_factory=Filtered)
+    channel_filtered: ChannelFiltered = msgspec.field(default_factory=ChannelFiltered)
+    added: int = 0
+    updated: int = 0
+    downloaded: int = 0
+    conflicts: int = 0  #: coordinates with other bytes upstream than here
+    held: int = 0  #: coordinates that belong to an upload or to another mirror
+    kept_out: int = 0  #: coordinates that a person deleted or moved away
+    unsupported: int = 0  #: records of a later revision of the format
+    dependencies: int = 0  #: files selected only because others need them
+    deferred: int = 0  #: removals and replacements that wait until the channel is unfrozen
+
+
+class Failure(msgspec.Struct):
+    """One file that could not be taken, and why."""
+
+    ckey: str
+    reason: str
+
+
+class Progress(msgspec.Struct, omit_defaults=False):
+    """The `sync_state` of wire.md A.7, and what the next run must know."""
+
+    last_ckey: str = ""
+    last_exception: str = ""
+    total_steps_count: int = 4
+    current_step_number: int = 0
+    current_step_percentage: int = 0
+    current_step_description: str = ""
+    count: Counts = msgspec.field(default_factory=Counts)
+    failures: list[Failure] = []  #: the first hundred of a run
+    asks: str = ""  #: "shrink" when a run stopped and waits for an administrator's yes
+    accept_shrink: bool = False  #: that yes, for the next run
+    requested_by: str = ""  #: who asked for the next run; empty: its schedule
+    event_id: int = 0  #: the mirroring_started event of the run
+    looked_around_at: int = 0  #: microseconds: when the source was last searched for further subdirs
+    purge: bool = False  #: while deleting: remove the files we hold, too
+
+
+class Mirror(msgspec.Struct, frozen=True):
+    """One row of `mirror`. Times are microseconds."""
+
+    id: int
+    uuid: str
+    channel_id: int
+    name: str
+    type: str
+    mode: str
+    source: str  #: without secrets
+    cron: str
+    filters: Filters
+    options: Options
+    credential: Credential
+    state: str
+    progress: Progress
+    needs_full_run: bool
+    last_run_at: int | None
+    next_run_at: int | None
+    created_at: int
+    updated_at: int
+    deleted_at: int | None
+
+    @property
+    def active(self) -> bool:
+        """Whether a run downloads every selected file."""
+        return self.mode == "active"

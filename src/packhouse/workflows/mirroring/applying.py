@@ -1,0 +1,157 @@
+"""Carries out a plan in small units of work: additions first, removals only after every partition's additions.
+
+So a killed run leaves a channel in which everything that could be solved still can, and the next run's difference
+is what is left to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from packhouse.catalog import changes
+from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.mirrors import holdings, store
+from packhouse.catalog.mirrors.holdings import Held, Incoming, Known
+from packhouse.catalog.packages import entries
+from packhouse.core.db import Unit
+from packhouse.workflows.mirroring.intake import conflict
+from packhouse.workflows.mirroring.plan import Plan
+from packhouse.workflows.mirroring.survey import entry_ids, prepared, standing, tasks
+from packhouse.workflows.mirroring.turn import Turn
+from packhouse.workflows.mirroring.upstream import Source
+
+
+class Applied:
+    """What one unit did; added to the counts only once it is committed, since a unit may run more than once."""
+
+    def __init__(self) -> None:
+        self.added = self.updated = self.deferred = 0
+        self.conflicts: list[str] = []
+
+
+async def take_in(turn: Turn, source: Source, plan: Plan, first: bool) -> set[str]:
+    """Add and update what the plan says; return the file names in conflict. `first`: no index was taken in before."""
+    for filename, reason in plan.unusable:
+        turn.fail(f"{plan.partition}/{filename}", reason)
+    todo = tasks(plan)
+    contested: set[str] = set()
+    done = 0
+    while done < len(todo):
+        part = todo[done : done + turn.batch]
+        batch, refused = prepared(source, part)
+        for filename, reason in refused:
+            turn.fail(f"{plan.partition}/{filename}", reason)
+        done += len(part)
+        turn.progress.current_step_percentage = 100 * done // len(todo)
+        turn.progress.last_ckey = f"{plan.partition}/{part[-1].filename}"
+
+        async def work(unit: Unit, channel: Channel, batch: Sequence[Incoming] = batch) -> Applied:
+            return await _take_in(unit, turn, channel, source.partition, batch, first)
+
+        applied = await turn.write(work, len(part))
+        turn.counts.added += applied.added
+        turn.counts.updated += applied.updated
+        turn.counts.deferred += applied.deferred
+        contested.update(applied.conflicts)
+    return contested
+
+
+async def _take_in(
+    unit: Unit, turn: Turn, channel: Channel, partition: str, batch: Sequence[Incoming], first: bool
+) -> Applied:
+    """Write one batch. Other bytes than a coordinate stands for are never taken, only reported."""
+    applied = Applied()
+    held = await holdings.held(unit, entry_ids(batch))
+    names = [one.filename for one in batch]
+    bound = await holdings.bound(unit, channel.id, channel.path, partition, names)
+    conflicts: list[dict[str, Any]] = []
+    adds: list[Incoming] = []
+    updates: list[Incoming] = []
+    for one in batch:
+        there = standing(one, held)
+        if (reason := conflict(one, there, bound)) is not None:
+            conflicts.append(_conflict(turn, partition, one, there, bound, reason))
+        elif one.entry_id is None:
+            adds.append(one)
+        elif there is not None and not one.foreign:
+            updates.append(one)
+    if channel.frozen_at is not None:  # what the pinned index promises must stay downloadable
+        applied.deferred, updates = len(updates), []
+    ids = await holdings.add_records(unit, [one.record for one in (*adds, *updates)])
+    await entries.add(unit, [_row(unit, turn, channel, partition, one, ids, first) for one in adds])
+    await holdings.replace_records(unit, updates, ids)
+    await store.put_conflicts(unit, conflicts)
+    changed = [one for one in updates if held[one.entry_id or 0].record_id != ids[one.record.sha256]]
+    dirty = {(partition, one.record.name) for one in (*adds, *changed)}
+    if dirty:
+        await entries.mark_dirty(unit, channel.id, sorted(dirty))
+        await changes.note(unit, "entry", channel.id)
+    applied.added, applied.updated = len(adds), len(changed)
+    applied.conflicts = [row["filename"] for row in conflicts]
+    return applied
+
+
+def _conflict(
+    turn: Turn, partition: str, one: Incoming, held: Held | None, bound: dict[str, set[bytes]], reason: str
+) -> dict[str, Any]:
+    here = held.sha256 if held is not None and held.sha256 else next(iter(bound.get(one.filename, ())), None)
+    return {
+        "mirror_id": turn.mirror.id,
+        "partition": partition,
+        "filename": one.filename,
+        "held_sha256": here,
+        "upstream_sha256": one.record.claimed_sha256,
+        "reason": reason,
+    }
+
+
+def _row(
+    unit: Unit, turn: Turn, channel: Channel, partition: str, one: Incoming, ids: dict[bytes, int], first: bool
+) -> dict[str, Any]:
+    return {
+        "channel_id": channel.id,
+        "family": holdings.FAMILY,
+        "partition": partition,
+        "name": one.record.name,
+        "filename": one.filename,
+        "record_id": ids[one.record.sha256],
+        "content_id": None,
+        "mirror_id": turn.mirror.id,
+        "source_url": one.source_url,
+        "source_hash": one.source_hash,
+        "first_seen_at": None if first else unit.now,
+        "visible_at": unit.now,
+        "event_id": turn.progress.event_id,
+    }
+
+
+async def take_out(turn: Turn, leaving: Sequence[tuple[str, Known]]) -> None:
+    """Remove entries, given with their partition, that still belong to the mirror; a frozen channel keeps them."""
+    done = 0
+    while done < len(leaving):
+        part = leaving[done : done + turn.batch]
+        done += len(part)
+        turn.progress.current_step_percentage = 100 * done // len(leaving)
+
+        async def work(unit: Unit, channel: Channel, part: Sequence[tuple[str, Known]] = part) -> int | None:
+            return await _take_out(unit, turn, channel, part)
+
+        removed = await turn.write(work, len(part))
+        if removed is None:
+            turn.counts.deferred += len(part)
+        else:
+            turn.counts.removed += removed
+
+
+async def _take_out(unit: Unit, turn: Turn, channel: Channel, part: Sequence[tuple[str, Known]]) -> int | None:
+    if channel.frozen_at is not None:
+        return None
+    mine = await holdings.still_mine(unit, turn.mirror.id, [known.id for _, known in part])
+    await entries.remove(unit, sorted(mine), "mirror", False, turn.progress.event_id)
+    names = {(partition, known.name) for partition, known in part if known.id in mine}
+    await entries.mark_dirty(unit, channel.id, sorted(names))
+    await store.drop_conflicts(unit, turn.mirror.id, [(partition, known.filename) for partition, known in part])
+    await store.ask_full_run(unit, channel.id, but=turn.mirror.id)
+    await changes.note(unit, "entry", channel.id)
+    return len(mine)

@@ -1,0 +1,240 @@
+"""What people do with mirrors: create, update, delete, run, stop, decide conflicts, restore what was kept out.
+
+Each is one unit of work with one audit event; what follows from it is done by the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from packhouse.catalog import changes
+from packhouse.catalog.audit.store import record_event
+from packhouse.catalog.channels import store as channels
+from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.mirrors import store
+from packhouse.catalog.mirrors.mirror import LIVE, Mirror, Spec
+from packhouse.catalog.mirrors.source import check_spec
+from packhouse.catalog.packages import entries
+from packhouse.core.db import Unit
+from packhouse.core.errors import PackhouseError
+from packhouse.core.jobs import cancel, next_time
+from packhouse.core.randomness import new_uuid
+from packhouse.workflows.mirroring.clearing import clear
+from packhouse.workflows.mirroring.policy import policy_of
+from packhouse.workflows.mirroring.run import KIND
+from packhouse.workflows.mirroring.schedule import start
+from packhouse.workflows.publishing.moving import remove
+from packhouse.workflows.publishing.selection import Item
+from packhouse.workflows.services import Services
+
+#: coordinates restored by one request
+MOST_RESTORED = 1000
+
+
+async def create_mirror(
+    services: Services, channel: Channel, actor: str, spec: Spec, *, administrator: bool, run_now: bool = False
+) -> Mirror:
+    """Add a mirror to a channel; it runs by its schedule, and now if asked. One that never ran is `stopped`.
+
+    Raises PackhouseError: `bad_request`, `unsupported_type`, `forbidden`, `conflict` for a name that is taken.
+    """
+    checked = check_spec(spec, administrator=administrator)
+    policy_of(checked.filters)
+    uuid = new_uuid()
+
+    async def work(unit: Unit) -> Mirror:
+        await _require_free_name(unit, channel, checked.name)
+        next_run_at = next_time(checked.cron, unit.now) if checked.cron else None
+        mirror_id = await store.insert_mirror(unit, uuid, channel.id, checked, "stopped", next_run_at)
+        mirror = await _required(unit, mirror_id)
+        await _event(unit, "mirror_registered", actor, channel, mirror, {"mode": mirror.mode, "cron": mirror.cron})
+        if run_now:
+            await _request(unit, mirror, actor)
+        await changes.note(unit, "mirror", channel.id)
+        return await _required(unit, mirror_id)
+
+    return await services.db.write(work)
+
+
+async def update_mirror(
+    services: Services,
+    channel: Channel,
+    mirror: Mirror,
+    actor: str,
+    spec: Spec,
+    *,
+    administrator: bool,
+    run_now: bool = False,
+) -> Mirror:
+    """Replace the whole spec; the next run reconciles the content with it. A run that is under way begins anew.
+
+    Raises PackhouseError as `create_mirror`, and `not_found`.
+    """
+    checked = check_spec(spec, administrator=administrator, before=mirror)
+    policy_of(checked.filters)
+
+    async def work(unit: Unit) -> Mirror:
+        now = await _required(unit, mirror.id)
+        await _require_free_name(unit, channel, checked.name, but=mirror.id)
+        await store.edit(unit, mirror.id, checked, next_time(checked.cron, unit.now) if checked.cron else None)
+        if (checked.source, checked.credential) != (now.source, now.credential) and checked.source != now.source:
+            await store.drop_index(unit, mirror.id)  # another source: what stands in its index is old again
+        edited = await _required(unit, mirror.id)
+        await _event(unit, "mirror_updated", actor, channel, edited, {"mode": edited.mode, "cron": edited.cron})
+        if run_now:
+            await _request(unit, edited, actor)
+        await changes.note(unit, "mirror", channel.id)
+        return await _required(unit, mirror.id)
+
+    return await services.db.write(work)
+
+
+async def delete_mirror(
+    services: Services, channel: Channel, mirror: Mirror, actor: str, *, files: bool = False
+) -> int:
+    """Delete a mirror and the files it has not fetched; with `files` those it has fetched, too. Return how many went.
+
+    Kept files stay as if they had been uploaded. Raises PackhouseError: `not_found`, `channel_frozen`.
+    """
+
+    async def work(unit: Unit) -> None:
+        now = await _required(unit, mirror.id)
+        here = await channels.by_id(unit, channel.id)
+        if here is not None and here.frozen_at is not None:
+            raise PackhouseError(
+                "channel_frozen",
+                f"The channel {here.path!r} is frozen: what its index promises must stay downloadable.",
+                "Unfreeze it, then try again; stopping the mirror is possible now.",
+            )
+        progress = now.progress
+        progress.purge = files
+        progress.event_id = await _event(unit, "mirror_deleted", actor, channel, now, {"files_removed": files})
+        await store.mark_deleted(unit, mirror.id, progress)
+        await cancel(unit, (KIND, mirror.uuid))
+        await changes.note(unit, "mirror", channel.id)
+
+    await services.db.write(work)
+    return await clear(services, mirror.id)
+
+
+async def run_mirror_now(services: Services, mirror: Mirror, actor: str, *, accept_shrink: bool = False) -> Mirror:
+    """Run a mirror as soon as a worker is free; also what restarts a stopped one.
+
+    `accept_shrink` is the answer to a run that stopped because the upstream had lost most of its files.
+    Raises PackhouseError("not_found").
+    """
+
+    async def work(unit: Unit) -> Mirror:
+        now = await _required(unit, mirror.id)
+        now.progress.accept_shrink = accept_shrink
+        await _request(unit, now, actor)
+        return await _required(unit, mirror.id)
+
+    return await services.db.write(work)
+
+
+async def stop_mirror(services: Services, channel: Channel, mirror: Mirror, actor: str) -> Mirror:
+    """Halt a mirror that runs or waits to; what it has taken in stays.
+
+    Raises PackhouseError: `not_found`, `conflict` when it does neither.
+    """
+
+    async def work(unit: Unit) -> Mirror:
+        now = await _required(unit, mirror.id)
+        if now.state not in LIVE:
+            raise PackhouseError(
+                "conflict", f"The mirror {now.name!r} is not running: it is {now.state}.", "There is nothing to stop."
+            )
+        await _event(unit, "mirroring_stopped", actor, channel, now, {})
+        now.progress.requested_by = ""
+        await store.set_state(unit, mirror.id, "stopped", now.progress)
+        await cancel(unit, (KIND, mirror.uuid))
+        await changes.note(unit, "mirror", channel.id)
+        return await _required(unit, mirror.id)
+
+    return await services.db.write(work)
+
+
+async def decide_conflict(
+    services: Services, channel: Channel, mirror: Mirror, actor: str, partition: str, filename: str, decision: str
+) -> None:
+    """Settle a coordinate with other bytes upstream: `keep` what is here, or `remove` it from the channel.
+
+    The upstream's bytes never take the place of ours: a coordinate has one content for ever. Raises PackhouseError:
+    `bad_request`, `not_found`, `channel_frozen`.
+    """
+    if decision not in ("keep", "remove"):
+        raise PackhouseError("bad_request", f"{decision[:40]!r} is not a decision.", "Use keep or remove.")
+
+    async def work(unit: Unit) -> None:
+        now = await _required(unit, mirror.id)
+        if not await store.decide_conflict(unit, mirror.id, partition, filename, decision):
+            raise PackhouseError(
+                "not_found", f"There is no conflict about {partition}/{filename[:200]}.", "List them to see which are."
+            )
+        data = {"ckey": f"{partition}/{filename}", "decision": decision}
+        await _event(unit, "mirror_conflict_decided", actor, channel, now, data)
+
+    await services.db.write(work)
+    if decision == "remove":
+        name = filename.rsplit("-", 2)[0]
+        if await entries.find(services.db, channel.id, "conda", partition, filename) is not None:
+            await remove(services, channel, actor, [Item(name, "conda", f"{partition}/{filename}")])
+
+
+async def restore(services: Services, channel: Channel, actor: str, items: Sequence[Item]) -> int:
+    """Let mirrors bring files again that a person deleted or moved away; return how many there were.
+
+    Each item is a package, or one file of it. The next runs bring them. Raises PackhouseError: `bad_request`,
+    `not_found` when nothing of that was ever removed by a person.
+    """
+    if len(items) > MOST_RESTORED:
+        raise PackhouseError("bad_request", f"At most {MOST_RESTORED:,} items at a time.", "Send several requests.")
+
+    async def work(unit: Unit) -> int:
+        number = sum([await store.forgive(unit, channel.id, item.family, item.name, item.ckey) for item in items])
+        if not number:
+            raise PackhouseError("not_found", "None of these files was taken out by a person.", "See what is kept out.")
+        await store.ask_full_run(unit, channel.id)
+        await record_event(
+            unit,
+            type="artifact_restored",
+            actor=actor,
+            object=channel.path,
+            channel_id=channel.id,
+            data={"files": number, "names": sorted({item.name for item in items})[:100]},
+        )
+        return number
+
+    return await services.db.write(work)
+
+
+async def _required(unit: Unit, mirror_id: int) -> Mirror:
+    mirror = await store.by_id(unit, mirror_id)
+    if mirror is None or mirror.deleted_at is not None:
+        raise PackhouseError("not_found", "The mirror is gone.", "List the mirrors to see what there is.")
+    return mirror
+
+
+async def _require_free_name(unit: Unit, channel: Channel, name: str, but: int = 0) -> None:
+    if any(one.name == name and one.id != but for one in await store.of_channel(unit, channel.id)):
+        raise PackhouseError(
+            "conflict", f"{channel.path!r} has a mirror named {name!r} already.", "Choose another name, or update it."
+        )
+
+
+async def _request(unit: Unit, mirror: Mirror, actor: str) -> None:
+    mirror.progress.requested_by = actor
+    await start(unit, mirror)
+
+
+async def _event(unit: Unit, kind: str, actor: str, channel: Channel, mirror: Mirror, data: dict[str, Any]) -> int:
+    return await record_event(
+        unit,
+        type=kind,
+        actor=actor,
+        object=f"{channel.path}/{mirror.name}",
+        channel_id=channel.id,
+        data={"mirror": mirror.name, "mirror_id": mirror.uuid, "source": mirror.source, **data},
+    )

@@ -1,0 +1,137 @@
+"""The dry run: what a run would change, found out in the same way, with nothing written and nothing downloaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.mirrors import holdings, store
+from packhouse.catalog.mirrors.mirror import Counts, Credential, Failure, Mirror, Progress, Spec
+from packhouse.catalog.mirrors.source import check_spec
+from packhouse.workflows.mirroring.intake import conflict
+from packhouse.workflows.mirroring.metadata import count
+from packhouse.workflows.mirroring.obtaining import fetcher_of
+from packhouse.workflows.mirroring.survey import Difference, Survey, Task, entry_ids, prepared, shrinks, standing, tasks
+from packhouse.workflows.mirroring.upstream import Reader
+from packhouse.workflows.services import Services
+
+#: names listed of each kind
+MOST_NAMES = 1000
+_BATCH = 1000
+
+
+class Preview(msgspec.Struct):
+    """What a run would do. Lists hold the keys of the first thousand files."""
+
+    counts: Counts = msgspec.field(default_factory=Counts)
+    add: list[str] = []
+    update: list[str] = []
+    remove: list[str] = []
+    conflicts: list[str] = []
+    failures: list[Failure] = []
+    asks: str | None = None  #: what an administrator would be asked before anything is removed
+
+
+async def preview(services: Services, channel: Channel, mirror: Mirror) -> Preview:
+    """Return what a run of the mirror would change now. Raises PackhouseError("upstream_failed")."""
+    found = Preview()
+    looked = msgspec.structs.replace(mirror, needs_full_run=True)
+    before = await store.indexes(services.db, mirror.id)
+    async with fetcher_of(services, looked) as fetcher:
+        survey = Survey(services.db, looked, channel, Reader(fetcher, mirror.id), before)
+        async for difference in survey.differences(0, _no_step):
+            count(found.counts, difference)
+            await _one(services, channel, difference, found)
+    found.counts.removed = len(survey.leaving)
+    found.remove = [f"{partition}/{known.filename}" for partition, known in survey.leaving[:MOST_NAMES]]
+    found.asks = shrinks(survey.gone, survey.mine, services.settings.shrink_guard_percent)
+    return found
+
+
+async def preview_spec(
+    services: Services, channel: Channel, spec: Spec, *, administrator: bool, before: Mirror | None = None
+) -> Preview:
+    """Return what the first run of a new mirror, or the next one of an edited mirror, would change.
+
+    Raises PackhouseError as creating and updating do, and `upstream_failed`.
+    """
+    checked = check_spec(spec, administrator=administrator, before=before)
+    base = before or _unborn(channel)
+    values = {name: getattr(checked, name) for name in ("name", "source", "mode", "cron", "filters", "options")}
+    mirror = msgspec.structs.replace(base, credential=checked.credential or Credential(), **values)
+    return await preview(services, channel, mirror)
+
+
+async def _no_step(description: str) -> None:
+    """Nobody watches."""
+
+
+async def _one(services: Services, channel: Channel, difference: Difference, found: Preview) -> None:
+    partition = difference.source.partition
+    for filename, reason in difference.plan.unusable:
+        _fail(found, f"{partition}/{filename}", reason)
+    todo = tasks(difference.plan)
+    for start in range(0, len(todo), _BATCH):
+        await _batch(services, channel, difference, todo[start : start + _BATCH], found)
+
+
+async def _batch(
+    services: Services, channel: Channel, difference: Difference, part: Sequence[Task], found: Preview
+) -> None:
+    partition = difference.source.partition
+    batch, refused = prepared(difference.source, part)
+    for filename, reason in refused:
+        _fail(found, f"{partition}/{filename}", reason)
+    held = await holdings.held(services.db, entry_ids(batch))
+    names = [one.filename for one in batch]
+    bound = await holdings.bound(services.db, channel.id, channel.path, partition, names)
+    for one in batch:
+        ckey = f"{partition}/{one.filename}"
+        if conflict(one, standing(one, held), bound) is not None:
+            found.counts.conflicts += 1
+            _list(found.conflicts, ckey)
+        elif one.entry_id is None:
+            found.counts.added += 1
+            _list(found.add, ckey)
+        elif not one.foreign:
+            found.counts.updated += 1
+            _list(found.update, ckey)
+
+
+def _list(names: list[str], ckey: str) -> None:
+    if len(names) < MOST_NAMES:
+        names.append(ckey)
+
+
+def _fail(found: Preview, ckey: str, reason: str) -> None:
+    found.counts.failed += 1
+    if len(found.failures) < MOST_NAMES:
+        found.failures.append(Failure(ckey[:300], reason[:500]))
+
+
+def _unborn(channel: Channel) -> Mirror:
+    """Return the mirror that does not exist yet; no row has the id 0."""
+    spec = Spec("", "")
+    return Mirror(
+        id=0,
+        uuid="",
+        channel_id=channel.id,
+        name="",
+        type=spec.type,
+        mode=spec.mode,
+        source="",
+        cron="",
+        filters=spec.filters,
+        options=spec.options,
+        credential=Credential(),
+        state="stopped",
+        progress=Progress(),
+        needs_full_run=True,
+        last_run_at=None,
+        next_run_at=None,
+        created_at=0,
+        updated_at=0,
+        deleted_at=None,
+    )

@@ -1,0 +1,159 @@
+"""A run of a mirror as a job: it begins, takes in metadata, downloads if the mirror is active, and ends with an event.
+
+The catalogue's state is the truth: a run that was killed begins anew in another worker, and its difference is what was
+left to do.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import msgspec
+
+from packhouse.catalog import changes
+from packhouse.catalog.audit.store import record_event
+from packhouse.catalog.channels import store as channels
+from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.mirrors import holdings, store
+from packhouse.catalog.mirrors.mirror import LIVE, Mirror, Progress
+from packhouse.core.db import Unit
+from packhouse.core.errors import PackhouseError
+from packhouse.core.jobs import Handler, RunEnded, RunningJob
+from packhouse.workflows.mirroring.downloading import download_all
+from packhouse.workflows.mirroring.metadata import Metadata
+from packhouse.workflows.mirroring.obtaining import fetcher_of
+from packhouse.workflows.mirroring.turn import SpecChanged, Turn, fresh_progress
+from packhouse.workflows.mirroring.upstream import Reader
+from packhouse.workflows.services import Services
+
+#: the kind of job; its subject is the mirror's uuid
+KIND = "mirror"
+_log = logging.getLogger(__name__)
+
+
+def mirror_handlers(services: Services) -> dict[str, Handler]:
+    """Return the handlers of the jobs that this package submits, by kind."""
+
+    async def handle(job: RunningJob) -> None:
+        await run_mirror(services, job)
+
+    return {KIND: handle}
+
+
+async def run_mirror(services: Services, job: RunningJob) -> None:
+    """Run the mirror the job is about, again from the beginning when it is edited meanwhile."""
+    while True:
+        turn = await _begin(services, job)
+        if turn is None:
+            return
+        try:
+            await _run(turn)
+            return
+        except SpecChanged:
+            continue
+        except RunEnded:
+            raise  # stopped, lost or handed back: whoever wanted that has written it down
+        except PackhouseError as fault:
+            if fault.code == "try_later":
+                raise  # a part of this server is away: the job waits and begins anew
+            await _fail(turn, str(fault))
+            raise
+        except Exception as fault:
+            await _fail(turn, f"A fault of the server itself ({type(fault).__name__}); the worker's log says more.")
+            raise
+
+
+async def _begin(services: Services, job: RunningJob) -> Turn | None:
+    """Say that the run has begun; a run that continues a killed one has its event already. None: nothing to run."""
+
+    async def work(unit: Unit) -> tuple[Mirror, Channel] | None:
+        await job.fence(unit)
+        mirror = await store.by_uuid(unit, job.subject)
+        channel = await channels.by_id(unit, mirror.channel_id) if mirror else None
+        if mirror is None or channel is None or mirror.state not in LIVE:
+            return None
+        continued = mirror.state == "running" and mirror.progress.event_id != 0
+        progress = fresh_progress(mirror, 4 if mirror.active else 3)
+        progress.event_id = mirror.progress.event_id
+        if not continued:
+            progress.event_id = await _event(unit, mirror, channel, "mirroring_started", {"mode": mirror.mode})
+        await store.set_state(unit, mirror.id, "running", progress)
+        await changes.note(unit, "mirror", channel.id)
+        return msgspec.structs.replace(mirror, state="running", progress=progress), channel
+
+    found = await services.db.write(work)
+    return Turn(services, job, *found) if found else None
+
+
+async def _event(unit: Unit, mirror: Mirror, channel: Channel, kind: str, data: dict[str, Any]) -> int:
+    return await record_event(
+        unit,
+        type=kind,
+        actor=mirror.progress.requested_by or f"mirror:{mirror.id}",
+        object=f"{channel.path}/{mirror.name}",
+        channel_id=channel.id,
+        data={"mirror": mirror.name, "mirror_id": mirror.uuid, "source": mirror.source, **data},
+    )
+
+
+async def _run(turn: Turn) -> None:
+    services, mirror = turn.services, turn.mirror
+    before = await store.indexes(services.db, mirror.id)
+    async with fetcher_of(services, mirror) as fetcher:
+        looked = await Metadata(turn, Reader(fetcher, mirror.id), before).run()
+        if looked or mirror.active:
+            await _count(turn)
+        if mirror.active and turn.counts.passive:
+            turn.step(4, "Downloading")
+            await download_all(turn, fetcher, turn.counts.passive)
+            await _count(turn)
+    await _complete(turn)
+
+
+async def _count(turn: Turn) -> None:
+    turn.counts.active, turn.counts.passive = await holdings.count(turn.services.db, turn.mirror.id, turn.channel.id)
+
+
+async def _complete(turn: Turn) -> None:
+    progress = turn.progress
+    progress.accept_shrink, progress.requested_by = False, ""
+    conflicts = await store.conflicts(turn.services.db, turn.mirror.id)
+    turn.counts.conflicts = sum(one.decision is None for one in conflicts)
+    turn.step(progress.total_steps_count, "Completed", 100)
+
+    async def work(unit: Unit, channel: Channel) -> None:
+        await _event(unit, turn.mirror, channel, "mirroring_completed", _summary(progress))
+        await store.set_state(unit, turn.mirror.id, "completed", progress)
+        await store.set_last_run(unit, turn.mirror.id)
+        await changes.note(unit, "mirror", channel.id)
+
+    await turn.write(work)
+
+
+def _summary(progress: Progress) -> dict[str, Any]:
+    """Return the counts that are not zero."""
+    found: dict[str, Any] = msgspec.to_builtins(progress.count)
+    flat = {name: value for name, value in found.items() if value and not isinstance(value, dict)}
+    filtered = {name: value for name, value in found["mirror_filtered"].items() if value}
+    return {**flat, **({"filtered": filtered} if filtered else {})}
+
+
+async def _fail(turn: Turn, message: str) -> None:
+    """Say why the run failed; the channel keeps showing what it has."""
+    progress = turn.progress
+    progress.last_exception = message
+    progress.accept_shrink, progress.requested_by = False, ""
+
+    async def work(unit: Unit, channel: Channel) -> None:
+        data = {"reason": message, **_summary(progress)}
+        await _event(unit, turn.mirror, channel, "mirroring_failed", data)
+        await store.set_state(unit, turn.mirror.id, "failed", progress)
+        await store.set_last_run(unit, turn.mirror.id)
+        await changes.note(unit, "mirror", channel.id)
+
+    try:
+        await turn.write(work)
+    except (RunEnded, SpecChanged):
+        _log.info("Mirror %s was stopped or edited while it failed: %s", turn.mirror.uuid, message)
+    await turn.services.publisher.publish(turn.channel.id)

@@ -1,0 +1,199 @@
+"""What the upstream has now, compared with what the channel shows: the part a dry run and a real run share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.mirrors import holdings
+from packhouse.catalog.mirrors.holdings import Held, Incoming, Known
+from packhouse.catalog.mirrors.mirror import Mirror
+from packhouse.catalog.mirrors.store import TakenIndex
+from packhouse.core.clock import DAY
+from packhouse.core.db import Database
+from packhouse.core.errors import PackhouseError
+from packhouse.core.fetch import Response
+from packhouse.formats.base import Malformed
+from packhouse.formats.conda.filename import KNOWN_SUBDIRS
+from packhouse.workflows.mirroring.intake import prepare
+from packhouse.workflows.mirroring.plan import Plan, plan
+from packhouse.workflows.mirroring.selecting import Selector
+from packhouse.workflows.mirroring.upstream import Reader, Source
+
+#: how often a source without changes is searched for further subdirs
+LOOK_AROUND = DAY
+#: told of each step; may end the survey by raising
+Step = Callable[[str], Awaitable[None]]
+
+
+class Difference(NamedTuple):
+    """One index and what to do about it."""
+
+    source: Source
+    plan: Plan
+    mine: int  #: entries of the mirror in that partition
+    first: bool  #: no index of this partition was taken in before
+    dependencies: int  #: files selected only because others need them
+
+
+class Survey:
+    """One look at all indexes of a mirror's source."""
+
+    def __init__(
+        self, db: Database, mirror: Mirror, channel: Channel, reader: Reader, before: Mapping[str, TakenIndex]
+    ) -> None:
+        self._db, self._mirror, self._channel, self._reader = db, mirror, channel, reader
+        self._before = before
+        self._selector = Selector(mirror.filters, mirror.options)
+        self._full = mirror.needs_full_run or self._selector.closes
+        self._read: set[str] = set()
+        #: partitions that were asked for and are not there
+        self.absent: set[str] = set()
+        #: entries to remove, with their partition; complete when `differences` has ended
+        self.leaving: list[tuple[str, Known]] = []
+        self.gone = 0  #: those of them that the upstream has lost
+        self.mine = 0  #: entries of the mirror that were looked at
+
+    async def differences(self, looked_around_at: int, step: Step) -> AsyncIterator[Difference]:
+        """Yield the differences, one index at a time; nothing when the upstream's indexes are all the same.
+
+        Raises PackhouseError("upstream_failed") when the source is no channel or cannot be read.
+        """
+        await step("Asking the upstream what has changed")
+        changed = await self._changed()
+        look = self._mirror.needs_full_run or await self._db.now() - looked_around_at > LOOK_AROUND
+        if not changed and not look:
+            return
+        if self._selector.closes:  # files are selected across partitions: read them all
+            changed = dict.fromkeys(name for name in self._before if self._selector.reads(name))
+        further = await self._unknown() if look or self._mirror.filters.subdirs else []
+        async for source in self._sources([*changed, *further], changed, step):
+            yield await self._compare(source, step)
+        if not self._read and not self._before:
+            raise PackhouseError(
+                "upstream_failed",
+                f"There is no conda channel at {self._mirror.source}: no subdir has an index.",
+                "Check the address, and the credential if it needs one.",
+            )
+        await self._add_unread()
+
+    async def _changed(self) -> dict[str, Response | None]:
+        """Ask about the indexes we know; return the partitions to read, with the answer where it is known already."""
+        wanted = {name: taken for name, taken in self._before.items() if self._selector.reads(name)}
+        if self._mirror.needs_full_run:
+            return dict.fromkeys(wanted)
+        answers = await asyncio.gather(*(self._reader.changed(taken) for taken in wanted.values()))
+        return {name: answer for name, answer in zip(wanted, answers, strict=True) if answer is not None}
+
+    async def _sources(
+        self, partitions: Sequence[str], changed: Mapping[str, Response | None], step: Step
+    ) -> AsyncIterator[Source]:
+        """Yield the indexes to take in, one after the other; all at once where files are selected across them."""
+        if not self._selector.closes:
+            for partition in partitions:
+                if (source := await self._source(partition, changed.get(partition), step)) is not None:
+                    yield source
+            return
+        found = [await self._source(partition, None, step) for partition in partitions]
+        sources = {source.partition: source for source in found if source is not None}
+        await asyncio.to_thread(self._selector.close, sources)
+        for source in sources.values():
+            yield source
+
+    async def _unknown(self) -> list[str]:
+        """Return subdirs to read that were never read before; without a filter those the source turns out to have."""
+        names = sorted(name for name in self._selector.partitions(KNOWN_SUBDIRS) if name not in self._before)
+        if self._mirror.filters.subdirs:
+            return names
+        offered = await asyncio.gather(*(self._reader.offers(name) for name in names))
+        return [name for name, there in zip(names, offered, strict=True) if there]
+
+    async def _source(self, partition: str, answer: Response | None, step: Step) -> Source | None:
+        await step(f"Reading the index of {partition}")
+        before = None if self._full else self._before.get(partition)
+        if answer is not None and answer.status in (404, 410):
+            source = None
+        else:
+            source = await self._reader.read(partition, wanted=self._selector.name, before=before, answer=answer)
+        (self.absent if source is None else self._read).add(partition)
+        return source
+
+    async def _compare(self, source: Source, step: Step) -> Difference:
+        partition = source.partition
+        await step(f"Comparing {partition}")
+        known = await holdings.known(self._db, self._channel.id, partition)
+        kept_out = await holdings.kept_out(self._db, self._channel.id, partition)
+        found = await asyncio.to_thread(self._plan, source, known, kept_out)
+        mine = sum(entry.mirror_id == self._mirror.id for entry in known.values())
+        self.mine += mine
+        self.gone += len(found.gone)
+        self.leaving += [(partition, entry) for entry in (*found.gone, *found.excluded)]
+        first = partition not in self._before
+        return Difference(source, found, mine, first, self._selector.added.get(partition, 0))
+
+    def _plan(self, source: Source, known: Mapping[str, Known], kept_out: frozenset[str]) -> Plan:
+        chosen = self._selector.selections.get(source.partition)
+        return plan(source, known, self._mirror.id, self._selector.policy, kept_out, full=self._full, selection=chosen)
+
+    async def _add_unread(self) -> None:
+        """Add what the mirror holds in partitions that are gone upstream, or not selected any more."""
+        for partition in sorted(await holdings.partitions(self._db, self._mirror.id, self._channel.id) - self._read):
+            if self._selector.reads(partition) and partition not in self.absent:
+                continue  # its index is unchanged
+            known = await holdings.known(self._db, self._channel.id, partition)
+            mine = [entry for entry in known.values() if entry.mirror_id == self._mirror.id]
+            self.leaving += [(partition, entry) for entry in mine]
+            self.mine += len(mine)
+            self.gone += len(mine) if partition in self.absent else 0
+
+
+class Task(NamedTuple):
+    """One record to take in: its file name, the entry there, and whether that one is of somebody else."""
+
+    filename: str
+    entry_id: int | None
+    foreign: bool
+
+
+def tasks(found: Plan) -> list[Task]:
+    """Return the records a plan takes in or compares, those of one name together."""
+    todo = [Task(filename, None, False) for filename in found.add]
+    todo += [Task(known.filename, known.id, False) for known in found.update]
+    todo += [Task(known.filename, known.id, True) for known in found.foreign]
+    return sorted(todo)
+
+
+def prepared(source: Source, part: Sequence[Task]) -> tuple[list[Incoming], list[tuple[str, str]]]:
+    """Return the records ready for the catalogue, and (file name, reason) of those no index can carry."""
+    batch: list[Incoming] = []
+    refused: list[tuple[str, str]] = []
+    for task in part:
+        signature = source.signatures.get(task.filename)
+        raw = source.files[task.filename]
+        try:
+            batch.append(prepare(source.partition, task.filename, raw, signature, task.entry_id, foreign=task.foreign))
+        except Malformed as fault:
+            refused.append((task.filename, str(fault)))
+    return batch, refused
+
+
+def shrinks(gone: int, mine: int, percent: int) -> str | None:
+    """Return what to ask an administrator when more than `percent` of the mirror's files are gone, else None."""
+    if gone * 100 <= percent * mine:
+        return None
+    return (
+        f"The upstream has lost {gone:,} of the {mine:,} files this mirror looked at, more than {percent} %. "
+        "Nothing was removed."
+    )
+
+
+def entry_ids(batch: Sequence[Incoming]) -> list[int]:
+    """Return the entries a batch touches."""
+    return [one.entry_id for one in batch if one.entry_id is not None]
+
+
+def standing(one: Incoming, held: Mapping[int, Held]) -> Held | None:
+    """Return what is known of the entry at a record's coordinate."""
+    return held.get(one.entry_id) if one.entry_id is not None else None
