@@ -17,6 +17,8 @@ from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
 from packhouse.core.settings import load
 from packhouse.workflows.channels.creating import create_channel, create_subchannel
+from packhouse.workflows.publishing.moving import remove
+from packhouse.workflows.publishing.selection import Item
 from packhouse.workflows.services import Services
 from tests.conftest import Backend
 from tests.kit.asgi import Answer, Client
@@ -87,6 +89,22 @@ class House:
         answer = await self.admin.put(f"/api/repo/{channel}/{subdir}/{name}-{version}-{build}.{kind}", data)
         assert answer.status in (200, 201), answer.body
         return answer
+
+    async def remove(self, channel: str, name: str) -> int:
+        """Take every file of a package out of a channel."""
+        return await remove(self.services, await self.find(channel), "admin", [Item(name)])
+
+    async def caught_up(self) -> None:
+        """Return when this process has heard of everything that was changed so far."""
+        await self.services.feed.poll()
+
+    async def leftovers(self) -> list[str]:
+        """Return what an upload leaves: blobs, rows of content, records, entries and bindings, spooled files."""
+        found = [f"blob {sha256}" async for sha256, _ in self.services.blobs.iterate()]
+        for table in ("content", "record", "entry", "binding", "dirty", "shelf"):
+            rows = await self.services.db.fetch_value(f"SELECT count(*) FROM {table}")
+            found += [f"{rows} rows of {table}"] if rows else []
+        return found + [str(path) for path in self.server.services.settings.data_dir.rglob("incoming/*")]
 
 
 @asynccontextmanager

@@ -42,6 +42,8 @@ async def respond_error(send: Send, error: PackhouseError, *, head: bool = False
     headers: Headers = [(b"content-type", b"application/problem+json"), (b"cache-control", b"private, no-store")]
     if error.status == 401:
         headers.append((b"www-authenticate", REALM))
+    if allow := error.details.get("allow"):
+        headers.append((b"allow", str(allow).encode()))
     if error.retry_after is not None:
         headers.append((b"retry-after", str(error.retry_after).encode()))
     if error.code == "hidden":

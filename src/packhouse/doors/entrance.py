@@ -32,17 +32,18 @@ class Entrance:
             raise RuntimeError("the entrance serves HTTP only; lifespan belongs to packhouse.app")
         try:
             await self._admit(scope, receive, send)
-        except PackhouseError as error:
+        except PackhouseError as refusal:
             if STARTED in scope:
                 raise
-            await respond_error(send, error, head=scope["method"] == "HEAD")
+            await respond_error(send, refusal, head=scope["method"] == "HEAD")
         except Exception:
             request_id = random_bytes(8).hex()
             log.exception("request failed", request_id=request_id, method=scope["method"], path=mask(scope["path"]))
             if STARTED in scope:  # the answer is broken off; the client sees fewer bytes than promised
                 raise
             message = f"The server failed to answer; the log has the details under {request_id}."
-            await respond_error(send, PackhouseError("internal", message, "Tell the administrator this number."))
+            error = PackhouseError("internal", message, "Tell the administrator this number.")
+            await respond_error(send, error, head=scope["method"] == "HEAD")
 
     async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
         credential, path = from_request(scope["headers"], decoded_path(scope))

@@ -8,6 +8,8 @@ from packhouse.doors.asgi import Receive, Scope, Send
 from packhouse.doors.serve.conda import CondaDoor, parse
 from packhouse.doors.serve.putting import PutDoor
 
+METHODS = ("GET", "HEAD", "PUT")
+
 
 class Repository:
     """Shows a request the door of its method and format."""
@@ -20,9 +22,12 @@ class Repository:
     ) -> None:
         """Answer one request for a path below `/api/repo/`, given as decoded segments."""
         method = scope["method"]
-        if method not in ("GET", "HEAD", "PUT"):
+        if method not in METHODS:
             raise PackhouseError(
-                "method_not_allowed", f"{method} does not work on package addresses.", "Use GET, HEAD or PUT."
+                "method_not_allowed",
+                f"{method[:20]} does not work on package addresses.",
+                "Use GET, HEAD or PUT.",
+                allow=", ".join(METHODS),
             )
         address = parse(segments)
         if address is None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -18,9 +17,12 @@ import msgspec
 from packhouse.catalog.packages import downloads
 from packhouse.core.db import Database, Unit
 from packhouse.core.errors import PackhouseError
+from packhouse.core.log import get_logger
 from packhouse.core.randomness import random_bytes
 
 SECONDS = 1.0
+
+log = get_logger("packhouse.counting")
 
 #: (entry id, channel id, package name)
 Key = tuple[int, int, str]
@@ -41,8 +43,10 @@ class DownloadCounter:
     async def run(self) -> None:
         """Spool and fold every second, until cancelled; chunks of processes that died are folded first."""
         while True:
-            with suppress(PackhouseError):  # the database is away: the chunks wait on disk
+            try:
                 await self.fold()
+            except (PackhouseError, OSError) as error:  # the counts wait on disk, or in memory when that is full
+                log.warning("downloads are not counted for now", error=str(error))
             await asyncio.sleep(SECONDS)
 
     async def fold(self) -> None:
@@ -56,16 +60,23 @@ class DownloadCounter:
     def _spool(self) -> None:
         if not self._counts:
             return
-        counts, self._counts = self._counts, Counter()
         growing = self._folder / f"{random_bytes(12).hex()}.partial"
-        growing.write_bytes(msgspec.json.encode(list(counts.items())))
-        growing.rename(growing.with_suffix(".chunk"))
+        try:
+            growing.write_bytes(msgspec.json.encode(list(self._counts.items())))
+            growing.rename(growing.with_suffix(".chunk"))
+        except OSError:
+            growing.unlink(missing_ok=True)
+            raise
+        self._counts.clear()
 
 
 def _read(chunk: Path) -> list[tuple[Key, int]]:
     try:
         return msgspec.json.decode(chunk.read_bytes(), type=list[tuple[Key, int]])
     except FileNotFoundError:  # another process of this machine folded it
+        return []
+    except msgspec.DecodeError:  # a power cut took its bytes
+        log.warning("a chunk of download counts is unreadable and is dropped", chunk=chunk.name)
         return []
 
 

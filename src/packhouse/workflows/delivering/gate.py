@@ -6,8 +6,6 @@ so that a hot request asks nothing of the database and a hidden or removed file 
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
 from packhouse.catalog.accounts.permissions import NOWHERE, Action, Decision, permit, refusal
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.accounts.visibility import target_of
@@ -30,7 +28,8 @@ class Gate:
         self._db, self._feed = db, feed
         self._channels: dict[str, Channel] = {}
         self._rights: dict[tuple[int | None, str | None, int, str], Decision] = {}
-        self._entries: OrderedDict[tuple[int, str, str], Entry] = OrderedDict()
+        self._entries: dict[int, dict[tuple[str, str], Entry]] = {}  # by channel: a change drops those of one
+        self._count = 0
         self._epoch = 0
         feed.listen(self._changed, self._reset)
 
@@ -40,19 +39,18 @@ class Gate:
             self._channels.clear()
             self._rights.clear()
         if change.kind in ("channel", "entry"):
-            self.forget_entries(change.channel_id)
+            self._epoch += 1
+            self._count -= len(self._entries.pop(change.channel_id or 0, ()))
 
     def _reset(self) -> None:
         self._epoch += 1
         self._channels.clear()
         self._rights.clear()
-        self._entries.clear()
+        self._forget_entries()
 
-    def forget_entries(self, channel_id: int | None) -> None:
-        """Drop what is remembered of a channel's files."""
-        self._epoch += 1
-        for key in [key for key in self._entries if key[0] == channel_id]:
-            del self._entries[key]
+    def _forget_entries(self) -> None:
+        self._entries.clear()
+        self._count = 0
 
     async def channel(self, principal: Principal, action: Action, path: str) -> Channel:
         """Return the channel at `path` if the caller may do `action` there.
@@ -96,17 +94,19 @@ class Gate:
 
     async def entry(self, channel: Channel, partition: str, filename: str) -> Entry:
         """Return the entry of a file that may be sent. Raises PackhouseError: `not_found`, `hidden`."""
-        key = (channel.id, partition, filename)
-        found = self._entries.get(key) if self._feed.fresh else None
+        key = (partition, filename)
+        found = self._entries.get(channel.id, {}).get(key) if self._feed.fresh else None
         if found is None:
             epoch = self._epoch
             found = await entries.find(self._db, channel.id, "conda", partition, filename)
             if found is None:
                 raise PackhouseError("not_found", f"{channel.path} has no file {partition}/{filename[:200]}.")
             if epoch == self._epoch and found.active:
-                self._entries[key] = found
-                if len(self._entries) > CAPACITY:
-                    self._entries.popitem(last=False)
+                if self._count >= CAPACITY:  # so seldom that keeping the order of use would cost more
+                    self._forget_entries()
+                here = self._entries.setdefault(channel.id, {})
+                self._count += key not in here
+                here[key] = found
         if found.rule is not None:
             raise PackhouseError(
                 "hidden",

@@ -10,6 +10,7 @@ from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.packages import contents, entries
 from packhouse.core.blobs.spool import Writer
 from packhouse.core.db import Unit
+from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
 from packhouse.formats import registry
 from packhouse.formats.base import Coordinate, Facts, Hashes, Malformed
@@ -48,6 +49,7 @@ async def upload(
             f"Upload it below {facts.coordinate.partition}/.",
         )
     hashes = writer.hashes()
+    await _check(services.db, channel.id, facts.coordinate, bytes.fromhex(hashes.sha256))  # before any byte is kept
     await contents.rescue(services.db, bytes.fromhex(hashes.sha256))
     await writer.commit()
     created = await services.db.write(lambda unit: _register(unit, channel.id, actor, facts, hashes))
@@ -57,16 +59,11 @@ async def upload(
 
 async def _register(unit: Unit, channel_id: int, actor: str, facts: Facts, hashes: Hashes) -> bool:
     """Write the rows of one upload; False when the same file is there already."""
-    channel = await writable(unit, channel_id)
     at, sha256 = facts.coordinate, bytes.fromhex(hashes.sha256)
-    await entries.bind(unit, channel.id, at, sha256)  # takes the coordinate; a rival waits here on PostgreSQL
-    if await entries.bound_to(unit, channel.id, channel.path, at) != {sha256}:
-        raise other_content(channel.path, at)
-    held = await entries.find(unit, channel.id, at.family, at.partition, at.filename)
+    await entries.bind(unit, channel_id, at, sha256)  # takes the coordinate; a rival waits here on PostgreSQL
+    channel, held = await _check(unit, channel_id, at, sha256)
     if held is not None and held.active:
         return False
-    if held is not None and held.sha256 not in (None, sha256):
-        raise other_content(channel.path, at)
     record_id = await contents.add_record(unit, record_of(facts, hashes))
     content_id = await contents.add_content(unit, hashes, facts)
     event_id = await record_event(
@@ -85,6 +82,19 @@ async def _register(unit: Unit, channel_id: int, actor: str, facts: Facts, hashe
     await entries.mark_dirty(unit, channel.id, [(at.partition, at.name)])
     await changes.note(unit, "entry", channel.id, at.name)
     return True
+
+
+async def _check(
+    reader: Reader, channel_id: int, at: Coordinate, sha256: bytes
+) -> tuple[Channel, entries.Entry | None]:
+    """Return the channel and what it holds at the coordinate, which may take these bytes. Raises like `upload`."""
+    channel = await writable(reader, channel_id)
+    bound = await entries.bound_to(reader, channel.id, channel.path, at)
+    held = await entries.find(reader, channel.id, at.family, at.partition, at.filename)
+    promised = {held.sha256} if held is not None and held.sha256 is not None else set()
+    if (bound | promised) - {sha256}:
+        raise other_content(channel.path, at)
+    return channel, held
 
 
 def _row(
