@@ -185,9 +185,8 @@ package = Table(
     Column("overview", Bytes, nullable=False, default=b""),  # what the format's channel-wide document says of it
     Column("created_at", Micros, nullable=False),
     Column("updated_at", Micros, nullable=False),
-    UniqueConstraint("channel_id", "family", "name"),
+    UniqueConstraint("channel_id", "name", "family"),  # in this order for lists by name, and for a name in any family
 )
-Index("ix_package_name", package.c.channel_id, package.c.name)
 Index("ix_package_downloads", package.c.channel_id, package.c.download_count)
 
 # Sums over `package`, kept by triggers (migration 0002), so that a list of channels costs nothing per package.
@@ -242,7 +241,6 @@ shelf = Table(
     Column("part_id", ForeignKey("part.id"), index=True),  # null: nothing to show from here on
     PrimaryKeyConstraint("channel_id", "partition", "name", "from_rev"),
 )
-Index("ix_shelf_open", shelf.c.channel_id, shelf.c.partition, shelf.c.to_rev)
 Index("ix_shelf_from", shelf.c.channel_id, shelf.c.from_rev)
 
 revision = Table(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import and_, bindparam, delete, exists, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
 
 from packhouse.catalog.schema import binding, channel, channel_path, content, dirty, entry, record, removal, verdict
 from packhouse.core.db import Unit
@@ -144,19 +144,24 @@ _RESTORE_FLAG = update(removal).where(_key(removal), removal.c.by_person.is_(Tru
 _BIND = """INSERT INTO binding (channel_id, family, partition, filename, sha256)
  VALUES (:channel_id, :family, :partition, :filename, :sha256)
  ON CONFLICT (channel_id, family, partition, filename) DO NOTHING"""
-_STANDS = channel_path.alias("stands")
-_BOUND = select(binding.c.sha256).where(
+_AT_COORDINATE = and_(
     binding.c.family == bindparam("family"),
     binding.c.partition == bindparam("partition"),
     binding.c.filename == bindparam("filename"),
-    or_(
-        binding.c.channel_id == bindparam("channel_id"),
-        exists().where(
-            _STANDS.c.path == bindparam("path"),
-            _STANDS.c.channel_id == binding.c.channel_id,
-            or_(_STANDS.c.until_binding.is_(None), _STANDS.c.until_binding >= binding.c.id),
-        ),
-    ),
+)
+# Two look-ups instead of one condition with OR, for which SQLite would read every binding there is.
+_BOUND = (
+    select(binding.c.sha256)
+    .where(binding.c.channel_id == bindparam("channel_id"), _AT_COORDINATE)
+    .union(
+        select(binding.c.sha256)
+        .join_from(channel_path, binding, binding.c.channel_id == channel_path.c.channel_id)
+        .where(
+            channel_path.c.path == bindparam("path"),
+            or_(channel_path.c.until_binding.is_(None), channel_path.c.until_binding >= binding.c.id),
+            _AT_COORDINATE,
+        )
+    )
 )
 _DIRTY = insert(dirty).values(
     channel_id=bindparam("channel_id"), partition=bindparam("partition"), name=bindparam("name")

@@ -382,11 +382,10 @@ def upgrade() -> None:
             ["channel.id"],
         ),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("channel_id", "family", "name", name=op.f("uq_package_channel_id_family_name")),
+        sa.UniqueConstraint("channel_id", "name", "family", name=op.f("uq_package_channel_id_name_family")),
     )
     with op.batch_alter_table("package", schema=None) as batch_op:
         batch_op.create_index("ix_package_downloads", ["channel_id", "download_count"], unique=False)
-        batch_op.create_index("ix_package_name", ["channel_id", "name"], unique=False)
 
     op.create_table(
         "record_body",
@@ -418,7 +417,6 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("shelf", schema=None) as batch_op:
         batch_op.create_index("ix_shelf_from", ["channel_id", "from_rev"], unique=False)
-        batch_op.create_index("ix_shelf_open", ["channel_id", "partition", "to_rev"], unique=False)
         batch_op.create_index(batch_op.f("ix_shelf_part_id"), ["part_id"], unique=False)
 
     op.create_table(
@@ -540,13 +538,11 @@ def downgrade() -> None:
     op.drop_table("token")
     with op.batch_alter_table("shelf", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_shelf_part_id"))
-        batch_op.drop_index("ix_shelf_open")
         batch_op.drop_index("ix_shelf_from")
 
     op.drop_table("shelf")
     op.drop_table("record_body")
     with op.batch_alter_table("package", schema=None) as batch_op:
-        batch_op.drop_index("ix_package_name")
         batch_op.drop_index("ix_package_downloads")
 
     op.drop_table("package")
