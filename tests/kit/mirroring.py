@@ -91,7 +91,7 @@ class CondaSource:
     ) -> str:
         """Add a package and return its key `<subdir>/<filename>`; without `real` only its record."""
         depends = extra.get("depends", [])
-        content = make_conda(name, version, build, subdir, depends)
+        content = make_conda(name, version, build, subdir, depends, extra.pop("files", None))
         filename = f"{name}-{version}-{build}.conda"
         record = {
             "name": name,

@@ -1,0 +1,180 @@
+"""Passive files on their first request: fetched once, verified, resumed, and never other than their record says."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.packages import entries
+from packhouse.catalog.packages.entries import Entry
+from packhouse.core import leases
+from packhouse.core.errors import PackhouseError
+from packhouse.workflows.mirroring import fetching
+from packhouse.workflows.mirroring.fetching import OnDemand
+from packhouse.workflows.publishing.moving import copy
+from packhouse.workflows.publishing.selection import Item
+from packhouse.workflows.services import Services
+from tests.conftest import Backend
+from tests.kit.mirroring import CondaSource, add_mirror, make_test_channel, run_and_wait, services_on, shown
+from tests.kit.upstream import Drops, Fails, Slow, Truncated, Upstream, WrongBytes
+
+
+async def entry_of(services: Services, channel: Channel, ckey: str) -> Entry:
+    partition, filename = ckey.split("/")
+    found = await entries.find(services.db, channel.id, "conda", partition, filename)
+    assert found is not None
+    return found
+
+
+async def mirrored(services: Services, up: Upstream, path: str = "ours") -> Channel:
+    channel = await make_test_channel(services, path)
+    mirror = await run_and_wait(services, await add_mirror(services, channel, up.url))
+    assert mirror.state == "completed", mirror.progress
+    return channel
+
+
+async def test_many_clients_on_two_nodes_cause_one_download(backend: Backend, tmp_path: Path) -> None:
+    source = CondaSource()
+    key = source.add("flask", files={"data": b"x" * 200_000})
+    node = backend.node(tmp_path / "other")
+    async with (
+        services_on(backend) as one,
+        services_on(backend, env=node, data_dir=str(tmp_path / "other")) as two,
+        Upstream(source.files()) as up,
+    ):
+        channel = await mirrored(one, up)
+        passive = await entry_of(one, channel, key)
+        up.misbehave(key, Slow(2_000))
+        nodes = [OnDemand(one), OnDemand(two)]
+        found = await asyncio.gather(*(node.fetch(channel, passive) for node in nodes for _ in range(50)))
+        assert all(entry.active and (entry.sha256 or b"").hex() == sha(source, key) for entry in found)
+        assert up.hits(key) == 1
+        assert await one.blobs.exists(sha(source, key))
+
+
+async def test_the_published_record_stays_as_upstream_wrote_it(backend: Backend) -> None:
+    source = CondaSource()
+    key = source.add("flask", unknown_key={"a": [1, None]})
+    async with services_on(backend) as services, Upstream(source.files()) as up:
+        channel = await mirrored(services, up)
+        await OnDemand(services).fetch(channel, await entry_of(services, channel, key))
+        record = (await shown(services, channel))["flask-1.0-0.conda"]
+        assert {k: v for k, v in record.items() if k != "indexed_timestamp"} == source.records["noarch"][key[7:]]
+
+
+@pytest.mark.parametrize("how", [WrongBytes(), Truncated(100)], ids=["wrong", "truncated"])
+async def test_bytes_that_are_not_the_recorded_ones_are_refused(backend: Backend, how: WrongBytes) -> None:
+    source = CondaSource()
+    key = source.add("flask")
+    async with services_on(backend) as services, Upstream(source.files()) as up:
+        channel = await mirrored(services, up)
+        up.misbehave(key, how)
+        with pytest.raises(PackhouseError) as refused:
+            await OnDemand(services).fetch(channel, await entry_of(services, channel, key))
+        assert refused.value.code == "upstream_failed"
+        assert not (await entry_of(services, channel, key)).active
+        assert await services.db.fetch_value("SELECT count(*) FROM content") == 0
+        up.misbehave(key)
+        assert (await OnDemand(services).fetch(channel, await entry_of(services, channel, key))).active
+
+
+async def test_a_file_that_is_no_package_is_refused_though_its_hash_is_right(backend: Backend) -> None:
+    source = CondaSource()
+    key = source.add("flask", sha256=None, md5=None, size=None)
+    async with services_on(backend) as services, Upstream(source.files()) as up:
+        channel = await mirrored(services, up)
+        up.files[key] = b"PK\3\4 and then nonsense"
+        demand = OnDemand(services)
+        for _ in range(3):
+            with pytest.raises(PackhouseError, match="not a well-formed package"):
+                await demand.fetch(channel, await entry_of(services, channel, key))
+        assert up.hits(key) == 1  # what proved unusable is not asked for again at once
+        assert await services.db.fetch_value("SELECT count(*) FROM content") == 0
+
+
+async def test_a_package_of_another_name_under_the_file_name_is_refused(backend: Backend) -> None:
+    source = CondaSource()
+    key = source.add("flask", sha256=None, md5=None, size=None)
+    source.add("evil")
+    async with services_on(backend) as services, Upstream(source.files()) as up:
+        channel = await mirrored(services, up)
+        up.files[key] = source.bytes["noarch/evil-1.0-0.conda"]
+        with pytest.raises(PackhouseError, match="not a well-formed package"):
+            await OnDemand(services).fetch(channel, await entry_of(services, channel, key))
+
+
+async def test_a_broken_download_goes_on_where_it_broke_off(backend: Backend) -> None:
+    source = CondaSource()
+    key = source.add("flask")
+    size = len(source.bytes[key])
+    async with services_on(backend) as services, Upstream(source.files()) as up:
+        channel = await mirrored(services, up)
+        up.misbehave(key, Drops(size // 2))
+        assert (await OnDemand(services).fetch(channel, await entry_of(services, channel, key))).active
+        assert up.bytes_sent(key) == size
+
+
+async def test_waiters_are_sent_away_while_another_node_fetches(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "PATIENCE_SECONDS", 0.5)
+    source = CondaSource()
+    key = source.add("flask")
+    async with services_on(backend) as services, Upstream(source.files()) as up:
+        channel = await mirrored(services, up)
+        acquire = leases.acquire
+
+        async def taken(unit: object, name: str, holder: str, seconds: float) -> bool:
+            return await acquire(unit, name, "another node", 60) and False  # type: ignore[arg-type]  # passed on
+
+        monkeypatch.setattr(leases, "acquire", taken)
+        with pytest.raises(PackhouseError) as refused:
+            await OnDemand(services).fetch(channel, await entry_of(services, channel, key))
+        assert (refused.value.code, refused.value.retry_after) == ("try_later", 10)
+        assert up.hits(key) == 0
+
+
+async def test_an_upstream_that_lost_the_file_is_said_plainly(backend: Backend) -> None:
+    source = CondaSource()
+    key = source.add("flask")
+    async with services_on(backend) as services, Upstream(source.files()) as up:
+        channel = await mirrored(services, up)
+        up.misbehave(key, Fails(404))
+        with pytest.raises(PackhouseError, match="404"):
+            await OnDemand(services).fetch(channel, await entry_of(services, channel, key))
+
+
+async def test_a_copied_passive_file_carries_its_source(backend: Backend) -> None:
+    source = CondaSource()
+    key = source.add("flask")
+    async with services_on(backend) as services, Upstream(source.files()) as up:
+        channel = await mirrored(services, up)
+        other = await make_test_channel(services, "other")
+        await copy(services, channel, other, "ann", [Item("flask")])
+        assert not (await entry_of(services, other, key)).active
+        found = await OnDemand(services).fetch(other, await entry_of(services, other, key))
+        assert (found.channel_id, (found.sha256 or b"").hex()) == (other.id, sha(source, key))
+        assert not (await entry_of(services, channel, key)).active
+
+
+async def test_absolute_urls_and_base_urls_are_used_and_never_passed_on(backend: Backend) -> None:
+    source = CondaSource()
+    plain, away = source.add("plain"), source.add("away")
+    source.info["base_url"] = "../elsewhere/"
+    files = source.files()
+    content = {key: files.pop(key) for key in (plain, away)}
+    async with services_on(backend) as services, Upstream() as up:
+        source.records["noarch"]["away-1.0-0.conda"]["url"] = f"{up.url}/far/away.conda"
+        up.files = {**source.files(), "elsewhere/plain-1.0-0.conda": content[plain], "far/away.conda": content[away]}
+        channel = await mirrored(services, up)
+        assert up.url not in str(await shown(services, channel))
+        for key in (plain, away):
+            assert (await OnDemand(services).fetch(channel, await entry_of(services, channel, key))).active
+
+
+def sha(source: CondaSource, key: str) -> str:
+    subdir, filename = key.split("/")
+    return str(source.records[subdir][filename]["sha256"])
