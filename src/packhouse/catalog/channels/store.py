@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, func, insert, null, select, update
 
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.schema import (
@@ -49,7 +49,9 @@ _INHERIT = """INSERT INTO channel_path (path, channel_id, until_binding)
  SELECT :path, channel_id, until_binding FROM channel_path
  WHERE path = :old AND channel_id <> :channel_id ON CONFLICT (path, channel_id) DO NOTHING"""
 _RENAME = update(channel).where(channel.c.id == bindparam("channel_id_")).values(path=bindparam("new_path"))
-_DELETE = update(channel).where(channel.c.id == bindparam("channel_id_")).values(path=None, deleted_at=bindparam("now"))
+_DELETE = (
+    update(channel).where(channel.c.id == bindparam("channel_id_")).values(path=null(), deleted_at=bindparam("now"))
+)
 _EDIT = (
     update(channel)
     .where(channel.c.id == bindparam("channel_id_"))

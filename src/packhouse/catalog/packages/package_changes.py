@@ -7,7 +7,19 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, CompoundSelect, Select, bindparam, case, desc, func, literal, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Select,
+    bindparam,
+    case,
+    desc,
+    func,
+    literal,
+    or_,
+    select,
+    union_all,
+)
 
 from packhouse.catalog.schema import entry, event, removal
 from packhouse.core.db import Database
@@ -32,7 +44,7 @@ class PackageChange(msgspec.Struct, frozen=True):
 
 # An arrival's cause is the kind of its event; mirrors write several kinds.
 _ARRIVAL_CAUSE: ColumnElement[str] = case(
-    (event.c.type.in_(("artifact_copied", "artifact_moved")), literal("copy")),
+    (or_(event.c.type == "artifact_copied", event.c.type == "artifact_moved"), literal("copy")),
     (event.c.type.like("mirror%"), literal("mirror")),
     else_=literal("upload"),
 )

@@ -13,7 +13,7 @@ from packhouse.catalog.accounts.permissions import grantable
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.listing import channels as list_channels
 from packhouse.core.errors import PackhouseError
-from packhouse.doors.api.parameters import Caller, House, Limit, Offset, Page, Sort, Word
+from packhouse.doors.api.parameters import Caller, House, Limit, Login, Offset, Page, Sort, Word
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.shapes.accounts import (
     AccountShape,
@@ -99,17 +99,20 @@ async def create_token(data: JSONBody[TokenRequest], caller: Caller, services: H
 
 @put("/api/account/tokens/{token_id:str}", tags=["account"], responses=refused())
 async def renew_token(
-    token_id: FromPath[str], data: JSONBody[TokenRenewal], caller: Caller, services: House
+    token_id: FromPath[str], data: JSONBody[TokenRenewal], caller: Caller, services: House, authenticator: Login
 ) -> NewToken:
     """Give a token a new value; the old one stops at once."""
     keys = await load_keys(services.db)
-    return new_token(*await tokens.reissue(services.db, keys, caller, token_id, data.expires_at))
+    made = await tokens.reissue(services.db, keys, caller, token_id, data.expires_at)
+    authenticator.forget("token", token_id)  # other processes hear of it by the list of changes
+    return new_token(*made)
 
 
 @delete("/api/account/tokens/{token_id:str}", tags=["account"], responses=refused())
-async def revoke_token(token_id: FromPath[str], caller: Caller, services: House) -> None:
+async def revoke_token(token_id: FromPath[str], caller: Caller, services: House, authenticator: Login) -> None:
     """Stop a token for ever."""
     await tokens.revoke(services.db, caller, token_id)
+    authenticator.forget("token", token_id)
 
 
 HANDLERS = [account, account_channels, scopes, list_tokens, token_info, create_token, renew_token, revoke_token]

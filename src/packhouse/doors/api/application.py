@@ -16,8 +16,10 @@ from packhouse.doors.api import (
     auth,
     bulk,
     channels,
+    conflicts,
     files,
     history,
+    mirrors,
     notices,
     system,
     uploads,
@@ -28,7 +30,7 @@ from packhouse.doors.api.guard import caller_of, guard
 from packhouse.doors.api.problems import answer
 from packhouse.workflows.services import Services
 
-NOUNS = (system, auth, account, users, channels, notices, history, artifacts, files, bulk, uploads)
+NOUNS = (system, auth, account, users, channels, notices, history, artifacts, files, bulk, uploads, mirrors, conflicts)
 
 
 class Api:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import msgspec
 from litestar import delete, get, post
-from litestar.params import FromPath, JSONBody
+from litestar.params import JSONBody
 
 from packhouse.catalog.channels import store as channels
 from packhouse.core.clock import to_iso
 from packhouse.core.db import Row
-from packhouse.doors.api.parameters import Caller, Here, House, Page, Text, Word
+from packhouse.doors.api.parameters import Caller, Here, House, Number, Page, Text, Word
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.routes import of_channel
 from packhouse.workflows.channels.notices import add_notice, remove_notice
@@ -49,7 +49,7 @@ async def create_notice(data: JSONBody[NoticeRequest], caller: Caller, services:
 
 
 @delete(of_channel("/notices/{notice_id:int}"), tags=["notices"], responses=refused())
-async def delete_notice(notice_id: FromPath[int], caller: Caller, services: House, here: Here) -> None:
+async def delete_notice(notice_id: Number, caller: Caller, services: House, here: Here) -> None:
     """Take a notice away."""
     await remove_notice(services, here, caller.username, notice_id)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Generic, TypeVar
 
 import msgspec
 from litestar.di import NamedDependency
-from litestar.params import QueryParameter, SkipValidation
+from litestar.params import PathParameter, QueryParameter, SkipValidation
 
 from packhouse.catalog.accounts.authenticator import Authenticator
 from packhouse.catalog.accounts.principal import Principal
@@ -38,6 +38,7 @@ Moment = Annotated[
     str | None, QueryParameter(max_length=64, description="ISO 8601 date or time; without a zone it is UTC.")
 ]
 Bytes = Annotated[int | None, QueryParameter(ge=0, le=MOST, description="Size in bytes.")]
+Number = Annotated[int, PathParameter(ge=0, le=MOST, description="The id as lists show it.")]
 
 #: handed in by the application; nobody can send these
 Caller = NamedDependency[SkipValidation[Principal]]

@@ -35,6 +35,7 @@ _OF_CHANNEL: dict[tuple[str, str], Action] = {
     ("GET", "/artifacts/{family}/{name}/dependencies"): "artifact:view",
     ("GET", "/mirrors"): "channel.mirror:view",
     ("POST", "/mirrors"): "channel.mirror:edit",
+    ("POST", "/mirrors/dry_run"): "channel.mirror:edit",
     ("GET", "/mirrors/{mirror_id}"): "channel.mirror:view",
     ("PUT", "/mirrors/{mirror_id}"): "channel.mirror:edit",
     ("DELETE", "/mirrors/{mirror_id}"): "channel.mirror:edit",
@@ -42,6 +43,10 @@ _OF_CHANNEL: dict[tuple[str, str], Action] = {
     ("POST", "/mirrors/{mirror_id}/stop_mirror_sync"): "channel.mirror:edit",
     ("POST", "/mirrors/{mirror_id}/restart_mirror_sync"): "channel.mirror:edit",
     ("GET", "/mirrors/{mirror_id}/sync_state"): "channel.mirror:view",
+    ("GET", "/mirrors/{mirror_id}/conflicts"): "channel.mirror:view",
+    ("POST", "/mirrors/{mirror_id}/conflicts"): "channel.mirror:edit",
+    ("GET", "/kept_out"): "channel.mirror:view",
+    ("POST", "/kept_out/restore"): "channel.mirror:edit",
 }
 
 ROUTES: dict[tuple[str, str], Action | None] = {

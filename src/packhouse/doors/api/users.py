@@ -8,7 +8,7 @@ from litestar.params import FromPath, JSONBody
 
 from packhouse.catalog.accounts import accounts, store
 from packhouse.core.errors import PackhouseError
-from packhouse.doors.api.parameters import Caller, House, Limit, Offset, Page, Word
+from packhouse.doors.api.parameters import Caller, House, Limit, Login, Offset, Page, Word
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.shapes.accounts import UserShape, user_shape
 
@@ -42,12 +42,15 @@ async def create_user(data: JSONBody[UserRequest], caller: Caller, services: Hou
 
 
 @put("/api/users/{username:str}", tags=["users"], responses=refused("conflict"))
-async def edit_user(username: FromPath[str], data: JSONBody[UserEdit], caller: Caller, services: House) -> UserShape:
+async def edit_user(
+    username: FromPath[str], data: JSONBody[UserEdit], caller: Caller, services: House, authenticator: Login
+) -> UserShape:
     """Set a password, or disable or enable an account."""
     if data.password is not None:
         await accounts.set_password(services.db, username, data.password, caller.username)
     if data.disabled is not None:
         await accounts.set_disabled(services.db, username, data.disabled, caller.username)
+    authenticator.forget("account", username)  # other processes hear of it by the list of changes
     found = await store.by_name(services.db, username)
     if found is None:
         raise PackhouseError("not_found", "There is no such user.", "List the users to find the name.")
@@ -55,9 +58,10 @@ async def edit_user(username: FromPath[str], data: JSONBody[UserEdit], caller: C
 
 
 @delete("/api/users/{username:str}", tags=["users"], responses=refused("conflict"))
-async def delete_user(username: FromPath[str], caller: Caller, services: House) -> None:
+async def delete_user(username: FromPath[str], caller: Caller, services: House, authenticator: Login) -> None:
     """Delete an account with its tokens and grants."""
     await accounts.delete_user(services.db, username, caller.username)
+    authenticator.forget("account", username)
 
 
 HANDLERS = [list_users, create_user, edit_user, delete_user]

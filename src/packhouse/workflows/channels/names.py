@@ -14,6 +14,11 @@ CONTENT_SEGMENTS = frozenset(
     {"artifacts", "bin", "channels", "cran", "jupyter", "label", "mirrors", "noarch", "notices", "repo", "simple"}
     | {"src", "subchannels", "t", "upload"}
 )
+#: first segments that clients of the management API know, whether or not this server answers them yet (wire.md 0.2)
+MANAGEMENT = frozenset(
+    {"account", "artifacts", "cves", "diagnose", "events", "mirrors", "namespace-channels", "namespaces"}
+    | {"organizations", "policies", "reports", "service-accounts", "system", "users"}
+)
 
 
 def check_channel_name(name: str, reserved: frozenset[str]) -> str:
@@ -21,7 +26,7 @@ def check_channel_name(name: str, reserved: frozenset[str]) -> str:
 
     Raises PackhouseError: `bad_request`, `name_reserved`.
     """
-    return check_name(name, reserved | RESERVED_FOR_LATER)
+    return check_name(name, reserved | MANAGEMENT | RESERVED_FOR_LATER)
 
 
 def check_subchannel_name(name: str) -> str:

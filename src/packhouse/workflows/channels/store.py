@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Table, bindparam, delete, select, tuple_, update
+from sqlalchemy import Table, bindparam, delete, null, select, tuple_, update
 
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.schema import (
@@ -31,7 +31,7 @@ _LOCK = (
 _END_MIRRORS = (
     update(mirror)
     .where(mirror.c.channel_id == bindparam("of_channel"), mirror.c.deleted_at.is_(None))
-    .values(deleted_at=bindparam("now"), next_run_at=None)
+    .values(state="deleted", deleted_at=bindparam("now"), next_run_at=null(), credential=null())
 )
 # its head goes last: a deleted channel that still has one is not cleared yet
 _TO_CLEAR = (

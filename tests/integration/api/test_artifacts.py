@@ -1,0 +1,250 @@
+"""Uploads, lists, files, search and bulk requests over the management API, in the shapes of the wire."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from tests.kit.calls import call, form, read, send_form, upload
+from tests.kit.condapkg import make_conda, make_tarbz2
+from tests.kit.house import House
+
+PACKAGE = {
+    "name", "family", "channel", "subchannel", "file_count", "download_count", "cve_count", "available_versions",
+    "latest_version", "license", "platforms", "metadata", "created_at", "updated_at",
+}  # fmt: skip
+FILE = {
+    "name", "family", "ckey", "channel", "subchannel", "filename", "version", "build", "build_number", "platform",
+    "size", "sha256", "md5", "license", "license_family", "signed", "indexing_status", "source", "download_count",
+    "created_at", "built_at", "metadata",
+}  # fmt: skip
+
+
+async def test_an_upload_can_be_listed_and_installed_at_once(house: House) -> None:
+    await house.channel("team")
+    data = make_conda("scikit-learn", "1.5.0", "py_3", depends=["python >=3.9", "numpy"])
+    answer = await upload(house.admin, "team", "scikit-learn-1.5.0-py_3.conda", data)
+    assert answer.status == 201, answer.body
+    body = answer.json()
+    assert body == {
+        "name": "scikit-learn",
+        "family": "conda",
+        "ckey": "noarch/scikit-learn-1.5.0-py_3.conda",
+        "channel": "team",
+        "subchannel": "",
+        "filename": "scikit-learn-1.5.0-py_3.conda",
+        "version": "1.5.0",
+        "size": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "md5": hashlib.md5(data).hexdigest(),
+        "created": True,
+    }
+    again = await upload(house.admin, "team", "scikit-learn-1.5.0-py_3.conda", data)
+    assert (again.status, again.json()["created"]) == (200, False)
+    got = await house.web.get("/api/repo/team/noarch/scikit-learn-1.5.0-py_3.conda")
+    assert got.body == data
+
+    packages = await read(house.web, "/api/channels/team/artifacts")
+    assert packages["total_count"] == 1
+    (item,) = packages["items"]
+    assert set(item) == PACKAGE
+    assert (item["name"], item["channel"], item["subchannel"], item["file_count"]) == ("scikit-learn", "team", "", 1)
+    assert item["metadata"]["version"] == "1.5.0"
+    assert item["metadata"]["build_number"] == 3
+    assert item["metadata"]["subdirs"] == ["noarch"]
+    assert await read(house.web, "/api/channels/team/artifacts/conda/scikit-learn") == item
+
+    files = await read(house.web, "/api/channels/team/artifacts/conda/scikit-learn/files")
+    (file,) = files["items"]
+    assert set(file) == FILE
+    record = file["metadata"]["repodata_record.json"]
+    assert (record["version"], record["fn"], record["subdir"]) == ("1.5.0", "scikit-learn-1.5.0-py_3.conda", "noarch")
+    assert (file["ckey"], file["size"], file["indexing_status"]) == (body["ckey"], len(data), "active")
+    needs = await read(house.web, "/api/channels/team/artifacts/conda/scikit-learn/dependencies")
+    assert [(one["name"], one["specs"]) for one in needs["items"]] == [
+        ("numpy", ["numpy"]),
+        ("python", ["python >=3.9"]),
+    ]
+    about = await read(house.web, "/api/channels/team/artifacts/conda/scikit-learn/readme")
+    assert about["summary"] == "The scikit-learn package"
+
+
+@pytest.mark.parametrize("path", ["team/dev", "team/subchannels/dev"])
+async def test_subchannels_take_uploads_at_both_addresses(house: House, path: str) -> None:
+    await house.channel("team")
+    await house.channel("team/dev")
+    answer = await upload(house.admin, path, "a-1-0.tar.bz2", make_tarbz2("a", "1"))
+    assert answer.status == 201, answer.body
+    assert (answer.json()["channel"], answer.json()["subchannel"]) == ("team", "dev")
+    assert (await read(house.web, "/api/channels/team/artifacts"))["total_count"] == 0
+
+
+async def test_parts_may_come_in_any_order_and_in_single_bytes(house: House) -> None:
+    await house.channel("team")
+    data = make_conda("a", "1")
+    parts = [("size", None, str(len(data)).encode()), ("filetype", None, b"conda1"), ("content", "a-1-0.conda", data)]
+    assert (await send_form(house.admin, "team", form(parts), pieces=1)).status == 201
+    assert (await send_form(house.admin, "team", form(parts[2:]), pieces=7)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("fields", "filename", "status", "code"),
+    [
+        ({"size": "1"}, "a-1-0.conda", 400, "bad_request"),
+        ({"size": "many"}, "a-1-0.conda", 400, "bad_request"),
+        ({"filetype": "exe"}, "a-1-0.conda", 415, "unsupported_type"),
+        ({"filetype": "conda1"}, "a.exe", 415, "unsupported_type"),
+        ({}, "b-1-0.conda", 422, "malformed_package"),
+        ({}, "", 400, "bad_request"),
+        ({}, "..", 415, "unsupported_type"),
+    ],
+)
+async def test_a_form_that_contradicts_itself_stores_nothing(
+    house: House, fields: dict[str, str], filename: str, status: int, code: str
+) -> None:
+    await house.channel("team")
+    answer = await upload(house.admin, "team", filename, make_conda("a", "1"), fields)
+    assert (answer.status, answer.json()["code"]) == (status, code)
+    assert (await read(house.web, "/api/channels/team/artifacts"))["total_count"] == 0
+    assert [one async for one in house.services.blobs.iterate()] == []
+
+
+async def test_hostile_forms_are_refused(house: House) -> None:
+    await house.channel("team")
+    data = make_conda("a", "1")
+    whole = form([("content", "a-1-0.conda", data)])
+    for body in (
+        b"",
+        b"nothing",
+        whole[:-10],
+        whole[: len(whole) // 2],
+        form([("content", "a-1-0.conda", data), ("content", "a-1-0.conda", data)]),
+        form([("content", "a-1-0.conda", data), ("size", None, b"1"), ("size", None, b"2")]),
+        form([("size", None, b"x" * (2 << 20)), ("content", "a-1-0.conda", data)]),
+        form([(f"f{number}", None, b"") for number in range(2000)]),
+        form([("file", None, b"\xff\xfe"), ("content", "a-1-0.conda", data)]),
+        form([("size", None, b"1")]),
+    ):
+        answer = await send_form(house.admin, "team", body)
+        assert (answer.status, answer.json()["code"]) == (400, "bad_request"), body[:100]
+    plain = await house.admin.request("POST", "/api/channels/team/artifacts", {"content-type": "text/plain"}, [b"x"])
+    assert plain.status == 400
+
+
+async def test_lists_filter_sort_and_count(house: House) -> None:
+    await house.channel("team")
+    for name, subdir in (("alpha", "noarch"), ("beta", "linux-64"), ("gamma-ray", "osx-arm64")):
+        await house.upload("team", name, subdir=subdir)
+    await house.upload("team", "beta", "2.0", subdir="linux-64", kind="tar.bz2")
+
+    async def names(query: str) -> list[str]:
+        return [item["name"] for item in (await read(house.web, f"/api/channels/team/artifacts?{query}"))["items"]]
+
+    assert await names("") == ["alpha", "beta", "gamma-ray"]
+    assert await names("sort=-name&limit=2") == ["gamma-ray", "beta"]
+    assert await names("platform=linux-64") == ["beta"]
+    assert await names("platform=linux") == []
+    assert await names("platform=%25") == []
+    assert await names("artifact_family=conda&q=gam") == ["gamma-ray"]
+    assert await names("q=ray") == ["gamma-ray"]
+    assert await names("family=python") == []
+    counted = await read(house.web, "/api/channels/team/artifacts?limit=0")
+    assert counted == {"items": [], "total_count": 3}
+    files = "/api/channels/team/artifacts/conda/beta/files"
+    assert await read(house.web, f"{files}?limit=0") == {"items": [], "total_count": 2}
+
+    async def versions(query: str) -> list[str]:
+        return [item["version"] for item in (await read(house.web, f"{files}?{query}"))["items"]]
+
+    assert await versions("") == ["2.0", "1.0"]
+    assert await versions("sort=created_at") == ["1.0", "2.0"]
+    assert await versions("q=.conda") == ["1.0"]
+    assert await versions("q=%25") == []
+    assert await versions("version=2.0&platform=linux-64&indexing_status=active&signed=false") == ["2.0"]
+    assert await versions("indexing_status=passive") == []
+    assert await versions("signed=true") == []
+    assert await versions("size_from=1000000") == []
+    assert len(await versions("size_from=1&size_to=1000000&created_from=2020-01-01&created_to=2999-01-01")) == 2
+    assert await versions("created_to=2020-01-01T00:00:00Z") == []
+
+
+async def test_search_finds_words_and_beginnings_across_channels(house: House) -> None:
+    await house.channel("one")
+    await house.channel("two")
+    await house.upload("one", "scikit-learn")
+    await house.upload("two", "scikit-learn")
+    await house.upload("two", "learnings", subdir="linux-64")
+
+    async def found(query: str) -> list[tuple[str, str]]:
+        answer = await read(house.web, f"/api/artifacts?{query}")
+        assert answer["total_count"] == len(answer["items"])
+        return [(item["channel"], item["name"]) for item in answer["items"]]
+
+    both = [("one", "scikit-learn"), ("two", "scikit-learn")]
+    assert await found("q=scikit-learn") == both
+    assert sorted(await found("q=sci%20le")) == both
+    assert await found("q=LEARNINGS") == [("two", "learnings")]
+    assert sorted(await found("q=learn")) == sorted([*both, ("two", "learnings")])
+    assert await found("q=learn&platform=linux-64") == [("two", "learnings")]
+    assert await found("q=earn") == []
+    assert await found("q=package%20scikit") == both, "words of the summary count"
+    assert await found("q=%22%27%3A%2A%26%7C%21%28%29") == []
+    assert len(await found("q=&sort=-download_count&limit=50&offset=0")) == 3
+    item = (await read(house.web, "/api/artifacts?q=scikit"))["items"][0]
+    assert {"version", "license", "build_number", "subdirs"} <= set(item["metadata"])
+
+
+async def test_bulk_copies_moves_and_deletes(house: House) -> None:
+    await house.channel("one")
+    await house.channel("two")
+    await house.channel("two/dev")
+    await house.upload("one", "a")
+    await house.upload("one", "a", "2.0")
+    await house.upload("one", "b")
+
+    async def bulk(channel: str, **body: object) -> tuple[int, str | None]:
+        answer = await call(house.admin, "PUT", f"/api/channels/{channel}/artifacts/bulk", body)
+        return answer.status, answer.json().get("code")
+
+    async def files(channel: str, name: str) -> int:
+        answer = await house.web.get(f"/api/channels/{channel}/artifacts/conda/{name}/files?limit=0")
+        return int(answer.json()["total_count"]) if answer.status == 200 else 0
+
+    a1 = {"name": "a", "family": "conda", "ckey": "noarch/a-1.0-0.conda"}
+    assert await bulk("one", action="copy", items=[a1], target_channel="two") == (202, None)
+    assert (await files("one", "a"), await files("two", "a")) == (2, 1)
+    moved = await bulk("one", action="move", items=[{"name": "b"}], target_channel="two", target_subchannel="dev")
+    assert moved == (202, None)
+    assert (await files("one", "b"), await files("two/subchannels/dev", "b")) == (0, 1)
+    both = [a1, {"name": "absent"}]
+    assert await bulk("one", action="delete", items=both) == (404, "not_found")
+    assert await files("one", "a") == 2, "all or nothing"
+    assert await bulk("one", action="delete", items=[{"name": "a"}]) == (202, None)
+    assert await files("one", "a") == 0
+    assert await bulk("one", action="copy", items=[a1]) == (400, "bad_request")
+    assert await bulk("one", action="copy", items=[], target_channel="two") == (400, "bad_request")
+    assert await bulk("one", action="explode", items=[a1]) == (400, "bad_request")
+    assert await bulk("one", action="copy", items=[a1], target_channel="nowhere") == (404, "not_found")
+
+    gone = await call(house.admin, "DELETE", "/api/channels/two/artifacts/conda/a")
+    assert (gone.status, await files("two", "a")) == (204, 0)
+    changes = await read(house.admin, "/api/channels/two/changes")
+    assert [(c["action"], c["cause"], c["name"]) for c in changes["items"]] == [("removed", "removal", "a")]
+    came = await read(house.admin, "/api/channels/two/subchannels/dev/changes?cause=copy")
+    assert [(c["action"], c["name"], c["actor"]) for c in came["items"]] == [("added", "b", "admin")]
+    history = await read(house.admin, "/api/channels/two/history?limit=1")
+    assert set(history["items"][0]) == {"event_id", "event_type", "created", "data", "meta"}
+    assert history["total_count"] == 3
+
+
+async def test_absent_packages_and_addresses_are_not_found(house: House) -> None:
+    await house.channel("team")
+    for tail in ("", "/files", "/readme", "/dependencies"):
+        answer = await house.web.get(f"/api/channels/team/artifacts/conda/absent{tail}")
+        assert (answer.status, answer.json()["code"]) == (404, "not_found")
+    assert (await house.web.get("/api/nothing/here")).json()["code"] == "not_found"
+    wrong = await call(house.admin, "PATCH", "/api/channels/team", {})
+    assert (wrong.status, wrong.json()["code"]) == (405, "method_not_allowed")
+    head = await house.web.head("/api/channels/team")
+    assert (head.status, head.body) == (200, b"")

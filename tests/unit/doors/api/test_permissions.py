@@ -1,0 +1,57 @@
+"""The permission table: a row for each route, a route for each row, and no write behind a read right."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from packhouse.catalog.accounts.permissions import ACTIONS, READ
+from packhouse.doors.api import Api, create_api
+from packhouse.doors.api.permissions import BULK, ROUTES
+
+#: writes that decide more than a right on the address can say, and why
+DECIDED_LATER = {
+    ("POST", "/api/auth/login"): "it is how one gets rights",
+    ("PUT", "/api/channels/{channel}/artifacts/bulk"): "BULK, by what the body asks for",
+    ("PUT", "/api/channels/{channel}/subchannels/{subchannel}/artifacts/bulk"): "BULK, by what the body asks for",
+}
+
+
+@pytest.fixture(scope="module")
+def api() -> Api:
+    return create_api(cast(Any, None), cast(Any, None))
+
+
+def mounted(api: Api) -> set[tuple[str, str]]:
+    """Return every (method, path template) that answers."""
+    return {
+        (method, route.path_format)
+        for route in api.litestar.routes
+        for method in getattr(route, "methods", ())
+        if method != "OPTIONS"
+    }
+
+
+def test_each_route_has_a_row_and_each_row_a_route(api: Api) -> None:
+    assert mounted(api) - set(ROUTES) == set()
+    assert set(ROUTES) - mounted(api) == set()
+
+
+def test_no_write_is_guarded_by_a_read_right() -> None:
+    weak = {
+        route
+        for route, action in ROUTES.items()
+        if route[0] not in ("GET", "HEAD") and (action is None or ACTIONS[action][1] <= READ)
+    }
+    assert weak == set(DECIDED_LATER)
+    assert all(target is None or ACTIONS[target][1] > READ for _, target in BULK.values())
+    assert all(ACTIONS[source][1] > READ for action, (source, _) in BULK.items() if action != "copy")
+
+
+def test_only_what_must_be_is_open_to_everybody() -> None:
+    assert {route for route, action in ROUTES.items() if action is None} == {
+        ("GET", "/api/openapi.json"),
+        ("GET", "/api/system"),
+        ("POST", "/api/auth/login"),
+    }
