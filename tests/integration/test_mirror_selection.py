@@ -1,0 +1,211 @@
+"""Which files a mirror takes: every filter, dependencies, what people took out, several mirrors, uploads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from packhouse.catalog.mirrors import store
+from packhouse.workflows.mirroring.editing import restore, update_mirror
+from packhouse.workflows.mirroring.preview import preview, preview_spec
+from packhouse.workflows.publishing.moving import copy, remove
+from packhouse.workflows.publishing.selection import Item
+from packhouse.workflows.publishing.upload import upload
+from tests.conftest import Backend
+from tests.kit.condapkg import make_conda
+from tests.kit.mirroring import (
+    CondaSource,
+    Spec,
+    add_mirror,
+    make_test_channel,
+    run_and_wait,
+    services_on,
+    shown,
+)
+from tests.kit.upstream import Upstream
+
+DAY_2023, DAY_2024 = 1_672_531_200_000, 1_704_067_200_000
+
+
+def mixed() -> CondaSource:
+    """A channel with something for every filter."""
+    source = CondaSource()
+    source.add("mit", license="MIT", timestamp=DAY_2023)
+    source.add("gpl", license="GPL-3.0-or-later", timestamp=DAY_2024)
+    source.add("python", "3.10.1", timestamp=DAY_2023)
+    source.add("python", "3.11.2", timestamp=DAY_2024)
+    source.add("undated", license="BSD-3-Clause", timestamp=None)
+    return source
+
+
+FILTERS: list[tuple[dict[str, Any], set[str], dict[str, int]]] = [
+    ({"include_licenses": ["mit"]}, {"mit", "python"}, {"license": 2}),
+    ({"exclude_licenses": ["gpl3"]}, {"mit", "python", "undated"}, {"license": 1}),
+    ({"only_specs": ["python >=3.11", "m*"]}, {"mit", "python"}, {"only_specs": 3}),
+    ({"exclude_specs": ["python"]}, {"mit", "gpl", "undated"}, {"exclude_specs": 2}),
+    ({"exclude_specs": ["python"], "include_specs": ["python==3.11.2"]}, {"mit", "gpl", "python", "undated"},
+     {"exclude_specs": 1}),
+    ({"include_specs": ["gpl"], "exclude_specs": ["gpl"], "exclude_licenses": ["gpl3"]}, {"mit", "python", "undated"},
+     {"license": 1}),
+    ({"date_from": "2023-06-01", "date_to": "2024-01-01"}, {"gpl", "python"}, {"date": 3}),
+    ({"date_to": "2023-01-01"}, {"mit", "python", "undated"}, {"date": 2}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("filters", "expected", "filtered"), FILTERS, ids=[str(case[0])[:60] for case in FILTERS])
+@pytest.mark.parametrize("form", ["json", "shards"])
+async def test_filters_select(
+    backend: Backend, filters: dict[str, Any], expected: set[str], filtered: dict[str, int], form: str
+) -> None:
+    async with services_on(backend) as services, Upstream(mixed().files(forms=[form])) as up:
+        channel = await make_test_channel(services)
+        mirror = await add_mirror(services, channel, up.url, filters=filters)
+        dry = await preview(services, channel, mirror)
+        mirror = await run_and_wait(services, mirror)
+        assert mirror.state == "completed", mirror.progress
+        assert {record["name"] for record in (await shown(services, channel)).values()} == expected
+        found = mirror.progress.count.mirror_filtered
+        if form == "json":  # shards of names that no spec selects are not even fetched, so not counted
+            assert {rule: getattr(found, rule) for rule in filtered} == filtered
+        assert dry.counts.added == mirror.progress.count.added
+        assert dry.counts.mirror_filtered == found
+
+
+async def test_only_signed_records(backend: Backend) -> None:
+    source = mixed()
+    source.signatures = {"mit-1.0-0.conda": {"key": {"signature": "abc"}}}
+    async with services_on(backend) as services, Upstream(source.files()) as up:
+        channel = await make_test_channel(services)
+        mirror = await run_and_wait(
+            services, await add_mirror(services, channel, up.url, filters={"only_signed": True})
+        )
+        assert mirror.progress.count.mirror_filtered.only_signed == 4
+        now = await shown(services, channel)
+        assert now == {"mit-1.0-0.conda": source.records["noarch"]["mit-1.0-0.conda"]}  # to the letter: it is signed
+
+
+async def test_subdirs_and_the_noarch_files_they_need(backend: Backend) -> None:
+    source = CondaSource()
+    source.add("app", subdir="linux-64", depends=["lib >=2", "__glibc"])
+    source.add("app", subdir="osx-arm64")
+    source.add("lib", "1.0")
+    source.add("lib", "2.0", depends=["deep"])
+    source.add("deep")
+    source.add("unrelated")
+    async with services_on(backend) as services, Upstream(source.files()) as up:
+        channel = await make_test_channel(services)
+        mirror = await add_mirror(services, channel, up.url, filters={"subdirs": ["linux-64"]})
+        mirror = await run_and_wait(services, mirror)
+        assert mirror.state == "completed", mirror.progress
+        assert set(await shown(services, channel, "linux-64")) == {"app-1.0-0.conda"}
+        assert set(await shown(services, channel, "osx-arm64")) == set()
+        assert set(await shown(services, channel)) == {"lib-2.0-0.conda", "deep-1.0-0.conda"}
+        assert mirror.progress.count.dependencies == 2
+        source.records["linux-64"]["app-1.0-0.conda"]["depends"] = ["unrelated"]
+        up.files = source.files()
+        await run_and_wait(services, mirror)
+        assert set(await shown(services, channel)) == {"unrelated-1.0-0.conda"}
+
+
+async def test_the_closure_of_selected_names_on_request(backend: Backend) -> None:
+    source = CondaSource()
+    source.add("flask", depends=["click >=8", "python"])
+    source.add("click", "7.0")
+    source.add("click", "8.1")
+    source.add("python", "3.12", subdir="linux-64", depends=["openssl"])
+    source.add("openssl", subdir="linux-64", license="GPL-3.0-only")
+    source.add("numpy", subdir="linux-64")
+    async with services_on(backend) as services, Upstream(source.files()) as up:
+        channel = await make_test_channel(services)
+        filters: dict[str, Any] = {"only_specs": ["flask"]}
+        mirror = await add_mirror(services, channel, up.url, filters=filters, options={"include_dependencies": True})
+        await run_and_wait(services, mirror)
+        assert set(await shown(services, channel)) == {"flask-1.0-0.conda", "click-8.1-0.conda"}
+        assert set(await shown(services, channel, "linux-64")) == {"python-3.12-0.conda", "openssl-1.0-0.conda"}
+        filters["exclude_licenses"] = ["gpl3"]
+        spec = Spec("upstream", up.url, filters=mirror.filters.__class__(**filters), options=mirror.options)
+        mirror = await update_mirror(services, channel, mirror, "ann", spec, administrator=True)
+        await run_and_wait(services, mirror)
+        assert set(await shown(services, channel, "linux-64")) == {"python-3.12-0.conda"}
+
+
+async def test_an_edited_filter_reconciles_the_content_as_its_dry_run_said(backend: Backend) -> None:
+    source = mixed()
+    async with services_on(backend) as services, Upstream(source.files()) as up:
+        channel = await make_test_channel(services)
+        mirror = await run_and_wait(services, await add_mirror(services, channel, up.url))
+        spec = Spec("upstream", up.url, filters=mirror.filters.__class__(only_specs=["python"]))
+        dry = await preview_spec(services, channel, spec, administrator=True, before=mirror)
+        assert len(await shown(services, channel)) == 5  # a dry run changes nothing
+        mirror = await update_mirror(services, channel, mirror, "ann", spec, administrator=True)
+        assert len(await shown(services, channel)) == 5  # nor does an edit that is not to run now
+        mirror = await run_and_wait(services, mirror)
+        assert mirror.state == "completed", "what one's own filters drop is no shrinking upstream"
+        assert {record["name"] for record in (await shown(services, channel)).values()} == {"python"}
+        assert (dry.counts.removed, dry.asks) == (3, None) == (mirror.progress.count.removed, None)
+        assert sorted(dry.remove) == sorted(f"noarch/{name}-1.0-0.conda" for name in ("gpl", "mit", "undated"))
+
+
+async def test_what_a_person_took_out_stays_out_until_restored(backend: Backend) -> None:
+    source = mixed()
+    async with services_on(backend) as services, Upstream(source.files()) as up:
+        channel, other = await make_test_channel(services), await make_test_channel(services, "other")
+        mirror = await run_and_wait(services, await add_mirror(services, channel, up.url))
+        await remove(services, channel, "bob", [Item("mit")])
+        await copy(services, channel, other, "bob", [Item("gpl")], move=True)
+        source.add("fresh")
+        up.files = source.files()
+        mirror = await run_and_wait(services, mirror)
+        assert {record["name"] for record in (await shown(services, channel)).values()} == {
+            "python", "undated", "fresh",
+        }  # fmt: skip
+        assert mirror.progress.count.kept_out == 2
+        assert [row[3] for row in await store.kept_out(services.db, channel.id, 10, 0)] == [
+            "gpl-1.0-0.conda", "mit-1.0-0.conda",
+        ]  # fmt: skip
+        assert await restore(services, channel, "bob", [Item("mit")]) == 1
+        await run_and_wait(services, mirror)
+        assert "mit-1.0-0.conda" in await shown(services, channel)
+        assert "gpl-1.0-0.conda" not in await shown(services, channel)
+
+
+async def test_an_upload_holds_its_coordinate_against_a_mirror(backend: Backend) -> None:
+    source = mixed()
+    ours = make_conda("mit", "1.0", depends=["ours"])
+    async with services_on(backend) as services, Upstream(source.files()) as up:
+        channel = await make_test_channel(services)
+        async with services.blobs.writer() as writer:
+            await writer.write(ours)
+            uploaded = await upload(services, channel, "ann", writer, "mit-1.0-0.conda")
+        mirror = await add_mirror(services, channel, up.url)
+        dry = await preview(services, channel, mirror)
+        mirror = await run_and_wait(services, mirror)
+        now = await shown(services, channel)
+        assert now["mit-1.0-0.conda"]["sha256"] == uploaded.hashes.sha256
+        assert len(now) == 5
+        assert (mirror.progress.count.held, mirror.progress.count.conflicts) == (1, 1) == (1, dry.counts.conflicts)
+        [conflict] = await store.conflicts(services.db, mirror.id)
+        assert "upload" in conflict.reason
+
+
+async def test_a_second_mirror_takes_over_what_the_first_one_leaves(backend: Backend) -> None:
+    one, two = CondaSource(), CondaSource()
+    for source in (one, two):
+        for name in ("shared", "a", "b", "c"):
+            source.add(name)
+    async with (
+        services_on(backend) as services,
+        Upstream(one.files()) as first,
+        Upstream(two.files()) as second,
+    ):
+        channel = await make_test_channel(services)
+        winner = await run_and_wait(services, await add_mirror(services, channel, first.url, name="first"))
+        other = await run_and_wait(services, await add_mirror(services, channel, second.url, name="second"))
+        assert (other.progress.count.held, other.progress.count.added) == (4, 0)
+        one.drop("noarch/shared-1.0-0.conda")
+        first.files = one.files()
+        await run_and_wait(services, winner)
+        assert "shared-1.0-0.conda" not in await shown(services, channel)
+        other = await run_and_wait(services, other)  # its own upstream has not changed
+        assert "shared-1.0-0.conda" in await shown(services, channel)
