@@ -35,7 +35,10 @@ from packhouse.workflows.delivering.files import Files
 from packhouse.workflows.delivering.gate import Gate
 from packhouse.workflows.indexing.publishing import Publisher
 from packhouse.workflows.indexing.reading import IndexReader
+from packhouse.workflows.maintaining.sweep import sweep
 from packhouse.workflows.mirroring.fetching import OnDemand
+from packhouse.workflows.mirroring.run import mirror_handlers
+from packhouse.workflows.mirroring.schedule import schedule_mirrors
 from packhouse.workflows.services import Services
 
 
@@ -121,7 +124,7 @@ class WorkerProcess:
     async def run(self, ended: asyncio.Event) -> None:
         """Work until `ended` is set, then hand back what is not finished."""
         services, name = self.services, f"{socket.gethostname()}-{os.getpid()}"
-        worker = Worker(services.db, {}, name)
+        worker = Worker(services.db, mirror_handlers(services), name)
         timetable = Timetable(services.db, await _duties(services), name)
         await services.feed.poll()
         tasks = [asyncio.create_task(loop) for loop in (worker.run(), timetable.run(), services.feed.run())]
@@ -151,6 +154,12 @@ async def _duties(services: Services) -> list[Periodic]:
     async def clearing(_: Turn) -> None:
         await clear_deleted(services)
 
+    async def scheduling(_: Turn) -> None:
+        await schedule_mirrors(services)
+
+    async def sweeping(_: Turn) -> None:
+        await sweep(services)
+
     async def forgetting(_: Turn) -> None:
         await services.db.write(forget_old)
 
@@ -158,6 +167,8 @@ async def _duties(services: Services) -> list[Periodic]:
         Periodic("audit sealer", 1.0, sealing),
         Periodic("publisher", 5.0, publishing),
         Periodic("deleted channels", 5.0, clearing),
+        Periodic("mirrors", 1.0, scheduling),
+        Periodic("sweeper", 900.0, sweeping),
         Periodic("old changes", 600.0, forgetting),
     ]
 
