@@ -69,8 +69,8 @@ def make_channel(out: Path, records: int, *, files: bool = False, seed: int = 0)
     names = plan(records, seed)
     indexes = {subdir: _Index(out / subdir) for subdir in ("noarch", *PLATFORMS)}
     for name in sorted(names, key=lambda each: each.name):
-        for record in _records(name, names, seed):
-            indexes[record["subdir"]].add(*(_file(record, out) if files else _claim(record)))
+        for record in records_of(name, names, seed):
+            indexes[record["subdir"]].add(*(_file(record, out) if files else claim(record)))
     for index in indexes.values():
         index.close()
 
@@ -100,7 +100,7 @@ def _spell(rank: int, rng: random.Random) -> str:
     return rng.choice(["", "", "py", "r-", "lib"]) + "".join(rng.choices(SYLLABLES.split(), k=2)) + f"{rank:x}"
 
 
-def _records(name: Name, names: list[Name], seed: int) -> Iterator[dict[str, Any]]:
+def records_of(name: Name, names: list[Name], seed: int) -> Iterator[dict[str, Any]]:
     """Yield the records of one name, without size and hashes, oldest version first."""
     rng = random.Random(f"{seed}/{name.name}")
     needs = sorted(
@@ -137,7 +137,7 @@ def _variants(kind: str, digest: str) -> Iterator[dict[str, Any]]:
             yield {"subdir": subdir, "build": f"py{major}{minor}{digest}_0", "depends": [bound]}
 
 
-def _claim(record: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def claim(record: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """Give a record a file name, and the size and hashes of a file that does not exist."""
     stem = f"{record['name']}-{record['version']}-{record['build']}"
     rng = random.Random(f"{record['subdir']}/{stem}")

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 START_SECONDS = 30.0
@@ -34,8 +34,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start(command: Sequence[str | Path], *, log: Path, user: str | None = None) -> subprocess.Popen[bytes]:
-    """Start a process group that writes to `log`; call it from the main thread.
+def start(
+    command: Sequence[str | Path], *, log: Path, user: str | None = None, env: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a process group that writes to `log`; call it from the main thread. `env` replaces ours.
 
     On Linux it is killed with the thread that started it, so that a killed test run leaves nothing behind.
     """
@@ -48,6 +50,7 @@ def start(command: Sequence[str | Path], *, log: Path, user: str | None = None) 
             start_new_session=True,
             preexec_fn=_die_with_parent if sys.platform == "linux" else None,
             cwd=log.parent,
+            env=env,
             user=user,
             group=user,
             extra_groups=[] if user else None,

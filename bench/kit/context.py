@@ -1,0 +1,66 @@
+"""What one run of the benches has in hand: its size, its folder, and what must be stopped at the end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.kit.services import S3, Postgres, postgres, s3
+
+SQLITE, POSTGRES, POSTGRES_3 = "SQLite + folder", "PostgreSQL + S3", "PostgreSQL + S3, 3 processes"
+
+
+class Missing(Exception):
+    """A peer or a tool is not here; the text says which, and how to get it."""
+
+
+@dataclass(slots=True)
+class Context:
+    """One run. `small` is for CI: every script runs, no figure means anything."""
+
+    small: bool
+    folder: Path  #: scratch; removed at the end unless the caller keeps it
+    setups: tuple[str, ...]
+    peers: bool  #: whether peers run too
+    stack: ExitStack
+    notes: list[str] = field(default_factory=list)
+    _services: tuple[Postgres, S3] | None = None
+
+    @property
+    def rounds(self) -> int:
+        """How often a short measurement is repeated for its median."""
+        return 1 if self.small else 3
+
+    def pick(self, small: int, full: int) -> int:
+        """Return the number that fits the size of this run."""
+        return small if self.small else full
+
+    def services(self) -> tuple[Postgres, S3]:
+        """Return a PostgreSQL cluster and an S3 server, started when first asked for. Raises Missing."""
+        if self._services is None:
+            try:
+                self._services = self.stack.enter_context(postgres()), self.stack.enter_context(s3())
+            except pytest.skip.Exception as skipped:
+                raise Missing(str(skipped)) from None
+        return self._services
+
+    def note(self, text: str) -> None:
+        """Say something about this run below its table, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+            self.say(text)
+
+    def say(self, text: str) -> None:
+        """Tell whoever waits what happens."""
+        print(f"  {text}", file=sys.stderr, flush=True)
+
+
+def cache_folder() -> Path:
+    """Return the folder outside the checkout where peers are installed once."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(os.environ.get("PACKHOUSE_BENCH_CACHE") or Path(base) / "packhouse-bench")

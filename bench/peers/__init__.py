@@ -1,0 +1,1 @@
+"""Other repositories, run as their documentation says and pinned where they need it."""
