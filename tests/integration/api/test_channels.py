@@ -50,11 +50,11 @@ async def test_ill_formed_names_are_refused(house: House, name: str) -> None:
     assert (answer.status, answer.json()["code"]) == (400, "bad_request")
 
 
-@pytest.mark.parametrize(
-    "name",
-    "channels account artifacts mirrors users system auth t api static label cran pypi gra badges trust get search"
-    " groups feeds jobs namespaces namespace-channels cves reports diagnose policies".split(),
-)
+RESERVED = """channels account artifacts mirrors users system auth t api static label cran pypi gra badges trust get
+search groups feeds jobs namespaces namespace-channels cves reports diagnose policies"""
+
+
+@pytest.mark.parametrize("name", RESERVED.split())
 async def test_names_of_addresses_are_reserved(house: House, name: str) -> None:
     answer = await call(house.admin, "POST", "/api/channels", {"name": name})
     assert (answer.status, answer.json()["code"]) == (400, "name_reserved")

@@ -184,7 +184,7 @@ async def stop(mirror_id: FromPath[str], caller: Caller, services: House, here: 
     of_channel("/mirrors/{mirror_id:str}/restart_mirror_sync"), tags=["mirrors"], status_code=202, responses=refused()
 )
 async def restart(
-    mirror_id: FromPath[str], data: JSONBody[RunRequest | None], caller: Caller, services: House, here: Here
+    mirror_id: FromPath[str], caller: Caller, services: House, here: Here, data: JSONBody[RunRequest | None] = None
 ) -> MirrorShape:
     """Run a mirror as soon as a worker is free."""
     mirror = await found_mirror(services, here, mirror_id)
@@ -217,7 +217,7 @@ async def _with_channels(services: Services, mirrors: list[Mirror]) -> list[tupl
 def _paging(body: bytes) -> Paging:
     try:
         return msgspec.json.decode(body, type=Paging) if body else Paging()
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return Paging()  # a body on GET means nothing by itself (RFC 9110 section 9.3.1)
 
 

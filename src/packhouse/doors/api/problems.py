@@ -78,6 +78,8 @@ def _translated(request: Request[Any, Any, Any], error: Exception) -> PackhouseE
         return PackhouseError(
             "method_not_allowed", f"{request.method} does not work here.", "`/api/openapi.json` lists what does."
         )
+    if isinstance(error, RecursionError):  # msgspec's only answer to JSON of thousands of levels
+        return PackhouseError("bad_request", "The body is nested too deeply.", "Send plain JSON.")
     if isinstance(error, HTTPException) and error.status_code < 500:
         return _ill_formed(error)
     request_id = random_hex(8)

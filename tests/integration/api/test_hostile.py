@@ -1,0 +1,101 @@
+"""Bad input of every kind, to every route: refused with a reason, and never a fault of the server."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from packhouse.doors.api.permissions import ROUTES
+from tests.kit.house import House
+
+#: what a parameter or a member may be given
+VALUES = [
+    "", "0", "-1", "1e9", "9" * 30, str(2**63), "null", "true", "a", "ä€😀", "%00", "a\u0000b", "..", "'", '"', "*",
+    "%", "_", "\\", "a" * 600, "<script>", "{{7*7}}", "' OR 1=1 --", "\u202e", "2026-13-45", "-name", "--",
+]  # fmt: skip
+JSON_VALUES: list[Any] = [
+    None, True, 0, -1, 2**70, 1.5, "", "a", "a\u0000", "ä😀", "x" * 100_000, [], {}, [[]], {"a": {"b": []}},
+    ["a"], [{"name": "a"}], [{"name": "a\u0000", "family": "\u0000", "ckey": "\u0000"}],
+]  # fmt: skip
+BODIES = [b"", b"{", b"[]", b"null", b"1", b'"x"', b"\xff\xfe", b'{"name": "\\ud800"}', b"[" * 5000, b"{}" * 2]
+PARAMETERS = [
+    "limit", "offset", "sort", "q", "family", "artifact_family", "platform", "version", "signed", "indexing_status",
+    "size_from", "size_to", "created_from", "created_to", "include_subchannels", "cause", "name", "privacy", "files",
+]  # fmt: skip
+MEMBERS = [
+    "name", "privacy", "description", "indexing_behavior", "username", "password", "role", "disabled", "scopes",
+    "expires_at", "message", "level", "action", "items", "target_channel", "target_subchannel", "mirror_name",
+    "source_root", "filters", "cron", "credential", "ckey", "decision", "accept_shrink",
+]  # fmt: skip
+
+
+async def check(house: House, method: str, target: str, body: bytes = b"") -> None:
+    answer = await house.admin.request(method, target, {"content-type": "application/json"}, [body])
+    assert answer.status < 500, (method, target, body[:200], answer.body)
+    if answer.status >= 400:
+        problem = answer.json()
+        assert problem["status"] == answer.status
+        assert problem["code"] and problem["message"] and problem["error"]["code"] == problem["code"]
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert "Traceback" not in problem["message"]
+
+
+def filled(template: str, values: dict[str, str]) -> str:
+    """Return a path with its parameters replaced."""
+    for name, value in values.items():
+        template = template.replace("{" + name + "}", quote(value, safe=""))
+    return template
+
+
+GOOD = {
+    "channel": "team", "subchannel": "dev", "family": "conda", "name": "a", "notice_id": "1", "username": "outsider",
+    "token_id": "x", "mirror_id": "x",
+}  # fmt: skip
+ALL = sorted(ROUTES)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_no_parameter_breaks_the_server(house: House, seed: int) -> None:
+    dice = random.Random(seed)
+    await house.channel("team")
+    await house.channel("team/dev")
+    await house.upload("team", "a")
+    for method, template in ALL:
+        if (method, template) == ("DELETE", "/api/users/{username}"):
+            continue
+        for _ in range(6):
+            path = filled(template, GOOD)
+            query = "&".join(f"{dice.choice(PARAMETERS)}={quote(dice.choice(VALUES))}" for _ in range(3))
+            if method == "GET":
+                await check(house, method, f"{path}?{query}")
+            members = {dice.choice(MEMBERS): dice.choice(JSON_VALUES) for _ in range(dice.randint(0, 5))}
+            if method != "DELETE" or "notice" in template:
+                await check(house, method, path, json.dumps(members).encode())
+                await check(house, method, path, dice.choice(BODIES))
+            odd = {name: dice.choice(VALUES) or "x" for name in GOOD}
+            await check(house, method, filled(template, {**odd, **dict.fromkeys(("channel",), "team")}))
+            await check(house, method, filled(template, odd))
+    assert (await house.admin.get("/api/system")).status == 200
+
+
+@pytest.mark.parametrize("query", ["limit=-1", "limit=x", "limit=1.5", f"limit={2**64}", "offset=-5", "sort=bogus"])
+async def test_a_bad_page_names_the_parameter(house: House, query: str) -> None:
+    await house.channel("team")
+    for path in ("/api/channels", "/api/channels/team/artifacts", "/api/artifacts"):
+        answer = await house.web.get(f"{path}?{query}")
+        assert answer.status == 400, (path, answer.body)
+        assert query.split("=")[0] in answer.json()["message"]
+
+
+async def test_a_fault_of_our_own_tells_a_number_and_nothing_else(house: House) -> None:
+    await house.channel("team")
+    await house.services.db.write(lambda unit: unit.execute("DROP TABLE notice"))
+    answer = await house.web.get("/api/channels/team/notices")
+    problem = answer.json()
+    assert (answer.status, problem["code"]) == (500, "internal")
+    assert problem["details"]["request_id"] in problem["message"]
+    assert "notice" not in answer.body.decode().replace("/notices", "")
