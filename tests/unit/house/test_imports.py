@@ -49,8 +49,9 @@ def rules() -> list[Source]:
 
 def test_a_rule_does_no_io() -> None:
     reached = {source.name: {name for name in imported(source) if starts(name, _IMPURE)} for source in rules()}
-    # errors are words, not I/O
-    impure = {name: found - {"packhouse.core.errors.PackhouseError"} for name, found in reached.items()}
+    # errors are words, and writing a time down is not reading the clock
+    words = {"packhouse.core.errors.PackhouseError", "packhouse.core.clock.to_iso"}
+    impure = {name: found - words for name, found in reached.items()}
     assert {name: found for name, found in impure.items() if found} == {}
 
 
