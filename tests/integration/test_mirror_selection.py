@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from packhouse.catalog.mirrors import store
+from packhouse.catalog.mirrors.mirror import Spec
 from packhouse.workflows.mirroring.editing import restore, update_mirror
 from packhouse.workflows.mirroring.preview import preview, preview_spec
 from packhouse.workflows.publishing.moving import copy, remove
@@ -16,7 +17,6 @@ from tests.conftest import Backend
 from tests.kit.condapkg import make_conda
 from tests.kit.mirroring import (
     CondaSource,
-    Spec,
     add_mirror,
     make_test_channel,
     run_and_wait,
