@@ -20,8 +20,9 @@ STREAM_ROWS = 2000
 ATTEMPTS = 10
 
 #: another transaction was in the way: running the unit again is the documented answer. A unit looks before it takes a
-#: unique name, so a violation means that a rival took it in between; the next run sees the rival and says so.
-_AGAIN = (errors.SerializationFailure, errors.DeadlockDetected, errors.UniqueViolation)
+#: unique name or refers to a row, so a violation means that a rival took the name in between, or the sweep the row;
+#: the next run sees what is there now.
+_AGAIN = (errors.SerializationFailure, errors.DeadlockDetected, errors.UniqueViolation, errors.ForeignKeyViolation)
 NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
 

@@ -31,9 +31,15 @@ def compiled(statement: Statement, dialect: str) -> tuple[str, dict[str, Any]]:
     if (known := _texts.get(key)) is None:
         clause = text(statement) if isinstance(statement, str) else statement
         result = clause.compile(dialect=DIALECTS[dialect], compile_kwargs={"render_postcompile": True})
-        literals = {name: value for name, value in result.params.items() if value is not None}
+        literals = {name: value for name, value in result.params.items() if not _is_given(result, name)}
         known = _texts[key] = (str(result), literals)
     return known
+
+
+def _is_given(result: Any, name: str) -> bool:
+    """Tell whether the caller gives a parameter; a None that the statement itself sets is a literal."""
+    bind = result.binds.get(name)
+    return bind is not None and bool(bind.required)
 
 
 class any_of(ColumnElement[bool]):
