@@ -23,21 +23,6 @@ async def change(house: House, statement: str, **values: object) -> None:
     assert await house.services.db.write(lambda unit: unit.execute(statement, **values)) > 0
 
 
-@pytest.fixture
-async def stocked(house: House) -> House:
-    await house.channel("lab")
-    await house.channel("lab/sub")
-    for name, version in (("numpy", "1.0"), ("numpy", "1.1"), ("scipy", "2.0"), ("zlib", "3.0")):
-        await house.upload("lab", name, version)
-    await house.upload("lab", "zlib", "3.0", subdir="linux-64")
-    lab, sub = await house.find("lab"), await house.find("lab/sub")
-    await copy(house.services, lab, sub, "test", [Item("scipy")])
-    await remove(house.services, lab, "test", [Item("scipy")])
-    await seal_all(house.services)
-    assert await findings(house.services, deep=True) == []
-    return house
-
-
 def blob_file(house: House, request: pytest.FixtureRequest, sha256: str) -> Path:
     """Return the file behind a blob."""
     url = urlsplit(house.services.settings.blob_url)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, bindparam, case, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, case, delete, func, insert, or_, select, update
 
 from packhouse.catalog.schema import channel, dirty, entry, head, package, package_total, part, revision, shelf
 from packhouse.core.db import Database, Row, Unit
 from packhouse.core.db.base import Reader
+from packhouse.workflows.indexing.store import Part
 
 #: the columns of `package` that are derived, in the order the queries give them
 DERIVED = (
@@ -83,6 +84,8 @@ _SET_PART = (
     .where(part.c.id == bindparam("part_id"))
     .values(shard=bindparam("new_shard"), shard_sha256=bindparam("new_sha256"), fragment=bindparam("new_fragment"))
 )
+_UNSHELVE = update(shelf).where(shelf.c.part_id == bindparam("of_part")).values(part_id=None)
+_DROP_PART = delete(part).where(part.c.id == bindparam("part_id"))
 
 # Each row of a name ends where the next one begins, and only the last one is open.
 _NEXT = (
@@ -263,9 +266,16 @@ async def shelves_of(reader: Reader, part_id: int) -> list[Row]:
     return await reader.fetch_all(_WHERE_SHOWN, part_id=part_id)
 
 
-async def set_part(unit: Unit, part_id: int, shard: bytes, shard_sha256: bytes, fragment: bytes) -> None:
+async def set_part(unit: Unit, part_id: int, made: Part) -> None:
     """Write the bytes of a damaged part again."""
-    await unit.execute(_SET_PART, part_id=part_id, new_shard=shard, new_sha256=shard_sha256, new_fragment=fragment)
+    values = {"new_shard": made.shard, "new_sha256": made.shard_sha256, "new_fragment": made.fragment}
+    await unit.execute(_SET_PART, part_id=part_id, **values)
+
+
+async def drop_part(unit: Unit, part_id: int) -> None:
+    """Remove a part from wherever it was shown, and itself."""
+    await unit.execute(_UNSHELVE, of_part=part_id)
+    await unit.execute(_DROP_PART, part_id=part_id)
 
 
 async def broken_intervals(db: Database, channel_id: int) -> list[Row]:
