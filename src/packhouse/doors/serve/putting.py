@@ -7,6 +7,7 @@ import msgspec
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.core.errors import PackhouseError
 from packhouse.doors.asgi import JSON_TYPE, Receive, Scope, Send, header, respond
+from packhouse.doors.multipart import too_large
 from packhouse.doors.serve.conda import Address
 from packhouse.formats.conda.filename import is_conda_filename
 from packhouse.workflows.delivering.gate import Gate
@@ -52,10 +53,3 @@ def _check_length(declared: bytes | None, limit: int) -> None:
     """Refuse before the first byte what is too large by its own account."""
     if declared is not None and declared.isdigit() and int(declared[:20]) > limit:
         raise too_large(limit)
-
-
-def too_large(limit: int) -> PackhouseError:
-    """Return the refusal of an upload beyond the configured size."""
-    return PackhouseError(
-        "too_large", f"The upload is larger than the limit of {limit} bytes.", "Ask the administrator to raise it."
-    )
