@@ -10,9 +10,8 @@ import asyncio
 import hashlib
 from contextlib import AsyncExitStack, suppress
 
-from packhouse.catalog import changes
 from packhouse.catalog.channels.channel import Channel
-from packhouse.catalog.mirrors import holdings, store
+from packhouse.catalog.mirrors import store
 from packhouse.catalog.mirrors.holdings import Fetched, Wanted
 from packhouse.catalog.mirrors.mirror import Mirror
 from packhouse.catalog.packages import entries
@@ -23,6 +22,7 @@ from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.core.jobs import LostLease
 from packhouse.core.randomness import random_hex
+from packhouse.workflows.mirroring.downloading import activate
 from packhouse.workflows.mirroring.obtaining import fetcher_of, obtain, resume_key, url_of
 from packhouse.workflows.services import Services
 
@@ -91,16 +91,17 @@ class OnDemand:
                 raise PackhouseError("not_found", f"There is no file {entry.partition}/{entry.filename}.")
             if now.active:
                 return now
-            mirror, one, url = await self._locate(now)
-            lease = "fetch:" + hashlib.sha256(resume_key(mirror, one, url).encode()).hexdigest()
+            mirror, one = await self._locate(now)
+            key = resume_key(mirror, one, await url_of(self._services, mirror, one))
+            lease = "fetch:" + hashlib.sha256(key.encode()).hexdigest()
             if await self._acquire(lease):
-                await self._fetch_leased(channel, mirror, one, url, lease)
+                await self._fetch_leased(channel, mirror, one, lease)
                 continue
             if monotonic() > deadline:
                 raise _later(entry)
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _locate(self, entry: Entry) -> tuple[Mirror, Wanted, str]:
+    async def _locate(self, entry: Entry) -> tuple[Mirror, Wanted]:
         mirror = await store.by_id(self._services.db, entry.mirror_id) if entry.mirror_id else None
         if mirror is None or mirror.deleted_at is not None:
             raise PackhouseError(
@@ -119,16 +120,16 @@ class OnDemand:
             entry.md5,
             entry.size,
         )
-        return mirror, one, await url_of(self._services, mirror, one)
+        return mirror, one
 
-    async def _fetch_leased(self, channel: Channel, mirror: Mirror, one: Wanted, url: str, lease: str) -> None:
+    async def _fetch_leased(self, channel: Channel, mirror: Mirror, one: Wanted, lease: str) -> None:
         services = self._services
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._release, lease)
             keeper = asyncio.create_task(self._keep(lease))
             stack.callback(keeper.cancel)
             fetcher = await stack.enter_async_context(fetcher_of(services, mirror))
-            fetched = await obtain(services, fetcher, mirror, one, url)
+            fetched = await obtain(services, fetcher, mirror, one)
             try:
                 refused = await services.db.write(lambda unit: self._register(unit, channel, fetched, lease))
             except LostLease:
@@ -143,8 +144,7 @@ class OnDemand:
     async def _register(self, unit: Unit, channel: Channel, fetched: Fetched, lease: str) -> bool:
         if not await leases.renew(unit, lease, self._holder, LEASE_SECONDS):
             raise LostLease
-        _, refused = await holdings.set_contents(unit, channel.id, channel.path, [fetched])
-        await changes.note(unit, "entry", channel.id, fetched.wanted.name)
+        _, refused = await activate(unit, channel, [fetched])
         return bool(refused)
 
     async def _acquire(self, lease: str) -> bool:

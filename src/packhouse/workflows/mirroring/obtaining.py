@@ -5,6 +5,8 @@ Bytes arrive in a partial file named by address and claims, so that a killed pro
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from packhouse.catalog.mirrors import store
 from packhouse.catalog.mirrors.holdings import FAMILY, Fetched, Wanted
 from packhouse.catalog.mirrors.mirror import Mirror
@@ -36,8 +38,10 @@ def resume_key(mirror: Mirror, one: Wanted, url: str) -> str:
     return f"{mirror.uuid} {url} {claim.hex() if claim else one.size} {one.record_id}"
 
 
-async def obtain(services: Services, fetcher: Fetcher, mirror: Mirror, one: Wanted, url: str) -> Fetched:
-    """Bring the bytes of an entry into the blob store and return what they are.
+async def obtain(
+    services: Services, fetcher: Fetcher, mirror: Mirror, one: Wanted, journal: Callable[[Fetched], None] | None = None
+) -> Fetched:
+    """Bring the bytes of an entry into the blob store and return what they are; `journal` is told before they are in.
 
     Raises PackhouseError: `upstream_failed` when they cannot be had, are not what the record says, or are no
     well-formed package of that name; `storage_full`, `try_later`. Then nothing is kept but the beginning of a download.
@@ -47,12 +51,15 @@ async def obtain(services: Services, fetcher: Fetcher, mirror: Mirror, one: Want
         sha256=one.sha256.hex() if one.sha256 else None,
         md5=one.md5.hex() if one.md5 else None,
     )
+    url = await url_of(services, mirror, one)
     async with services.blobs.partial(resume_key(mirror, one, url)) as writer:
         done = await fetcher.download(url, writer, expect=expect, max_bytes=services.settings.upload_bytes)
-        facts = await _inspect(services, writer, one)
+        fetched = Fetched(one, done.hashes, await _inspect(services, writer, one))
         await contents.rescue(services.db, bytes.fromhex(done.hashes.sha256))
+        if journal is not None:
+            journal(fetched)
         await writer.commit()
-    return Fetched(one, done.hashes, facts)
+    return fetched
 
 
 async def _inspect(services: Services, writer: Writer, one: Wanted) -> Facts:

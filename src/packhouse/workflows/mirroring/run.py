@@ -20,7 +20,7 @@ from packhouse.catalog.mirrors.mirror import LIVE, Mirror, Progress
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.core.jobs import Handler, RunEnded, RunningJob
-from packhouse.workflows.mirroring.downloading import download_all
+from packhouse.workflows.mirroring.downloading import Downloading
 from packhouse.workflows.mirroring.metadata import Metadata
 from packhouse.workflows.mirroring.obtaining import fetcher_of
 from packhouse.workflows.mirroring.turn import SpecChanged, Turn, fresh_progress
@@ -106,7 +106,10 @@ async def _run(turn: Turn) -> None:
             await _count(turn)
         if mirror.active and turn.counts.passive:
             turn.step(4, "Downloading")
-            await download_all(turn, fetcher, turn.counts.passive)
+            downloading = Downloading(turn, fetcher)
+            await downloading.recover()
+            await downloading.run(turn.counts.passive)
+            await services.publisher.publish(turn.channel.id)
             await _count(turn)
     await _complete(turn)
 

@@ -36,7 +36,6 @@ class Turn:
         self.channel = channel
         self.progress = mirror.progress
         self.batch = 500  #: rows for the next unit
-        self.busy = 0  #: files that somebody else had in hand
 
     @property
     def counts(self) -> Counts:

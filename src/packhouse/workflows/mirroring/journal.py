@@ -1,0 +1,59 @@
+"""What this node has downloaded and verified for a mirror but not registered yet, so that a kill costs no byte of it.
+
+One line for each file, written before its bytes become a blob: a line whose blob is there tells of bytes that came
+through this very source. It belongs to the folder of the node, as partial downloads do.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from packhouse.catalog.mirrors.holdings import Fetched, Wanted
+from packhouse.core.blobs import Hashes
+from packhouse.formats.base import Facts
+
+
+class _Line(msgspec.Struct, array_like=True):
+    wanted: Wanted
+    hashes: Hashes
+    facts: Facts
+
+
+_lines = msgspec.json.Decoder(_Line)
+
+
+class Journal:
+    """The journal of one mirror on this node; only the worker that runs the mirror opens it."""
+
+    def __init__(self, folder: Path, uuid: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / f"{uuid}.jsonl"
+
+    def read(self) -> list[Fetched]:
+        """Return what an earlier run left; the line that a kill cut short is not there."""
+        found: list[Fetched] = []
+        if not self._path.exists():
+            return found
+        for text in self._path.read_bytes().splitlines():
+            try:
+                line = _lines.decode(text)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                break
+            found.append(Fetched(line.wanted, line.hashes, line.facts))
+        return found
+
+    def note(self, one: Fetched) -> None:
+        """Write a file down; to outlive a killed process it need not be flushed."""
+        text = msgspec.json.encode(_Line(one.wanted, one.hashes, one.facts)) + b"\n"
+        fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+        try:
+            os.write(fd, text)
+        finally:
+            os.close(fd)
+
+    def clear(self) -> None:
+        """Forget all: everything in it is registered."""
+        self._path.unlink(missing_ok=True)
