@@ -7,6 +7,7 @@ import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,7 @@ class Context:
     peers: bool  #: whether peers run too
     stack: ExitStack
     notes: list[str] = field(default_factory=list)
+    kept: dict[tuple[object, ...], Any] = field(default_factory=dict)  #: costly things made once per run
     _services: tuple[Postgres, S3] | None = None
 
     @property

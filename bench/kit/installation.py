@@ -6,12 +6,14 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from bench.kit.context import POSTGRES_3, SQLITE, Context
+from bench.kit.filling import fill
 from bench.kit.http import Connection
 from packhouse import app
 from packhouse.catalog.accounts import store as accounts
@@ -32,7 +34,7 @@ class Installation:
     """A data folder with its database and blobs, an administrator's token, and, once started, a server."""
 
     settings: Settings
-    processes: int
+    processes: int = 1
     token: str = ""
     admin: Principal = field(default_factory=lambda: Principal(None, "", "everyone"))
     server: subprocess.Popen[bytes] | None = None
@@ -78,6 +80,17 @@ class Installation:
 
         self.run(work)
 
+    @contextmanager
+    def serving(self) -> Iterator[Connection]:
+        """Serve until the end of the block; yields a connection that shows the token."""
+        self.serve()
+        connection = self.connect()
+        try:
+            yield connection
+        finally:
+            connection.close()
+            self.stop()
+
     def serve(self) -> None:
         """Start the server the way an administrator does, and wait until it answers."""
         self.port = free_port()
@@ -102,32 +115,44 @@ class Installation:
         return sum(_proportional_kb(pid) for pid in _tree(self.server.pid)) / 1024
 
 
-def install(context: Context, setup: str) -> Installation:
+def install(context: Context, setup: str, **settings: str) -> Installation:
     """Return a fresh, prepared installation; what it needs is stopped with the run. Raises Missing."""
     number = len(list(context.folder.glob("installation-*")))
     folder = context.folder / f"installation-{number}"
     folder.mkdir()
-    settings = Settings(data_dir=folder, admin_password="a-password-for-benches")
     if setup != SQLITE:
-        settings = _with_services(context, folder)
-    made = Installation(settings, 3 if setup == POSTGRES_3 else 1)
+        settings |= _with_services(context)
+    made = Installation(Settings(data_dir=folder, admin_password="a-password-for-benches", **settings))  # type: ignore[arg-type]  # all of them are texts
     made.prepare()
+    made.processes = 3 if setup == POSTGRES_3 else 1
     context.stack.callback(made.stop)
     return made
 
 
-def _with_services(context: Context, folder: Path) -> Settings:
+def filled(context: Context, setup: str, records: int) -> Installation:
+    """Return an installation whose channel `big` shows that many files; made once per run, so not quite untouched."""
+    key = ("filled", setup == SQLITE, records)
+    if key not in context.kept:
+        context.say(f"filling a channel with {records:,} records on {setup}")
+        made = install(context, setup)
+        channel = made.channel("big")
+        made.run(lambda services: fill(services, channel, records))
+        context.kept[key] = made
+    found: Installation = context.kept[key]
+    found.processes = 3 if setup == POSTGRES_3 else 1
+    return found
+
+
+def _with_services(context: Context) -> dict[str, str]:
     cluster, bucket_server = context.services()
-    return Settings(
-        data_dir=folder,
-        admin_password="a-password-for-benches",
-        database_url=cluster.url(cluster.database()),
-        blob_url=f"s3://{bucket_server.bucket()}",
-        s3_endpoint=bucket_server.endpoint,
-        s3_access_key=bucket_server.access_key,
-        s3_secret_key=bucket_server.secret_key,
-        s3_region=bucket_server.region,
-    )
+    return {
+        "database_url": cluster.url(cluster.database()),
+        "blob_url": f"s3://{bucket_server.bucket()}",
+        "s3_endpoint": bucket_server.endpoint,
+        "s3_access_key": bucket_server.access_key,
+        "s3_secret_key": bucket_server.secret_key,
+        "s3_region": bucket_server.region,
+    }
 
 
 def _tree(pid: int) -> list[int]:
