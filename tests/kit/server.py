@@ -1,0 +1,101 @@
+"""A real `packhouse serve` with its worker, as users start it: processes on a free port, called over HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import urllib3
+
+from tests.conftest import Backend
+from tests.kit.processes import free_port, start, stop, wait_until
+
+PASSWORD = "correct horse battery"
+
+
+class Site:
+    """One running server, called as the administrator."""
+
+    def __init__(self, env: Mapping[str, str], folder: Path, *, worker: bool = True) -> None:
+        self.env = {**_plain_environment(), **env, "PACKHOUSE_ADMIN_PASSWORD": PASSWORD}
+        self._worker = worker
+        self.log = folder / "server.log"
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._pool = urllib3.PoolManager(retries=False)
+        self.headers: dict[str, str] = {}
+        self.start()
+
+    def start(self) -> None:
+        """Start the processes, also again after `kill`, and log in."""
+        command = [sys.executable, "-m", "packhouse", "serve", "--port", str(self.port)]
+        self.process = start([*command, *([] if self._worker else ["--no-worker"])], log=self.log, env=self.env)
+        wait_until(self._answers, self.process, self.log)
+        token = self.call("POST", "/api/auth/login", {"username": "admin", "password": PASSWORD})["token"]
+        self.headers = {"Authorization": f"Bearer {token}"}
+
+    def _answers(self) -> bool:
+        try:
+            return self._pool.request("GET", f"{self.url}/api/system", timeout=2).status == 200
+        except urllib3.exceptions.HTTPError:
+            return False
+
+    def request(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> urllib3.BaseHTTPResponse:
+        """Send a request as the administrator and return the whole answer, whatever its status."""
+        return self._pool.request(
+            method, self.url + path, body=body, headers={**self.headers, **(headers or {})}, timeout=60
+        )
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """Send and return JSON; fails the test on a status of 400 and above."""
+        data = None if body is None else json.dumps(body).encode()
+        answer = self.request(method, path, data, {"Content-Type": "application/json"})
+        assert answer.status < 400, (method, path, answer.status, answer.data)
+        return json.loads(answer.data) if answer.data else None
+
+    def mirror(self, channel: str, source: str, seconds: float = 60, **more: Any) -> dict[str, Any]:
+        """Mirror `source` into a new public channel and wait until the run has completed."""
+        self.call("POST", "/api/channels", {"name": channel, "privacy": "public"})
+        body = {"mirror_name": "upstream", "source_root": source, "mirror_type": "conda", "run_now": True, **more}
+        self.call("POST", f"/api/channels/{channel}/mirrors", body)
+        deadline = time.monotonic() + seconds
+        while True:
+            found: dict[str, Any] = self.call("GET", f"/api/channels/{channel}/mirrors")["items"][0]
+            if found["state"] not in ("pending", "running"):
+                assert found["state"] == "completed", found
+                return found
+            assert time.monotonic() < deadline, found
+            time.sleep(0.1)
+
+    def kill(self) -> None:
+        """`kill -9` of the server and of everything it started."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(10)
+
+    def stop(self) -> None:
+        """End it in good order."""
+        stop(self.process)
+
+
+@contextmanager
+def site_on(backend: Backend, *, worker: bool = True) -> Iterator[Site]:
+    """Run a server on an installation for the time of a test."""
+    site = Site(backend.env, backend.data_dir, worker=worker)
+    try:
+        yield site
+    finally:
+        site.stop()
+
+
+def _plain_environment() -> dict[str, str]:
+    """Return ours without settings of another installation."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PACKHOUSE_")}
