@@ -11,9 +11,10 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, literal, select
+from sqlalchemy import ColumnElement, Select, Text, and_, bindparam, case, func, literal, select
 
 from packhouse.catalog.accounts.visibility import VISIBLE
+from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.packages.entries import HIDDEN
 from packhouse.catalog.packages.search import EXACT, matches, words_of
 from packhouse.catalog.schema import (
@@ -35,7 +36,7 @@ from packhouse.core.errors import PackhouseError
 INLINE_ROWS = 1000
 
 
-class PackageRow(msgspec.Struct, frozen=True):
+class PackageRow(msgspec.Struct, frozen=True, gc=False):
     """One package of one channel; times in microseconds since the epoch."""
 
     channel: str  #: its path
@@ -81,7 +82,7 @@ class FileRow(msgspec.Struct, frozen=True):
 
 Page = tuple[list[Any], int]
 
-_PACKAGE = (channel.c.path, *(package.c[name] for name in PackageRow.__struct_fields__[1:]))
+_PACKAGE = tuple(package.c[name] for name in PackageRow.__struct_fields__[1:])
 _PACKAGE_SORTS: dict[str, ColumnElement[Any]] = {
     name: package.c[name] for name in ("name", "download_count", "file_count", "created_at", "updated_at")
 }
@@ -147,8 +148,9 @@ async def packages(
 ) -> Page:
     """Return a page of PackageRow and how many there are in all.
 
-    `given` narrows: `channel_id`, the values of `visibility.viewer` (all channels that viewer sees), `family`, `name`,
-    `platform`. `question` is what a person typed; without an order, packages of exactly that name come first.
+    `given` has `channel_id` and `path` of one channel, or the values of `visibility.viewer` for all that viewer sees;
+    `family`, `name` and `platform` narrow it. `question` is what a person typed; without an order, packages of exactly
+    that name come first.
     Raises PackhouseError("bad_request") for an order that is not in PACKAGE_SORTS.
     """
     values, names = dict(given), frozenset(given) & frozenset(_PACKAGE_FILTERS)
@@ -169,10 +171,11 @@ async def packages(
     return [PackageRow(*row) for row in page], total
 
 
-async def package_of(reader: Reader, channel_id: int, family: str, name: str) -> PackageRow | None:
+async def package_of(reader: Reader, here: Channel, family: str, name: str) -> PackageRow | None:
     """Return one package."""
     rows, _ = _package_statements(reader.dialect, frozenset({"channel_id", "family", "name"}), "name")
-    row = await reader.fetch_one(rows, channel_id=channel_id, family=family, name=name, limit=1, offset=0)
+    values = {"channel_id": here.id, "path": here.path, "family": family, "name": name}
+    row = await reader.fetch_one(rows, limit=1, offset=0, **values)
     return PackageRow(*row) if row else None
 
 
@@ -209,14 +212,19 @@ async def _page(db: Database, statement: Select[Any], limit: int, offset: int, v
 def _package_statements(dialect: str, names: frozenset[str], sort: str) -> tuple[Select[Any], Select[Any]]:
     where: list[Any] = [_PACKAGE_FILTERS[name] for name in names if name != "words"]
     where += [matches(dialect)] if "words" in names else []
-    joined = package.join(channel, channel.c.id == package.c.channel_id)
-    if sort:
+    # within one channel its path is known: without a join OFFSET skips along the index alone
+    seen = "viewer_id" in names
+    joined = package.join(channel, channel.c.id == package.c.channel_id) if seen else package
+    path: ColumnElement[Any] = channel.c.path if seen else bindparam("path", type_=Text)
+    if sort in ("name", "-name") and not seen:
+        order = _order(_PACKAGE_SORTS, sort, package.c.family)  # both stand in the unique index of a channel
+    elif sort:
         order = _order(_PACKAGE_SORTS, sort, package.c.id)
     else:
         order = [package.c.download_count.desc(), package.c.name, package.c.id]
     if "words" in names:
         order = [EXACT.desc(), *order] if not sort else order
-    rows = select(*_PACKAGE).select_from(joined).where(*where).order_by(*order)
+    rows = select(path, *_PACKAGE).select_from(joined).where(*where).order_by(*order)
     return _paged(rows), select(func.count()).select_from(joined).where(*where)
 
 

@@ -47,7 +47,7 @@ async def list_artifacts(
     platform: Filter = None,
 ) -> Page[PackageShape]:
     """List the packages of a channel. `artifact_family` and `family` are the same."""
-    given = {"channel_id": here.id, "family": family or artifact_family, "platform": platform}
+    given = {"channel_id": here.id, "path": here.path, "family": family or artifact_family, "platform": platform}
     return await _packages(services.db, given, q, sort, limit, offset)
 
 
@@ -117,7 +117,7 @@ async def _packages(
 
 
 async def _package(db: Database, here: Channel, family: str, name: str) -> PackageRow:
-    found = await listing.package_of(db, here.id, _plain(family), _plain(name))
+    found = await listing.package_of(db, here, _plain(family), _plain(name))
     if found is None:
         raise no_package(here, family, name)
     return found

@@ -58,7 +58,7 @@ async def list_files(
     }
     chosen = {key: value for key, value in given.items() if value is not None}
     rows, total = await listing.files(services.db, chosen, sort=sort, limit=limit, offset=offset)
-    if not total and await listing.package_of(services.db, here.id, family, name) is None:
+    if not total and await listing.package_of(services.db, here, family, name) is None:
         raise no_package(here, family, name)
     return Page([file_shape(row, here.path) for row in rows], total)
 

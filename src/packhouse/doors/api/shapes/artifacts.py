@@ -14,7 +14,7 @@ _record = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encode = msgspec.json.encode
 
 
-class PackageMetadata(msgspec.Struct, kw_only=True):
+class PackageMetadata(msgspec.Struct, gc=False):
     """What a package's newest file says."""
 
     version: str
@@ -26,7 +26,7 @@ class PackageMetadata(msgspec.Struct, kw_only=True):
     subdirs: list[str]
 
 
-class PackageShape(msgspec.Struct, kw_only=True):
+class PackageShape(msgspec.Struct, gc=False):
     """A package of one channel."""
 
     name: str
@@ -35,14 +35,14 @@ class PackageShape(msgspec.Struct, kw_only=True):
     subchannel: str  #: empty in a channel itself
     file_count: int
     download_count: int
-    cve_count: int = 0
-    available_versions: list[str] | None = None
     latest_version: str
     license: str
     platforms: list[str]
     metadata: PackageMetadata
     created_at: str  #: RFC 3339
     updated_at: str
+    cve_count: int = 0
+    available_versions: list[str] | None = None
 
 
 class FileShape(msgspec.Struct, kw_only=True):
@@ -89,30 +89,22 @@ class UploadShape(msgspec.Struct, kw_only=True):
 
 
 def package_shape(row: PackageRow) -> PackageShape:
-    """Fill the shape of a package."""
+    """Fill the shape of a package: by position, since a page has hundreds."""
     channel, _, subchannel = row.channel.partition("/")
-    platforms = row.platforms.split()
+    version, summary, license_, platforms = row.latest_version, row.summary, row.license, row.platforms.split()
     return PackageShape(
-        name=row.name,
-        family=row.family,
-        channel=channel,
-        subchannel=subchannel,
-        file_count=row.file_count,
-        download_count=row.download_count,
-        latest_version=row.latest_version,
-        license=row.license,
-        platforms=platforms,
-        metadata=PackageMetadata(
-            version=row.latest_version,
-            build_number=row.build_number,
-            license=row.license,
-            license_family=row.license_family,
-            description=row.summary,
-            summary=row.summary,
-            subdirs=platforms,
-        ),
-        created_at=to_iso(row.created_at) or "",
-        updated_at=to_iso(row.updated_at) or "",
+        row.name,
+        row.family,
+        channel,
+        subchannel,
+        row.file_count,
+        row.download_count,
+        version,
+        license_,
+        platforms,
+        PackageMetadata(version, row.build_number, license_, row.license_family, summary, summary, platforms),
+        to_iso(row.created_at) or "",
+        to_iso(row.updated_at) or "",
     )
 
 
@@ -166,10 +158,17 @@ def upload_shape(done: Uploaded, path: str) -> UploadShape:
 
 def _metadata(row: FileRow) -> dict[str, Any]:
     """Return the record as its source wrote it, with the two keys clients need that an index says elsewhere."""
-    record = _record.decode(row.record)
-    record["fn"] = msgspec.Raw(_encode(row.filename))
-    record.setdefault("subdir", msgspec.Raw(_encode(row.partition)))
-    metadata: dict[str, Any] = {"repodata_record.json": record}
+    metadata: dict[str, Any] = {"repodata_record.json": _with_place(row)}
     if row.signatures:
         metadata["signatures"] = msgspec.Raw(row.signatures.encode())
     return metadata
+
+
+def _with_place(row: FileRow) -> Any:
+    text = bytes(row.record)
+    if b'"subdir":' in text and b'"fn":' not in text:  # nearly all; an unescaped quote before a colon ends a key
+        return msgspec.Raw(b'{"fn":' + _encode(row.filename) + b"," + text[1:])
+    record = _record.decode(text)
+    record["fn"] = msgspec.Raw(_encode(row.filename))
+    record.setdefault("subdir", msgspec.Raw(_encode(row.partition)))
+    return record
