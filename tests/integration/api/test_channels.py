@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from packhouse.workflows.channels.deleting import clear_deleted
@@ -167,3 +169,21 @@ async def test_pages_are_complete_and_never_overlap(house: House) -> None:
     assert seen == [f"c{number}" for number in reversed(range(7))]
     assert await read(house.web, "/api/channels?limit=0") == {"items": [], "total_count": 7}
     assert len((await read(house.web, "/api/channels?limit=100000"))["items"]) == 7
+
+
+async def test_of_several_who_create_one_name_at_once_one_wins(house: House) -> None:
+    answers = await asyncio.gather(
+        *(call(house.admin, "POST", "/api/channels", {"name": "team"}) for _ in range(6)),
+        *(call(house.as_("owner"), "POST", "/api/channels", {"name": "team"}) for _ in range(6)),
+    )
+    assert sorted(answer.status for answer in answers) == [201] + [409] * 11
+
+
+async def test_of_several_who_unfreeze_at_once_one_says_so(house: House) -> None:
+    await house.channel("team")
+    await call(house.admin, "PUT", "/api/channels/team", {"indexing_behavior": "frozen"})
+    thaw = {"indexing_behavior": "default"}
+    answers = await asyncio.gather(*(call(house.admin, "PUT", "/api/channels/team", thaw) for _ in range(5)))
+    assert {answer.status for answer in answers} == {200}
+    events = (await read(house.admin, "/api/channels/team/history"))["items"]
+    assert [event["event_type"] for event in events].count("channel_unfrozen") == 1

@@ -135,5 +135,4 @@ async def _unfreeze(services: Services, channel_id: int, actor: str) -> bool:
         await record_event(unit, type="channel_unfrozen", actor=actor, object=held.path, channel_id=channel_id)
         await changes.note(unit, "channel", channel_id, held.path)
 
-    await services.publisher.unfreeze(channel_id, end)
-    return True
+    return await services.publisher.unfreeze(channel_id, end)

@@ -50,22 +50,28 @@ class Publisher:
         for channel_id in await store.dirty_channels(self._db):
             await self.publish(channel_id)
 
-    async def unfreeze(self, channel_id: int, end: Callable[[Unit], Awaitable[None]]) -> None:
-        """Stage what accumulated, then show it with one flip; `end(unit)` runs in the flip's own transaction."""
+    async def unfreeze(self, channel_id: int, end: Callable[[Unit], Awaitable[None]]) -> bool:
+        """Stage what accumulated, then show it with one flip; `end(unit)` runs in the flip's own transaction.
+
+        Returns False when the channel is not frozen (any more): of several who unfreeze at once, one does.
+        """
         while await self._db.write(lambda unit: stage_batch(unit, channel_id)):
             pass
 
-        async def flip(unit: Unit) -> None:
-            number = await store.lock_head(unit, channel_id)
-            if number is not None:
-                await _render_batch(unit, channel_id, number + 1)
-                await store.advance(unit, channel_id, number + 1)
-                await channels.set_frozen(unit, channel_id, None)
-                await changes.note(unit, "index", channel_id)
-                await end(unit)
+        async def flip(unit: Unit) -> bool:
+            number = await _frozen_at(unit, channel_id)
+            if number is None:
+                return False
+            await _render_batch(unit, channel_id, number + 1)
+            await store.advance(unit, channel_id, number + 1)
+            await channels.set_frozen(unit, channel_id, None)
+            await changes.note(unit, "index", channel_id)
+            await end(unit)
+            return True
 
-        await self._db.write(flip)
+        flipped = await self._db.write(flip)
         await self.publish(channel_id)
+        return flipped
 
 
 async def publish_batch(unit: Unit, channel_id: int) -> bool:
@@ -83,11 +89,18 @@ async def publish_batch(unit: Unit, channel_id: int) -> bool:
 
 async def stage_batch(unit: Unit, channel_id: int) -> bool:
     """Put some dirty names of a frozen channel on the shelf of its next, still invisible, revision."""
-    number = await store.lock_head(unit, channel_id)
+    number = await _frozen_at(unit, channel_id)
     if number is None:
         return False
     _, more = await _render_batch(unit, channel_id, number + 1)
     return more
+
+
+async def _frozen_at(unit: Unit, channel_id: int) -> int | None:
+    """Take the publish lock and return the pinned revision; None when the channel is not frozen, or gone."""
+    number = await store.lock_head(unit, channel_id)
+    channel = await channels.by_id(unit, channel_id)
+    return number if channel is not None and channel.frozen_at is not None else None
 
 
 async def _render_batch(unit: Unit, channel_id: int, number: int) -> tuple[bool, bool]:
