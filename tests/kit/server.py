@@ -23,9 +23,9 @@ PASSWORD = "correct horse battery"
 class Site:
     """One running server, called as the administrator."""
 
-    def __init__(self, env: Mapping[str, str], folder: Path, *, worker: bool = True) -> None:
+    def __init__(self, env: Mapping[str, str], folder: Path, *, worker: bool = True, processes: int = 1) -> None:
         self.env = {**_plain_environment(), **env, "PACKHOUSE_ADMIN_PASSWORD": PASSWORD}
-        self._worker = worker
+        self._options = ["--processes", str(processes), *([] if worker else ["--no-worker"])]
         self.log = folder / "server.log"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -36,10 +36,14 @@ class Site:
     def start(self) -> None:
         """Start the processes, also again after `kill`, and log in."""
         command = [sys.executable, "-m", "packhouse", "serve", "--port", str(self.port)]
-        self.process = start([*command, *([] if self._worker else ["--no-worker"])], log=self.log, env=self.env)
-        wait_until(self._answers, self.process, self.log)
+        self.process = start([*command, *self._options], log=self.log, env=self.env)
+        self.until_ready()
         token = self.call("POST", "/api/auth/login", {"username": "admin", "password": PASSWORD})["token"]
         self.headers = {"Authorization": f"Bearer {token}"}
+
+    def until_ready(self) -> None:
+        """Wait until it answers."""
+        wait_until(self._answers, self.process, self.log)
 
     def _answers(self) -> bool:
         try:
@@ -81,15 +85,21 @@ class Site:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(10)
 
+    def children(self) -> list[int]:
+        """Return the processes that the first one started: servers and the worker (Linux)."""
+        pid = self.process.pid
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
     def stop(self) -> None:
         """End it in good order."""
         stop(self.process)
 
 
 @contextmanager
-def site_on(backend: Backend, *, worker: bool = True) -> Iterator[Site]:
-    """Run a server on an installation for the time of a test."""
-    site = Site(backend.env, backend.data_dir, worker=worker)
+def site_on(backend: Backend, *, worker: bool = True, processes: int = 1, **settings: str) -> Iterator[Site]:
+    """Run a server on an installation for the time of a test; `settings` go on top."""
+    more = {f"PACKHOUSE_{name.upper()}": value for name, value in settings.items()}
+    site = Site({**backend.env, **more}, backend.data_dir, worker=worker, processes=processes)
     try:
         yield site
     finally:
