@@ -89,7 +89,7 @@ record = Table(
     "record",
     METADATA,
     serial(),
-    Column("sha256", Bytes, nullable=False, unique=True),  # of the canonical JSON
+    Column("sha256", Bytes, nullable=False),  # of the canonical JSON
     Column("name", Text, nullable=False),
     Column("version", Text, nullable=False),
     Column("build", Text, nullable=False),
@@ -101,6 +101,8 @@ record = Table(
     Column("license_family", Text, nullable=False),
     Column("timestamp", Micros),  # what the source claims as build time
     Column("signed", Boolean, nullable=False, default=False),
+    # with the name in front, since a mirror's records come name by name: a million random keys touch a page each
+    UniqueConstraint("name", "sha256"),
 )
 
 # Apart from `record`, so that scans over its columns do not drag the texts along.

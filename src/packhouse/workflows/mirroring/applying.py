@@ -13,11 +13,12 @@ from packhouse.catalog import changes
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.mirrors import holdings, store
 from packhouse.catalog.mirrors.holdings import Held, Incoming, Known
-from packhouse.catalog.packages import entries
+from packhouse.catalog.packages import contents, entries
 from packhouse.core.db import Unit
 from packhouse.workflows.mirroring.intake import conflict
 from packhouse.workflows.mirroring.plan import Plan
-from packhouse.workflows.mirroring.survey import entry_ids, prepared, standing, tasks
+from packhouse.workflows.mirroring.preparing import prepared, tasks
+from packhouse.workflows.mirroring.survey import entry_ids, standing
 from packhouse.workflows.mirroring.turn import Turn
 from packhouse.workflows.mirroring.upstream import Source
 
@@ -45,16 +46,19 @@ async def take_in(turn: Turn, source: Source, plan: Plan, first: bool) -> set[st
         done += len(part)
         turn.progress.current_step_percentage = 100 * done // len(todo)
         turn.progress.last_ckey = f"{plan.partition}/{part[-1].filename}"
-
-        async def work(unit: Unit, channel: Channel, batch: Sequence[Incoming] = batch) -> Applied:
-            return await _take_in(unit, turn, channel, source.partition, batch, first)
-
-        applied = await turn.write(work, len(part))
-        turn.counts.added += applied.added
-        turn.counts.updated += applied.updated
-        turn.counts.deferred += applied.deferred
-        contested.update(applied.conflicts)
+        contested.update(await _write(turn, source.partition, batch, first))
     return contested
+
+
+async def _write(turn: Turn, partition: str, part: Sequence[Incoming], first: bool) -> list[str]:
+    async def work(unit: Unit, channel: Channel) -> Applied:
+        return await _take_in(unit, turn, channel, partition, part, first)
+
+    applied = await turn.write(work, len(part))
+    turn.counts.added += applied.added
+    turn.counts.updated += applied.updated
+    turn.counts.deferred += applied.deferred
+    return applied.conflicts
 
 
 async def _take_in(
@@ -78,7 +82,7 @@ async def _take_in(
             updates.append(one)
     if channel.frozen_at is not None:  # what the pinned index promises must stay downloadable
         applied.deferred, updates = len(updates), []
-    ids = await holdings.add_records(unit, [one.record for one in (*adds, *updates)])
+    ids = await contents.add_records(unit, [one.record for one in (*adds, *updates)])
     await entries.add(unit, [_row(unit, turn, channel, partition, one, ids, first) for one in adds])
     await holdings.replace_records(unit, updates, ids)
     await store.put_conflicts(unit, conflicts)

@@ -8,12 +8,14 @@ import msgspec
 
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.mirrors import holdings, store
+from packhouse.catalog.mirrors.holdings import Incoming
 from packhouse.catalog.mirrors.mirror import Counts, Credential, Failure, Mirror, Progress, Spec
 from packhouse.catalog.mirrors.source import check_spec
 from packhouse.workflows.mirroring.intake import conflict
 from packhouse.workflows.mirroring.metadata import count
 from packhouse.workflows.mirroring.obtaining import fetcher_of
-from packhouse.workflows.mirroring.survey import Difference, Survey, Task, entry_ids, prepared, shrinks, standing, tasks
+from packhouse.workflows.mirroring.preparing import prepared, tasks
+from packhouse.workflows.mirroring.survey import Difference, Survey, entry_ids, shrinks, standing
 from packhouse.workflows.mirroring.upstream import Reader
 from packhouse.workflows.services import Services
 
@@ -74,16 +76,15 @@ async def _one(services: Services, channel: Channel, difference: Difference, fou
         _fail(found, f"{partition}/{filename}", reason)
     todo = tasks(difference.plan)
     for start in range(0, len(todo), _BATCH):
-        await _batch(services, channel, difference, todo[start : start + _BATCH], found)
+        batch, refused = prepared(difference.source, todo[start : start + _BATCH])
+        for filename, reason in refused:
+            _fail(found, f"{partition}/{filename}", reason)
+        await _batch(services, channel, partition, batch, found)
 
 
 async def _batch(
-    services: Services, channel: Channel, difference: Difference, part: Sequence[Task], found: Preview
+    services: Services, channel: Channel, partition: str, batch: Sequence[Incoming], found: Preview
 ) -> None:
-    partition = difference.source.partition
-    batch, refused = prepared(difference.source, part)
-    for filename, reason in refused:
-        _fail(found, f"{partition}/{filename}", reason)
     held = await holdings.held(services.db, entry_ids(batch))
     names = [one.filename for one in batch]
     bound = await holdings.bound(services.db, channel.id, channel.path, partition, names)

@@ -15,9 +15,7 @@ from packhouse.core.clock import DAY
 from packhouse.core.db import Database
 from packhouse.core.errors import PackhouseError
 from packhouse.core.fetch import Response
-from packhouse.formats.base import Malformed
 from packhouse.formats.conda.filename import KNOWN_SUBDIRS
-from packhouse.workflows.mirroring.intake import prepare
 from packhouse.workflows.mirroring.plan import Plan, plan
 from packhouse.workflows.mirroring.selecting import Selector
 from packhouse.workflows.mirroring.upstream import Reader, Source
@@ -147,36 +145,6 @@ class Survey:
             self.leaving += [(partition, entry) for entry in mine]
             self.mine += len(mine)
             self.gone += len(mine) if partition in self.absent else 0
-
-
-class Task(NamedTuple):
-    """One record to take in: its file name, the entry there, and whether that one is of somebody else."""
-
-    filename: str
-    entry_id: int | None
-    foreign: bool
-
-
-def tasks(found: Plan) -> list[Task]:
-    """Return the records a plan takes in or compares, those of one name together."""
-    todo = [Task(filename, None, False) for filename in found.add]
-    todo += [Task(known.filename, known.id, False) for known in found.update]
-    todo += [Task(known.filename, known.id, True) for known in found.foreign]
-    return sorted(todo)
-
-
-def prepared(source: Source, part: Sequence[Task]) -> tuple[list[Incoming], list[tuple[str, str]]]:
-    """Return the records ready for the catalogue, and (file name, reason) of those no index can carry."""
-    batch: list[Incoming] = []
-    refused: list[tuple[str, str]] = []
-    for task in part:
-        signature = source.signatures.get(task.filename)
-        raw = source.files[task.filename]
-        try:
-            batch.append(prepare(source.partition, task.filename, raw, signature, task.entry_id, foreign=task.foreign))
-        except Malformed as fault:
-            refused.append((task.filename, str(fault)))
-    return batch, refused
 
 
 def shrinks(gone: int, mine: int, percent: int) -> str | None:

@@ -222,7 +222,7 @@ def upgrade() -> None:
         sa.Column("timestamp", sa.BigInteger(), nullable=True),
         sa.Column("signed", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("sha256", name=op.f("uq_record_sha256")),
+        sa.UniqueConstraint("name", "sha256", name=op.f("uq_record_name_sha256")),
     )
     op.create_table(
         "removal",
