@@ -16,7 +16,8 @@ from bench.peers.environment import environment
 from tests.kit.processes import accepts, free_port, start, stop, wait_until
 
 REQUIREMENTS = ("devpi-server==6.20.3",)
-INDEX = "/root/bench"
+_USER = "root"  # devpi's first user
+INDEX = f"/{_USER}/bench"
 _PASSWORD = "a-password-for-benches"
 _JSON = "application/json"
 
