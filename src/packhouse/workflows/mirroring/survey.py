@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from typing import NamedTuple
 
 from packhouse.catalog.channels.channel import Channel
@@ -60,45 +61,47 @@ class Survey:
         Raises PackhouseError("upstream_failed") when the source is no channel or cannot be read.
         """
         await step("Asking the upstream what has changed")
-        changed = await self._changed()
         look = self._mirror.needs_full_run or await self._db.now() - looked_around_at > LOOK_AROUND
-        if not changed and not look:
-            return
-        if self._selector.closes:  # files are selected across partitions: read them all
-            changed = dict.fromkeys(name for name in self._before if self._selector.reads(name))
-        further = await self._unknown() if look or self._mirror.filters.subdirs else []
-        async for source in self._sources([*changed, *further], changed, step):
-            yield await self._compare(source, step)
+        sources = self._together if self._selector.closes else self._one_by_one
+        async with aclosing(sources(look, step)) as found:
+            async for source in found:
+                yield await self._compare(source, step)
         if not self._read and not self._before:
             raise PackhouseError(
                 "upstream_failed",
                 f"There is no conda channel at {self._mirror.source}: no subdir has an index.",
                 "Check the address, and the credential if it needs one.",
             )
-        await self._add_unread()
+        if self._read or self.absent or look:
+            await self._add_unread()
 
-    async def _changed(self) -> dict[str, Response | None]:
-        """Ask about the indexes we know; return the partitions to read, with the answer where it is known already."""
-        wanted = {name: taken for name, taken in self._before.items() if self._selector.reads(name)}
-        if self._mirror.needs_full_run:
-            return dict.fromkeys(wanted)
-        answers = await asyncio.gather(*(self._reader.changed(taken) for taken in wanted.values()))
-        return {name: answer for name, answer in zip(wanted, answers, strict=True) if answer is not None}
+    async def _one_by_one(self, look: bool, step: Step) -> AsyncGenerator[Source]:
+        """Yield the indexes that are new or have changed, each read only when the one before was taken in."""
+        for partition, taken in self._before.items():
+            if not self._selector.reads(partition):
+                continue
+            answer = None if self._full else await self._reader.changed(taken)
+            if (self._full or answer is not None) and (source := await self._source(partition, answer, step)):
+                yield source
+        for partition in await self._further(look):
+            if source := await self._source(partition, None, step):
+                yield source
 
-    async def _sources(
-        self, partitions: Sequence[str], changed: Mapping[str, Response | None], step: Step
-    ) -> AsyncIterator[Source]:
-        """Yield the indexes to take in, one after the other; all at once where files are selected across them."""
-        if not self._selector.closes:
-            for partition in partitions:
-                if (source := await self._source(partition, changed.get(partition), step)) is not None:
-                    yield source
+    async def _together(self, look: bool, step: Step) -> AsyncGenerator[Source]:
+        """Yield all indexes when any has changed, after files were selected across them."""
+        known = [name for name in self._before if self._selector.reads(name)]
+        further = await self._further(look)
+        if not (look or [1 for name in known if await self._reader.changed(self._before[name]) is not None]):
             return
-        found = [await self._source(partition, None, step) for partition in partitions]
+        found = [await self._source(partition, None, step) for partition in (*known, *further)]
         sources = {source.partition: source for source in found if source is not None}
         await asyncio.to_thread(self._selector.close, sources)
         for source in sources.values():
             yield source
+
+    async def _further(self, look: bool) -> list[str]:
+        """Return subdirs to read besides those known: selected ones that were not there, and now and then new ones."""
+        return await self._unknown() if look or self._mirror.filters.subdirs else []
 
     async def _unknown(self) -> list[str]:
         """Return subdirs to read that were never read before; without a filter those the source turns out to have."""

@@ -31,7 +31,7 @@ from packhouse.formats.conda.upstream import (
 )
 
 #: the largest repodata.json we take; conda-forge's largest is about 0.4 GiB
-REPODATA_LIMIT = 2 * GIB
+REPODATA_LIMIT = GIB
 COMPRESSED_LIMIT = 512 * MIB
 SHARDS = "repodata_shards.msgpack.zst"
 REPODATA_ZST = "repodata.json.zst"
