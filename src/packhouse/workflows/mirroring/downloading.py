@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from packhouse.catalog import changes
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.mirrors import holdings
 from packhouse.catalog.mirrors.holdings import Fetched, Wanted
+from packhouse.catalog.mirrors.store import TakenIndex
 from packhouse.catalog.packages import contents, entries
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
@@ -16,6 +17,7 @@ from packhouse.core.fetch import Fetcher
 from packhouse.workflows.mirroring.journal import Journal
 from packhouse.workflows.mirroring.obtaining import obtain
 from packhouse.workflows.mirroring.turn import Turn
+from packhouse.workflows.mirroring.upstream import file_url
 
 #: files looked up at a time, and registered per unit of work at most
 PAGE = 1000
@@ -27,13 +29,18 @@ _MOST_BUSY = 100
 class Downloading:
     """The downloads of one run."""
 
-    def __init__(self, turn: Turn, fetcher: Fetcher) -> None:
+    def __init__(self, turn: Turn, fetcher: Fetcher, indexes: Mapping[str, TakenIndex]) -> None:
         self._turn = turn
         self._fetcher = fetcher
+        self._bases = {partition: taken.base_url for partition, taken in indexes.items()}
         self._journal = Journal(turn.services.settings.data_dir / "spool" / "mirrors", turn.mirror.uuid)
         self._ready: list[Fetched] = []
         self._registering = asyncio.Lock()
         self._busy = 0
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        self._journal.close()
 
     async def recover(self) -> None:
         """Register what an earlier run on this node had downloaded when it was killed."""
@@ -85,7 +92,8 @@ class Downloading:
     async def _one(self, one: Wanted) -> Fetched | None:
         turn = self._turn
         try:
-            return await obtain(turn.services, self._fetcher, turn.mirror, one, self._journal.note)
+            url = file_url(self._bases.get(one.partition, ""), one.partition, one.filename, one.source_url)
+            return await obtain(turn.services, self._fetcher, turn.mirror, one, url, self._journal.note)
         except PackhouseError as fault:
             if fault.code == "storage_full":
                 raise

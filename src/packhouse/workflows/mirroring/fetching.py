@@ -92,10 +92,10 @@ class OnDemand:
             if now.active:
                 return now
             mirror, one = await self._locate(now)
-            key = resume_key(mirror, one, await url_of(self._services, mirror, one))
-            lease = "fetch:" + hashlib.sha256(key.encode()).hexdigest()
+            url = await url_of(self._services, mirror, one)
+            lease = "fetch:" + hashlib.sha256(resume_key(mirror, one, url).encode()).hexdigest()
             if await self._acquire(lease):
-                await self._fetch_leased(channel, mirror, one, lease)
+                await self._fetch_leased(channel, mirror, one, url, lease)
                 continue
             if monotonic() > deadline:
                 raise _later(entry)
@@ -122,14 +122,14 @@ class OnDemand:
         )
         return mirror, one
 
-    async def _fetch_leased(self, channel: Channel, mirror: Mirror, one: Wanted, lease: str) -> None:
+    async def _fetch_leased(self, channel: Channel, mirror: Mirror, one: Wanted, url: str, lease: str) -> None:
         services = self._services
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._release, lease)
             keeper = asyncio.create_task(self._keep(lease))
             stack.callback(keeper.cancel)
             fetcher = await stack.enter_async_context(fetcher_of(services, mirror))
-            fetched = await obtain(services, fetcher, mirror, one)
+            fetched = await obtain(services, fetcher, mirror, one, url)
             try:
                 refused = await services.db.write(lambda unit: self._register(unit, channel, fetched, lease))
             except LostLease:

@@ -31,12 +31,11 @@ class Journal:
     def __init__(self, folder: Path, uuid: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / f"{uuid}.jsonl"
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o640)
 
     def read(self) -> list[Fetched]:
         """Return what an earlier run left; the line that a kill cut short is not there."""
         found: list[Fetched] = []
-        if not self._path.exists():
-            return found
         for text in self._path.read_bytes().splitlines():
             try:
                 line = _lines.decode(text)
@@ -47,13 +46,12 @@ class Journal:
 
     def note(self, one: Fetched) -> None:
         """Write a file down; to outlive a killed process it need not be flushed."""
-        text = msgspec.json.encode(_Line(one.wanted, one.hashes, one.facts)) + b"\n"
-        fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
-        try:
-            os.write(fd, text)
-        finally:
-            os.close(fd)
+        os.write(self._fd, msgspec.json.encode(_Line(one.wanted, one.hashes, one.facts)) + b"\n")
 
     def clear(self) -> None:
         """Forget all: everything in it is registered."""
-        self._path.unlink(missing_ok=True)
+        os.ftruncate(self._fd, 0)
+
+    def close(self) -> None:
+        """Close the file; what is in it stays for the next run."""
+        os.close(self._fd)

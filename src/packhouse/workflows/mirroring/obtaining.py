@@ -39,7 +39,12 @@ def resume_key(mirror: Mirror, one: Wanted, url: str) -> str:
 
 
 async def obtain(
-    services: Services, fetcher: Fetcher, mirror: Mirror, one: Wanted, journal: Callable[[Fetched], None] | None = None
+    services: Services,
+    fetcher: Fetcher,
+    mirror: Mirror,
+    one: Wanted,
+    url: str,
+    journal: Callable[[Fetched], None] | None = None,
 ) -> Fetched:
     """Bring the bytes of an entry into the blob store and return what they are; `journal` is told before they are in.
 
@@ -51,7 +56,6 @@ async def obtain(
         sha256=one.sha256.hex() if one.sha256 else None,
         md5=one.md5.hex() if one.md5 else None,
     )
-    url = await url_of(services, mirror, one)
     async with services.blobs.partial(resume_key(mirror, one, url)) as writer:
         done = await fetcher.download(url, writer, expect=expect, max_bytes=services.settings.upload_bytes)
         fetched = Fetched(one, done.hashes, await _inspect(services, writer, one))

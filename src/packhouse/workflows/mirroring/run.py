@@ -7,6 +7,7 @@ left to do.
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from typing import Any
 
 import msgspec
@@ -106,9 +107,9 @@ async def _run(turn: Turn) -> None:
             await _count(turn)
         if mirror.active and turn.counts.passive:
             turn.step(4, "Downloading")
-            downloading = Downloading(turn, fetcher)
-            await downloading.recover()
-            await downloading.run(turn.counts.passive)
+            with closing(Downloading(turn, fetcher, await store.indexes(services.db, mirror.id))) as downloading:
+                await downloading.recover()
+                await downloading.run(turn.counts.passive)
             await services.publisher.publish(turn.channel.id)
             await _count(turn)
     await _complete(turn)
