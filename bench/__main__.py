@@ -45,7 +45,9 @@ def main() -> None:
     parts = []
     try:
         with ExitStack() as stack:
-            context = Context(options.size == "small", folder, setups, not options.no_peers, stack)
+            small = options.size == "small"
+            largest = 1000 if small else options.largest
+            context = Context(small, folder, setups, not options.no_peers, stack, largest)
             failed = False
             for name in options.bench or BENCHES:
                 lines, whole = _run(context, name)
@@ -89,6 +91,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("bench", nargs="*", choices=[*BENCHES, []], help="which (default: all)")
     parser.add_argument("--size", choices=("small", "full"), default="full")
+    parser.add_argument("--largest", type=int, default=1_000_000, help="files in the largest channel")
     parser.add_argument("--only-sqlite", action="store_true", help="leave PostgreSQL and S3 out")
     parser.add_argument("--no-peers", action="store_true", help="leave the others out")
     parser.add_argument("--folder", type=Path, help="where to put data, on the disk to measure (default: temporary)")

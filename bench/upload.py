@@ -31,7 +31,7 @@ GOALS = {100_000: ("≤ 10 ms", "≤ 500 ms"), 1_000_000: ("≤ 25 ms", "-")}
 
 def run(context: Context) -> Iterator[Line]:
     """Yield three lines for each size."""
-    for records in (1000,) if context.small else (1000, 10_000, 100_000, 1_000_000):
+    for records in context.sizes:
         goal, goal_whole = GOALS.get(records, ("-", "-"))
         lines = [
             Line(f"upload → installable, {records:,} files, p50", "ms", goal),

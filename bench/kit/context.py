@@ -29,6 +29,7 @@ class Context:
     setups: tuple[str, ...]
     peers: bool  #: whether peers run too
     stack: ExitStack
+    largest: int = 1_000_000  #: files in the largest channel
     notes: list[str] = field(default_factory=list)
     kept: dict[tuple[object, ...], Any] = field(default_factory=dict)  #: costly things made once per run
     _services: tuple[Postgres, S3] | None = None
@@ -37,6 +38,11 @@ class Context:
     def rounds(self) -> int:
         """How often a short measurement is repeated for its median."""
         return 1 if self.small else 3
+
+    @property
+    def sizes(self) -> list[int]:
+        """How many files the channels have that something is measured in."""
+        return [size for size in (1000, 10_000, 100_000, 1_000_000) if size <= self.largest]
 
     def pick(self, small: int, full: int) -> int:
         """Return the number that fits the size of this run."""

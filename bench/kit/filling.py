@@ -20,13 +20,17 @@ from packhouse.workflows.services import Services
 
 BATCH = 2000
 
-_CONTENT = """INSERT INTO content (sha256, md5, size, facts, created_at)
- VALUES (:sha256, :md5, :size, :facts, :now) ON CONFLICT (sha256) DO NOTHING"""
-_ENTRY = """INSERT INTO entry (channel_id, family, partition, name, filename, record_id, content_id, first_seen_at,
- visible_at, event_id) SELECT :channel_id, 'conda', :partition, :name, :filename, record.id, content.id, :now, :now,
- :event_id FROM record, content WHERE record.sha256 = :record_sha256 AND content.sha256 = :sha256"""
+# Ids of our own choice: to look each up would take most of the time.
+_CONTENT = """INSERT INTO content (id, sha256, md5, size, facts, created_at)
+ VALUES (:content_id, :sha256, :md5, :size, :facts, :now)"""
+_LAST_CONTENT = "SELECT coalesce(max(id), 0) FROM content"
+_CATCH_UP = "SELECT setval(pg_get_serial_sequence('content', 'id'), (SELECT max(id) FROM content))"
 _BINDING = """INSERT INTO binding (channel_id, family, partition, filename, sha256)
  VALUES (:channel_id, 'conda', :partition, :filename, :sha256)"""
+_ENTRY = (
+    "channel_id", "family", "partition", "name", "filename", "record_id", "content_id", "mirror_id", "source_url",
+    "source_hash", "first_seen_at", "visible_at", "event_id",
+)  # fmt: skip
 
 
 class _File(NamedTuple):
@@ -52,15 +56,23 @@ async def fill(services: Services, channel: Channel, records: int, seed: int = 0
     while batch := list(islice(files, BATCH)):
         await services.db.write(lambda unit, batch=batch: _add(unit, channel.id, event_id, batch))  # type: ignore[misc]  # its type is that of _add
     await services.publisher.publish(channel.id)
+    if services.db.dialect == "postgresql":
+        await services.db.write(lambda unit: unit.fetch_value(_CATCH_UP))
 
 
 async def _add(unit: Unit, channel_id: int, event_id: int, batch: list[_File]) -> None:
-    rows = [{**one.row, "channel_id": channel_id, "event_id": event_id, "now": unit.now} for one in batch]
-    await contents.add_records(unit, [one.record for one in batch])
-    await unit.execute_many(_CONTENT, _only(rows, "sha256", "md5", "size", "facts", "now"))
-    keys = ("channel_id", "partition", "filename", "sha256")
-    await unit.execute_many(_ENTRY, _only(rows, *keys, "name", "record_sha256", "event_id", "now"))
-    await unit.execute_many(_BINDING, _only(rows, *keys))
+    ids = await contents.add_records(unit, [one.record for one in batch])
+    first = int(await unit.fetch_value(_LAST_CONTENT)) + 1
+    common: dict[str, Any] = dict.fromkeys(("mirror_id", "source_url", "source_hash"))
+    common |= {"family": "conda", "first_seen_at": unit.now, "visible_at": unit.now}
+    common |= {"channel_id": channel_id, "event_id": event_id, "now": unit.now}
+    rows = [
+        {**one.row, **common, "record_id": ids[one.record.sha256], "content_id": number}
+        for number, one in enumerate(batch, first)
+    ]
+    await unit.execute_many(_CONTENT, _only(rows, "content_id", "sha256", "md5", "size", "facts", "now"))
+    await entries.add(unit, _only(rows, *_ENTRY))
+    await unit.execute_many(_BINDING, _only(rows, "channel_id", "partition", "filename", "sha256"))
     names = {(one.row["partition"], one.row["name"]) for one in batch}
     await entries.mark_dirty(unit, channel_id, sorted(names))
 
@@ -88,6 +100,5 @@ def _file(filename: str, source: dict[str, Any]) -> _File:
         "partition": at.partition,
         "filename": filename,
         "name": record.name,
-        "record_sha256": record.sha256,
     }
     return _File(record, row)
