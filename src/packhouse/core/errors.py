@@ -12,7 +12,6 @@ from typing import Any
 #: code -> (HTTP status, one line for the reference page)
 CODES: dict[str, tuple[int, str]] = {
     "bad_request": (400, "The request cannot be understood: a missing, unknown or ill-formed part."),
-    "bulk_refused": (400, "Some items of a bulk request could not be changed; none was."),
     "channel_frozen": (409, "The channel is frozen: its published index is pinned and only mirror runs may add to it."),
     "conflict": (409, "The request contradicts the present state of the object."),
     "different_content": (409, "The coordinate already names other bytes, and a coordinate has one content for ever."),

@@ -22,6 +22,7 @@ from packhouse.core.db.base import Reader
 _FIELDS = tuple(channel.c[name] for name in Channel.__struct_fields__)
 _BY_PATH = select(*_FIELDS).where(channel.c.path == bindparam("path"))
 _BY_ID = select(*_FIELDS).where(channel.c.id == bindparam("channel_id"), channel.c.path.is_not(None))
+_HOLD = _BY_ID.with_for_update(read=True)
 _CHILDREN = (
     select(*_FIELDS)
     .where(channel.c.parent_id == bindparam("parent_id"), channel.c.path.is_not(None))
@@ -105,6 +106,12 @@ async def by_path(reader: Reader, path: str) -> Channel | None:
 async def by_id(reader: Reader, channel_id: int) -> Channel | None:
     """Return a channel that is not deleted."""
     row = await reader.fetch_one(_BY_ID, channel_id=channel_id)
+    return Channel(*row) if row else None
+
+
+async def hold(unit: Unit, channel_id: int) -> Channel | None:
+    """Return a channel that is not deleted; nobody freezes, renames or deletes it before the unit has ended."""
+    row = await unit.fetch_one(_HOLD, channel_id=channel_id)
     return Channel(*row) if row else None
 
 

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
 
 from packhouse.catalog.schema import binding, channel, channel_path, content, dirty, entry, record, removal, verdict
-from packhouse.core.db import Unit
+from packhouse.core.db import Unit, any_of
 from packhouse.core.db.base import Reader
 from packhouse.formats.base import Coordinate
 
@@ -117,11 +117,6 @@ _ADD = """INSERT INTO entry (channel_id, family, partition, name, filename, reco
  VALUES (:channel_id, :family, :partition, :name, :filename, :record_id, :content_id, :mirror_id, :source_url,
  :source_hash, :first_seen_at, :visible_at, :event_id)
  ON CONFLICT (channel_id, family, partition, filename) DO NOTHING"""
-_SET_CONTENT = (
-    update(entry)
-    .where(_key(entry), entry.c.content_id.is_(None))
-    .values(content_id=bindparam("new_content"), source_url=None)
-)
 _ADOPT = (
     update(entry)
     .where(_key(entry))
@@ -134,6 +129,7 @@ _ADOPT = (
         event_id=bindparam("new_event"),
     )
 )
+_LOCK = select(entry.c.id).where(any_of(entry.c.id, "ids")).order_by(entry.c.id).with_for_update()
 _REMOVE = delete(entry).where(entry.c.id == bindparam("entry_id"))
 _LOG_REMOVAL = (
     "INSERT INTO removal (channel_id, family, partition, name, filename, cause, mirror_id, by_person, event_id, at)"
@@ -202,16 +198,16 @@ async def add_one(unit: Unit, row: dict[str, Any]) -> bool:
     return await unit.execute(_ADD, **row) > 0
 
 
-async def set_content(unit: Unit, channel_id: int, at: Coordinate, content_id: int) -> bool:
-    """A passive entry becomes active; False when it is gone or active already."""
-    return await unit.execute(_SET_CONTENT, new_content=content_id, **key_of(channel_id, at)) > 0
-
-
 async def adopt(unit: Unit, channel_id: int, at: Coordinate, record_id: int, content_id: int, event_id: int) -> None:
     """An upload takes over a mirrored coordinate with the very bytes the mirror promised."""
     await unit.execute(
         _ADOPT, new_record=record_id, new_content=content_id, new_event=event_id, **key_of(channel_id, at)
     )
+
+
+async def lock(unit: Unit, ids: list[int]) -> set[int]:
+    """Return which of these entries still exist; nobody changes them before the unit has ended."""
+    return {row[0] for row in await unit.fetch_all(_LOCK, ids=ids)}
 
 
 async def remove(unit: Unit, ids: Sequence[int], cause: str, by_person: bool, event_id: int) -> None:

@@ -49,10 +49,10 @@ class BulkDone(msgspec.Struct):
     of_channel("/artifacts/bulk"),
     tags=["artifacts"],
     status_code=202,
-    responses=refused("bulk_refused", "different_content"),
+    responses=refused("channel_frozen", "different_content"),
 )
 async def bulk(data: JSONBody[BulkRequest], caller: Caller, services: House, here: Here) -> BulkDone:
-    """Copy, move or delete files: all of them, or none when one is refused."""
+    """Copy, move or delete files. The whole request is checked first; when one file is refused, none is changed."""
     if not data.items:
         raise PackhouseError("bad_request", "`items` is empty.", "Name packages or files.")
     on_source, on_target = BULK[data.action]

@@ -1,8 +1,8 @@
-"""Copy, move and removal: metadata only, in batches, all or nothing as far as the request can be checked beforehand."""
+"""Copy, move and removal: metadata only, in batches, after the whole request was checked."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from packhouse.catalog import changes
 from packhouse.catalog.audit.store import record_event
@@ -11,12 +11,14 @@ from packhouse.catalog.packages import entries
 from packhouse.core.db import Unit
 from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
-from packhouse.workflows.publishing.channels import writable
+from packhouse.workflows.publishing.channels import hold_readable, hold_writable, writable
 from packhouse.workflows.publishing.selection import Item, select_entries
 from packhouse.workflows.services import Services
 
-#: rows per transaction (design 1.10)
-BATCH = 1000
+#: rows per transaction; each costs a few statements (design 1.10)
+BATCH = 200
+
+Batch = Sequence[entries.Selected]
 
 
 async def remove(services: Services, channel: Channel, actor: str, items: list[Item]) -> int:
@@ -25,18 +27,17 @@ async def remove(services: Services, channel: Channel, actor: str, items: list[I
     Raises PackhouseError: `not_found`, `channel_frozen`; then nothing is removed.
     """
     chosen = await select_entries(services.db, channel, items)
-    event_id: int | None = None
-    for batch in _batches(chosen):
+    await writable(services.db, channel.id)
 
-        async def work(unit: Unit, batch: Sequence[entries.Selected] = batch, event: int | None = event_id) -> int:
-            here = await writable(unit, channel.id)
-            event = event or await _event(unit, "artifact_removed", actor, here, chosen, {})
-            await _take_out(unit, here, batch, event)
-            return event
+    async def step(unit: Unit, batch: Batch, event_id: int | None) -> tuple[int, int | None]:
+        here = await hold_writable(unit, channel.id)
+        there = await _still_there(unit, batch)
+        if there:
+            event_id = event_id or await _event(unit, "artifact_removed", actor, here, chosen, {})
+            await _take_out(unit, here, there, event_id)
+        return len(there), event_id
 
-        event_id = await services.db.write(work)
-    await services.publisher.publish(channel.id)
-    return len(chosen)
+    return await _in_batches(services, chosen, step, channel)
 
 
 async def copy(
@@ -45,55 +46,73 @@ async def copy(
     """Show files of one channel in another too (or instead, with `move`); return how many.
 
     No byte is copied; a file that a mirror has not fetched yet keeps where it can be had. Raises PackhouseError:
-    `not_found`, `channel_frozen`, `different_content` when the target knows a coordinate with other bytes.
+    `not_found`, `channel_frozen`, `different_content` when the target knows a coordinate with other bytes, or with
+    bytes that cannot be shown to be the same.
     """
     if source.id == target.id:
         raise PackhouseError("bad_request", "Source and target are the same channel.", "Name another target.")
     chosen = await select_entries(services.db, source, items)
-    await _check_target(services, target, chosen)
-    event_id: int | None = None
-    for batch in _batches(chosen):
-
-        async def work(unit: Unit, batch: Sequence[entries.Selected] = batch, event: int | None = event_id) -> int:
-            # several channels are locked in ascending id (design 1.10)
-            found = {number: await writable(unit, number) for number in sorted({source.id, target.id})}
-            here, there = found[source.id], found[target.id]
-            kind = "artifact_moved" if move else "artifact_copied"
-            event = event or await _event(unit, kind, actor, there, chosen, {"from": here.path})
-            await _put_in(unit, there, batch, event)
-            if move:
-                await _take_out(unit, here, batch, event)
-            return event
-
-        event_id = await services.db.write(work)
-    await services.publisher.publish(target.id)
-    if move:
-        await services.publisher.publish(source.id)
-    return len(chosen)
-
-
-def _batches(chosen: Sequence[entries.Selected]) -> list[Sequence[entries.Selected]]:
-    return [chosen[start : start + BATCH] for start in range(0, len(chosen), BATCH)]
-
-
-async def _check_target(services: Services, target: Channel, chosen: Sequence[entries.Selected]) -> None:
     for row in chosen:
         await _check_one(services.db, target, row)
 
+    async def step(unit: Unit, batch: Batch, event_id: int | None) -> tuple[int, int | None]:
+        # several channels are held in ascending id (design 1.10)
+        hold = {target.id: hold_writable, source.id: hold_writable if move else hold_readable}
+        found = {number: await hold[number](unit, number) for number in sorted(hold)}
+        here, there = found[source.id], found[target.id]
+        rows = await _still_there(unit, batch)
+        if rows:
+            kind = "artifact_moved" if move else "artifact_copied"
+            event_id = event_id or await _event(unit, kind, actor, there, chosen, {"from": here.path})
+            await _put_in(unit, there, rows, event_id)
+            if move:
+                await _take_out(unit, here, rows, event_id)
+        return len(rows), event_id
+
+    return await _in_batches(services, chosen, step, target, *([source] if move else []))
+
+
+Step = Callable[[Unit, Batch, int | None], Awaitable[tuple[int, int | None]]]
+
+
+async def _in_batches(services: Services, chosen: Batch, step: Step, *changed: Channel) -> int:
+    """Do `step` for all rows under one event; what is done when it fails in between is published all the same."""
+    done, event_id = 0, None
+    try:
+        for start in range(0, len(chosen), BATCH):
+            batch = chosen[start : start + BATCH]
+
+            async def work(unit: Unit, batch: Batch = batch, known: int | None = event_id) -> tuple[int, int | None]:
+                return await step(unit, batch, known)
+
+            count, event_id = await services.db.write(work)
+            done += count
+    finally:
+        for channel in changed:
+            await services.publisher.publish(channel.id)
+    return done
+
+
+async def _still_there(unit: Unit, batch: Batch) -> Batch:
+    """Return the rows that nobody removed meanwhile, locked."""
+    left = await entries.lock(unit, [row.id for row in batch])
+    return [row for row in batch if row.id in left]
+
 
 async def _check_one(reader: Reader, target: Channel, row: entries.Selected) -> None:
-    bound = await entries.bound_to(reader, target.id, target.path, row.coordinate)
+    taken: set[bytes | None] = set(await entries.bound_to(reader, target.id, target.path, row.coordinate))
     held = await entries.find(reader, target.id, row.family, row.partition, row.filename)
-    promised = {held.sha256} if held and held.sha256 else set()
-    if row.sha256 is not None and (bound | promised) - {row.sha256}:
+    if held is not None:
+        taken.add(held.sha256)
+    if taken and (row.sha256 is None or taken != {row.sha256}):
         raise PackhouseError(
             "different_content",
-            f"{target.path}/{row.coordinate.ckey} already names other bytes, and a file never changes.",
-            "Leave it out, or copy to another channel.",
+            f"{target.path}/{row.coordinate.ckey} names other bytes already, or bytes nobody has seen yet.",
+            "Leave it out, or choose another channel.",
         )
 
 
-async def _put_in(unit: Unit, target: Channel, batch: Sequence[entries.Selected], event_id: int) -> None:
+async def _put_in(unit: Unit, target: Channel, batch: Batch, event_id: int) -> None:
     for row in batch:
         if row.content_id is not None and row.sha256 is not None:
             await entries.bind(unit, target.id, row.coordinate, row.sha256)
@@ -104,19 +123,17 @@ async def _put_in(unit: Unit, target: Channel, batch: Sequence[entries.Selected]
     await changes.note(unit, "entry", target.id)
 
 
-async def _take_out(unit: Unit, channel: Channel, batch: Sequence[entries.Selected], event_id: int) -> None:
+async def _take_out(unit: Unit, channel: Channel, batch: Batch, event_id: int) -> None:
     await entries.remove(unit, [row.id for row in batch], "removal", True, event_id)
     await entries.mark_dirty(unit, channel.id, _names(batch))
     await changes.note(unit, "entry", channel.id)
 
 
-def _names(batch: Sequence[entries.Selected]) -> list[tuple[str, str]]:
+def _names(batch: Batch) -> list[tuple[str, str]]:
     return list(dict.fromkeys((row.partition, row.name) for row in batch))
 
 
-async def _event(
-    unit: Unit, kind: str, actor: str, channel: Channel, chosen: Sequence[entries.Selected], data: dict[str, str]
-) -> int:
+async def _event(unit: Unit, kind: str, actor: str, channel: Channel, chosen: Batch, data: dict[str, str]) -> int:
     """Write the one event of the request. A single file is named, several are counted."""
     first = chosen[0]
     one = len(chosen) == 1

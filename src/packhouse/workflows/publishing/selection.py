@@ -9,6 +9,9 @@ from packhouse.catalog.packages import entries
 from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
 
+#: items of one request; each may name a whole package
+MOST_ITEMS = 10_000
+
 
 class Item(msgspec.Struct, frozen=True):
     """One line of a bulk request; without `ckey` it means the whole package (wire.md A.6)."""
@@ -23,14 +26,21 @@ async def select_entries(reader: Reader, channel: Channel, items: list[Item]) ->
 
     Raises PackhouseError("not_found") naming the first item that matches nothing: then nothing is done at all.
     """
+    if len(items) > MOST_ITEMS:
+        raise PackhouseError("bad_request", f"{len(items)} items are too many at once.", f"Send up to {MOST_ITEMS}.")
+    packages: dict[tuple[str, str], dict[str, entries.Selected]] = {}
     found: dict[int, entries.Selected] = {}
     for item in items:
-        rows = await entries.of_package(reader, channel.id, item.family, item.name)
-        chosen = [row for row in rows if item.ckey is None or f"{row.partition}/{row.filename}" == item.ckey]
+        key = (item.family, item.name)
+        if key not in packages:
+            rows = await entries.of_package(reader, channel.id, *key)
+            packages[key] = {row.coordinate.ckey: row for row in rows}
+        files = packages[key]
+        chosen = list(files.values()) if item.ckey is None else [files[item.ckey]] if item.ckey in files else []
         if not chosen:
             what = item.ckey or item.name
             raise PackhouseError(
                 "not_found", f"{channel.path!r} has no {item.family} {what[:200]!r}.", "List its files to see the keys."
             )
         found.update({row.id: row for row in chosen})
-    return [found[key] for key in sorted(found)]
+    return [found[number] for number in sorted(found)]

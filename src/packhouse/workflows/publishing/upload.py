@@ -14,7 +14,7 @@ from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
 from packhouse.formats import registry
 from packhouse.formats.base import Coordinate, Facts, Hashes, Malformed
-from packhouse.workflows.publishing.channels import writable
+from packhouse.workflows.publishing.channels import hold_writable, writable
 from packhouse.workflows.records import record_of
 from packhouse.workflows.services import Services
 
@@ -49,7 +49,8 @@ async def upload(
             f"Upload it below {facts.coordinate.partition}/.",
         )
     hashes = writer.hashes()
-    await _check(services.db, channel.id, facts.coordinate, bytes.fromhex(hashes.sha256))  # before any byte is kept
+    now = await writable(services.db, channel.id)
+    await _held(services.db, now, facts.coordinate, bytes.fromhex(hashes.sha256))  # before any byte is kept
     await contents.rescue(services.db, bytes.fromhex(hashes.sha256))
     await writer.commit()
     created = await services.db.write(lambda unit: _register(unit, channel.id, actor, facts, hashes))
@@ -58,11 +59,15 @@ async def upload(
 
 
 async def _register(unit: Unit, channel_id: int, actor: str, facts: Facts, hashes: Hashes) -> bool:
-    """Write the rows of one upload; False when the same file is there already."""
+    """Write the rows of one upload; False when the same file is there already.
+
+    A file that a mirror brought, or promised, becomes the uploader's: no later run takes it away.
+    """
     at, sha256 = facts.coordinate, bytes.fromhex(hashes.sha256)
+    channel = await hold_writable(unit, channel_id)
     await entries.bind(unit, channel_id, at, sha256)  # takes the coordinate; a rival waits here on PostgreSQL
-    channel, held = await _check(unit, channel_id, at, sha256)
-    if held is not None and held.active:
+    held = await _held(unit, channel, at, sha256)
+    if held is not None and held.active and held.mirror_id is None:
         return False
     record_id = await contents.add_record(unit, record_of(facts, hashes))
     content_id = await contents.add_content(unit, hashes, facts)
@@ -75,26 +80,24 @@ async def _register(unit: Unit, channel_id: int, actor: str, facts: Facts, hashe
         data={"ckey": at.ckey, "name": at.name, "artifact_family": at.family, "sha256": hashes.sha256, "by": "upload"},
     )
     if held is not None:
-        await entries.adopt(unit, channel.id, at, record_id, content_id, event_id)
+        shown = held.record_id if held.active else record_id
+        await entries.adopt(unit, channel.id, at, shown, content_id, event_id)
     else:
         await entries.add_one(unit, _row(channel.id, at, record_id, content_id, event_id, unit.now))
     await entries.forgive(unit, channel.id, at)
     await entries.mark_dirty(unit, channel.id, [(at.partition, at.name)])
     await changes.note(unit, "entry", channel.id, at.name)
-    return True
+    return held is None or not held.active
 
 
-async def _check(
-    reader: Reader, channel_id: int, at: Coordinate, sha256: bytes
-) -> tuple[Channel, entries.Entry | None]:
-    """Return the channel and what it holds at the coordinate, which may take these bytes. Raises like `upload`."""
-    channel = await writable(reader, channel_id)
+async def _held(reader: Reader, channel: Channel, at: Coordinate, sha256: bytes) -> entries.Entry | None:
+    """Return what stands at the coordinate. Raises `different_content` when it may not be these bytes."""
     bound = await entries.bound_to(reader, channel.id, channel.path, at)
     held = await entries.find(reader, channel.id, at.family, at.partition, at.filename)
     promised = {held.sha256} if held is not None and held.sha256 is not None else set()
     if (bound | promised) - {sha256}:
         raise other_content(channel.path, at)
-    return channel, held
+    return held
 
 
 def _row(
