@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import psycopg
@@ -18,6 +19,12 @@ from packhouse.core.errors import PackhouseError
 T = TypeVar("T")
 STREAM_ROWS = 2000
 ATTEMPTS = 10
+#: for how long the pool tries by itself to reach a server that is away, with growing pauses, in seconds; after that
+#: each request tries at once, so that work goes on as soon as the server is back
+RECONNECT_SECONDS = 3.0
+#: how long a caller waits for a connection, in seconds: while all are busy, and while the server seems to be away
+PATIENCE_SECONDS = 10.0
+AWAY_SECONDS = 1.0
 
 #: another transaction was in the way: running the unit again is the documented answer. A unit looks before it takes a
 #: unique name or refers to a row, so a violation means that a rival took the name in between, or the sweep the row;
@@ -66,9 +73,28 @@ class PostgresDatabase(Database):
         self.url = url
         self._last_now = 0
         self._pool: AsyncConnectionPool[psycopg.AsyncConnection[Row]] = AsyncConnectionPool(
-            url, min_size=1, max_size=connections, open=False, timeout=10, kwargs={"autocommit": True}
+            url,
+            min_size=1,
+            max_size=connections,
+            open=False,
+            timeout=PATIENCE_SECONDS,
+            reconnect_timeout=RECONNECT_SECONDS,
+            kwargs={"autocommit": True},
         )
         self._opening = asyncio.Lock()
+        self._away = False  # what was asked of the server last went wrong
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[psycopg.AsyncConnection[Row]]:
+        """Lend a connection of the pool; while the server is away, those who ask are told so soon."""
+        pool = await self._opened()
+        try:
+            async with pool.connection(AWAY_SECONDS if self._away else PATIENCE_SECONDS) as connection:
+                yield connection
+        except psycopg.OperationalError as error:  # a PoolTimeout is one too
+            self._away = not isinstance(error, _AGAIN)
+            raise
+        self._away = False
 
     async def _opened(self) -> AsyncConnectionPool[psycopg.AsyncConnection[Row]]:
         if self._pool.closed:
@@ -82,7 +108,7 @@ class PostgresDatabase(Database):
         pool = await self._opened()
         for attempt in (1, 2):  # a connection that died while it lay in the pool is not the caller's fault
             try:
-                async with pool.connection() as connection:
+                async with self._connection() as connection:
                     cursor = await connection.execute(text, {**literals, **values})
                     return await cursor.fetchall()
             except PoolTimeout as error:
@@ -98,28 +124,33 @@ class PostgresDatabase(Database):
 
     async def stream(self, statement: Statement, **values: Any) -> AsyncIterator[list[Row]]:
         text, literals = compiled(statement, "postgresql")
-        pool = await self._opened()
-        async with (
-            pool.connection() as connection,
-            connection.transaction(),
-            connection.cursor(name="stream") as cursor,
-        ):
-            await cursor.execute(text, {**literals, **values})
-            while rows := await cursor.fetchmany(STREAM_ROWS):
-                yield rows
+        try:
+            async with (
+                self._connection() as connection,
+                connection.transaction(),
+                connection.cursor(name="stream") as cursor,
+            ):
+                await cursor.execute(text, {**literals, **values})
+                while rows := await cursor.fetchmany(STREAM_ROWS):
+                    yield rows
+        except psycopg.OperationalError as error:
+            raise _refusal(error) from error
 
     async def write(self, work: Work[T]) -> T:
         pool = await self._opened()
         for attempt in range(ATTEMPTS):
             begun = False
             try:
-                async with pool.connection() as connection, connection.transaction():
+                async with self._connection() as connection, connection.transaction():
                     unit = PostgresUnit(connection, await self._tick(connection))
                     begun = True
                     return await work(unit)
             except _AGAIN as error:
-                if attempt + 1 == ATTEMPTS:
-                    raise _refusal(error) from error
+                if attempt + 1 < ATTEMPTS:
+                    continue
+                if isinstance(error, psycopg.IntegrityError):
+                    raise  # no rival is in the way every time: the unit itself breaks the rule
+                raise _refusal(error) from error
             except (PoolTimeout, psycopg.OperationalError) as error:
                 if begun or attempt or isinstance(error, PoolTimeout):
                     raise _refusal(error) from error

@@ -19,6 +19,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from packhouse.core.blobs.faults import disk_faults
 from packhouse.formats.archives.zstandard import stream, zstd3
 
 #: bytes of documents kept in memory, and how many documents there may be at all
@@ -26,6 +27,7 @@ MOST_BYTES = 256 * 2**20
 MOST_DOCUMENTS = 4096
 #: a superseded file stays this long for those who are just opening it, in seconds
 LINGER_SECONDS = 60.0
+_WHERE = "The folder of index documents"
 
 #: channel id, partition, file name
 Key = tuple[int, str, str]
@@ -78,10 +80,11 @@ class Documents:
     def folder(self) -> Path:
         """Return this process's folder; the first call removes those of processes that ended."""
         if self._folder is None or not self._folder.is_dir():
-            self._root.mkdir(parents=True, exist_ok=True)
-            for other in self._root.iterdir():
-                _remove_abandoned(other)
-            self._folder = _own_folder(self._root)
+            with disk_faults(_WHERE):
+                self._root.mkdir(parents=True, exist_ok=True)
+                for other in self._root.iterdir():
+                    _remove_abandoned(other)
+                self._folder = _own_folder(self._root)
         return self._folder
 
     def _remove(self, path: Path) -> None:
@@ -95,19 +98,24 @@ def in_memory(revision: int, modified_at: int, body: bytes, canonical: bytes) ->
 
 
 def write(folder: Path, revision: int, modified_at: int, pieces: Iterable[bytes]) -> tuple[Document, Document]:
-    """Write `pieces` plainly and as one zstd frame; return both documents. Runs in a thread."""
+    """Write `pieces` plainly and as one zstd frame; return both documents. Runs in a thread.
+
+    Raises PackhouseError("storage_full"); then nothing is left behind, or a full disk would never get room again.
+    """
     digest, compressor = hashlib.sha256(), stream()
-    with ExitStack() as stack:
+    with disk_faults(_WHERE), ExitStack() as stack:
         (plain, plain_at), (packed, packed_at) = (_partial(folder, stack) for _ in range(2))
         for piece in pieces:
             digest.update(piece)
             plain.write(piece)
             packed.write(compressor.compress(piece))
         packed.write(compressor.flush())
+        for file in (plain, packed):
+            file.flush()
         name = digest.hexdigest()
         sizes = [file.tell() for file in (plain, packed)]
-    plain_at = plain_at.replace(folder / f"{name}.json")
-    packed_at = packed_at.replace(folder / f"{name}.json.zst")
+        plain_at = plain_at.replace(folder / f"{name}.json")
+        packed_at = packed_at.replace(folder / f"{name}.json.zst")
     return (
         Document(revision, name, modified_at, sizes[0], path=plain_at),
         Document(revision, f"{name}-zst", modified_at, sizes[1], path=packed_at),
@@ -123,6 +131,7 @@ def small(revision: int, modified_at: int, body: bytes) -> tuple[Document, Docum
 
 def _partial(folder: Path, stack: ExitStack) -> tuple[BinaryIO, Path]:
     handle, name = tempfile.mkstemp(prefix="partial-", dir=folder)
+    stack.callback(Path(name).unlink, missing_ok=True)  # after its renaming there is none of that name
     return stack.enter_context(os.fdopen(handle, "wb")), Path(name)
 
 
