@@ -43,9 +43,7 @@ def _script(paths: list[str], headers: dict[str, str]) -> str:
     return f"""
 {names}
 local requests, at = {{}}, 0
-local default = wrk.init
 function init(args)
- default(args)
  for _, path in ipairs({{{listed}}}) do table.insert(requests, wrk.format("GET", path)) end
 end
 function request() at = at % #requests + 1; return requests[at] end
