@@ -7,14 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from packhouse.catalog.packages import contents, entries
 from packhouse.core.db import Unit
-from packhouse.formats.base import Coordinate
 from packhouse.workflows.indexing.reading import NOARCH
 from packhouse.workflows.publishing.moving import copy, remove
 from packhouse.workflows.publishing.selection import Item, select_entries
-from packhouse.workflows.records import build_record
 from tests.conftest import Backend
+from tests.integration.indexing.changes import SOURCE, add_passive, publish
 from tests.kit.channel_reader import read_subdir
 from tests.kit.house import House, second_process
 
@@ -119,41 +117,17 @@ async def forget_index(house: House) -> None:
 
 
 async def test_signatures_pass_through_with_their_record(house: House) -> None:
-    signature = '{"0123":{"signature":"4567"}}'
-    source = {"name": "signed", "version": "1", "build": "0", "build_number": 0, "depends": [], "size": 7, "odd": [1]}
-    source |= {"sha256": "ab" * 32, "md5": "cd" * 16, "subdir": "noarch", "timestamp": 1_700_000_000_000}
-    await mirrored(house, "signed-1-0.conda", source, signature)
-    await mirrored(house, "plain-1-0.conda", {**source, "name": "plain"}, None)
+    await add_passive(house, ["signed"], signatures='{"0123":{"signature":"4567"}}')
+    await add_passive(house, ["plain"])
+    await publish(house)
     reading = await read_subdir(house.web, "pub", "noarch")
-    assert reading.monolithic["signed-1-0.conda"] == source, "byte for byte what was signed"
-    assert reading.shards["signed-1-0.conda"] == source
+    assert reading.monolithic["signed-1-0.conda"] == {**SOURCE, "name": "signed"}, "exactly what was signed"
+    assert reading.shards["signed-1-0.conda"] == reading.monolithic["signed-1-0.conda"]
     assert reading.signatures == {"signed-1-0.conda": {"0123": {"signature": "4567"}}}
     plain = dict(reading.monolithic["plain-1-0.conda"])
-    assert plain.pop("indexed_timestamp") > 1_700_000_000_000
-    assert plain == {**source, "name": "plain"}
+    assert plain.pop("indexed_timestamp") > SOURCE["timestamp"]
+    assert plain == {**SOURCE, "name": "plain"}
     assert reading.run_exports == set(), "nothing was fetched, so nothing is known of it"
-
-
-async def mirrored(house: House, filename: str, source: dict[str, object], signatures: str | None) -> None:
-    """Write the rows a mirror run writes for a file it did not fetch."""
-    channel = await house.find("pub")
-    name = str(source["name"])
-
-    async def work(unit: Unit) -> None:
-        at = Coordinate("conda", "noarch", filename, name, "1", "0")
-        row = {
-            **entries.key_of(channel.id, at),
-            "name": name,
-            "record_id": await contents.add_record(unit, build_record(filename, source, signatures)),
-            **dict.fromkeys(("content_id", "mirror_id", "source_url", "source_hash", "first_seen_at")),
-            "visible_at": unit.now,
-            "event_id": 0,
-        }
-        await entries.add_one(unit, row)
-        await entries.mark_dirty(unit, channel.id, [("noarch", name)])
-
-    await house.services.db.write(work)
-    await house.services.publisher.publish(channel.id)
 
 
 async def test_copies_have_the_time_they_appeared_in_their_channel(house: House) -> None:

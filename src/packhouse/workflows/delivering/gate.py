@@ -58,25 +58,24 @@ class Gate:
         Raises the refusal of the data plane: 401 for anonymous callers whether the channel exists or not, 404 for
         known ones who may not know of it (wire.md 0.8).
         """
+        epoch = self._epoch  # what was read before a change must not be remembered after it
         found = self._channels.get(path) if self._feed.fresh else None
         if found is None:
-            epoch = self._epoch
             found = await channels.by_path(self._db, path)
             if found is None:
                 raise refusal(permit(principal, action, NOWHERE), principal, data_plane=True)
             if epoch == self._epoch:
                 self._channels[path] = found
-        decision = await self._decision(principal, action, found)
+        decision = await self._decision(principal, action, found, epoch)
         if decision is not Decision.ALLOWED:
             raise refusal(decision, principal, data_plane=True)
         return found
 
-    async def _decision(self, principal: Principal, action: Action, channel: Channel) -> Decision:
+    async def _decision(self, principal: Principal, action: Action, channel: Channel, epoch: int) -> Decision:
         key = (principal.account_id, principal.token_id, channel.id, action)
         known = self._rights.get(key) if self._feed.fresh else None
         if known is not None:
             return known
-        epoch = self._epoch
         target = await target_of(
             self._db,
             principal,

@@ -120,7 +120,7 @@ async def _render_batch(unit: Unit, channel_id: int, number: int) -> tuple[bool,
         done[partition, name] = None
     for name in dict.fromkeys(name for _, name in done):
         await summarise(unit, channel_id, name)
-    finished = [number for number, partition, name in waiting if (partition, name) in done]
+    finished = [row_id for row_id, partition, name in waiting if (partition, name) in done]
     await store.clean(unit, finished)
     return changed, len(finished) < len(waiting) or len(waiting) == BATCH
 

@@ -1,0 +1,118 @@
+"""Downloads are counted once each, whatever breaks on the way to the database."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from packhouse.workflows.delivering.counting import DownloadCounter
+from tests.kit.house import House
+
+FILE = "/api/repo/pub/noarch/one-1.0-0.conda"
+
+
+@pytest.fixture
+async def counter(house: House, tmp_path: Path) -> DownloadCounter:
+    """A counter of our own, which folds only when told to, and a package to count."""
+    await house.upload("pub", "one")
+    return DownloadCounter(house.services.db, tmp_path / "counts")
+
+
+async def counted(house: House) -> tuple[int, int]:
+    """Return the downloads of the file and of its package."""
+    db = house.services.db
+    file = await db.fetch_value("SELECT coalesce(sum(count), 0) FROM download")
+    return int(file), int(await db.fetch_value("SELECT download_count FROM package WHERE name = 'one'"))
+
+
+async def note(house: House, counter: DownloadCounter, times: int) -> None:
+    """Count some downloads of the package."""
+    entry, channel = await house.services.db.fetch_one("SELECT id, channel_id FROM entry WHERE name = 'one'") or (0, 0)
+    for _ in range(times):
+        counter.count(entry, channel, "one")
+
+
+async def test_a_download_is_counted_and_what_is_none_is_not(house: House) -> None:
+    await house.upload("pub", "one")
+    tag = (await house.web.head(FILE)).headers["etag"]
+    await house.web.get(FILE, if_none_match=tag)
+    await house.web.get(FILE, range="bytes=100-")
+    await house.web.get(FILE, range="bytes=999999999-")
+    await house.web.get("/api/repo/pub/noarch/two-1.0-0.conda")
+    await house.server._counter.fold()
+    assert await counted(house) == (0, 0)
+    for _ in range(3):
+        await house.web.get(FILE)
+    await house.web.get(FILE, range="bytes=0-")
+    await house.server._counter.fold()
+    assert await counted(house) == (4, 4)
+
+
+async def test_folding_the_same_chunk_twice_never_doubles(
+    house: House, counter: DownloadCounter, tmp_path: Path
+) -> None:
+    await note(house, counter, 5)
+    counter._spool()
+    [chunk] = (tmp_path / "counts").glob("*.chunk")
+    kept = chunk.read_bytes()
+    await counter.fold()
+    chunk.write_bytes(kept)  # as if the process had died between the commit and the removal
+    await counter.fold()
+    assert await counted(house) == (5, 5)
+    assert not chunk.exists()
+
+
+async def test_two_processes_of_one_machine_share_the_folder(
+    house: House, counter: DownloadCounter, tmp_path: Path
+) -> None:
+    other = DownloadCounter(house.services.db, tmp_path / "counts")
+    await note(house, counter, 2)
+    await note(house, other, 3)
+    counter._spool()
+    await other.fold()
+    await counter.fold()
+    assert await counted(house) == (5, 5)
+
+
+async def test_counts_of_a_process_that_died_are_folded_by_the_next(
+    house: House, counter: DownloadCounter, tmp_path: Path
+) -> None:
+    await note(house, counter, 4)
+    counter._spool()
+    await DownloadCounter(house.services.db, tmp_path / "counts").fold()
+    assert await counted(house) == (4, 4)
+
+
+async def test_a_full_disk_keeps_the_counts_in_memory(house: House, counter: DownloadCounter, tmp_path: Path) -> None:
+    await note(house, counter, 2)
+    shutil.rmtree(tmp_path / "counts")
+    with pytest.raises(OSError, match="counts"):
+        await counter.fold()
+    (tmp_path / "counts").mkdir()
+    await note(house, counter, 1)
+    await counter.fold()
+    assert await counted(house) == (3, 3)
+
+
+async def test_a_chunk_torn_by_a_power_cut_stops_nothing(
+    house: House, counter: DownloadCounter, tmp_path: Path
+) -> None:
+    for content in (b"", b"[[[1,", b"\\0\\0"):
+        (tmp_path / "counts" / f"{len(content)}.chunk").write_bytes(content)
+    await note(house, counter, 1)
+    await counter.fold()
+    assert await counted(house) == (1, 1)
+    assert list((tmp_path / "counts").iterdir()) == []
+
+
+async def test_a_file_removed_meanwhile_does_not_stop_the_others(house: House, counter: DownloadCounter) -> None:
+    await house.upload("pub", "two")
+    await note(house, counter, 1)
+    row = await house.services.db.fetch_one("SELECT id, channel_id FROM entry WHERE name = 'two'")
+    assert row is not None
+    await house.remove("pub", "two")
+    counter.count(row[0], row[1], "two")
+    await counter.fold()
+    assert (await counted(house))[1] == 1

@@ -1,0 +1,127 @@
+"""What a process remembers of channels, rights and files, and when it must not trust its memory."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from packhouse.catalog import changes as change_list
+from packhouse.catalog.channels import store as channels
+from packhouse.core.db import Unit
+from packhouse.workflows.channels.deleting import delete_channel
+from packhouse.workflows.channels.editing import Edit, edit_channel
+from packhouse.workflows.delivering import gate as gates
+from packhouse.workflows.delivering.gate import Gate
+from tests.conftest import Backend
+from tests.kit.house import House, second_process
+
+FILE = "/api/repo/pub/noarch/one-1.0-0.conda"
+
+
+async def make(house: House, **edit: Any) -> None:
+    """Edit the channel `pub`."""
+    await edit_channel(house.services, await house.find("pub"), "admin", Edit(**edit), frozenset())
+
+
+async def test_another_process_hears_of_removal_privacy_rename_and_deletion(
+    house: House, backend: Backend, tmp_path: Path
+) -> None:
+    await house.upload("pub", "one")
+    await house.upload("pub", "two")
+    two = FILE.replace("one", "two")
+    async with second_process(backend, house, tmp_path / "second") as other:
+
+        async def status(target: str) -> int:
+            await other.caught_up()
+            return (await other.web.get(target)).status
+
+        assert (await status(FILE), await status(two)) == (200, 200)
+        await house.remove("pub", "one")
+        assert (await status(FILE), await status(two)) == (404, 200)
+        await make(house, privacy="private")
+        assert await status(two) == 401
+        await make(house, privacy="public", name="new")
+        assert (await status(two), await status(two.replace("pub", "new"))) == (401, 200)
+        await delete_channel(house.services, await house.find("new"), "admin")
+        assert await status(two.replace("pub", "new")) == 401
+
+
+async def test_a_hidden_file_is_refused_with_its_rule_and_comes_back(house: House) -> None:
+    await house.upload("pub", "one")
+    assert (await house.web.get(FILE)).status == 200
+    channel = await house.find("pub")
+
+    async def judge(unit: Unit, policy: int | None) -> None:
+        await unit.execute("UPDATE channel SET policy_version = :policy WHERE id = :id", policy=policy, id=channel.id)
+        await change_list.note(unit, "channel", channel.id)
+
+    async def hide(unit: Unit) -> None:
+        await unit.execute(
+            """INSERT INTO verdict (policy_version, record_id, content_id, rule, evidence, since, context_version,
+            judged_at) SELECT 7, record_id, 0, 'score of 9.8', '{}', 0, 0, 0 FROM entry"""
+        )
+        await judge(unit, 7)
+
+    await house.services.db.write(hide)
+    await house.caught_up()
+    refused = await house.web.get(FILE)
+    assert refused.status == 403 and "score of 9.8" in refused.json()["message"]
+    assert "score of 9.8" in refused.headers["x-packhouse-reason"]
+    await house.services.db.write(lambda unit: judge(unit, None))
+    await house.caught_up()
+    assert (await house.web.get(FILE)).status == 200
+
+
+async def test_a_process_that_cannot_follow_asks_the_database(
+    house: House, backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.upload("pub", "one")
+    async with second_process(backend, house, tmp_path / "second") as deaf:
+        assert (await deaf.web.get(FILE)).status == 200
+        for task in deaf.server._tasks:
+            task.cancel()
+        monkeypatch.setattr(change_list, "STALE_SECONDS", 0.2)
+        await asyncio.sleep(0.3)
+        await house.remove("pub", "one")
+        assert (await deaf.web.get(FILE)).status == 404
+        assert "one" not in (await deaf.web.get("/api/repo/pub/noarch/repodata.json")).body.decode()
+
+
+async def test_a_right_read_before_a_change_is_not_remembered_after_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.upload("pub", "one")
+    await make(house, description="so that nobody remembers the channel")
+    await house.caught_up()
+    real, asked, go_on = channels.by_path, asyncio.Event(), asyncio.Event()
+
+    async def late(*arguments: Any) -> Any:
+        answer = await real(*arguments)
+        if not asked.is_set():
+            asked.set()
+            await go_on.wait()
+        return answer
+
+    monkeypatch.setattr(channels, "by_path", late)
+    slow = asyncio.create_task(house.web.get(FILE))
+    await asyncio.wait_for(asked.wait(), 10)
+    await make(house, privacy="private")
+    await house.caught_up()
+    go_on.set()
+    await slow  # it came before the change
+    assert (await house.web.get(FILE)).status == 401
+
+
+async def test_memory_is_bounded(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gates, "CAPACITY", 3)
+    gate = Gate(house.services.db, house.services.feed)
+    channel = await house.find("pub")
+    for number in range(8):
+        await house.upload("pub", f"p{number}")
+        await gate.entry(channel, "noarch", f"p{number}-1.0-0.conda")
+        await gate.entry(channel, "noarch", f"p{number}-1.0-0.conda")
+        remembered = [entry for entries in gate._entries.values() for entry in entries]
+        assert len(remembered) == gate._count <= 3

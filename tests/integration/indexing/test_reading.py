@@ -1,0 +1,158 @@
+"""What one process remembers of an index: made once, never older than what was published, never growing for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from packhouse.catalog import changes
+from packhouse.core.db import Unit
+from packhouse.workflows.indexing import documents, reading, store, view
+from tests.integration.indexing.changes import add_passive, publish
+from tests.kit.channel_reader import read_subdir
+from tests.kit.house import House
+
+BASE = "/api/repo/pub/noarch"
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Counts how often index files are really made, without changing how."""
+    counts: Counter[str] = Counter()
+
+    def count(module: Any, name: str) -> None:
+        real = getattr(module, name)
+
+        def counting(*arguments: Any) -> Any:
+            counts[name] += 1
+            return real(*arguments)
+
+        monkeypatch.setattr(module, name, counting)
+
+    count(documents, "write")
+    count(reading, "render_shard_index")
+    return counts
+
+
+@pytest.mark.parametrize("name", ["repodata.json", "repodata_shards.msgpack.zst", "current_repodata.json.zst"])
+async def test_fifty_who_ask_at_once_are_served_by_one_making(house: House, made: Counter[str], name: str) -> None:
+    await house.upload("pub", "one")
+    answers = await asyncio.gather(*(house.web.get(f"{BASE}/{name}") for _ in range(50)))
+    assert {answer.status for answer in answers} == {200} and len({answer.body for answer in answers}) == 1
+    assert made.total() == 1
+    assert (await house.web.get(f"{BASE}/{name}")).body == answers[0].body and made.total() == 1
+    await house.upload("pub", "two")
+    await asyncio.gather(*(house.web.get(f"{BASE}/{name}") for _ in range(50)))
+    assert made.total() == 2
+
+
+async def test_the_plain_file_and_its_twin_are_made_together(house: House, made: Counter[str]) -> None:
+    await house.upload("pub", "one")
+    await asyncio.gather(*(house.web.get(f"{BASE}/repodata.json{end}") for end in ("", ".zst") * 20))
+    assert made["write"] == 1
+
+
+async def test_files_of_older_revisions_leave_the_disk(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "LINGER_SECONDS", 0.0)
+    for number in range(5):
+        await house.upload("pub", f"p{number}")
+        await house.web.get(f"{BASE}/repodata.json")
+        await house.web.get(f"{BASE}/current_repodata.json.zst")
+    await asyncio.sleep(0.05)
+    folder = house.services.settings.data_dir / "cache" / "index"
+    kept = sorted(path.name.partition(".")[2] for path in folder.rglob("*") if path.is_file())
+    # with nothing outdated both are the same document, hence the same two files
+    assert kept == ["json", "json.zst"]
+
+
+async def test_a_process_that_looks_seldom_sees_all(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(view, "MOST_REVISIONS", 3)
+    await read_subdir(house.web, "pub", "noarch")
+    for count in (1, 2, 7, 1):  # some of it brought forward, some loaded anew
+        for number in range(count):
+            await house.upload("pub", f"p{count}-{number}")
+        shown = await read_subdir(house.web, "pub", "noarch")
+        assert shown.shards == shown.monolithic
+    await house.remove("pub", "p7-3")
+    shown = await read_subdir(house.web, "pub", "noarch")
+    assert "p7-3-1.0-0.conda" not in shown.shards and len(shown.shards) == len(shown.monolithic) == 9
+
+
+async def test_a_subdir_appears_when_its_first_file_does_and_goes_with_its_last(house: House) -> None:
+    target = "/api/repo/pub/linux-64/repodata.json"
+    assert (await house.web.get(target)).status == 404
+    await house.upload("pub", "one", subdir="linux-64")
+    assert (await house.web.get(target)).status == 200
+    await house.remove("pub", "one")
+    assert (await house.web.get(target)).status == 404
+    assert (await house.web.get("/api/repo/pub/linux-64/repodata_shards.msgpack.zst")).status == 404
+
+
+async def test_what_is_published_while_an_index_is_loaded_is_not_lost(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await add_passive(house, ["first"])
+    await publish(house)
+    asked, go_on = held_back(monkeypatch, "shards_at")
+    slow = asyncio.create_task(house.web.get(f"{BASE}/repodata_shards.msgpack.zst"))
+    await asyncio.wait_for(asked.wait(), 10)
+    await add_passive(house, ["second"])
+    await publish(house)
+    quick = asyncio.create_task(house.web.get(f"{BASE}/repodata_shards.msgpack.zst"))
+    await asyncio.sleep(0.02)
+    go_on.set()
+    assert (await slow).status == (await quick).status == 200
+    shown = await read_subdir(house.web, "pub", "noarch")
+    assert set(shown.shards) == {"first-1-0.conda", "second-1-0.conda"}
+    assert (await quick).body == (await house.web.get(f"{BASE}/repodata_shards.msgpack.zst")).body
+
+
+async def test_what_is_published_while_the_head_is_asked_for_is_not_lost(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, go_on = held_back(monkeypatch, "head_of")
+    slow = asyncio.create_task(house.web.get(f"{BASE}/repodata.json"))
+    await asyncio.wait_for(asked.wait(), 10)
+    await add_passive(house, ["first"])
+    await publish(house)
+    go_on.set()
+    await slow
+    assert set((await house.web.get(f"{BASE}/repodata.json")).json()["packages.conda"]) == {"first-1-0.conda"}
+
+
+def held_back(monkeypatch: pytest.MonkeyPatch, name: str) -> tuple[asyncio.Event, asyncio.Event]:
+    """Let the first answer of a query arrive late: return (it was asked, let it arrive)."""
+    real: Callable[..., Awaitable[Any]] = getattr(store, name)
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def late(*arguments: Any) -> Any:
+        answer = await real(*arguments)
+        if not asked.is_set():
+            asked.set()
+            await go_on.wait()
+        return answer
+
+    monkeypatch.setattr(store, name, late)
+    return asked, go_on
+
+
+async def test_run_exports_follow_what_was_fetched(house: House) -> None:
+    """A passive file becomes active: no record changes, hence no revision, but now its run_exports are known."""
+    await house.upload("pub", "held")
+    await add_passive(house, ["passive"])
+    await publish(house)
+    target = f"{BASE}/run_exports.json"
+    assert set((await house.web.get(target)).json()["packages.conda"]) == {"held-1.0-0.conda"}
+    channel = await house.find("pub")
+
+    async def fetched(unit: Unit) -> None:
+        await unit.execute("UPDATE entry SET content_id = (SELECT min(id) FROM content) WHERE name = 'passive'")
+        await changes.note(unit, "entry", channel.id, "passive")
+
+    await house.services.db.write(fetched)
+    await house.caught_up()
+    assert set((await house.web.get(target)).json()["packages.conda"]) == {"held-1.0-0.conda", "passive-1-0.conda"}
