@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from granian import Granian
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 
 from packhouse.core import log
 from packhouse.core.settings import DESCRIPTIONS, PREFIX, Settings, load
@@ -50,8 +50,10 @@ def serve(
             address=settings.host,
             port=settings.port,
             interface=Interfaces.ASGI,
+            http=HTTPModes.http1,
             factory=True,
             workers=processes,
+            websockets=False,
             log_access=False,
             log_enabled=False,
             respawn_failed_workers=True,

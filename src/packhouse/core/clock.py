@@ -13,6 +13,9 @@ from functools import lru_cache
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
 
+#: no time is taken in from outside these years, so that every time in the catalogue can be written down
+EARLIEST, LATEST = 0, 253_402_128_000 * SECOND  # 1970-01-01 … 9999-12-30
+
 #: seconds that only ever grow, for time-outs and intervals inside one process
 monotonic = time.monotonic
 
@@ -26,7 +29,7 @@ def to_iso(micros: int | None) -> str | None:
     """Return RFC 3339 in UTC with milliseconds, for example `2026-11-21T10:00:00.000Z`; None stays None."""
     if micros is None:
         return None
-    millis = micros // 1000
+    millis = min(max(micros, EARLIEST), LATEST) // 1000
     return _minute(millis // 60_000) + _SECONDS[millis // 1000 % 60] + _MILLIS[millis % 1000]
 
 
@@ -42,12 +45,15 @@ def _minute(number: int) -> str:
 
 def to_http_date(micros: int) -> str:
     """Return an IMF-fixdate (RFC 9110 section 5.6.7), whole seconds."""
-    return datetime.fromtimestamp(micros // SECOND, UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    return datetime.fromtimestamp(min(micros, LATEST) // SECOND, UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
 
 
 def from_iso(text: str) -> int:
-    """Parse an ISO 8601 date or time; without a zone it is UTC. Raises ValueError."""
+    """Parse an ISO 8601 date or time of the years 1970 to 9999; without a zone it is UTC. Raises ValueError."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * SECOND)
+    micros = int(moment.timestamp() * SECOND)
+    if not EARLIEST <= micros <= LATEST:
+        raise ValueError(f"{text[:40]!r} lies outside the years 1970 to 9999")
+    return micros

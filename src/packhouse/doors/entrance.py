@@ -6,18 +6,21 @@ Package clients go to the data plane, everything else to the management API. Bot
 
 from __future__ import annotations
 
+import asyncio
 from urllib.parse import unquote_to_bytes
 
 from packhouse.catalog.accounts.authenticator import Authenticator
 from packhouse.core.errors import PackhouseError
 from packhouse.core.log import get_logger
 from packhouse.core.randomness import random_bytes
-from packhouse.doors.asgi import STARTED, App, Receive, Scope, Send, respond_error
+from packhouse.doors.asgi import STARTED, App, Message, Receive, Scope, Send, respond_error
 from packhouse.doors.credentials import from_request, mask
 from packhouse.doors.serve import Repository
 
 log = get_logger("packhouse.entrance")
 REPO = "/api/repo/"
+#: how long a client may be silent in the middle of a body
+PATIENCE_SECONDS = 30.0
 
 
 class Entrance:
@@ -29,7 +32,8 @@ class Entrance:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            raise RuntimeError("the entrance serves HTTP only; lifespan belongs to packhouse.app")
+            await send({"type": "websocket.close"})
+            return
         try:
             await self._admit(scope, receive, send)
         except PackhouseError as refusal:
@@ -57,6 +61,19 @@ class Entrance:
             path = "/api/" + "/".join(segments)
         state = {**scope.get("state", {}), "principal": principal}
         await self._api({**scope, "path": path, "raw_path": path.encode(), "state": state}, receive, send)
+
+
+def _patient(receive: Receive) -> Receive:
+    """Wait for each piece of a body for so long only: whoever sends a byte a minute holds no file open."""
+
+    async def receive_soon() -> Message:
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                return await receive()
+        except TimeoutError:
+            return {"type": "http.disconnect"}
+
+    return receive_soon
 
 
 def decoded_path(scope: Scope) -> str:

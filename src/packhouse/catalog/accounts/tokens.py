@@ -16,7 +16,7 @@ from packhouse.catalog.accounts.permissions import ACTIONS
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.changes import note
-from packhouse.core.clock import DAY, from_iso
+from packhouse.core.clock import DAY, LATEST, from_iso
 from packhouse.core.db import Database, Row, Unit
 from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
@@ -117,7 +117,7 @@ async def reissue(
         _within(principal, token.scopes)
         until = parse_expiry(expires_at, unit.now)
         if until is None and token.expires_at is not None:
-            until = unit.now + token.expires_at - token.created_at
+            until = min(unit.now + token.expires_at - token.created_at, LATEST)
         await store.reissue_token(unit, token_id, keys.hash_of("token", value), until)
         await _tell(unit, "user_token_updated", principal, token)
         return msgspec.structs.replace(token, created_at=unit.now, expires_at=until)

@@ -6,7 +6,13 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response
-from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException, ValidationException
+from litestar.exceptions import (
+    HTTPException,
+    InternalServerException,
+    MethodNotAllowedException,
+    NotFoundException,
+    ValidationException,
+)
 from litestar.openapi.datastructures import ResponseSpec
 
 from packhouse.core.errors import CODES, PackhouseError
@@ -80,6 +86,8 @@ def _translated(request: Request[Any, Any, Any], error: Exception) -> PackhouseE
         )
     if isinstance(error, RecursionError):  # msgspec's only answer to JSON of thousands of levels
         return PackhouseError("bad_request", "The body is nested too deeply.", "Send plain JSON.")
+    if isinstance(error, InternalServerException) and "disconnected" in error.detail:  # Litestar's word for it
+        return PackhouseError("bad_request", "The request broke off.", "Send it again.")
     if isinstance(error, HTTPException) and error.status_code < 500:
         return _ill_formed(error)
     request_id = random_hex(8)

@@ -24,9 +24,9 @@ def not_modified(asked: dict[bytes, bytes], etag: bytes, modified_at: int) -> bo
     if (date := asked.get(b"if-modified-since")) is not None:
         try:
             since = parsedate_to_datetime(date.decode("latin-1"))
-        except (ValueError, TypeError, IndexError):
+            return since.tzinfo is not None and modified_at // SECOND <= since.timestamp()
+        except (ValueError, TypeError, IndexError, OverflowError):
             return False
-        return since.tzinfo is not None and modified_at // SECOND <= since.timestamp()
     return False
 
 

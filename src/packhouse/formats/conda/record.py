@@ -17,6 +17,9 @@ from packhouse.formats.conda.licenses import license_family
 _INT64 = range(-(2**63), 2**63)
 _HASHES = {"md5": 16, "sha256": 32, "legacy_bz2_md5": 16}
 
+#: milliseconds; what claims to be later is no time
+_YEAR_10000 = 253_402_300_800_000
+
 _json = msgspec.json.Encoder(order="deterministic")
 _msgpack = msgspec.msgpack.Encoder(order="deterministic")
 
@@ -180,7 +183,7 @@ def _hex(text: str | None, length: int) -> str | None:
 
 
 def _milliseconds(timestamp: float | None) -> int | None:
-    """Return milliseconds; old records have seconds, which are below 10**11 until the year 5138."""
-    if timestamp is None or not 0 < timestamp < 2**62:
+    """Return milliseconds; old records have seconds, which are below 10**11 until the year 5138. None for no time."""
+    if timestamp is None or not 0 < timestamp < _YEAR_10000:
         return None
     return int(timestamp if timestamp >= 10**11 else timestamp * 1000)

@@ -35,7 +35,7 @@ async def upload(
 
     `partition` is the subdir the client addressed, if its protocol has one; it must agree with the package.
     Raises PackhouseError: `unsupported_type`, `malformed_package`, `different_content`, `channel_frozen`,
-    `storage_full`, `try_later`. A refused upload leaves no row and no blob.
+    `storage_full`, `try_later`. A refused upload leaves no row; bytes of a lost race are swept.
     """
     registry.identify(filename)
     try:

@@ -1,0 +1,26 @@
+"""Times are taken in and written down without surprises at the edges."""
+
+from __future__ import annotations
+
+import pytest
+
+from packhouse.core.clock import EARLIEST, LATEST, from_iso, to_http_date, to_iso
+
+
+@pytest.mark.parametrize(
+    "text", ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "9999-12-31", "1969-12-31", "x", ""]
+)
+def test_what_could_not_be_written_down_again_is_not_taken_in(text: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        from_iso(text)
+
+
+@pytest.mark.parametrize("micros", [-(2**62), -1, 2**62, LATEST + 1])
+def test_stored_times_beyond_the_edges_can_still_be_shown(micros: int) -> None:
+    assert to_iso(micros) in (to_iso(EARLIEST), to_iso(LATEST))
+    assert to_http_date(max(micros, 0)).endswith("GMT")
+
+
+def test_a_time_goes_in_and_out() -> None:
+    assert to_iso(from_iso("2026-11-21T10:00:00.250Z")) == "2026-11-21T10:00:00.250Z"
+    assert from_iso("2026-11-21") == from_iso("2026-11-21T00:00:00+00:00")
