@@ -14,6 +14,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,6 +31,8 @@ GROUP_SECONDS = 0.02
 #: how long a writer waits for another process's transaction before it says `try_later`, in seconds
 BUSY_SECONDS = 30.0
 STREAM_ROWS = 2000
+#: threads for queries too long to run inline; each has a connection, with up to 64 MiB of pages
+LARGE_THREADS = 2
 
 sqlite3.register_adapter(list, json.dumps)
 
@@ -202,6 +205,7 @@ class SqliteDatabase(Database):
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._local = threading.local()
+        self._large = ThreadPoolExecutor(LARGE_THREADS, thread_name_prefix="packhouse-large")
         self._writer = _Writer(path)
         self._writer.start()
 
@@ -223,7 +227,8 @@ class SqliteDatabase(Database):
         return self._fetch(statement, values)
 
     async def fetch_large(self, statement: Statement, **values: Any) -> list[Row]:
-        return await asyncio.to_thread(self._fetch, statement, values)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._large, self._fetch, statement, values)
 
     async def stream(self, statement: Statement, **values: Any) -> AsyncIterator[list[Row]]:
         text, literals = compiled(statement, "sqlite")
@@ -249,6 +254,7 @@ class SqliteDatabase(Database):
     async def close(self) -> None:
         self._writer.jobs.put(None)
         await asyncio.to_thread(self._writer.join)
+        await asyncio.to_thread(self._large.shutdown)
         if (connection := getattr(self._local, "connection", None)) is not None:
             connection.close()
             del self._local.connection
