@@ -36,7 +36,9 @@ class Traffic:
 
     async def run(self, over: asyncio.Event, clients: int = 4) -> None:
         """Let clients work until `over`; what breaks off is nobody's business but the server's."""
-        async with aiohttp.ClientSession(headers=self.site.headers, timeout=TIMEOUT) as session:
+        # a new connection each time: on one used before, aiohttp would send a request again that was perhaps done
+        once = aiohttp.TCPConnector(force_close=True)
+        async with aiohttp.ClientSession(headers=self.site.headers, timeout=TIMEOUT, connector=once) as session:
             await asyncio.gather(*(self._client(session, over) for _ in range(clients)))
 
     async def _client(self, session: aiohttp.ClientSession, over: asyncio.Event) -> None:
