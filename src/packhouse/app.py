@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
 
 from packhouse.catalog.accounts.accounts import ensure_admin
 from packhouse.catalog.accounts.authenticator import Authenticator
@@ -40,6 +41,8 @@ from packhouse.workflows.mirroring.fetching import OnDemand
 from packhouse.workflows.mirroring.run import mirror_handlers
 from packhouse.workflows.mirroring.schedule import schedule_mirrors
 from packhouse.workflows.services import Services
+
+SWEEPS_A_DAY = 96
 
 
 def build_services(settings: Settings) -> Services:
@@ -157,8 +160,11 @@ async def _duties(services: Services) -> list[Periodic]:
     async def scheduling(_: Turn) -> None:
         await schedule_mirrors(services)
 
+    rounds = count()
+
     async def sweeping(_: Turn) -> None:
-        await sweep(services)
+        # the whole blob store is looked through at the start and once a day; the rest is a few queries
+        await sweep(services, listing=next(rounds) % SWEEPS_A_DAY == 0)
 
     async def forgetting(_: Turn) -> None:
         await services.db.write(forget_old)
@@ -168,7 +174,7 @@ async def _duties(services: Services) -> list[Periodic]:
         Periodic("publisher", 5.0, publishing),
         Periodic("deleted channels", 5.0, clearing),
         Periodic("mirrors", 1.0, scheduling),
-        Periodic("sweeper", 900.0, sweeping),
+        Periodic("sweeper", 86_400 / SWEEPS_A_DAY, sweeping),
         Periodic("old changes", 600.0, forgetting),
     ]
 
