@@ -10,7 +10,7 @@ import pytest
 
 from packhouse.core.db import Unit
 from packhouse.workflows.indexing import publishing
-from packhouse.workflows.indexing.store import shards_at
+from packhouse.workflows.indexing.store import committed_at, shards_at
 from tests.conftest import Backend
 from tests.integration.indexing.changes import add_passive, dirty_rows, head_of, publish, set_frozen
 from tests.kit.channel_reader import read_subdir
@@ -97,6 +97,23 @@ async def test_a_frozen_index_stays_and_its_end_shows_everything_at_once(
     assert seen <= {frozenset({"stays", "goes"}), frozenset({"stays"} | added)}
     assert await head_of(house) == head + 1
     assert (await house.find("pub")).frozen_at is None
+
+
+async def test_a_revision_is_never_older_than_the_one_before(house: House) -> None:
+    """A publisher that waited for the lock has read its clock before the one who held it."""
+    await house.upload("pub", "one")
+    db, channel, head = house.services.db, await house.find("pub"), await head_of(house)
+    later = await db.now() + 60_000_000
+
+    async def ahead(unit: Unit) -> None:
+        await unit.execute(
+            "UPDATE revision SET committed_at = :later WHERE channel_id = :id", later=later, id=channel.id
+        )
+
+    await db.write(ahead)
+    await house.upload("pub", "two")
+    assert await head_of(house) == head + 1
+    assert await committed_at(db, channel.id, head + 1) == later + 1
 
 
 async def test_nobody_reads_what_is_only_staged(house: House) -> None:

@@ -140,6 +140,24 @@ def held_back(monkeypatch: pytest.MonkeyPatch, name: str) -> tuple[asyncio.Event
     return asked, go_on
 
 
+async def test_run_exports_answer_while_their_channel_goes_on_changing(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.upload("pub", "held")
+    channel = await house.find("pub")
+    real = store.facts_of_partition
+
+    async def overtaken(*arguments: Any) -> Any:
+        facts = await real(*arguments)
+        await house.services.db.write(lambda unit: changes.note(unit, "entry", channel.id, "held"))
+        await house.caught_up()
+        return facts
+
+    monkeypatch.setattr(store, "facts_of_partition", overtaken)
+    answer = await asyncio.wait_for(house.web.get(f"{BASE}/run_exports.json"), 5)
+    assert set(answer.json()["packages.conda"]) == {"held-1.0-0.conda"}
+
+
 async def test_run_exports_follow_what_was_fetched(house: House) -> None:
     """A passive file becomes active: no record changes, hence no revision, but now its run_exports are known."""
     await house.upload("pub", "held")

@@ -93,7 +93,7 @@ class IndexReader:
                 return None
             view = PartitionView(0, 0, {}) if view is None else view
         known = self._documents.find((channel_id, partition, name))
-        if known is not None and self._shows(known, name, channel_id, view.changed_at):
+        if known is not None and _shows(known, view.changed_at, self._stamp_for(name, channel_id)):
             return known
         return await self._made((channel_id, partition, name), view)
 
@@ -101,9 +101,8 @@ class IndexReader:
         """Drop a document whose file is gone, so that the next one who asks makes it again."""
         self._documents.drop((channel_id, partition, name))
 
-    def _shows(self, document: Document, name: str, channel_id: int, revision: int) -> bool:
-        stamp = self._stamp(channel_id) if DOCUMENTS[name] is IndexReader._run_exports else 0
-        return document.revision >= revision and document.stamp >= stamp
+    def _stamp_for(self, name: str, channel_id: int) -> int:
+        return self._stamp(channel_id) if DOCUMENTS[name] is IndexReader._run_exports else 0
 
     def _stamp(self, channel_id: int) -> int:
         """Return a number that grows whenever the channel may hold other bytes than before."""
@@ -121,7 +120,8 @@ class IndexReader:
     async def _made(self, key: Key, view: PartitionView) -> Document:
         """Make a document, or wait for the one being made; one that turns out older than `view` is made again."""
         channel_id, partition, name = key
-        wanted = view.changed_at  # the view itself goes on growing while we wait
+        # As of the request: both go on growing while we wait, and a busy channel would be chased for ever.
+        wanted, stamp = view.changed_at, self._stamp_for(name, channel_id)
         making = (channel_id, partition, DOCUMENTS[name])
         while True:
             task = self._making.get(making)
@@ -129,7 +129,7 @@ class IndexReader:
                 task = self._making[making] = asyncio.create_task(self._make(channel_id, partition, name, view))
                 task.add_done_callback(lambda _: self._making.pop(making, None))
             document = (await asyncio.shield(task))[name]
-            if self._shows(document, name, channel_id, wanted):
+            if _shows(document, wanted, stamp):
                 return document
 
     async def _make(self, channel_id: int, partition: str, name: str, view: PartitionView) -> dict[str, Document]:
@@ -176,6 +176,10 @@ class IndexReader:
             "run_exports.json": plain._replace(stamp=stamp),
             "run_exports.json.zst": packed._replace(stamp=stamp),
         }
+
+
+def _shows(document: Document, revision: int, stamp: int) -> bool:
+    return document.revision >= revision and document.stamp >= stamp
 
 
 Maker = Callable[[IndexReader, int, str, PartitionView], Awaitable[dict[str, Document]]]

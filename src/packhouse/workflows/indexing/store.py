@@ -228,8 +228,11 @@ async def lock_head(unit: Unit, channel_id: int) -> int | None:
 
 
 async def advance(unit: Unit, channel_id: int, number: int) -> None:
-    """Make `number` the latest revision."""
-    await unit.execute(_ADD_REVISION, channel_id=channel_id, number=number, at=unit.now)
+    """Make `number` the latest revision, committed later than the one before."""
+    before = await committed_at(unit, channel_id, number - 1)
+    # `now` was read before the publish lock was waited for, so whoever held it may have a later one.
+    at = unit.now if before is None else max(unit.now, before + 1)
+    await unit.execute(_ADD_REVISION, channel_id=channel_id, number=number, at=at)
     await unit.execute(_SET_HEAD, channel=channel_id, number=number)
 
 
