@@ -13,7 +13,7 @@ from packhouse.catalog.accounts.permissions import grantable
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.listing import channels as list_channels
 from packhouse.core.errors import PackhouseError
-from packhouse.doors.api.parameters import Caller, House, Limit, Login, Offset, Page, Sort, Word
+from packhouse.doors.api.parameters import Caller, House, Limit, Login, Offset, Page, Sort, Word, page_size
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.shapes.accounts import (
     AccountShape,
@@ -67,7 +67,7 @@ async def account_channels(
 ) -> Page[ChannelShape]:
     """List the channels the caller owns or was granted."""
     given = {"mine": True} | ({} if include_subchannels else {"top": True})
-    rows, total = await list_channels(services.db, caller, given, sort=sort, limit=limit, offset=offset)
+    rows, total = await list_channels(services.db, caller, given, sort=sort, limit=page_size(limit), offset=offset)
     return Page([own_channel(row, caller) for row in rows], total)
 
 

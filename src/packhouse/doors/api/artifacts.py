@@ -14,7 +14,7 @@ from packhouse.catalog.packages import contents, listing
 from packhouse.catalog.packages.listing import PackageRow
 from packhouse.core.db import Database
 from packhouse.core.errors import PackhouseError
-from packhouse.doors.api.parameters import Caller, Filter, Here, House, Limit, Offset, Page, Search, Sort
+from packhouse.doors.api.parameters import Caller, Filter, Here, House, Limit, Offset, Page, Search, Sort, page_size
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.routes import of_channel
 from packhouse.doors.api.shapes.artifacts import PackageShape, package_shape
@@ -112,7 +112,9 @@ async def _packages(
     db: Database, given: dict[str, Any], question: str, sort: str, limit: int, offset: int
 ) -> Page[PackageShape]:
     chosen = {name: value for name, value in given.items() if value is not None}
-    rows, total = await listing.packages(db, chosen, question=question, sort=sort, limit=limit, offset=offset)
+    rows, total = await listing.packages(
+        db, chosen, question=question, sort=sort, limit=page_size(limit), offset=offset
+    )
     return Page([package_shape(row) for row in rows], total)
 
 

@@ -22,6 +22,7 @@ from packhouse.doors.api.parameters import (
     Sort,
     Text,
     Word,
+    page_size,
 )
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.routes import of_channel
@@ -69,7 +70,7 @@ async def list_channels(
     """List the channels the caller may see. `q` is a part of the name."""
     given: dict[str, Any] = {"part": q or "", "privacy": privacy or "", "top": not include_subchannels}
     chosen = {name: value for name, value in given.items() if value}
-    rows, total = await list_rows(services.db, caller, chosen, sort=sort, limit=limit, offset=offset)
+    rows, total = await list_rows(services.db, caller, chosen, sort=sort, limit=page_size(limit), offset=offset)
     return Page([channel_shape(row) for row in rows], total)
 
 
@@ -87,7 +88,9 @@ async def list_subchannels(
     caller: Caller, services: House, here: Here, limit: Limit = 100, offset: Offset = 0, sort: Sort = "name"
 ) -> Page[ChannelShape]:
     """List the subchannels the caller may see."""
-    rows, total = await list_rows(services.db, caller, {"parent_id": here.id}, sort=sort, limit=limit, offset=offset)
+    rows, total = await list_rows(
+        services.db, caller, {"parent_id": here.id}, sort=sort, limit=page_size(limit), offset=offset
+    )
     return Page([channel_shape(row) for row in rows], total)
 
 

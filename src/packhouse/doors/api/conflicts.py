@@ -12,7 +12,7 @@ from packhouse.catalog.mirrors import store
 from packhouse.core.errors import PackhouseError
 from packhouse.doors.api.bulk import BulkItem
 from packhouse.doors.api.mirrors import found_mirror
-from packhouse.doors.api.parameters import Caller, Here, House, Limit, Offset, Page, Word
+from packhouse.doors.api.parameters import Caller, Here, House, Limit, Offset, Page, Word, page_size
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.routes import of_channel
 from packhouse.doors.api.shapes.mirrors import ConflictShape, KeptOut, conflict_shape, kept_out
@@ -69,7 +69,7 @@ async def decide(
 @get(of_channel("/kept_out"), tags=["mirrors"], responses=refused())
 async def list_kept_out(services: House, here: Here, limit: Limit = 100, offset: Offset = 0) -> list[KeptOut]:
     """List the files people took out, which mirrors therefore do not bring."""
-    return [kept_out(row) for row in await store.kept_out(services.db, here.id, limit, offset)]
+    return [kept_out(row) for row in await store.kept_out(services.db, here.id, page_size(limit), offset)]
 
 
 @post(of_channel("/kept_out/restore"), tags=["mirrors"], status_code=202, responses=refused())

@@ -9,7 +9,19 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 
 from packhouse.catalog.packages import listing
 from packhouse.doors.api.artifacts import no_package
-from packhouse.doors.api.parameters import Bytes, Filter, Here, House, Limit, Moment, Offset, Page, Sort, moment
+from packhouse.doors.api.parameters import (
+    Bytes,
+    Filter,
+    Here,
+    House,
+    Limit,
+    Moment,
+    Offset,
+    Page,
+    Sort,
+    moment,
+    page_size,
+)
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.routes import of_channel
 from packhouse.doors.api.shapes.artifacts import FileShape, file_shape
@@ -57,7 +69,7 @@ async def list_files(
         "created_to": None if created_to is None else moment("created_to", created_to),
     }
     chosen = {key: value for key, value in given.items() if value is not None}
-    rows, total = await listing.files(services.db, chosen, sort=sort, limit=limit, offset=offset)
+    rows, total = await listing.files(services.db, chosen, sort=sort, limit=page_size(limit), offset=offset)
     if not total and await listing.package_of(services.db, here, family, name) is None:
         raise no_package(here, family, name)
     return Page([file_shape(row, here.path) for row in rows], total)

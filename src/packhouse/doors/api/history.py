@@ -8,7 +8,7 @@ from litestar import get
 from litestar.params import QueryParameter
 
 from packhouse.catalog.packages.package_changes import package_changes
-from packhouse.doors.api.parameters import Caller, Filter, Here, House, Limit, Offset, Page
+from packhouse.doors.api.parameters import Caller, Filter, Here, House, Limit, Offset, Page, page_size
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.routes import of_channel
 from packhouse.doors.api.shapes.history import ChangeShape, EventShape, change_shape, event_shape
@@ -24,7 +24,7 @@ async def history(
     caller: Caller, services: House, here: Here, limit: Limit = 100, offset: Offset = 0
 ) -> Page[EventShape]:
     """List the events of a channel, newest first: one for each cause."""
-    rows, total = await channel_history(services.db, caller, here, limit=limit, offset=offset)
+    rows, total = await channel_history(services.db, caller, here, limit=page_size(limit), offset=offset)
     return Page([event_shape(row, data) for row, data in rows], total)
 
 
@@ -34,7 +34,7 @@ async def changes(
 ) -> Page[ChangeShape]:
     """List the files that came to a channel or left it, newest first, and why."""
     given = {key: value for key, value in (("name", name), ("cause", cause)) if value is not None}
-    rows, total = await package_changes(services.db, here.id, given, limit=limit, offset=offset)
+    rows, total = await package_changes(services.db, here.id, given, limit=page_size(limit), offset=offset)
     return Page([change_shape(row) for row in rows], total)
 
 

@@ -17,6 +17,8 @@ from packhouse.workflows.services import Services
 
 #: what databases of both kinds count up to, with room
 MOST = 2**53
+#: items of one page; lists have no cap, but one answer has a size that others need not wait for
+PAGE_ITEMS = 10_000
 #: text that PostgreSQL can hold
 _NO_NUL = r"^[^\x00]*$"
 
@@ -24,7 +26,12 @@ Text = Annotated[str, msgspec.Meta(pattern=_NO_NUL, max_length=20_000)]
 Word = Annotated[str, msgspec.Meta(pattern=_NO_NUL, max_length=512)]
 
 Limit = Annotated[
-    int, QueryParameter(ge=0, le=MOST, description="Items of this page; 0 answers the `total_count` only.")
+    int,
+    QueryParameter(
+        ge=0,
+        le=MOST,
+        description="Items of this page, 10,000 at most; 0 answers the `total_count` only. Go on with `offset`.",
+    ),
 ]
 Offset = Annotated[int, QueryParameter(ge=0, le=MOST, description="Items to skip.")]
 Sort = Annotated[
@@ -55,6 +62,11 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
 
     items: list[T]
     total_count: int  #: over all pages
+
+
+def page_size(limit: int) -> int:
+    """Return how many items a page has at most; who asked for more goes on with `offset`, as `total_count` tells."""
+    return min(limit, PAGE_ITEMS)
 
 
 def moment(name: str, text: str) -> int:

@@ -8,7 +8,7 @@ from litestar.params import FromPath, JSONBody
 
 from packhouse.catalog.accounts import accounts, store
 from packhouse.core.errors import PackhouseError
-from packhouse.doors.api.parameters import Caller, House, Limit, Login, Offset, Page, Word
+from packhouse.doors.api.parameters import Caller, House, Limit, Login, Offset, Page, Word, page_size
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.shapes.accounts import UserShape, user_shape
 
@@ -31,7 +31,7 @@ class UserEdit(msgspec.Struct):
 @get("/api/users", tags=["users"], responses=refused())
 async def list_users(services: House, limit: Limit = 100, offset: Offset = 0) -> Page[UserShape]:
     """List the accounts by name."""
-    rows, total = await store.page(services.db, limit, offset)
+    rows, total = await store.page(services.db, page_size(limit), offset)
     return Page([user_shape(row) for row in rows], total)
 
 
