@@ -21,6 +21,7 @@ log = get_logger("packhouse.entrance")
 REPO = "/api/repo/"
 #: how long a client may be silent in the middle of a body
 PATIENCE_SECONDS = 30.0
+BODILESS = ("GET", "HEAD")
 
 
 class Entrance:
@@ -34,6 +35,8 @@ class Entrance:
         if scope["type"] != "http":
             await send({"type": "websocket.close"})
             return
+        if scope["method"] not in BODILESS:
+            receive = _patient(receive)
         try:
             await self._admit(scope, receive, send)
         except PackhouseError as refusal:
@@ -64,14 +67,23 @@ class Entrance:
 
 
 def _patient(receive: Receive) -> Receive:
-    """Wait for each piece of a body for so long only: whoever sends a byte a minute holds no file open."""
+    """Wait for each piece of a body for so long only: whoever falls silent holds no file open.
+
+    After the body there is no limit: who waits then wants to know when the client leaves.
+    """
+    ended = False
 
     async def receive_soon() -> Message:
+        nonlocal ended
+        if ended:
+            return await receive()
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                return await receive()
+                message = await receive()
         except TimeoutError:
-            return {"type": "http.disconnect"}
+            message = {"type": "http.disconnect"}
+        ended = not message.get("more_body", False)
+        return message
 
     return receive_soon
 

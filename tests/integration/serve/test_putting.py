@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from packhouse.core.db import Unit
+from packhouse.doors import entrance
 from tests.conftest import Backend
 from tests.kit.asgi import listening
 from tests.kit.condapkg import make_conda, make_tarbz2, zstd
 from tests.kit.house import House, open_house, second_process
-from tests.kit.wire import fetch
+from tests.kit.wire import fetch, raw
 
 ONE = "/api/repo/pub/noarch/one-1.0-0.conda"
 DATA = make_conda("one", "1.0")
@@ -141,6 +142,20 @@ async def test_broken_off_over_a_real_socket(house: House) -> None:
             await asyncio.sleep(0.05)
         assert left == []
     assert (await house.web.get(ONE)).status == 404
+
+
+@pytest.mark.parametrize("length", [len(DATA), None])
+async def test_a_client_that_falls_silent_is_given_up(
+    house: House, monkeypatch: pytest.MonkeyPatch, length: int | None
+) -> None:
+    monkeypatch.setattr(entrance, "PATIENCE_SECONDS", 0.2)
+    framing = f"Content-Length: {length}" if length else "Transfer-Encoding: chunked"
+    token = house.people["admin"].token
+    begin = f"PUT {ONE} HTTP/1.1\r\nHost: x\r\nX-Auth: {token}\r\n{framing}\r\n\r\n".encode()
+    async with listening(house.server) as url:
+        got = await raw(url, begin + (DATA[:100] if length else b"64\r\n" + DATA[:100] + b"\r\n"))
+        assert got.startswith(b"HTTP/1.1 400") and b"broke off" in got
+        assert await house.leftovers() == []
 
 
 async def test_an_early_refusal_reaches_a_client_that_is_still_sending(house: House) -> None:
