@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import struct
+import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -213,6 +214,62 @@ async def test_a_writer_waits_for_another_process_and_says_try_later_in_the_end(
     await add(embedded, 3)
     other.close()
     assert await embedded.fetch_all("SELECT id FROM item ORDER BY id") == [(1,), (3,)]
+
+
+async def test_a_writer_that_cannot_open_the_file_says_so_and_tries_again(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> sqlite3.Connection:
+        return sqlite3.connect(file.parent / "no" / "such" / "folder")
+
+    really = sqlite_backend.connect
+    monkeypatch.setattr(sqlite_backend, "connect", refuse)
+    database = open_database(f"sqlite:///{file}")
+    with pytest.raises(PackhouseError) as caught:
+        await add(database, 1)
+    assert caught.value.code == "try_later"
+    monkeypatch.setattr(sqlite_backend, "connect", really)
+    assert await database.write(lambda unit: unit.fetch_value("SELECT 1")) == 1
+    await database.close()
+
+
+async def test_a_caller_whose_loop_is_gone_does_not_end_the_writer(embedded: Database) -> None:
+    closed = threading.Event()
+
+    async def work(unit: Unit) -> None:
+        closed.wait(5)
+        await unit.execute(ADD, id=1)
+
+    gone = asyncio.new_event_loop()
+    writing = gone.create_task(embedded.write(work))
+    gone.call_soon(gone.stop)
+    await asyncio.to_thread(gone.run_forever)
+    gone.close()
+    closed.set()
+    await asyncio.wait_for(add(embedded, 2), 5)
+    assert not writing.done()
+    assert await embedded.fetch_value(COUNT) == 2
+
+
+async def test_a_unit_that_is_cancelled_from_within_does_not_end_the_writer(embedded: Database) -> None:
+    async def work(unit: Unit) -> None:
+        await unit.execute(ADD, id=1)
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(embedded.write(work), 5)
+    await asyncio.wait_for(add(embedded, 2), 5)
+    assert await embedded.fetch_all("SELECT id FROM item") == [(2,)]
+
+
+async def test_a_write_after_the_end_is_refused_instead_of_waiting_for_ever(file: Path) -> None:
+    database = await with_table(f"sqlite:///{file}")
+    await database.fetch_large(COUNT)
+    await database.close()
+    with pytest.raises(PackhouseError) as caught:
+        await asyncio.wait_for(add(database, 1), 5)
+    assert caught.value.code == "try_later"
+    assert not file.with_name(file.name + "-wal").exists()  # the last connection is closed: SQLite tidied up
 
 
 async def test_any_of_uses_the_index_of_its_column(embedded: Database) -> None:

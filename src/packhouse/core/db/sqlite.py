@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,14 +32,18 @@ GROUP_SECONDS = 0.02
 #: how long a writer waits for another process's transaction before it says `try_later`, in seconds
 BUSY_SECONDS = 30.0
 STREAM_ROWS = 2000
-#: threads for queries too long to run inline; each has a connection, with up to 64 MiB of pages
+#: threads for queries too long to run inline; each has a connection
 LARGE_THREADS = 2
+#: pages a connection may keep in memory, in KiB: the writer's and the event loop's; of long queries; of a stream
+CACHE_KIB = 65_536
+LARGE_CACHE_KIB = 8192
+STREAM_CACHE_KIB = 2048
 
 sqlite3.register_adapter(list, json.dumps)
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Open the file in autocommit mode, with WAL, full fsync and foreign keys."""
+def connect(path: Path, cache_kib: int = CACHE_KIB) -> sqlite3.Connection:
+    """Open the file in autocommit mode, with WAL, full fsync, foreign keys and up to `cache_kib` KiB of pages."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512, timeout=0)
     connection.execute("PRAGMA busy_timeout = 10000")
     connection.execute("PRAGMA journal_mode = WAL")
@@ -46,7 +51,7 @@ def connect(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA mmap_size = 2147483648")
-    connection.execute("PRAGMA cache_size = -65536")
+    connection.execute(f"PRAGMA cache_size = -{cache_kib}")
     connection.execute("PRAGMA temp_store = MEMORY")
     return connection
 
@@ -57,6 +62,10 @@ def _refusal(error: sqlite3.Error) -> PackhouseError:
     return PackhouseError(
         "try_later", f"The database cannot be used now: {error}.", "Try again shortly.", retry_after=5
     )
+
+
+def _closed() -> PackhouseError:
+    return PackhouseError("try_later", "This process is shutting down.", "Try again shortly.", retry_after=5)
 
 
 #: faults of the machine rather than of our statements; everything else is a bug and stays what it is
@@ -106,6 +115,11 @@ class _Job:
     result: Any = None
     error: BaseException | None = None
 
+    def tell(self) -> None:
+        """Let the loop that waits know the outcome; called on the writer thread."""
+        with suppress(RuntimeError):  # that loop is closed: nobody waits any more
+            self.loop.call_soon_threadsafe(self.settle)
+
     def settle(self) -> None:
         if self.future.cancelled():
             return
@@ -120,21 +134,62 @@ class _Writer(threading.Thread):
 
     def __init__(self, path: Path) -> None:
         super().__init__(name="packhouse-writer", daemon=True)
-        self.jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._path = path
+        self._connection: sqlite3.Connection | None = None
         self._last_now = 0
+        self._lock = threading.Lock()
+        self._closed = False  # under the lock, so that no job is queued behind the end
+
+    def submit(self, job: _Job) -> None:
+        """Queue a job. Raises PackhouseError("try_later") once the writer is closed."""
+        with self._lock:
+            if self._closed:
+                raise _closed()
+            self._jobs.put(job)
+
+    def close(self) -> None:
+        """End the thread after what is queued; returns at once."""
+        with self._lock:
+            self._closed = True
+            self._jobs.put(None)
 
     def run(self) -> None:
-        connection = connect(self._path)
-        while (job := self.jobs.get()) is not None:
-            group = [job]
+        try:
+            while (job := self._jobs.get()) is not None:
+                self._serve(job)
+        finally:
+            self._abandon()
+
+    def _serve(self, job: _Job) -> None:
+        group = [job]
+        try:
+            if self._connection is None:
+                self._connection = connect(self._path)
+            self._commit_group(self._connection, group)
+        except BaseException as error:  # the thread must outlive every fault, or no write would ever return
+            self._fail(group, error)
+        for done in group:
+            done.tell()
+
+    def _abandon(self) -> None:
+        """Refuse what is still queued, so that nobody waits for a thread that has ended."""
+        self.close()
+        while True:
             try:
-                self._commit_group(connection, group)
-            except Exception as error:  # the thread must outlive every fault, or no write would ever return
-                self._fail(connection, group, error)
-            for done in group:
-                done.loop.call_soon_threadsafe(done.settle)
-        connection.close()
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                break
+            if job is not None:
+                job.error = _closed()
+                job.tell()
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            with suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None
 
     def _commit_group(self, connection: sqlite3.Connection, group: list[_Job]) -> None:
         _begin(connection)
@@ -143,11 +198,11 @@ class _Writer(threading.Thread):
         self._run_one(connection, group[0])
         while time.monotonic() < deadline:
             try:
-                job = self.jobs.get_nowait()
+                job = self._jobs.get_nowait()
             except queue.Empty:
                 break
             if job is None:
-                self.jobs.put(None)
+                self._jobs.put(None)
                 break
             group.append(job)
             self._run_one(connection, job)
@@ -157,7 +212,7 @@ class _Writer(threading.Thread):
         connection.execute("SAVEPOINT unit")
         try:
             job.result = _drive(job.work, SqliteUnit(connection, self._last_now))
-        except Exception as error:  # belongs to whoever asked; the group goes on without it
+        except BaseException as error:  # belongs to whoever asked, a CancelledError too; the group goes on without it
             job.error = _translated(error) if isinstance(error, sqlite3.Error) else error
             if connection.in_transaction:
                 connection.execute("ROLLBACK TO unit")
@@ -165,9 +220,12 @@ class _Writer(threading.Thread):
                 raise
         connection.execute("RELEASE unit")
 
-    def _fail(self, connection: sqlite3.Connection, group: list[_Job], error: Exception) -> None:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+    def _fail(self, group: list[_Job], error: BaseException) -> None:
+        try:
+            if self._connection is not None and self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            self._disconnect()  # closing ends the transaction too; the next group opens the file again
         for job in group:
             job.error = job.error or (_refusal(error) if isinstance(error, sqlite3.Error) else error)
 
@@ -205,34 +263,37 @@ class SqliteDatabase(Database):
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._local = threading.local()
+        self._readers: list[sqlite3.Connection] = []
         self._large = ThreadPoolExecutor(LARGE_THREADS, thread_name_prefix="packhouse-large")
         self._writer = _Writer(path)
         self._writer.start()
 
-    def _reader(self) -> sqlite3.Connection:
+    def _reader(self, cache_kib: int) -> sqlite3.Connection:
+        """Return the calling thread's connection for reads."""
         if (connection := getattr(self._local, "connection", None)) is None:
-            connection = self._local.connection = connect(self._path)
+            connection = self._local.connection = connect(self._path, cache_kib)
+            self._readers.append(connection)
             connection.execute("PRAGMA query_only = ON")
             connection.execute("PRAGMA busy_timeout = 2000")
         return connection
 
-    def _fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Row]:
+    def _fetch(self, statement: Statement, values: Mapping[str, Any], cache_kib: int) -> list[Row]:
         text, literals = compiled(statement, "sqlite")
         try:
-            return self._reader().execute(text, {**literals, **values} if literals else values).fetchall()
+            return self._reader(cache_kib).execute(text, {**literals, **values} if literals else values).fetchall()
         except sqlite3.Error as error:
             raise _translated(error) from error
 
     async def fetch_all(self, statement: Statement, **values: Any) -> list[Row]:
-        return self._fetch(statement, values)
+        return self._fetch(statement, values, CACHE_KIB)
 
     async def fetch_large(self, statement: Statement, **values: Any) -> list[Row]:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._large, self._fetch, statement, values)
+        return await loop.run_in_executor(self._large, self._fetch, statement, values, LARGE_CACHE_KIB)
 
     async def stream(self, statement: Statement, **values: Any) -> AsyncIterator[list[Row]]:
         text, literals = compiled(statement, "sqlite")
-        connection = connect(self._path)
+        connection = connect(self._path, STREAM_CACHE_KIB)
         try:
             cursor = connection.execute(text, {**literals, **values})
             while rows := cursor.fetchmany(STREAM_ROWS):
@@ -244,7 +305,7 @@ class SqliteDatabase(Database):
     async def write(self, work: Work[T]) -> T:
         loop = asyncio.get_running_loop()
         job = _Job(work, loop, loop.create_future())
-        self._writer.jobs.put(job)
+        self._writer.submit(job)
         result: T = await job.future
         return result
 
@@ -252,9 +313,10 @@ class SqliteDatabase(Database):
         return wall_micros()
 
     async def close(self) -> None:
-        self._writer.jobs.put(None)
+        self._writer.close()
         await asyncio.to_thread(self._writer.join)
         await asyncio.to_thread(self._large.shutdown)
-        if (connection := getattr(self._local, "connection", None)) is not None:
+        for connection in self._readers:
             connection.close()
-            del self._local.connection
+        self._readers.clear()
+        self._local = threading.local()
