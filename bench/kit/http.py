@@ -37,12 +37,18 @@ class Connection:
         """Send a request and read its answer; header names are given with `_` for `-`."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         self._socket.sendall(request(method, path, {**self._headers, **named}, body))
-        status, found = _head(self._file.readline(), iter(self._file.readline, b"\r\n"))
+        status, found = _head(self._line(), iter(self._line, b"\r\n"))
         if status in (204, 304) or method == "HEAD":
             return Answer(status, found, b"")
         if found.get("transfer-encoding") == "chunked":
             return Answer(status, found, self._chunks())
         return Answer(status, found, self._file.read(int(found.get("content-length", 0))))
+
+    def _line(self) -> bytes:
+        line = self._file.readline()
+        if not line:
+            raise ConnectionError("the server closed the connection")
+        return line
 
     def _chunks(self) -> bytes:
         parts = []
