@@ -133,6 +133,7 @@ entry = Table(
     Column("visible_at", Micros, nullable=False),  # set once: CEP 47 `indexed_timestamp`
     Column("event_id", Int, nullable=False),  # the cause of its arrival
     UniqueConstraint("channel_id", "family", "partition", "filename"),
+    sqlite_autoincrement=True,  # numbers are never reused, so that no file inherits the downloads of a removed one
 )
 Index("ix_entry_name", entry.c.channel_id, entry.c.name, entry.c.partition)
 Index("ix_entry_event", entry.c.channel_id, entry.c.event_id)

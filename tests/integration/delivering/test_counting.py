@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,6 +63,61 @@ async def test_folding_the_same_chunk_twice_never_doubles(
     await counter.fold()
     assert await counted(house) == (5, 5)
     assert not chunk.exists()
+
+
+async def test_a_chunk_that_was_added_days_ago_is_not_added_again(
+    house: House, counter: DownloadCounter, tmp_path: Path
+) -> None:
+    await note(house, counter, 5)
+    counter._spool()
+    [chunk] = (tmp_path / "counts").glob("*.chunk")
+    kept = chunk.read_bytes()
+    await counter.fold()
+    await house.services.db.write(lambda unit: unit.execute("UPDATE download_chunk SET at = 0"))
+    chunk.write_bytes(kept)  # the process had died between the commit and the removal, and starts a long time later
+    (tmp_path / "counts" / "0.chunk").write_bytes(b"[]")  # and finds something to add before it
+    later = DownloadCounter(house.services.db, tmp_path / "counts")
+    await later.fold()
+    assert await counted(house) == (5, 5)
+    await note(house, later, 1)
+    await later.fold()
+    assert await counted(house) == (6, 6)
+    assert await house.services.db.fetch_value("SELECT count(*) FROM download_chunk") == 1  # the last: the next time
+
+
+async def test_a_chunk_another_process_added_and_forgot_is_not_added_again(
+    house: House, counter: DownloadCounter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = DownloadCounter(house.services.db, tmp_path / "counts")
+    await note(house, counter, 5)
+    counter._spool()
+    write = house.services.db.write
+
+    async def slowly(work: Any) -> Any:
+        """Let the other process do the same chunk and the next before this unit begins."""
+        monkeypatch.undo()
+        await other.fold()
+        await note(house, other, 1)
+        await other.fold()
+        return await write(work)
+
+    monkeypatch.setattr(house.services.db, "write", slowly)
+    await counter.fold()
+    assert await counted(house) == (6, 6)
+
+
+async def test_a_new_file_does_not_inherit_the_downloads_of_a_removed_one(
+    house: House, counter: DownloadCounter
+) -> None:
+    await note(house, counter, 5)
+    await counter.fold()
+    await note(house, counter, 2)
+    await house.remove("pub", "one")
+    await counter.fold()
+    assert await house.services.db.fetch_value("SELECT count(*) FROM download") == 0
+    await house.upload("pub", "two")
+    listed = await house.admin.get("/api/channels/pub/artifacts/conda/two/files")
+    assert [file["download_count"] for file in listed.json()["items"]] == [0]
 
 
 async def test_two_processes_of_one_machine_share_the_folder(

@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 
-from packhouse.core.clock import DAY
 from packhouse.core.db import Unit
 
 _TAKE = "INSERT INTO download_chunk (name, at) VALUES (:name, :at) ON CONFLICT (name) DO NOTHING"
 _FORGET = "DELETE FROM download_chunk WHERE at < :before"
-_ADD = """INSERT INTO download (entry_id, channel_id, name, count) VALUES (:entry_id, :channel_id, :name, :count)
+_FORGET_ONE = "DELETE FROM download_chunk WHERE name = :name"
+# From `entry`, so that a file removed in the meantime gets no row that nobody would ever remove.
+_ADD = """INSERT INTO download (entry_id, channel_id, name, count)
+ SELECT id, channel_id, name, :count FROM entry WHERE id = :entry_id
  ON CONFLICT (entry_id) DO UPDATE SET count = download.count + excluded.count"""
 _ADD_TO_PACKAGE = """UPDATE package SET download_count = download_count + :count
- WHERE channel_id = :channel_id AND name = :name"""
+ WHERE channel_id = :channel_id AND name = :name AND family = (SELECT family FROM entry WHERE id = :entry_id)"""
 
 
 async def take_chunk(unit: Unit, name: str) -> bool:
-    """Say that a chunk of counts is being added; False when it was added before."""
-    await unit.execute(_FORGET, before=unit.now - DAY)
+    """Say that a chunk of counts is being added; False when it was added before and its file may still exist."""
     return await unit.execute(_TAKE, name=name, at=unit.now) > 0
 
 
+async def forget_chunks(unit: Unit, names: Sequence[str]) -> None:
+    """Forget chunks whose files are gone, so that they cannot be added again."""
+    await unit.execute_many(_FORGET_ONE, [{"name": name} for name in names])
+
+
+async def forget_old_chunks(unit: Unit, before: int) -> int:
+    """Forget what processes that were killed could not forget themselves; `before` is in microseconds."""
+    return await unit.execute(_FORGET, before=before)
+
+
 async def add(unit: Unit, rows: Sequence[tuple[int, int, str, int]]) -> None:
-    """Add (entry id, channel id, package name, count) to the totals."""
-    values = [dict(zip(("entry_id", "channel_id", "name", "count"), row, strict=True)) for row in sorted(rows)]
-    await unit.execute_many(_ADD, values)
-    await unit.execute_many(_ADD_TO_PACKAGE, [{k: v for k, v in row.items() if k != "entry_id"} for row in values])
+    """Add (entry id, channel id, package name, count) to the totals; what was removed in the meantime is left out.
+
+    Packages are taken in the order of their names, as a publish takes them, so that the two never block each other.
+    """
+    values = [dict(zip(("entry_id", "channel_id", "name", "count"), row, strict=True)) for row in rows]
+    await unit.execute_many(_ADD, sorted(values, key=itemgetter("entry_id")))
+    await unit.execute_many(_ADD_TO_PACKAGE, sorted(values, key=itemgetter("channel_id", "name")))

@@ -8,7 +8,18 @@ from typing import Any
 import msgspec
 from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
 
-from packhouse.catalog.schema import binding, channel, channel_path, content, dirty, entry, record, removal, verdict
+from packhouse.catalog.schema import (
+    binding,
+    channel,
+    channel_path,
+    content,
+    dirty,
+    download,
+    entry,
+    record,
+    removal,
+    verdict,
+)
 from packhouse.core.db import Unit, any_of
 from packhouse.core.db.base import Reader
 from packhouse.formats.base import Coordinate
@@ -131,6 +142,7 @@ _ADOPT = (
 )
 _LOCK = select(entry.c.id).where(any_of(entry.c.id, "ids")).order_by(entry.c.id).with_for_update()
 _REMOVE = delete(entry).where(entry.c.id == bindparam("entry_id"))
+_FORGET_DOWNLOADS = delete(download).where(download.c.entry_id == bindparam("entry_id"))
 _LOG_REMOVAL = (
     "INSERT INTO removal (channel_id, family, partition, name, filename, cause, mirror_id, by_person, event_id, at)"
     " SELECT channel_id, family, partition, name, filename, :cause, mirror_id, :by_person, :event_id, :at"
@@ -216,7 +228,8 @@ async def remove(unit: Unit, ids: Sequence[int], cause: str, by_person: bool, ev
         {"entry_id": one, "cause": cause, "by_person": by_person, "event_id": event_id, "at": unit.now} for one in ids
     ]
     await unit.execute_many(_LOG_REMOVAL, log)
-    await unit.execute_many(_REMOVE, [{"entry_id": one} for one in ids])
+    for statement in (_REMOVE, _FORGET_DOWNLOADS):
+        await unit.execute_many(statement, [{"entry_id": one} for one in ids])
 
 
 async def forgive(unit: Unit, channel_id: int, at: Coordinate) -> None:

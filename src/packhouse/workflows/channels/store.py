@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Table, bindparam, delete, null, select, tuple_, update
+from sqlalchemy import BindParameter, Table, bindparam, delete, null, select, tuple_, update
 
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.schema import (
     channel,
     channel_grant,
     dirty,
+    download,
     entry,
     head,
     mirror,
+    mirror_conflict,
+    mirror_index,
     notice,
     package,
     removal,
@@ -43,17 +46,25 @@ _TO_CLEAR = (
 _DROP_HEAD = delete(head).where(head.c.channel_id == bindparam("of_channel"))
 
 
+_HERE: BindParameter[int] = bindparam("of_channel")
+_MIRRORS = select(mirror.c.id).where(mirror.c.channel_id == _HERE)
+
+
 def _some_of(table: Table) -> Any:
-    """Delete up to `most` rows of a channel. Tables with a composite key go by their leading columns."""
+    """Delete up to `most` rows of a channel or of its mirrors."""
     keys = list(table.primary_key.columns)
-    chosen = select(*keys).where(table.c.channel_id == bindparam("of_channel")).limit(bindparam("most"))
+    own = table.c.channel_id == _HERE if "channel_id" in table.c else table.c.mirror_id.in_(_MIRRORS)
+    chosen = select(*keys).where(own).limit(bindparam("most"))
     if len(keys) == 1:
         return delete(table).where(keys[0].in_(chosen))
     return delete(table).where(tuple_(*keys).in_(chosen))
 
 
-#: in this order; bindings and paths stay for ever, events and downloads are history
-_CLEARED = [_some_of(table) for table in (entry, dirty, shelf, package, removal, revision, notice, channel_grant)]
+#: in this order; bindings and paths stay for ever, events are history
+_CLEARED = [
+    *(_some_of(table) for table in (entry, download, dirty, shelf, package, removal, revision, notice, channel_grant)),
+    *(_some_of(table) for table in (mirror_index, mirror_conflict)),
+]
 
 
 async def lock(unit: Unit, channel_id: int) -> Channel | None:

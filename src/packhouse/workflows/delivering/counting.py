@@ -1,8 +1,8 @@
 """Download counts: summed in memory, spooled each second, folded into the database by the same process.
 
 Counting inside the request would cost a write per download. A chunk is a file named by chance; its name is written
-in the transaction that adds its numbers, so that a crash in between neither loses nor doubles them. `kill -9` loses
-at most the last second (design 1.9).
+in the transaction that adds its numbers and forgotten only once the file is gone, so that a crash in between neither
+loses nor doubles them. `kill -9` loses at most the last second (design 1.9).
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ class DownloadCounter:
     def __init__(self, db: Database, folder: Path) -> None:
         self._db, self._folder = db, folder
         self._counts: Counter[Key] = Counter()
+        self._gone: list[str] = []  # chunks whose files we removed and whose names are to be forgotten
         folder.mkdir(parents=True, exist_ok=True)
 
     def count(self, entry_id: int, channel_id: int, name: str) -> None:
@@ -47,6 +48,8 @@ class DownloadCounter:
                 await self.fold()
             except (PackhouseError, OSError) as error:  # the counts wait on disk, or in memory when that is full
                 log.warning("downloads are not counted for now", error=str(error))
+            except Exception:  # a fault of ours must not end the counting until the process is started again
+                log.exception("downloads are not counted for now")
             await asyncio.sleep(SECONDS)
 
     async def fold(self) -> None:
@@ -54,8 +57,10 @@ class DownloadCounter:
         self._spool()
         for chunk in sorted(self._folder.glob("*.chunk")):
             rows = [(key[0], key[1], key[2], count) for key, count in _read(chunk)]
-            await self._db.write(partial(_fold, chunk.stem, rows))
+            gone = list(self._gone)
+            await self._db.write(partial(_fold, chunk, rows, gone))
             chunk.unlink(missing_ok=True)
+            self._gone = [chunk.stem]
 
     def _spool(self) -> None:
         if not self._counts:
@@ -80,6 +85,9 @@ def _read(chunk: Path) -> list[tuple[Key, int]]:
         return []
 
 
-async def _fold(chunk: str, rows: list[tuple[int, int, str, int]], unit: Unit) -> None:
-    if await downloads.take_chunk(unit, chunk):
+async def _fold(chunk: Path, rows: list[tuple[int, int, str, int]], gone: list[str], unit: Unit) -> None:
+    # the file is asked for after its name is taken: if another process of this machine added the chunk and forgot
+    # the name since we read the file, then the file is gone
+    if await downloads.take_chunk(unit, chunk.stem) and chunk.exists():
         await downloads.add(unit, rows)
+    await downloads.forget_chunks(unit, gone)

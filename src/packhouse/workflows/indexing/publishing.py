@@ -118,7 +118,7 @@ async def _render_batch(unit: Unit, channel_id: int, number: int) -> tuple[bool,
             break
         changed |= await shelve(unit, channel_id, partition, name, number)
         done[partition, name] = None
-    for name in dict.fromkeys(name for _, name in done):
+    for name in sorted({name for _, name in done}):  # in the order in which download counts are added
         await summarise(unit, channel_id, name)
     finished = [row_id for row_id, partition, name in waiting if (partition, name) in done]
     await store.clean(unit, finished)

@@ -477,6 +477,7 @@ def upgrade() -> None:
         sa.UniqueConstraint(
             "channel_id", "family", "partition", "filename", name=op.f("uq_entry_channel_id_family_partition_filename")
         ),
+        sqlite_autoincrement=True,
     )
     with op.batch_alter_table("entry", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_entry_content_id"), ["content_id"], unique=False)
