@@ -140,15 +140,16 @@ def _content(hashes: Hashes, facts: Facts, now: int) -> dict[str, object]:
     }
 
 
-async def facts_of(reader: Reader, content_id: int) -> Facts:
-    """Return what was read from the bytes."""
-    return _facts_decoder.decode(await reader.fetch_value(_FACTS, content_id=content_id))
+async def facts_of(reader: Reader, content_id: int) -> Facts | None:
+    """Return what was read from the bytes; None when nobody has looked into them, as with bytes the sweep found."""
+    text = await reader.fetch_value(_FACTS, content_id=content_id)
+    return _facts_decoder.decode(text) if text else None
 
 
 async def facts_of_many(db: Database, content_ids: Sequence[int]) -> dict[int, Facts]:
-    """Return content id → what was read from the bytes."""
+    """Return content id → what was read from the bytes; bytes that nobody has looked into are missing."""
     rows = await db.fetch_large(_FACTS_OF_MANY, ids=list(content_ids))
-    return {row[0]: _facts_decoder.decode(row[1]) for row in rows}
+    return {row[0]: _facts_decoder.decode(row[1]) for row in rows if row[1]}
 
 
 async def rescue(db: Database, sha256: bytes) -> None:

@@ -73,6 +73,10 @@ class BlobStore(ABC):
         """Tell whether the store holds the blob."""
 
     @abstractmethod
+    async def written_at(self, sha256: str) -> int | None:
+        """Return when the blob came in, in microseconds by the store's clock, or None when there is no such blob."""
+
+    @abstractmethod
     async def delete(self, sha256: str) -> None:
         """Remove a blob; no harm if it is gone. Only the sweeper calls this, under its lock."""
 

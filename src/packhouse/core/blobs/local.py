@@ -92,6 +92,14 @@ class LocalStore(BlobStore):
         """Tell whether the blob's file is there."""
         return self.local_path(sha256) is not None
 
+    async def written_at(self, sha256: str) -> int | None:
+        """Return the time of the blob's file, which bytes that come in again renew."""
+        with disk_faults(_WHERE):
+            try:
+                return self._file(sha256).stat().st_mtime_ns // 1000
+            except FileNotFoundError:
+                return None
+
     async def delete(self, sha256: str) -> None:
         """Remove the blob's file, unflushed: if a power cut brings it back, it is swept again."""
         with disk_faults(_WHERE):

@@ -19,6 +19,7 @@ from packhouse.core.blobs.hashing import Hashes, is_sha256, relative_name
 from packhouse.core.blobs.ranges import read_range
 from packhouse.core.blobs.s3faults import s3_faults
 from packhouse.core.blobs.spool import Spool, Writer
+from packhouse.core.clock import SECOND
 from packhouse.core.errors import PackhouseError
 
 if TYPE_CHECKING:
@@ -117,6 +118,15 @@ class S3Store(BlobStore):
         """Ask the bucket."""
         with s3_faults(self._name):
             return await self._size(self._key(sha256)) is not None
+
+    async def written_at(self, sha256: str) -> int | None:
+        """Return the object's time, in whole seconds."""
+        with s3_faults(self._name):
+            try:
+                found = await obstore.head_async(self._bucket, self._key(sha256))
+            except FileNotFoundError:
+                return None
+        return int(found["last_modified"].timestamp()) * SECOND
 
     async def delete(self, sha256: str) -> None:
         """Remove the object, and the cached file of this machine; other machines' caches forget it in time."""

@@ -110,7 +110,7 @@ async def _look(services: Services, due: int, before: int, listing: bool) -> Rep
     async for rows in _pages(lambda after: leftovers.unshelved_parts(db, after, BATCH)):
         report.parts.add(rows)
     if listing:
-        async for unknown in _unknown(services):
+        async for unknown in _unknown(services, before):
             report.unknown.add(unknown)
     return report
 
@@ -124,7 +124,7 @@ async def _sweep(services: Services, lease: _Lease, before: int, listing: bool) 
         report.marked.add(rows)
         await db.write(partial(leftovers.doom, ids=[row[0] for row in rows], before=before))
     if listing:
-        async for unknown in _unknown(services):
+        async for unknown in _unknown(services, before):
             report.unknown.add(unknown)
             await db.write(partial(leftovers.adopt, blobs=unknown))
     async for rows in _pages(lambda after: leftovers.unused_records(db, after, before, BATCH)):
@@ -152,14 +152,20 @@ async def _pages(page: Callable[[int], Awaitable[list[Row]]]) -> AsyncIterator[l
         after = rows[-1][0]
 
 
-async def _unknown(services: Services) -> AsyncIterator[list[tuple[str, int]]]:
-    """Yield batches of (SHA-256, size) of files in the store that the catalogue does not know."""
+async def _unknown(services: Services, before: int) -> AsyncIterator[list[tuple[str, int]]]:
+    """Yield batches of (SHA-256, size) of files in the store since before a time that the catalogue does not know.
+
+    Younger ones most likely are on their way into it: an upload or a mirror's batch registers them in a moment.
+    """
     batch: list[tuple[str, int]] = []
     async for pair in stored.pairs(services.db, services.blobs):
         if pair.content is not None or pair.size is None:
             continue
         # asked again: its row may have come in between, or be that of bytes that are being deleted
-        if await contents.find_content(services.db, bytes.fromhex(pair.sha256)) is None:
+        if await contents.find_content(services.db, bytes.fromhex(pair.sha256)) is not None:
+            continue
+        written_at = await services.blobs.written_at(pair.sha256)
+        if written_at is not None and written_at < before:
             batch.append((pair.sha256, pair.size))
         if len(batch) == BATCH:
             yield batch
