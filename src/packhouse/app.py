@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from itertools import count
 
 from packhouse.catalog.accounts.accounts import ensure_admin
@@ -15,12 +16,14 @@ from packhouse.catalog.accounts.keys import load_keys
 from packhouse.catalog.audit.chain import seal
 from packhouse.catalog.audit.keys import load_signing_key
 from packhouse.catalog.changes import Change, ChangeFeed, forget_old
+from packhouse.catalog.packages.downloads import forget_old_chunks
 from packhouse.core import log
 from packhouse.core.blobs import open_store
+from packhouse.core.clock import DAY
 from packhouse.core.db import open_database
 from packhouse.core.db.migrating import migrate
 from packhouse.core.errors import PackhouseError
-from packhouse.core.jobs import Periodic, Timetable, Turn, Worker
+from packhouse.core.jobs import Periodic, Timetable, Worker, forget
 from packhouse.core.settings import Settings, load
 from packhouse.doors.api import create_api, management_words
 from packhouse.doors.asgi import App, Receive, Scope, Send
@@ -43,6 +46,8 @@ from packhouse.workflows.mirroring.schedule import schedule_mirrors
 from packhouse.workflows.services import Services
 
 SWEEPS_A_DAY = 96
+#: how long a job that ended can be looked at, in days
+HISTORY_DAYS = 30
 
 
 def build_services(settings: Settings) -> Services:
@@ -147,27 +152,32 @@ async def _duties(services: Services) -> list[Periodic]:
     """Return what some process must do every few seconds, with the pause between two calls."""
     key = await load_signing_key(services.db)
 
-    async def sealing(_: Turn) -> None:
+    async def sealing() -> None:
         while await seal(services.db, key):
             pass
 
-    async def publishing(_: Turn) -> None:
+    async def publishing() -> None:
         await services.publisher.publish_waiting()
 
-    async def clearing(_: Turn) -> None:
+    async def clearing() -> None:
         await clear_deleted(services)
 
-    async def scheduling(_: Turn) -> None:
+    async def scheduling() -> None:
         await schedule_mirrors(services)
 
     rounds = count()
 
-    async def sweeping(_: Turn) -> None:
+    async def sweeping() -> None:
         # the whole blob store is looked through at the start and once a day; the rest is a few queries
         await sweep(services, listing=next(rounds) % SWEEPS_A_DAY == 0)
 
-    async def forgetting(_: Turn) -> None:
-        await services.db.write(forget_old)
+    async def forgetting() -> None:
+        db = services.db
+        long_ago = await db.now() - HISTORY_DAYS * DAY
+        await db.write(forget_old)
+        await db.write(partial(forget_old_chunks, before=long_ago))
+        while await db.write(partial(forget, before=long_ago)):
+            pass
 
     return [
         Periodic("audit sealer", 1.0, sealing),
@@ -175,7 +185,7 @@ async def _duties(services: Services) -> list[Periodic]:
         Periodic("deleted channels", 5.0, clearing),
         Periodic("mirrors", 1.0, scheduling),
         Periodic("sweeper", 86_400 / SWEEPS_A_DAY, sweeping),
-        Periodic("old changes", 600.0, forgetting),
+        Periodic("old rows", 600.0, forgetting),
     ]
 
 

@@ -10,12 +10,15 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, delete, func, insert, select
+from sqlalchemy import bindparam, delete, insert, select
 
 from packhouse.catalog.schema import change
 from packhouse.core.clock import SECOND, monotonic
 from packhouse.core.db import Database, Unit
 from packhouse.core.errors import PackhouseError
+from packhouse.core.log import get_logger
+
+log = get_logger("packhouse.changes")
 
 POLL_SECONDS = 0.25
 #: a memory older than this is not trusted, in seconds
@@ -23,6 +26,8 @@ STALE_SECONDS = 1.5
 #: a process that was away longer starts afresh, in seconds; rows are kept much longer than that
 AWAY_SECONDS = 60.0
 KEEP = 3600 * SECOND
+#: a unit that is under way when a process begins to follow has one of the last so many numbers
+LOOK_BACK = 1000
 
 _NOTE = insert(change).values(
     kind=bindparam("kind"), channel_id=bindparam("channel_id"), name=bindparam("name"), at=bindparam("at")
@@ -33,7 +38,7 @@ _SINCE = (
     .order_by(change.c.seq)
 )
 _FORGET = delete(change).where(change.c.at < bindparam("before"))
-_LAST = select(func.coalesce(func.max(change.c.seq), 0))
+_LAST = select(change.c.seq).order_by(change.c.seq.desc()).limit(LOOK_BACK)
 
 
 class Change(NamedTuple):
@@ -80,8 +85,10 @@ class ChangeFeed:
         """Read what is new. On PostgreSQL numbers can become visible out of order, so gaps are looked at again."""
         started = monotonic()
         if self._seq is None or started - self._polled_at > AWAY_SECONDS:
-            self._gaps.clear()
-            self._seq = int(await self._db.fetch_value(_LAST))
+            numbers = {row[0] for row in await self._db.fetch_all(_LAST)}
+            self._seq = max(numbers, default=0)
+            under_way = range(max(self._seq - LOOK_BACK, 0) + 1, self._seq)
+            self._gaps = {seq: started for seq in under_way if seq not in numbers}
             for reset in self._resets:
                 reset()
         else:
@@ -109,5 +116,8 @@ class ChangeFeed:
             try:
                 await self.poll()
             except PackhouseError:
+                await asyncio.sleep(1)
+            except Exception:  # a fault of ours: ending here would switch every memory of this process off for good
+                log.exception("changes could not be followed")
                 await asyncio.sleep(1)
             await asyncio.sleep(POLL_SECONDS)

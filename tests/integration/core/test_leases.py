@@ -11,7 +11,6 @@ from packhouse.core.db import Database, open_database
 from packhouse.core.jobs import (
     Periodic,
     Timetable,
-    Turn,
 )
 from packhouse.core.leases import acquire, release, renew
 from tests.conftest import Backend
@@ -46,8 +45,7 @@ async def test_a_duty_is_done_by_one_process_and_handed_over(db: Database) -> No
     done: list[str] = []
 
     def timetable(name: str) -> Timetable:
-        async def duty(turn: Turn) -> None:
-            await db.write(turn.fence)
+        async def duty() -> None:
             done.append(name)
 
         return Timetable(db, [Periodic("seal", 0.02, duty)], name, lease_seconds=2)
@@ -75,7 +73,7 @@ async def test_a_dead_process_s_duty_is_taken_over_when_its_lease_ends(db: Datab
     await db.write(lambda unit: acquire(unit, "periodic seal", "dead", 0.5))
     done = []
 
-    async def duty(turn: Turn) -> None:
+    async def duty() -> None:
         done.append(1)
         if len(done) == 1:
             raise RuntimeError("once")

@@ -6,13 +6,13 @@ which jobs there are is declared in `workflows`.
 """
 
 from packhouse.core.jobs.job import Cancelled, Job, LostLease, RunEnded, Stopping
-from packhouse.core.jobs.periodic import Periodic, Timetable, Turn
+from packhouse.core.jobs.periodic import Periodic, Timetable
 from packhouse.core.jobs.running import Handler, RunningJob
 from packhouse.core.jobs.schedule import next_time, validate
 from packhouse.core.jobs.store import cancel, forget, list_jobs, progress, submit
 from packhouse.core.jobs.worker import Worker
 
 __all__ = [
-    "Cancelled", "Handler", "Job", "LostLease", "Periodic", "RunEnded", "RunningJob", "Stopping", "Timetable", "Turn",
+    "Cancelled", "Handler", "Job", "LostLease", "Periodic", "RunEnded", "RunningJob", "Stopping", "Timetable",
     "Worker", "cancel", "forget", "list_jobs", "next_time", "progress", "submit", "validate",
 ]  # fmt: skip

@@ -12,7 +12,6 @@ from packhouse.core import leases
 from packhouse.core.clock import monotonic
 from packhouse.core.db import Database, Unit
 from packhouse.core.errors import PackhouseError
-from packhouse.core.jobs.job import LostLease
 from packhouse.core.jobs.waiting import pause
 
 _log = logging.getLogger(__name__)
@@ -45,23 +44,19 @@ class Turn:
         """Leave the duty to others at once."""
         await leases.release(unit, self.lease, self._holder)
 
-    async def fence(self, unit: Unit) -> None:
-        """Raise LostLease unless the duty is still this process's; nobody takes it over before `unit` has ended."""
-        if not await self.renew(unit):
-            raise LostLease
-
 
 @dataclass(frozen=True, slots=True)
 class Periodic:
     """Call `function` with `seconds` between the end of one call and the next.
 
-    Whoever takes the duty over calls it at once, so a call with nothing to do must be cheap. It fences its units of
-    work with `turn.fence`. What it raises is logged, and it is called again in its time.
+    Whoever takes the duty over calls it at once, so a call with nothing to do must be cheap. A process that fell
+    asleep may call it beside the new holder for a moment, so its units of work bear being done twice. What it raises
+    is logged, and it is called again in its time.
     """
 
     name: str
     seconds: float
-    function: Callable[[Turn], Awaitable[None]]
+    function: Callable[[], Awaitable[None]]
 
 
 class Timetable:
@@ -106,9 +101,7 @@ class Timetable:
             mine = False
             try:
                 if mine := await self._mine(turn):
-                    await duty.function(turn)
-            except LostLease:
-                self._held.pop(turn, None)
+                    await duty.function()
             except PackhouseError as error:
                 _log.warning("%s: %s", duty.name, error)
             except Exception:  # a duty must be done again, whatever went wrong this time
@@ -141,6 +134,8 @@ class Timetable:
                 self._held.pop(turn, None)
         except PackhouseError as error:
             _log.warning("%s could not be renewed: %s", turn.lease, error)
+        except Exception:  # the keeper keeps the other duties too
+            _log.exception("%s could not be renewed.", turn.lease)
 
     async def _release(self) -> None:
         for turn in self._held:
