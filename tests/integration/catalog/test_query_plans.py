@@ -18,7 +18,7 @@ from packhouse.workflows.indexing import store
 HOT: dict[str, tuple[Statement, list[str]]] = {
     "entry": (entries._FIND, ["channel_id", "family", "partition", "filename"]),
     "binding": (entries._BOUND, ["channel_id", "family", "partition", "filename"]),
-    "record": (contents._RECORD_ID, ["sha256"]),
+    "record": (contents._RECORD_ID, ["name", "sha256"]),
     "rendered files": (store._ROWS, ["channel_id", "name", "partition"]),
     "files of a name": (store._VISIBLE, ["channel_id", "name"]),
     "part on the shelf": (store._OPEN, ["channel_id", "partition", "name"]),
