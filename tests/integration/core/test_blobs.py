@@ -183,12 +183,6 @@ async def test_cleaning_leaves_files_in_use_alone(reopen: Open) -> None:
     assert other.clean_partial(older_than=-1) == 1
 
 
-async def test_diagnose_says_it_works_and_leaves_nothing(store: BlobStore) -> None:
-    found = await store.diagnose()
-    assert found.ok, found.message
-    assert [blob async for blob in store.iterate()] == []
-
-
 async def test_the_loop_is_not_held_up_by_a_large_write(store: BlobStore) -> None:
     turns = 0
 

@@ -40,20 +40,6 @@ async def test_a_job_runs_soon_and_its_result_can_be_read(db: Database) -> None:
     assert job.started_at and job.finished_at and job.created_at <= job.started_at <= job.finished_at
 
 
-async def test_a_worker_in_the_same_process_can_be_woken(db: Database) -> None:
-    async def handler(run: RunningJob) -> None: ...
-
-    taken = []
-    async with working(db, {"k": handler}) as worker:
-        for number in range(5):
-            job_id = await enqueue(db, "k", str(number))
-            worker.wake()
-            job = await in_state(db, job_id, "done")
-            assert job.started_at
-            taken.append(job.started_at - job.created_at)
-    assert sorted(taken)[2] < 100_000
-
-
 async def test_a_rolled_back_unit_submits_nothing(db: Database) -> None:
     async def work(unit: Unit) -> None:
         await submit(unit, "k", "s", {})

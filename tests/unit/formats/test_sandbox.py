@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from packhouse.formats.archives import sandbox as module
-from packhouse.formats.archives.sandbox import Sandbox, Worker, inspect_limited, seconds_for
+from packhouse.formats.archives.sandbox import Sandbox, Worker, seconds_for
 from packhouse.formats.base import Malformed
 from tests.kit.condapkg import make_conda
 
@@ -87,13 +86,6 @@ async def test_the_worker_is_limited_and_has_no_secrets(monkeypatch: pytest.Monk
         assert b"hush" not in (process / "environ").read_bytes()
     finally:
         worker.close()
-
-
-async def test_the_default_sandbox_serves_the_running_loop(tmp_path: Path) -> None:
-    try:
-        assert (await inspect_limited(_package(tmp_path), "demo-1.0-0.conda")).file_count == 1
-    finally:
-        module.sandbox().close()
 
 
 def test_large_files_get_more_time() -> None:

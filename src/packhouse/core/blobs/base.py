@@ -4,21 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from packhouse.core.blobs.hashing import Hashes
 from packhouse.core.blobs.spool import Spool, Writer
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """Whether a store can be written and read now, for health checks and administrators."""
-
-    store: str  #: where it is, without credentials
-    ok: bool
-    message: str
-    free_bytes: int | None  #: None where the store does not tell
 
 
 class BlobStore(ABC):
@@ -83,7 +72,3 @@ class BlobStore(ABC):
     @abstractmethod
     def iterate(self) -> AsyncIterator[tuple[str, int]]:
         """Yield (sha256, size) of every blob, in ascending order of sha256."""
-
-    @abstractmethod
-    async def diagnose(self) -> Diagnosis:
-        """Write, read and remove a probe, and say how it went. Never raises PackhouseError."""

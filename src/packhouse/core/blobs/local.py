@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
-from secrets import token_hex
 
-from packhouse.core.blobs.base import BlobStore, Diagnosis
+from packhouse.core.blobs.base import BlobStore
 from packhouse.core.blobs.faults import BlobCorrupt, BlobMissing, away, disk_faults
 from packhouse.core.blobs.hashing import Hashes, is_sha256, relative_name
 from packhouse.core.blobs.ranges import read_range
@@ -112,15 +110,6 @@ class LocalStore(BlobStore):
                 for blob in await asyncio.to_thread(_blobs, upper):
                     yield blob
 
-    async def diagnose(self) -> Diagnosis:
-        """Write and remove a probe file, flushed as a blob would be."""
-        where = f"folder {self._root}"
-        try:
-            free = await asyncio.to_thread(_probe, self._root)
-        except OSError as error:
-            return Diagnosis(where, False, error.strerror or str(error), None)
-        return Diagnosis(where, True, "The folder can be written and read.", free)
-
 
 def _flush_folder(folder: Path) -> None:
     fd = os.open(folder, os.O_RDONLY)
@@ -143,17 +132,3 @@ def _blobs(upper: Path) -> list[tuple[str, int]]:
         for entry in os.scandir(folder)
         if is_sha256(entry.name)
     )
-
-
-def _probe(root: Path) -> int:
-    """Write, flush, read and remove a small file; return the free bytes. Raises OSError."""
-    path = root / "incoming" / f"probe-{token_hex(8)}"
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o640)
-    try:
-        os.write(fd, b"probe")
-        os.fsync(fd)
-        os.pread(fd, 5, 0)
-    finally:
-        os.close(fd)
-        path.unlink()
-    return shutil.disk_usage(root).free

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
-from secrets import token_hex
 from typing import TYPE_CHECKING
 
 import obstore
 from obstore import exceptions
 from obstore.store import S3Store as Bucket
 
-from packhouse.core.blobs.base import BlobStore, Diagnosis
+from packhouse.core.blobs.base import BlobStore
 from packhouse.core.blobs.cache import BlobCache
 from packhouse.core.blobs.faults import disk_faults
 from packhouse.core.blobs.hashing import Hashes, is_sha256, relative_name
@@ -20,7 +19,6 @@ from packhouse.core.blobs.ranges import read_range
 from packhouse.core.blobs.s3faults import s3_faults
 from packhouse.core.blobs.spool import Spool, Writer
 from packhouse.core.clock import SECOND
-from packhouse.core.errors import PackhouseError
 
 if TYPE_CHECKING:
     from obstore.store import S3Config  # exists for type checkers only
@@ -142,18 +140,6 @@ class S3Store(BlobStore):
                     name = entry["path"].rpartition("/")[2]
                     if is_sha256(name):
                         yield name, entry["size"]
-
-    async def diagnose(self) -> Diagnosis:
-        """Write, read and remove a probe object."""
-        key = f"{self._prefix}probe-{token_hex(8)}"
-        try:
-            with s3_faults(self._name):
-                await obstore.put_async(self._bucket, key, b"probe")
-                await obstore.get_range_async(self._bucket, key, start=0, length=5)
-                await obstore.delete_async(self._bucket, key)
-        except PackhouseError as error:
-            return Diagnosis(self._name, False, error.message, None)
-        return Diagnosis(self._name, True, "The bucket can be written and read.", None)
 
 
 def _connect(bucket: str, endpoint: str, access_key: str, secret_key: str, region: str) -> Bucket:

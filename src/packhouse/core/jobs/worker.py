@@ -84,10 +84,6 @@ class Worker:
         self._wake.set()
         await self._ended.wait()
 
-    def wake(self) -> None:
-        """Look for jobs now; for a submitter in the same process and event loop, after its commit."""
-        self._wake.set()
-
     async def _look(self) -> None:
         await self._watch()
         while len(self._tasks) < self._concurrency and not self._stopping.is_set():

@@ -36,10 +36,10 @@ class Decoder(Protocol):
 
 
 class Deflate:
-    """`zlib.decompressobj` with the interface of the other decoders. `wbits` -15 is raw deflate, 31 gzip."""
+    """`zlib.decompressobj` for raw deflate, with the interface of the other decoders."""
 
-    def __init__(self, wbits: int = -15) -> None:
-        self._inner = zlib.decompressobj(wbits)
+    def __init__(self) -> None:
+        self._inner = zlib.decompressobj(-zlib.MAX_WBITS)
 
     @property
     def eof(self) -> bool:
@@ -73,16 +73,11 @@ def deflate_decoder(_limits: Limits) -> Decoder:
     return Deflate()
 
 
-def gzip_decoder(_limits: Limits) -> Decoder:
-    """Return a decoder for one gzip member (RFC 1952)."""
-    return Deflate(31)
-
-
 class Inflated:
     """The decompressed bytes of a slice, front to back.
 
     `what` names the stream in messages ("the pkg part"). `several` allows more than one compressed stream in a row
-    (bzip2 and gzip as parallel compressors write them); otherwise whatever follows the first is refused, since
+    (bzip2 as parallel compressors write it); otherwise whatever follows the first is refused, since
     readers disagree about it.
     """
 

@@ -14,7 +14,6 @@ import resource
 import socket
 import subprocess
 import sys
-import weakref
 from pathlib import Path
 
 import msgspec
@@ -140,7 +139,10 @@ class Sandbox:
         self._large = Worker()
 
     async def inspect(self, path: Path, filename: str) -> Facts:
-        """Return what the package at `path` says of itself; see `inspect_limited`."""
+        """Return what the package at `path`, named `filename`, says of itself, read in the limited process.
+
+        Malformed with the reason it is refused; also when it cannot be read within the limits of time and memory.
+        """
         size = path.stat().st_size
         worker = self._large if size > LARGE else self._small
         return await worker.ask(path, filename, seconds_for(filename, size))
@@ -153,22 +155,6 @@ class Sandbox:
         """End both workers."""
         self._small.close()
         self._large.close()
-
-
-_sandboxes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Sandbox] = weakref.WeakKeyDictionary()
-
-
-def sandbox() -> Sandbox:
-    """Return the sandbox of the running event loop."""
-    return _sandboxes.setdefault(asyncio.get_running_loop(), Sandbox())
-
-
-async def inspect_limited(path: Path, filename: str) -> Facts:
-    """Return what the package at `path`, named `filename`, says of itself, read in the limited process.
-
-    Malformed with the reason it is refused; also when it cannot be read within the limits of time and memory.
-    """
-    return await sandbox().inspect(path, filename)
 
 
 # ---------------------------------------------------------------- the worker's side

@@ -6,7 +6,6 @@ bytes in shards).
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import msgspec
@@ -83,11 +82,6 @@ def _refuse_nan(value: Any) -> None:
         raise Malformed("The record holds a number that is not finite.")
     for child in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         _refuse_nan(child)
-
-
-def record_sha256(record: dict[str, Any]) -> bytes:
-    """Return the SHA-256 of the canonical JSON, 32 raw bytes."""
-    return hashlib.sha256(canonical_json(record)).digest()
 
 
 def to_msgpack(record: dict[str, Any]) -> bytes:
