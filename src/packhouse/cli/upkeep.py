@@ -12,7 +12,7 @@ from packhouse.app import build_services, close
 from packhouse.cli.running import settings_of
 from packhouse.workflows.maintaining.finding import Finding
 from packhouse.workflows.maintaining.repair import repair as repair_all
-from packhouse.workflows.maintaining.sweep import Report, Tally
+from packhouse.workflows.maintaining.sweep import Report, Tally, diagnose
 from packhouse.workflows.maintaining.sweep import sweep as sweep_all
 from packhouse.workflows.maintaining.verify import verify as verify_all
 from packhouse.workflows.services import Services
@@ -37,12 +37,15 @@ def repair(data: Path | None) -> int:
 
 
 def sweep(data: Path | None, *, dry_run: bool) -> int:
-    """Print what went, or with `dry_run` what would go."""
+    """Print what went, or with `dry_run` what would go now and what nobody owns at all."""
     report: Report = _with_services(data, lambda services: sweep_all(services, dry_run=dry_run))
     done = "would be " if dry_run else ""
     _say(f"contents without an owner: {_told(report.marked)} {done}marked, {_told(report.deleted)} {done}deleted")
     _say(f"files without a row:       {_told(report.unknown)} {done}marked")
     _say(f"unused records: {report.records.count}, unused parts: {report.parts.count}, leftovers: {report.downloads}")
+    if dry_run:
+        held: Report = _with_services(data, diagnose)
+        _say(f"whatever its age:          {_told(held.marked)} without an owner, {_told(held.deleted)} marked")
     return GOOD
 
 
