@@ -36,9 +36,8 @@ class Traffic:
 
     async def run(self, over: asyncio.Event, clients: int = 4) -> None:
         """Let clients work until `over`; what breaks off is nobody's business but the server's."""
-        # a new connection each time: on one used before, aiohttp would send a request again that was perhaps done
-        once = aiohttp.TCPConnector(force_close=True)
-        async with aiohttp.ClientSession(headers=self.site.headers, timeout=TIMEOUT, connector=once) as session:
+        async with aiohttp.ClientSession(headers=self.site.headers, timeout=TIMEOUT) as session:
+            session._retry_connection = False  # or a request that was done when its server died is sent a second time
             await asyncio.gather(*(self._client(session, over) for _ in range(clients)))
 
     async def _client(self, session: aiohttp.ClientSession, over: asyncio.Event) -> None:
