@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from packhouse.catalog.mirrors import store
 from packhouse.catalog.mirrors.mirror import Spec
-from packhouse.workflows.mirroring.editing import restore, update_mirror
+from packhouse.workflows.mirroring.editing import restore, run_mirror_now, update_mirror
 from packhouse.workflows.mirroring.preview import preview, preview_spec
 from packhouse.workflows.publishing.moving import copy, remove
 from packhouse.workflows.publishing.selection import Item
@@ -22,8 +23,9 @@ from tests.kit.mirroring import (
     run_and_wait,
     services_on,
     shown,
+    wait,
 )
-from tests.kit.upstream import Upstream
+from tests.kit.upstream import Slow, Upstream
 
 DAY_2023, DAY_2024 = 1_672_531_200_000, 1_704_067_200_000
 
@@ -168,6 +170,28 @@ async def test_what_a_person_took_out_stays_out_until_restored(backend: Backend)
         await run_and_wait(services, mirror)
         assert "mit-1.0-0.conda" in await shown(services, channel)
         assert "gpl-1.0-0.conda" not in await shown(services, channel)
+
+
+async def test_what_is_restored_while_a_mirror_runs_comes_with_the_next_run(backend: Backend) -> None:
+    source = mixed()
+    async with services_on(backend) as services, Upstream(source.files()) as up:
+        channel = await make_test_channel(services)
+        mirror = await run_and_wait(services, await add_mirror(services, channel, up.url))
+        assert not mirror.needs_full_run
+        source.add("fresh")
+        up.files = source.files()
+        asked = up.hits("noarch/repodata.json", "GET")
+        up.misbehave("noarch/repodata.json", Slow(3_000))
+        await run_mirror_now(services, mirror, "ann")
+        waiting = asyncio.create_task(wait(services, mirror))
+        while up.hits("noarch/repodata.json", "GET") == asked:
+            await asyncio.sleep(0.01)
+        await services.db.write(lambda unit: store.ask_full_run(unit, channel.id))  # what `restore` does
+        up.misbehave("noarch/repodata.json")
+        mirror = await waiting
+        assert (mirror.state, mirror.needs_full_run) == ("completed", True)
+        mirror = await run_and_wait(services, mirror)
+        assert (mirror.state, mirror.needs_full_run, mirror.progress.full_run) == ("completed", False, False)
 
 
 async def test_an_upload_holds_its_coordinate_against_a_mirror(backend: Backend) -> None:

@@ -40,6 +40,7 @@ class Metadata:
         turn.progress.looked_around_at = begun
         await self._leave()
         await turn.write(self._note)
+        turn.progress.full_run = False  # written with the next batch: a kill before that costs one more full run
         return True
 
     async def _step(self, description: str) -> None:
@@ -90,7 +91,8 @@ class Metadata:
             await store.put_index(unit, taken)
         for partition in self._survey.absent & set(self._before):
             await store.drop_index(unit, mirror.id, partition)
-        await store.set_full_run(unit, mirror.id, self._turn.counts.deferred > 0)
+        if self._turn.counts.deferred:
+            await store.set_full_run(unit, mirror.id, True)
 
 
 def count(counts: Counts, found: Difference) -> None:

@@ -80,8 +80,11 @@ async def _begin(services: Services, job: RunningJob) -> Turn | None:
         if not continued:
             progress.event_id = await _event(unit, mirror, channel, "mirroring_started", {"mode": mirror.mode})
         await store.set_state(unit, mirror.id, "running", progress)
+        if mirror.needs_full_run:  # this run's to do; whoever asks from now on asks for the next one
+            await store.set_full_run(unit, mirror.id, False)
         await changes.note(unit, "mirror", channel.id)
-        return msgspec.structs.replace(mirror, state="running", progress=progress), channel
+        full = progress.full_run
+        return msgspec.structs.replace(mirror, state="running", progress=progress, needs_full_run=full), channel
 
     found = await services.db.write(work)
     return Turn(services, job, *found) if found else None

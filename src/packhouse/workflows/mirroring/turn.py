@@ -58,7 +58,7 @@ class Turn:
     async def _fenced(self, unit: Unit, work: Callable[[Unit, Channel], Awaitable[T]]) -> T:
         await self.job.fence(unit)
         mirror = await store.by_id(unit, self.mirror.id)
-        channel = await channels.by_id(unit, self.mirror.channel_id)
+        channel = await channels.hold(unit, self.mirror.channel_id)
         if mirror is None or channel is None or mirror.deleted_at is not None or mirror.state != "running":
             raise Cancelled
         if mirror.updated_at != self.mirror.updated_at:
@@ -90,4 +90,5 @@ def fresh_progress(mirror: Mirror, steps: int) -> Progress:
         accept_shrink=before.accept_shrink,
         requested_by=before.requested_by,
         looked_around_at=before.looked_around_at,
+        full_run=before.full_run or mirror.needs_full_run,
     )
