@@ -75,6 +75,7 @@ class Server:
     def __init__(self, settings: Settings) -> None:
         self.services = build_services(settings)
         self._entrance: App | None = None
+        self._fetching = OnDemand(self.services)
         self._counter = DownloadCounter(self.services.db, settings.data_dir / "spool" / "downloads")
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -84,7 +85,7 @@ class Server:
         authenticator = Authenticator(services.db, await load_keys(services.db), lambda: services.feed.fresh)
         services.feed.listen(_forgetting(authenticator), authenticator.clear)
         gate = Gate(services.db, services.feed)
-        files = Files(gate, services.blobs, OnDemand(services).fetch)
+        files = Files(gate, services.blobs, self._fetching.fetch)
         documents = ChannelDocuments(services.db, services.index)
         conda = CondaDoor(gate, services.index, documents, files, self._counter)
         api = create_api(services, authenticator)
@@ -99,6 +100,7 @@ class Server:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._fetching.close()
         with suppress(PackhouseError):
             await self._counter.fold()
         await close(self.services)

@@ -12,6 +12,7 @@ from packhouse.catalog.packages import entries
 from packhouse.catalog.packages.entries import Entry
 from packhouse.core import leases
 from packhouse.core.errors import PackhouseError
+from packhouse.workflows.channels.deleting import delete_channel
 from packhouse.workflows.mirroring import fetching
 from packhouse.workflows.mirroring.fetching import OnDemand
 from packhouse.workflows.publishing.moving import copy
@@ -53,6 +54,32 @@ async def test_many_clients_on_two_nodes_cause_one_download(backend: Backend, tm
         assert all(entry.active and (entry.sha256 or b"").hex() == sha(source, key) for entry in found)
         assert up.hits(key) == 1
         assert await one.blobs.exists(sha(source, key))
+
+
+async def test_what_a_fetched_file_says_of_its_package_is_published_at_once(backend: Backend) -> None:
+    source = CondaSource()
+    key = source.add("flask")
+    async with services_on(backend) as services, Upstream(source.files()) as up:
+        channel = await mirrored(services, up)
+        await OnDemand(services).fetch(channel, await entry_of(services, channel, key))
+        summary = "SELECT summary FROM package WHERE channel_id = :c"
+        assert await services.db.fetch_value(summary, c=channel.id) == "The flask package"
+
+
+async def test_nothing_is_fetched_into_a_channel_that_was_deleted_meanwhile(backend: Backend) -> None:
+    source = CondaSource()
+    key = source.add("flask", files={"data": b"x" * 50_000})
+    async with services_on(backend) as services, Upstream(source.files()) as up:
+        channel = await mirrored(services, up)
+        passive = await entry_of(services, channel, key)
+        up.misbehave(key, Slow(2_000))
+        fetch = asyncio.create_task(OnDemand(services).fetch(channel, passive))
+        while not up.hits(key):
+            await asyncio.sleep(0.01)
+        await delete_channel(services, channel, "ann")
+        up.misbehave(key)
+        with pytest.raises(PackhouseError, match="gone"):
+            await fetch
 
 
 async def test_the_published_record_stays_as_upstream_wrote_it(backend: Backend) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 from contextlib import AsyncExitStack, suppress
 
+from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.mirrors import store
 from packhouse.catalog.mirrors.holdings import Fetched, Wanted
@@ -96,6 +97,8 @@ class OnDemand:
             lease = "fetch:" + hashlib.sha256(resume_key(mirror, one, url).encode()).hexdigest()
             if await self._acquire(lease):
                 await self._fetch_leased(channel, mirror, one, url, lease)
+                with suppress(PackhouseError):  # the file is there; its summary can wait for the publisher's round
+                    await self._services.publisher.publish(channel.id)
                 continue
             if monotonic() > deadline:
                 raise _later(entry)
@@ -144,7 +147,10 @@ class OnDemand:
     async def _register(self, unit: Unit, channel: Channel, fetched: Fetched, lease: str) -> bool:
         if not await leases.renew(unit, lease, self._holder, LEASE_SECONDS):
             raise LostLease
-        _, refused = await activate(unit, channel, [fetched])
+        now = await channels.hold(unit, channel.id)  # renamed meanwhile, it stands for what both its paths promised
+        if now is None:
+            raise PackhouseError("not_found", "The channel is gone.", "List the channels to see what there is.")
+        _, refused = await activate(unit, now, [fetched])
         return bool(refused)
 
     async def _acquire(self, lease: str) -> bool:
