@@ -25,7 +25,7 @@ from tests.kit.upstream import (
 )
 
 HOW = [
-    Truncated(20), WrongBytes(), Infinite(), GzipBomb(50_000_000), NoFraming(), Fails(500), Fails(429), SlowHeaders(),
+    Truncated(20), WrongBytes(), Infinite(), GzipBomb(20_000_000), NoFraming(), Fails(500), Fails(429), SlowHeaders(),
     Redirect("/noarch/repodata.json"), Redirect("http://169.254.169.254/latest/meta-data"), Always304(),
 ]  # fmt: skip
 
