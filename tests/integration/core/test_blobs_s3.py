@@ -106,9 +106,7 @@ async def test_a_wrong_key_is_reported_without_showing_any(s3: S3, tmp_path: Pat
     store = node(s3, s3.bucket(), tmp_path, secret_key="wrong-and-secret")
     with pytest.raises(PackhouseError) as caught:
         await put(store, b"data")
-    found = await store.diagnose()
-    assert not found.ok
-    for text in (str(caught.value), found.message, repr(store), repr(vars(store))):
+    for text in (str(caught.value), repr(store), repr(vars(store))):
         assert "wrong-and-secret" not in text
     assert s3.access_key not in str(caught.value)
     assert "403" in str(caught.value)
