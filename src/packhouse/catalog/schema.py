@@ -271,7 +271,7 @@ dirty = Table(
     Column("partition", Text, nullable=False),
     Column("name", Text, nullable=False),
 )
-Index("ix_dirty", dirty.c.channel_id, dirty.c.partition, dirty.c.name)
+Index("ix_dirty", dirty.c.channel_id, dirty.c.name, dirty.c.partition)
 
 # ---------------------------------------------------------------- what happened
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from itertools import groupby
 
 from packhouse.catalog import changes
 from packhouse.catalog.channels import store as channels
@@ -109,18 +110,17 @@ async def _render_batch(unit: Unit, channel_id: int, number: int) -> tuple[bool,
     if not waiting:
         return False, False
     deadline = monotonic() + BUDGET_SECONDS
-    done: dict[tuple[str, str], None] = {}
+    finished: list[int] = []
     changed = False
-    for _, partition, name in waiting:
-        if (partition, name) in done:
-            continue
-        if done and monotonic() > deadline:
+    # by name, in the order in which download counts are added, so that each is described once and nobody deadlocks
+    for name, group in groupby(sorted(waiting, key=lambda row: row[2]), key=lambda row: row[2]):
+        if finished and monotonic() > deadline:
             break
-        changed |= await shelve(unit, channel_id, partition, name, number)
-        done[partition, name] = None
-    for name in sorted({name for _, name in done}):  # in the order in which download counts are added
+        rows = list(group)
+        for partition in sorted({partition for _, partition, _ in rows}):
+            changed |= await shelve(unit, channel_id, partition, name, number)
         await summarise(unit, channel_id, name)
-    finished = [row_id for row_id, partition, name in waiting if (partition, name) in done]
+        finished += [row_id for row_id, _, _ in rows]
     await store.clean(unit, finished)
     return changed, len(finished) < len(waiting) or len(waiting) == BATCH
 
@@ -130,9 +130,9 @@ async def shelve(unit: Unit, channel_id: int, partition: str, name: str, number:
     rendered = render(await store.rows_of(unit, channel_id, partition, name))
     to = None
     if rendered is not None:
-        to = await store.part_id(unit, rendered.sha256) or await store.add_part(unit, rendered)
+        to = await store.add_part(unit, rendered)
     shown = await store.open_part(unit, channel_id, partition, name)
     if (shown[1] if shown else None) == to:
         return False
-    await store.put(unit, channel_id, partition, name, number, to)
+    await store.put(unit, channel_id, partition, name, number, to, first=shown is None)
     return True

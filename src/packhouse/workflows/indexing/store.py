@@ -36,7 +36,7 @@ _COMMITTED_AT = select(revision.c.committed_at).where(
 _DIRTY = (
     select(dirty.c.id, dirty.c.partition, dirty.c.name)
     .where(dirty.c.channel_id == bindparam("channel_id"))
-    .order_by(dirty.c.partition, dirty.c.name)  # as the index has them: no batch sorts all that wait
+    .order_by(dirty.c.name, dirty.c.partition)  # as the index has them: no batch sorts all that wait
     .limit(bindparam("limit"))
 )
 # By the very rows that were read: on PostgreSQL a smaller number may become visible later, and must stay.
@@ -89,7 +89,7 @@ _VISIBLE = _ALL_VISIBLE.where(entry.c.name == bindparam("name"))
 _VISIBLE_BETWEEN = _ALL_VISIBLE.add_columns(entry.c.name).where(_BETWEEN)
 _PART_ID = select(part.c.id).where(part.c.sha256 == bindparam("sha256"))
 _ADD_PART = """INSERT INTO part (sha256, shard, shard_sha256, fragment)
- VALUES (:sha256, :shard, :shard_sha256, :fragment) ON CONFLICT (sha256) DO NOTHING"""
+ VALUES (:sha256, :shard, :shard_sha256, :fragment) ON CONFLICT (sha256) DO NOTHING RETURNING id"""
 
 _OPEN = select(shelf.c.from_rev, shelf.c.part_id).where(
     shelf.c.channel_id == bindparam("channel_id"),
@@ -280,16 +280,10 @@ async def visible_between(db: Database, channel_id: int, after: str, until: str)
     return [(row[9], VisibleFile(*row[:9])) for row in rows]
 
 
-async def part_id(unit: Unit, sha256: bytes) -> int | None:
-    """Return the id of a part that was rendered before."""
-    value = await unit.fetch_value(_PART_ID, sha256=sha256)
-    return None if value is None else int(value)
-
-
 async def add_part(unit: Unit, rendered: Part) -> int:
-    """Keep a part and return its id."""
-    await unit.execute(_ADD_PART, **rendered._asdict())
-    return int(await unit.fetch_value(_PART_ID, sha256=rendered.sha256))
+    """Keep a part, unless the same was rendered before; return its id."""
+    added = await unit.fetch_value(_ADD_PART, **rendered._asdict())
+    return int(added if added is not None else await unit.fetch_value(_PART_ID, sha256=rendered.sha256))
 
 
 async def open_part(unit: Unit, channel_id: int, partition: str, name: str) -> tuple[int, int | None] | None:
@@ -298,9 +292,12 @@ async def open_part(unit: Unit, channel_id: int, partition: str, name: str) -> t
     return (row[0], row[1]) if row else None
 
 
-async def put(unit: Unit, channel_id: int, partition: str, name: str, number: int, to: int | None) -> None:
-    """From revision `number` on the shelf shows part `to` for this name (None: nothing)."""
-    await unit.execute(_CLOSE, channel=channel_id, in_partition=partition, of_name=name, number=number)
+async def put(
+    unit: Unit, channel_id: int, partition: str, name: str, number: int, to: int | None, *, first: bool
+) -> None:
+    """From revision `number` on the shelf shows part `to` for this name (None: nothing); `first`: it never had one."""
+    if not first:
+        await unit.execute(_CLOSE, channel=channel_id, in_partition=partition, of_name=name, number=number)
     await unit.execute(_PUT, channel_id=channel_id, partition=partition, name=name, number=number, part_id=to)
 
 

@@ -100,7 +100,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("dirty", schema=None) as batch_op:
-        batch_op.create_index("ix_dirty", ["channel_id", "partition", "name"], unique=False)
+        batch_op.create_index("ix_dirty", ["channel_id", "name", "partition"], unique=False)
 
     op.create_table(
         "download",
