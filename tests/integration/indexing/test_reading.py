@@ -12,7 +12,7 @@ import pytest
 from packhouse.catalog import changes
 from packhouse.core.db import Unit
 from packhouse.workflows.indexing import documents, reading, store, view
-from tests.integration.indexing.changes import add_passive, publish
+from tests.integration.indexing.changes import add_passive, head_of, publish
 from tests.kit.channel_reader import read_subdir
 from tests.kit.house import House
 
@@ -67,6 +67,44 @@ async def test_files_of_older_revisions_leave_the_disk(house: House, monkeypatch
     kept = sorted(path.name.partition(".")[2] for path in folder.rglob("*") if path.is_file())
     # with nothing outdated both are the same document, hence the same two files
     assert kept == ["json", "json.zst"]
+
+
+async def test_the_longest_unused_files_leave_a_full_folder(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "LINGER_SECONDS", 0.5)
+    monkeypatch.setattr(documents, "MOST_FILE_BYTES", 1)
+    folder = house.services.settings.data_dir / "cache" / "index"
+    for number in range(4):
+        await house.upload("pub", f"p{number}", subdir=("linux-64", "noarch", "osx-64", "win-64")[number])
+    for subdir in ("linux-64", "noarch", "osx-64", "win-64", "linux-64"):
+        answer = await house.web.get(f"/api/repo/pub/{subdir}/repodata.json")
+        assert answer.status == 200 and len(answer.json()["packages.conda"]) == 1
+    await asyncio.sleep(0.7)
+    assert len([path for path in folder.rglob("*") if path.is_file()]) == 1
+
+
+async def test_subdirs_that_never_were_are_not_remembered(house: House) -> None:
+    await house.upload("pub", "one")
+    channel, views = await house.find("pub"), view.Views(house.services.db)
+    for partition in ("noarch", "linux-64", "osx-64"):
+        await views.partition(channel.id, await head_of(house), partition)
+    assert set(views._views[channel.id].partitions) == {"noarch"}
+    await house.upload("pub", "two", subdir="linux-64")
+    shown = await views.partition(channel.id, await head_of(house), "linux-64")
+    assert shown is not None and set(shown.shards) == {"two"}
+
+
+async def test_a_view_that_grew_drops_those_longest_unused(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(view, "MOST_NAMES", 2)
+    await house.channel("other")
+    await house.upload("other", "one")
+    await house.upload("pub", "one")
+    old, grown, views = await house.find("other"), await house.find("pub"), view.Views(house.services.db)
+    await views.partition(old.id, 1, "noarch")
+    await views.partition(grown.id, 1, "noarch")
+    assert set(views._views) == {old.id, grown.id}
+    await house.upload("pub", "two")
+    await views.partition(grown.id, 2, "noarch")
+    assert set(views._views) == {grown.id}
 
 
 async def test_a_process_that_looks_seldom_sees_all(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,8 +25,10 @@ from packhouse.formats.archives.zstandard import stream, zstd3
 #: bytes of documents kept in memory, and how many documents there may be at all
 MOST_BYTES = 256 * 2**20
 MOST_DOCUMENTS = 4096
+#: bytes of files one process keeps: the largest public channel takes about 2 GiB
+MOST_FILE_BYTES = 16 * 2**30
 #: a superseded file stays this long for those who are just opening it, in seconds
-LINGER_SECONDS = 60.0
+LINGER_SECONDS = 2.0
 _WHERE = "The folder of index documents"
 
 #: channel id, partition, file name
@@ -52,7 +54,7 @@ class Documents:
         self._root = root
         self._folder: Path | None = None
         self._kept: OrderedDict[Key, Document] = OrderedDict()
-        self._bytes = 0
+        self._bytes = self._file_bytes = 0
 
     def find(self, key: Key) -> Document | None:
         """Return what was kept under `key` last."""
@@ -66,7 +68,8 @@ class Documents:
         self.drop(key)
         self._kept[key] = document
         self._bytes += len(document.body)
-        while self._bytes > MOST_BYTES or len(self._kept) > MOST_DOCUMENTS:
+        self._file_bytes += document.size if document.path else 0
+        while len(self._kept) > 1 and self._full():
             self.drop(next(iter(self._kept)))
 
     def drop(self, key: Key) -> None:
@@ -75,7 +78,11 @@ class Documents:
         if document is not None:
             self._bytes -= len(document.body)
             if document.path is not None:
+                self._file_bytes -= document.size
                 asyncio.get_running_loop().call_later(LINGER_SECONDS, self._remove, document.path)
+
+    def _full(self) -> bool:
+        return self._bytes > MOST_BYTES or self._file_bytes > MOST_FILE_BYTES or len(self._kept) > MOST_DOCUMENTS
 
     def folder(self) -> Path:
         """Return this process's folder; the first call removes those of processes that ended."""

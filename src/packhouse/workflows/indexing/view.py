@@ -29,7 +29,7 @@ class ChannelView:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.partitions: dict[str, PartitionView | None] = {}
+        self.partitions: dict[str, PartitionView] = {}
         #: held by whoever loads or brings forward, so that no change falls between the two
         self.lock = asyncio.Lock()
 
@@ -52,7 +52,11 @@ class Views:
                 if view.number < number:
                     await self._forward(channel_id, view, number)
                 if partition not in view.partitions:
-                    view.partitions[partition] = await self._load(channel_id, view.number, partition)
+                    loaded = await self._load(channel_id, view.number, partition)
+                    if loaded is None:  # not remembered: anybody may ask for any number of subdirs that never were
+                        return None
+                    view.partitions[partition] = loaded
+            self._shrink()
         return view.partitions[partition]
 
     def forget(self) -> None:
@@ -74,12 +78,11 @@ class Views:
             return None
         shards = await store.shards_at(self._db, channel_id, partition, number)
         modified_at = await store.committed_at(self._db, channel_id, changed_at) or 0
-        self._shrink()
         return PartitionView(changed_at, modified_at, shards)
 
     def _shrink(self) -> None:
         def size(view: ChannelView) -> int:
-            return sum(len(one.shards) for one in view.partitions.values() if one is not None)
+            return sum(len(one.shards) for one in view.partitions.values())
 
         total = sum(map(size, self._views.values()))
         while total > MOST_NAMES and len(self._views) > 1:
@@ -88,7 +91,7 @@ class Views:
 
 
 def _apply(
-    partitions: dict[str, PartitionView | None],
+    partitions: dict[str, PartitionView],
     revision: int,
     committed_at: int,
     partition: str,
@@ -96,8 +99,7 @@ def _apply(
     shard: bytes | None,
 ) -> None:
     known = partitions.get(partition)
-    if known is None:
-        partitions.pop(partition, None)  # it showed nothing so far, and may show something now
+    if known is None:  # nobody asked for it
         return
     known.changed_at, known.modified_at = revision, committed_at
     if shard is None:
