@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -15,11 +16,18 @@ _json = msgspec.json.Encoder(order="deterministic")
 _msgpack = msgspec.msgpack.Encoder(order="deterministic")
 
 
+@cache
+def _encoded(key: str) -> tuple[bytes, bytes]:
+    """Return a key as it stands in JSON and in msgpack; there are only few, and they are asked for with each record."""
+    return _json.encode(key), _msgpack.encode(key)
+
+
 def splice_json(record: bytes, extra: Mapping[str, Any]) -> bytes:
     """Return the JSON object `record` with the keys of `extra` added at its end; a key it has already is replaced."""
+    for key in extra:
+        if _encoded(key)[0] in record:
+            return _json.encode(msgspec.json.decode(record) | dict(extra))
     added = _json.encode(extra)
-    if any(b'"' + key.encode() + b'"' in record for key in extra):
-        return _json.encode(msgspec.json.decode(record) | dict(extra))
     if len(record) <= 2 or len(added) <= 2:
         return added if len(record) <= 2 else record
     return record[:-1] + b"," + added[1:]
@@ -27,10 +35,13 @@ def splice_json(record: bytes, extra: Mapping[str, Any]) -> bytes:
 
 def splice_msgpack(record: bytes, extra: Mapping[str, Any]) -> bytes:
     """Return the msgpack map `record` with the keys of `extra` added at its end; a key it has already is replaced."""
-    if any(_msgpack.encode(key) in record for key in extra):
-        return _msgpack.encode(msgspec.msgpack.decode(record) | dict(extra))
+    body = b""
+    for key in sorted(extra):
+        encoded = _encoded(key)[1]
+        if encoded in record:
+            return _msgpack.encode(msgspec.msgpack.decode(record) | dict(extra))
+        body += encoded + _msgpack.encode(extra[key])
     count, start = map_header(record)
-    body = b"".join(_msgpack.encode(key) + _msgpack.encode(extra[key]) for key in sorted(extra))
     return encode_map_header(count + len(extra)) + record[start:] + body
 
 
