@@ -15,17 +15,22 @@ LARGEST = "openssl"
 
 
 def run(context: Context) -> Iterator[Line]:
-    """Yield a line for each request."""
-    records = context.largest
+    """Yield a line for each request and size."""
+    for records in context.large_sizes:
+        yield from _of_size(context, records)
+
+
+def _of_size(context: Context, records: int) -> Iterator[Line]:
+    packages = "/api/channels/big/artifacts"
     wanted = {
-        f"list 100 packages of a channel with {records:,} files": "/api/channels/big/artifacts?limit=100",
-        "list 100 files of its largest package": f"/api/channels/big/artifacts/conda/{LARGEST}/files?limit=100",
+        f"list 100 packages of a channel with {records:,} files": f"{packages}?limit=100",
+        f"list 100 files of the largest package, {records:,} files": f"{packages}/conda/{LARGEST}/files?limit=100",
         f"search, exact name, {records:,} files": "/api/artifacts?q=numpy&limit=50",
-        "search, the beginning of many names": "/api/artifacts?q=py&limit=50",
+        f"search, the beginning of many names, {records:,} files": "/api/artifacts?q=py&limit=50",
     }
     lines = {path: Line(work, "/s") for work, path in wanted.items()}
     next(iter(lines.values())).goal = "≥ 2,500/s; PostgreSQL ≥ 1,200/s"
-    for setup in context.setups:
+    for setup in context.setups_for(records):
         installation = filled(context, setup, records)
         with installation.serving() as connection:
             for path, line in lines.items():

@@ -38,7 +38,7 @@ def run(context: Context) -> Iterator[Line]:
             Line("the same, p99", "ms"),
             Line(f"with repodata.json.zst too, {records:,} files", "ms", goal_whole),
         ]
-        for setup in context.setups:
+        for setup in context.setups_for(records):
             _ours(context, setup, records, lines)
         if context.peers and records <= 10_000:
             lines[2].peers["quetz"] = _quetz(context, records)

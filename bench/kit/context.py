@@ -15,6 +15,9 @@ from tests.kit.services import S3, Postgres, postgres, s3
 
 SQLITE, POSTGRES, POSTGRES_3 = "SQLite + folder", "PostgreSQL + S3", "PostgreSQL + S3, 3 processes"
 
+#: files in the largest channel on PostgreSQL
+LARGEST_BESIDE = 100_000
+
 
 class Missing(Exception):
     """A peer or a tool is not here; the text says which, and how to get it."""
@@ -40,9 +43,18 @@ class Context:
         return 1 if self.small else 3
 
     @property
+    def large_sizes(self) -> list[int]:
+        """The largest channel for every set-up, and the largest of all."""
+        return sorted({min(self.largest, LARGEST_BESIDE), self.largest})
+
+    @property
     def sizes(self) -> list[int]:
         """How many files the channels have that something is measured in."""
         return [size for size in (1000, 10_000, 100_000, 1_000_000) if size <= self.largest]
+
+    def setups_for(self, records: int) -> list[str]:
+        """Return the set-ups that are measured at this size: filling PostgreSQL with a million takes too long."""
+        return [one for one in self.setups if one == SQLITE or records <= LARGEST_BESIDE]
 
     def pick(self, small: int, full: int) -> int:
         """Return the number that fits the size of this run."""

@@ -138,6 +138,24 @@ async def test_an_edit_while_it_runs_wins(backend: Backend) -> None:
         assert set(await shown(services, channel)) == {"keep-1.0-0.conda"}
 
 
+async def test_who_asks_for_a_run_while_one_is_under_way_gets_another(backend: Backend) -> None:
+    async with services_on(backend) as services, Upstream(source_of("a", "b").files()) as up:
+        channel = await make_test_channel(services)
+        mirror = await add_mirror(services, channel, up.url)
+        up.misbehave("noarch/repodata.json", Slow(3_000))
+        await run_mirror_now(services, mirror, "ann")
+        waiting = asyncio.create_task(wait(services, mirror))
+        while not up.hits("noarch/repodata.json", "GET"):
+            await asyncio.sleep(0.01)
+        running = await run_mirror_now(services, mirror, "bob", accept_shrink=True)
+        assert (running.state, running.progress.asked_to_shrink) == ("running", True)
+        up.misbehave("noarch/repodata.json")
+        mirror = await waiting
+        assert (mirror.state, mirror.progress.asked_by) == ("completed", "")
+        started = [actor for kind, actor, _ in await events(services, "mirroring") if kind == "mirroring_started"]
+        assert started == ["ann", "bob"]
+
+
 async def test_delete_keeps_fetched_files_unless_asked(backend: Backend) -> None:
     for purge in (False, True):
         source = source_of("a", "b")

@@ -69,7 +69,7 @@ class Documents:
         self._kept[key] = document
         self._bytes += len(document.body)
         self._file_bytes += document.size if document.path else 0
-        while len(self._kept) > 1 and self._full():
+        while self._full():
             self.drop(next(iter(self._kept)))
 
     def drop(self, key: Key) -> None:

@@ -103,7 +103,7 @@ async def _show_again(unit: Unit, channel_id: int, partition: str, name: str) ->
     shown = await index.open_part(unit, channel_id, partition, name)
     if number is None or channel is None or channel.frozen_at is not None or shown is None:
         return
-    await index.put(unit, channel_id, partition, name, number + 1, shown[1])
+    await index.put(unit, channel_id, partition, name, number + 1, shown[1], first=False)
     await index.advance(unit, channel_id, number + 1)
     await changes.note(unit, "index", channel_id)
 

@@ -50,7 +50,7 @@ async def create_mirror(
         mirror = await _required(unit, mirror_id)
         await _event(unit, "mirror_registered", actor, channel, mirror, {"mode": mirror.mode, "cron": mirror.cron})
         if run_now:
-            await _request(unit, mirror, actor)
+            await start(unit, mirror, actor)
         await changes.note(unit, "mirror", channel.id)
         return await _required(unit, mirror_id)
 
@@ -83,7 +83,7 @@ async def update_mirror(
         edited = await _required(unit, mirror.id)
         await _event(unit, "mirror_updated", actor, channel, edited, {"mode": edited.mode, "cron": edited.cron})
         if run_now:
-            await _request(unit, edited, actor)
+            await start(unit, edited, actor)
         await changes.note(unit, "mirror", channel.id)
         return await _required(unit, mirror.id)
 
@@ -119,7 +119,7 @@ async def delete_mirror(
 
 
 async def run_mirror_now(services: Services, mirror: Mirror, actor: str, *, accept_shrink: bool = False) -> Mirror:
-    """Run a mirror as soon as a worker is free; also what restarts a stopped one.
+    """Run a mirror as soon as a worker is free, once more if it is running; also what restarts a stopped one.
 
     `accept_shrink` is the answer to a run that stopped because the upstream had lost most of its files.
     Raises PackhouseError("not_found").
@@ -127,8 +127,7 @@ async def run_mirror_now(services: Services, mirror: Mirror, actor: str, *, acce
 
     async def work(unit: Unit) -> Mirror:
         now = await _required(unit, mirror.id)
-        now.progress.accept_shrink = accept_shrink
-        await _request(unit, now, actor)
+        await start(unit, now, actor, accept_shrink)
         return await _required(unit, mirror.id)
 
     return await services.db.write(work)
@@ -147,7 +146,8 @@ async def stop_mirror(services: Services, channel: Channel, mirror: Mirror, acto
                 "conflict", f"The mirror {now.name!r} is not running: it is {now.state}.", "There is nothing to stop."
             )
         await _event(unit, "mirroring_stopped", actor, channel, now, {})
-        now.progress.requested_by = ""
+        now.progress.requested_by = now.progress.asked_by = ""
+        now.progress.asked_to_shrink = False
         await store.set_state(unit, mirror.id, "stopped", now.progress)
         await cancel(unit, (KIND, mirror.uuid))
         await changes.note(unit, "mirror", channel.id)
@@ -222,11 +222,6 @@ async def _require_free_name(unit: Unit, channel: Channel, name: str, but: int =
         raise PackhouseError(
             "conflict", f"{channel.path!r} has a mirror named {name!r} already.", "Choose another name, or update it."
         )
-
-
-async def _request(unit: Unit, mirror: Mirror, actor: str) -> None:
-    mirror.progress.requested_by = actor
-    await start(unit, mirror)
 
 
 async def _event(unit: Unit, kind: str, actor: str, channel: Channel, mirror: Mirror, data: dict[str, Any]) -> int:

@@ -43,14 +43,15 @@ def mirror_handlers(services: Services) -> dict[str, Handler]:
 
 
 async def run_mirror(services: Services, job: RunningJob) -> None:
-    """Run the mirror the job is about, again from the beginning when it is edited meanwhile."""
+    """Run the mirror the job is about, again when it is edited meanwhile or somebody asks for another run."""
     while True:
         turn = await _begin(services, job)
         if turn is None:
             return
         try:
             await _run(turn)
-            return
+            if not turn.progress.asked_by:
+                return
         except SpecChanged:
             continue
         except RunEnded:
@@ -78,7 +79,8 @@ async def _begin(services: Services, job: RunningJob) -> Turn | None:
         progress = fresh_progress(mirror, 4 if mirror.active else 3)
         progress.event_id = mirror.progress.event_id
         if not continued:
-            progress.event_id = await _event(unit, mirror, channel, "mirroring_started", {"mode": mirror.mode})
+            asked = msgspec.structs.replace(mirror, progress=progress)
+            progress.event_id = await _event(unit, asked, channel, "mirroring_started", {"mode": mirror.mode})
         await store.set_state(unit, mirror.id, "running", progress)
         if mirror.needs_full_run:  # this run's to do; whoever asks from now on asks for the next one
             await store.set_full_run(unit, mirror.id, False)
@@ -131,7 +133,7 @@ async def _complete(turn: Turn) -> None:
 
     async def work(unit: Unit, channel: Channel) -> None:
         await _event(unit, turn.mirror, channel, "mirroring_completed", _summary(progress))
-        await store.set_state(unit, turn.mirror.id, "completed", progress)
+        await store.set_state(unit, turn.mirror.id, "pending" if progress.asked_by else "completed", progress)
         await store.set_last_run(unit, turn.mirror.id)
         await changes.note(unit, "mirror", channel.id)
 
@@ -155,7 +157,7 @@ async def _fail(turn: Turn, message: str) -> None:
     async def work(unit: Unit, channel: Channel) -> None:
         data = {"reason": message, **_summary(progress)}
         await _event(unit, turn.mirror, channel, "mirroring_failed", data)
-        await store.set_state(unit, turn.mirror.id, "failed", progress)
+        await store.set_state(unit, turn.mirror.id, "pending" if progress.asked_by else "failed", progress)
         await store.set_last_run(unit, turn.mirror.id)
         await changes.note(unit, "mirror", channel.id)
 

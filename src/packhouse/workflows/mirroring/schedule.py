@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import msgspec
+import logging
+from collections.abc import Awaitable
+from functools import partial
 
 from packhouse.catalog import changes
 from packhouse.catalog.audit.store import record_event
@@ -10,10 +12,12 @@ from packhouse.catalog.mirrors import store
 from packhouse.catalog.mirrors.mirror import LIVE, Mirror
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
-from packhouse.core.jobs import list_jobs, next_time, submit
+from packhouse.core.jobs import Job, list_jobs, next_time, submit
 from packhouse.workflows.mirroring.clearing import clear
 from packhouse.workflows.mirroring.run import KIND
 from packhouse.workflows.services import Services
+
+_log = logging.getLogger(__name__)
 
 
 async def schedule_mirrors(services: Services) -> None:
@@ -23,22 +27,42 @@ async def schedule_mirrors(services: Services) -> None:
     """
     db = services.db
     for mirror in await store.due(db, await db.now()):
-        await db.write(lambda unit, one=mirror: _start_due(unit, one))  # type: ignore[misc]  # a lambda's default
+        await _guarded(db.write(partial(_start_due, mirror=mirror)), mirror)
     for state in LIVE:
         for mirror in await store.in_state(db, state):
-            await _revive(services, mirror)
+            await _guarded(_revive(services, mirror), mirror)
     for mirror in await store.in_state(db, "deleting"):
-        await clear(services, mirror.id)
+        await _guarded(clear(services, mirror.id), mirror)
 
 
-async def start(unit: Unit, mirror: Mirror) -> None:
-    """Let the mirror run as soon as a worker is free; one that runs already goes on."""
-    if mirror.state != "running":
-        progress = mirror.progress
-        progress.event_id = 0
-        await store.set_state(unit, mirror.id, "pending", progress)
-        await changes.note(unit, "mirror", mirror.channel_id)
-    await offer(unit, mirror)
+async def _guarded(step: Awaitable[object], mirror: Mirror) -> None:
+    """Do one step; what goes wrong with one mirror does not hold up the others, and is tried again next round."""
+    try:
+        await step
+    except Exception:
+        _log.exception("Mirror %s could not be seen to; it is its turn again in the next round.", mirror.uuid)
+
+
+async def start(unit: Unit, mirror: Mirror, asked_by: str = "", accept_shrink: bool = False) -> None:
+    """Let the mirror run as soon as a worker is free. One that runs already goes on, and runs again if asked by name.
+
+    `accept_shrink` is for the run that is asked for, not for one under way.
+    """
+    await offer(unit, mirror)  # holds the job's row, as does every unit of a run: progress stays as read from here on
+    now = await store.by_id(unit, mirror.id)
+    if now is None:
+        return
+    progress = now.progress
+    if now.state == "running":
+        if asked_by:
+            progress.asked_by, progress.asked_to_shrink = asked_by, accept_shrink
+            await store.set_progress(unit, now.id, progress)
+        return
+    if asked_by:
+        progress.requested_by, progress.accept_shrink = asked_by, accept_shrink
+    progress.event_id = 0
+    await store.set_state(unit, now.id, "pending", progress)
+    await changes.note(unit, "mirror", now.channel_id)
 
 
 async def offer(unit: Unit, mirror: Mirror) -> None:
@@ -66,20 +90,24 @@ async def _revive(services: Services, mirror: Mirror) -> None:
     if not jobs or jobs[0].state != "failed" or mirror.state == "pending":
         await services.db.write(lambda unit: offer(unit, mirror))
         return
-    await services.db.write(lambda unit: _bury(unit, mirror, jobs[0].error))
+    await services.db.write(lambda unit: _bury(unit, mirror, jobs[0]))
 
 
-async def _bury(unit: Unit, mirror: Mirror, reason: str) -> None:
-    progress = msgspec.structs.replace(mirror.progress, last_exception=reason)
+async def _bury(unit: Unit, mirror: Mirror, job: Job) -> None:
+    latest = await list_jobs(unit, kind=KIND, subject=mirror.uuid, limit=1)
     now = await store.by_id(unit, mirror.id)
-    if now is None or now.state != "running":
+    if now is None or now.state != "running" or not latest or latest[0].id != job.id:
         return
+    progress = now.progress
+    progress.last_exception = job.error
     await record_event(
         unit,
         type="mirroring_failed",
         actor=f"mirror:{mirror.id}",
         object=mirror.name,
         channel_id=mirror.channel_id,
-        data={"mirror": mirror.name, "mirror_id": mirror.uuid, "reason": reason},
+        data={"mirror": mirror.name, "mirror_id": mirror.uuid, "reason": job.error},
     )
-    await store.set_state(unit, mirror.id, "failed", progress)
+    await store.set_state(unit, mirror.id, "pending" if progress.asked_by else "failed", progress)
+    await store.set_last_run(unit, mirror.id)
+    await changes.note(unit, "mirror", mirror.channel_id)

@@ -63,6 +63,9 @@ class Turn:
             raise Cancelled
         if mirror.updated_at != self.mirror.updated_at:
             raise SpecChanged
+        # its job's row is ours by now, so nobody asks for anything until this unit has ended
+        self.progress.asked_by = mirror.progress.asked_by
+        self.progress.asked_to_shrink = mirror.progress.asked_to_shrink
         result = await work(unit, channel)
         await store.set_progress(unit, mirror.id, self.progress)
         return result
@@ -87,8 +90,8 @@ def fresh_progress(mirror: Mirror, steps: int) -> Progress:
     return Progress(
         total_steps_count=steps,
         count=counts,
-        accept_shrink=before.accept_shrink,
-        requested_by=before.requested_by,
+        accept_shrink=before.accept_shrink or before.asked_to_shrink,
+        requested_by=before.asked_by or before.requested_by,
         looked_around_at=before.looked_around_at,
         full_run=before.full_run or mirror.needs_full_run,
     )
