@@ -46,6 +46,14 @@ async def test_everything_is_also_below_api_repo(house: House) -> None:
     assert (await read(house.web, "/api/repo/system"))["service_name"] == "repo"
 
 
+async def test_a_misspelt_member_is_refused_and_nothing_is_made(house: House) -> None:
+    owner = house.as_("owner")
+    answer = await call(owner, "POST", "/api/channels", {"name": "team", "privcy": "private"})
+    assert (answer.status, answer.json()["code"]) == (400, "bad_request")
+    assert "`privcy`" in answer.json()["message"] and "`privacy`" in answer.json()["message"]
+    assert (await owner.get("/api/channels/team")).status == 404
+
+
 @pytest.mark.parametrize("name", ["", "A", "1a", "a b", "a/b", "ä", "a" * 65, "a.b", "-a", "a\n", "\u0000"])
 async def test_ill_formed_names_are_refused(house: House, name: str) -> None:
     answer = await call(house.admin, "POST", "/api/channels", {"name": name})

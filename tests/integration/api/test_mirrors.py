@@ -71,6 +71,10 @@ async def test_a_mirror_is_created_listed_run_stopped_edited_and_deleted(house: 
         assert edited.status == 202
         assert (edited.json()["mirror_name"], edited.json()["state"]) == ("forge2", "pending")
         assert (edited.json()["cron"], edited.json()["filters"]) == ("0 0 * * *", {"subdirs": ["noarch"]})
+        same = await call(house.admin, "PUT", one, {**edited.json(), "run_now": True})
+        assert (same.status, same.json()["options"]) == (202, edited.json()["options"]), "as shown, it can be sent back"
+        ignored = await call(house.admin, "PUT", one, {"options": {"verify_tls": False}})
+        assert (ignored.status, ignored.json()["code"]) == (400, "bad_request")
         stopped = await call(house.admin, "POST", f"{one}/stop_mirror_sync")
         assert (stopped.status, stopped.json()["state"]) == (200, "stopped")
         assert (await call(house.admin, "POST", f"{one}/stop_mirror_sync")).json()["code"] == "conflict"
@@ -132,7 +136,7 @@ async def test_ill_formed_mirrors_are_refused_by_name(house: House) -> None:
     for wrong in (
         {}, body("", mirror_name="x"), body("ftp://x"), body(good, cron="every day"), body(good, mirror_mode="lazy"),
         body(good, filters={"subdirs": ["linux"]}), body(good, filters={"unknown": 1}), body(good, filters=[]),
-        body(good, mirror_name=""), body(good, mirror_name="a\u0000"), body(good, proxy=5),
+        body(good, mirror_name=""), body(good, mirror_name="a\u0000"), body(good, proxy=5), body(good, runnow=True),
     ):  # fmt: skip
         answer = await call(house.admin, "POST", "/api/channels/team/mirrors", wrong)
         assert answer.status == 400, (wrong, answer.body)

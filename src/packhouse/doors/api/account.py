@@ -13,6 +13,7 @@ from packhouse.catalog.accounts.permissions import grantable
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.listing import channels as list_channels
 from packhouse.core.errors import PackhouseError
+from packhouse.doors.api.bodies import Body
 from packhouse.doors.api.parameters import Caller, House, Limit, Login, Offset, Page, Sort, Word, page_size
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.shapes.accounts import (
@@ -32,7 +33,7 @@ class Scopes(msgspec.Struct):
     scopes: list[str]
 
 
-class TokenRequest(msgspec.Struct):
+class TokenRequest(Body):
     """A token to be made. Without `scopes` it may do whatever its account may."""
 
     name: Word
@@ -40,7 +41,7 @@ class TokenRequest(msgspec.Struct):
     expires_at: Word | None = None  #: a date (its last day, UTC) or an ISO 8601 time
 
 
-class TokenRenewal(msgspec.Struct):
+class TokenRenewal(Body):
     """A new value for a token; without `expires_at` it lives as long as the old one was made to."""
 
     expires_at: Word | None = None

@@ -8,11 +8,12 @@ import msgspec
 from litestar import Request, post
 from litestar.params import JSONBody
 
+from packhouse.doors.api.bodies import Body
 from packhouse.doors.api.parameters import Login, Word
 from packhouse.doors.api.problems import refused
 
 
-class LoginRequest(msgspec.Struct):
+class LoginRequest(Body):
     """User name and password."""
 
     username: Word

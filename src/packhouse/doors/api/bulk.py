@@ -11,6 +11,7 @@ from litestar.params import JSONBody
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.channels.channel import Channel
 from packhouse.core.errors import PackhouseError
+from packhouse.doors.api.bodies import Body
 from packhouse.doors.api.guard import permitted_channel
 from packhouse.doors.api.parameters import Caller, Here, House, Word
 from packhouse.doors.api.permissions import BULK
@@ -21,7 +22,7 @@ from packhouse.workflows.publishing.selection import Item
 from packhouse.workflows.services import Services
 
 
-class BulkItem(msgspec.Struct):
+class BulkItem(Body):
     """A package, or with `ckey` one file of it."""
 
     name: Word
@@ -29,7 +30,7 @@ class BulkItem(msgspec.Struct):
     ckey: Word | None = None
 
 
-class BulkRequest(msgspec.Struct):
+class BulkRequest(Body):
     """What shall be done to which files, and where they shall go."""
 
     action: Literal["copy", "move", "delete"]

@@ -10,6 +10,7 @@ from litestar.params import FromQuery, JSONBody
 
 from packhouse.catalog.channels.listing import channel_row
 from packhouse.catalog.channels.listing import channels as list_rows
+from packhouse.doors.api.bodies import Body
 from packhouse.doors.api.parameters import (
     Caller,
     Filter,
@@ -32,7 +33,7 @@ from packhouse.workflows.channels.deleting import delete_channel
 from packhouse.workflows.channels.editing import Edit, edit_channel, frozen_of
 
 
-class ChannelRequest(msgspec.Struct):
+class ChannelRequest(Body):
     """A channel to be made."""
 
     name: Word  #: a-z, 0-9, - and _, beginning with a letter
@@ -40,7 +41,7 @@ class ChannelRequest(msgspec.Struct):
     privacy: Word = "public"  #: private | authenticated | public
 
 
-class ChannelEdit(msgspec.Struct):
+class ChannelEdit(Body):
     """What shall be otherwise with a channel; unsent members stay as they are."""
 
     name: Word | None = None

@@ -10,6 +10,7 @@ from litestar.params import FromPath, JSONBody
 
 from packhouse.catalog.mirrors import store
 from packhouse.core.errors import PackhouseError
+from packhouse.doors.api.bodies import Body
 from packhouse.doors.api.bulk import BulkItem
 from packhouse.doors.api.mirrors import found_mirror
 from packhouse.doors.api.parameters import Caller, Here, House, Limit, Offset, Page, Word, page_size
@@ -20,14 +21,14 @@ from packhouse.workflows.mirroring.editing import decide_conflict, restore
 from packhouse.workflows.publishing.selection import Item
 
 
-class Decision(msgspec.Struct):
+class Decision(Body):
     """How a conflict is settled. The upstream's bytes never take the place of ours."""
 
     ckey: Word
     decision: Literal["keep", "remove"]
 
 
-class RestoreRequest(msgspec.Struct):
+class RestoreRequest(Body):
     """Packages, or with `ckey` single files, that mirrors may bring again."""
 
     items: list[BulkItem]

@@ -15,6 +15,7 @@ from packhouse.catalog.mirrors import store
 from packhouse.catalog.mirrors.filters import Filters
 from packhouse.catalog.mirrors.mirror import Credential, Mirror, Options, Spec
 from packhouse.core.errors import PackhouseError
+from packhouse.doors.api.bodies import Body
 from packhouse.doors.api.parameters import MOST, Caller, Here, House, Page, Word
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.routes import of_channel
@@ -31,7 +32,7 @@ from packhouse.workflows.mirroring.preview import Preview, preview, preview_spec
 from packhouse.workflows.services import Services
 
 
-class MirrorRequest(msgspec.Struct, kw_only=True):
+class MirrorRequest(Body, kw_only=True):
     """What a mirror shall be. In an edit, unsent members stay as they are; `filters` is replaced as a whole."""
 
     mirror_name: Word | UnsetType = UNSET
@@ -50,7 +51,20 @@ class MirrorRequest(msgspec.Struct, kw_only=True):
     run_now: bool = False
 
 
-class RunRequest(msgspec.Struct, kw_only=True):
+class MirrorEdit(MirrorRequest, kw_only=True):
+    """What shall be otherwise with a mirror. It may be the mirror as it was shown: an old client sends it all back."""
+
+    mirror_id: Any = UNSET  #: this and what follows is shown only, and not changed by an edit
+    state: Any = UNSET
+    last_run_at: Any = UNSET
+    next_run_at: Any = UNSET
+    created_at: Any = UNSET
+    updated_at: Any = UNSET
+    sync_state: Any = UNSET
+    options: Options | UnsetType = UNSET  #: as shown; to change one, send it as a member of its own
+
+
+class RunRequest(Body, kw_only=True):
     """How a mirror shall run now."""
 
     accept_shrink: bool = False  #: the answer to a run that stopped because the upstream lost most of its files
@@ -132,10 +146,14 @@ async def show(mirror_id: FromPath[str], services: House, here: Here) -> MirrorS
 
 @put(of_channel("/mirrors/{mirror_id:str}"), tags=["mirrors"], status_code=202, responses=refused("conflict"))
 async def edit(
-    mirror_id: FromPath[str], data: JSONBody[MirrorRequest], caller: Caller, services: House, here: Here
+    mirror_id: FromPath[str], data: JSONBody[MirrorEdit], caller: Caller, services: House, here: Here
 ) -> MirrorShape:
     """Edit a mirror; its next run reconciles the channel with it."""
     mirror = await found_mirror(services, here, mirror_id)
+    if data.options is not UNSET and data.options != mirror.options:
+        raise PackhouseError(
+            "bad_request", "`options` is only shown.", "To change one, send it as a member of its own, like `proxy`."
+        )
     edited = await update_mirror(
         services,
         here,

@@ -9,13 +9,14 @@ from litestar.params import JSONBody
 from packhouse.catalog.channels import store as channels
 from packhouse.core.clock import to_iso
 from packhouse.core.db import Row
+from packhouse.doors.api.bodies import Body
 from packhouse.doors.api.parameters import Caller, Here, House, Number, Page, Text, Word
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.routes import of_channel
 from packhouse.workflows.channels.notices import add_notice, remove_notice
 
 
-class NoticeRequest(msgspec.Struct):
+class NoticeRequest(Body):
     """A notice to be shown."""
 
     message: Text

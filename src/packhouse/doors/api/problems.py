@@ -18,6 +18,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from packhouse.core.errors import CODES, PackhouseError
 from packhouse.core.log import get_logger
 from packhouse.core.randomness import random_hex
+from packhouse.doors.api.bodies import unknown_member
 from packhouse.doors.asgi import REALM
 from packhouse.doors.credentials import mask
 
@@ -89,7 +90,7 @@ def _translated(request: Request[Any, Any, Any], error: Exception) -> PackhouseE
     if isinstance(error, InternalServerException) and "disconnected" in error.detail:  # Litestar's word for it
         return PackhouseError("bad_request", "The request broke off.", "Send it again.")
     if isinstance(error, HTTPException) and error.status_code < 500:
-        return _ill_formed(error)
+        return _ill_formed(request, error)
     request_id = random_hex(8)
     log.exception("request failed", request_id=request_id, method=request.method, path=mask(request.url.path))
     return PackhouseError(
@@ -100,13 +101,17 @@ def _translated(request: Request[Any, Any, Any], error: Exception) -> PackhouseE
     )
 
 
-def _ill_formed(error: HTTPException) -> PackhouseError:
+def _ill_formed(request: Request[Any, Any, Any], error: HTTPException) -> PackhouseError:
     if error.status_code == 413:
         return PackhouseError("too_large", "The body of the request is too large.", "Send less at once.")
     first = error.extra[0] if isinstance(error, ValidationException) and isinstance(error.extra, list) else None
     if not isinstance(first, dict):
         return PackhouseError("bad_request", "The body of the request is not what this needs.", "Send valid JSON.")
     name, message = first.get("key", ""), str(first.get("message", ""))
-    if first.get("source") == "body" and name == "data":
-        return PackhouseError("bad_request", "The request needs a body.", "Send a JSON object.")
+    if first.get("source") == "body":
+        body = request.route_handler.parsed_fn_signature.parameters["data"].annotation
+        if (unknown := unknown_member(message, name, body)) is not None:
+            return unknown
+        if name == "data":
+            return PackhouseError("bad_request", "The request needs a body.", "Send a JSON object.")
     return PackhouseError("bad_request", f"`{name}`: {message}.", "`/api/openapi.json` says what it takes.", field=name)

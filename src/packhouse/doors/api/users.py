@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import msgspec
 from litestar import delete, get, post, put
 from litestar.params import FromPath, JSONBody
 
 from packhouse.catalog.accounts import accounts, store
 from packhouse.core.errors import PackhouseError
+from packhouse.doors.api.bodies import Body
 from packhouse.doors.api.parameters import Caller, House, Limit, Login, Offset, Page, Word, page_size
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.shapes.accounts import UserShape, user_shape
 
 
-class UserRequest(msgspec.Struct):
+class UserRequest(Body):
     """An account to be made; without a password nobody can log in to it yet."""
 
     username: Word
@@ -21,7 +21,7 @@ class UserRequest(msgspec.Struct):
     role: Word = "author"  #: author | admin
 
 
-class UserEdit(msgspec.Struct):
+class UserEdit(Body):
     """What shall be otherwise with an account; unsent members stay as they are."""
 
     password: Word | None = None
