@@ -6,11 +6,12 @@ import asyncio
 import hashlib
 import os
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
-from packhouse.core.blobs import BlobMissing, BlobStore, open_store
+from packhouse.core.blobs import BlobMissing, BlobStore, commit_all, open_store
 from packhouse.core.errors import PackhouseError
 
 Open = Callable[[], BlobStore]
@@ -49,6 +50,21 @@ async def collect(pieces: AsyncIterator[bytes]) -> bytes:
 
 def spooled(tmp_path: Path) -> list[str]:
     return [path.name for path in tmp_path.rglob("*") if path.is_file() and path.parent.name in ("incoming", "partial")]
+
+
+@pytest.mark.parametrize("count", [2, 20])
+async def test_several_committed_together(reopen: Open, tmp_path: Path, count: int) -> None:
+    store, pieces = reopen(), [os.urandom(1000) for _ in range(count - 1)]
+    pieces.append(pieces[0])  # the same bytes twice are one blob
+    async with AsyncExitStack() as stack:
+        writers = [await stack.enter_async_context(store.partial(str(number))) for number in range(count)]
+        for writer, piece in zip(writers, pieces, strict=True):
+            await writer.write(piece)
+        await commit_all(writers)
+    store = reopen()
+    for piece in pieces:
+        assert await collect(store.open_range(hashlib.sha256(piece).hexdigest(), 0, 2000)) == piece
+    assert spooled(tmp_path) == []
 
 
 async def test_bytes_come_back_as_they_went_in(store: BlobStore) -> None:

@@ -13,10 +13,10 @@ from packhouse.core.blobs.base import BlobStore
 from packhouse.core.blobs.faults import BlobMissing
 from packhouse.core.blobs.hashing import Hashes
 from packhouse.core.blobs.local import LocalStore
-from packhouse.core.blobs.spool import Writer
+from packhouse.core.blobs.spool import Writer, commit_all
 from packhouse.core.errors import PackhouseError
 
-__all__ = ["BlobMissing", "BlobStore", "Hashes", "LocalStore", "Writer", "open_store"]
+__all__ = ["BlobMissing", "BlobStore", "Hashes", "LocalStore", "Writer", "commit_all", "open_store"]
 
 
 def open_store(

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from packhouse.core.blobs.hashing import Hashes
-from packhouse.core.blobs.spool import Spool, Writer
+from packhouse.core.blobs.spool import Spool, Spooled, Writer
 
 
 class BlobStore(ABC):
@@ -39,8 +38,8 @@ class BlobStore(ABC):
         return self._spool.clean(older_than)
 
     @abstractmethod
-    async def _publish(self, writer: Writer, hashes: Hashes) -> None:
-        """Make the spooled bytes a durable blob."""
+    async def _publish(self, batch: Sequence[Spooled]) -> None:
+        """Make spooled bytes durable blobs, all of them or those before the first that failed."""
 
     @abstractmethod
     def local_path(self, sha256: str) -> Path | None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from packhouse.core.blobs.faults import BlobCorrupt
-from packhouse.core.blobs.hashing import Hashes, is_sha256, relative_name
-from packhouse.core.blobs.spool import Spool, Writer, finish_in_thread
+from packhouse.core.blobs.flushing import MANY, flush_file_system
+from packhouse.core.blobs.hashing import is_sha256, relative_name
+from packhouse.core.blobs.spool import Spool, Spooled, Writer, finish_in_thread
 
 #: a file used this recently may be about to be opened by someone who just got its path
 _IN_USE_SECONDS = 10.0
@@ -73,17 +74,22 @@ class BlobCache:
             await writer.commit()
         return self._file(sha256)
 
-    async def adopt(self, writer: Writer, hashes: Hashes) -> None:
-        """Take a spooled file whose hash is known into the cache."""
-        await finish_in_thread(lambda: self._place(writer, hashes))
+    async def adopt(self, batch: Sequence[Spooled]) -> None:
+        """Take spooled files whose hashes are known into the cache."""
+        await finish_in_thread(lambda: self._place(batch))
 
-    def _place(self, writer: Writer, hashes: Hashes) -> None:
+    def _place(self, batch: Sequence[Spooled]) -> None:
         # flushed, or after a power cut the cache could hold a file of the right name and length with other bytes
-        os.fsync(writer.fd)
-        path = self._file(hashes.sha256)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        writer.path.rename(path)
-        self._bytes += hashes.size
+        if len(batch) >= MANY:
+            flush_file_system(self._root)
+        else:
+            for writer, _ in batch:
+                os.fsync(writer.fd)
+        for writer, hashes in batch:
+            path = self._file(hashes.sha256)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            writer.path.rename(path)
+            self._bytes += hashes.size
         if self._bytes > self._limit:
             self._bytes = self._trim()
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from packhouse.core.blobs.base import BlobStore
 from packhouse.core.blobs.faults import BlobCorrupt, BlobMissing, away, disk_faults
-from packhouse.core.blobs.hashing import Hashes, is_sha256, relative_name
+from packhouse.core.blobs.flushing import MANY, flush_file_system, flush_folder
+from packhouse.core.blobs.hashing import is_sha256, relative_name
 from packhouse.core.blobs.ranges import read_range
-from packhouse.core.blobs.spool import Spool, Writer, finish_in_thread
+from packhouse.core.blobs.spool import Spool, Spooled, Writer, finish_in_thread
 
 _WHERE = "The folder of the package store"
 
@@ -26,35 +27,56 @@ class LocalStore(BlobStore):
         #: folders (`ab`, `abcd`) whose own entry this process knows to be on disk; at most 65,792 of them
         self._settled: set[str] = set()
 
-    async def _publish(self, writer: Writer, hashes: Hashes) -> None:
+    async def _publish(self, batch: Sequence[Spooled]) -> None:
         # In a thread: a flush takes 0.5 ms on a fast disk and 5 ms and more on a real one, for which the event loop
         # would stand still. Measured, 4 kB files: inline 1,900/s; in threads 1,800/s one after the other, 3,400/s
         # eight at once, since flushes overlap.
         try:
-            await finish_in_thread(lambda: self._place(writer, hashes.sha256))
+            await finish_in_thread(lambda: self._place(batch))
         except FileNotFoundError:
             self._settled.clear()  # someone removed a folder: look again next time
             raise away(_WHERE, "a folder in it was removed") from None
 
-    def _place(self, writer: Writer, sha256: str) -> None:
+    def _place(self, batch: Sequence[Spooled]) -> None:
         with disk_faults(_WHERE):
-            os.fsync(writer.fd)
-            final = self._file(sha256)
-            self._settle(sha256)
-            # over whatever is there: the bytes are the same, and if a bad disk changed them, this heals it
-            writer.path.rename(final)
-            _flush_folder(final.parent)
+            if len(batch) >= MANY:
+                self._place_many(batch)
+            else:
+                for writer, hashes in batch:
+                    self._place_one(writer, hashes.sha256)
 
-    def _settle(self, sha256: str) -> None:
-        """Create the blob's folder so that it outlives a power cut, even if another process created it just now."""
-        parent = self._root
-        for end in (2, 4):
-            folder = parent / sha256[end - 2 : end]
-            if sha256[:end] not in self._settled:
-                folder.mkdir(exist_ok=True)
-                _flush_folder(parent)
-                self._settled.add(sha256[:end])
-            parent = folder
+    def _place_one(self, writer: Writer, sha256: str) -> None:
+        os.fsync(writer.fd)
+        for prefix in self._unsettled(sha256):
+            folder = self._folder(prefix)
+            folder.mkdir(exist_ok=True)  # perhaps another process just made it and has not flushed it yet
+            flush_folder(folder.parent)
+            self._settled.add(prefix)
+        self._name_it(writer, sha256)
+        flush_folder(self._folder(sha256[:4]))
+
+    def _place_many(self, batch: Sequence[Spooled]) -> None:
+        """Place them with two flushes in all: one before the first gets its name, one after the last."""
+        flush_file_system(self._root)
+        made: set[str] = set()
+        for writer, hashes in batch:
+            for prefix in self._unsettled(hashes.sha256):
+                self._folder(prefix).mkdir(exist_ok=True)
+                made.add(prefix)
+            self._name_it(writer, hashes.sha256)
+        flush_file_system(self._root)
+        self._settled |= made
+
+    def _name_it(self, writer: Writer, sha256: str) -> None:
+        # over whatever is there: the bytes are the same, and if a bad disk changed them, this heals it
+        writer.path.rename(self._file(sha256))
+
+    def _unsettled(self, sha256: str) -> list[str]:
+        """Return the prefixes of those of a blob's two folders, upper first, that are not known to be on disk."""
+        return [prefix for prefix in (sha256[:2], sha256[:4]) if prefix not in self._settled]
+
+    def _folder(self, prefix: str) -> Path:
+        return self._root / prefix[:2] / prefix[2:]
 
     def _file(self, sha256: str) -> Path:
         return self._root / relative_name(sha256)
@@ -109,14 +131,6 @@ class LocalStore(BlobStore):
             for upper in await asyncio.to_thread(_folders, self._root):
                 for blob in await asyncio.to_thread(_blobs, upper):
                     yield blob
-
-
-def _flush_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from asyncio import gather
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from packhouse.core.blobs.faults import disk_faults
 from packhouse.core.blobs.hashing import Hashes, is_sha256, relative_name
 from packhouse.core.blobs.ranges import read_range
 from packhouse.core.blobs.s3faults import s3_faults
-from packhouse.core.blobs.spool import Spool, Writer
+from packhouse.core.blobs.spool import Spool, Spooled, Writer
 from packhouse.core.clock import SECOND
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 #: larger files are sent in parts; each part is in memory while it is sent, PARTS_AT_ONCE of them per upload
 _PART_BYTES = 8 * 2**20
 _PARTS_AT_ONCE = 3
+_UPLOADS_AT_ONCE = 16
 _READ_BYTES = 256 * 1024
 
 
@@ -54,15 +56,20 @@ class S3Store(BlobStore):
     def _key(self, sha256: str) -> str:
         return self._prefix + relative_name(sha256)
 
-    async def _publish(self, writer: Writer, hashes: Hashes) -> None:
-        with s3_faults(self._name):
-            await self._upload(writer.path, hashes)
+    async def _publish(self, batch: Sequence[Spooled]) -> None:
+        for start in range(0, len(batch), _UPLOADS_AT_ONCE):
+            part = batch[start : start + _UPLOADS_AT_ONCE]
+            with s3_faults(self._name):
+                ended = await gather(*(self._upload(*one) for one in part), return_exceptions=True)
+                for fault in ended:  # only now: none may still be reading its file when the caller closes it
+                    if fault is not None:
+                        raise fault
         with disk_faults("The cache folder of the package store"):
-            await self._cache.adopt(writer, hashes)
+            await self._cache.adopt(batch)
 
-    async def _upload(self, path: Path, hashes: Hashes) -> None:
+    async def _upload(self, writer: Writer, hashes: Hashes) -> None:
         """Send the file unless the bucket has it: a small one by a conditional create, a large one after asking."""
-        key = self._key(hashes.sha256)
+        key, path = self._key(hashes.sha256), writer.path
         if hashes.size <= _PART_BYTES:
             try:
                 await obstore.put_async(self._bucket, key, path, mode="create", use_multipart=False)
@@ -71,7 +78,12 @@ class S3Store(BlobStore):
         elif await self._size(key) != hashes.size:
             # parts cannot be conditional; if two processes get here they write the same bytes
             await obstore.put_async(
-                self._bucket, key, path, chunk_size=_PART_BYTES, max_concurrency=_PARTS_AT_ONCE, use_multipart=True
+                self._bucket,
+                key,
+                writer.path,
+                chunk_size=_PART_BYTES,
+                max_concurrency=_PARTS_AT_ONCE,
+                use_multipart=True,
             )
 
     async def _size(self, key: str) -> int | None:

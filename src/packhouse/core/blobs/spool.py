@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from secrets import token_hex
 from types import TracebackType
@@ -27,7 +27,9 @@ SLICE_BYTES = 256 * 1024
 _UNLOCKED_SECONDS = 60.0
 _WHERE = "The folder for incoming packages"
 
-Publish = Callable[["Writer", Hashes], Awaitable[None]]
+#: what was received, and its hashes
+Spooled = tuple["Writer", Hashes]
+Publish = Callable[[Sequence[Spooled]], Awaitable[None]]
 T = TypeVar("T")
 
 
@@ -50,10 +52,10 @@ class Writer:
     def __init__(self, path: Path, publish: Publish, *, resumable: bool) -> None:
         self.path = path  #: the bytes received so far, for whoever inspects them before the commit
         self.fd = -1
-        self._publish = publish
+        self.publish = publish  #: makes blobs of what several writers received
         self._resumable = resumable
         self._keep = resumable
-        self._committed = False
+        self.committed = False
         self._hasher = Hasher()
 
     @property
@@ -84,7 +86,7 @@ class Writer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if not self._committed and not self._keep:
+            if not self.committed and not self._keep:
                 self.path.unlink(missing_ok=True)
         finally:
             os.close(self.fd)
@@ -124,10 +126,18 @@ class Writer:
 
         When it returns, the bytes outlive a power cut. Raises PackhouseError("storage_full" or "try_later").
         """
-        hashes = self.hashes()
-        await self._publish(self, hashes)
-        self._committed = True
-        return hashes
+        await commit_all([self])
+        return self.hashes()
+
+
+async def commit_all(writers: Sequence[Writer]) -> None:
+    """Commit several writers of one store together, which costs a fraction of one after the other.
+
+    Raises what `Writer.commit` raises; some may be blobs by then.
+    """
+    await writers[0].publish([(writer, writer.hashes()) for writer in writers])
+    for writer in writers:
+        writer.committed = True
 
 
 class Spool:

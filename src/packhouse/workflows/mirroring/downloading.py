@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import NamedTuple
 
 from packhouse.catalog import changes
 from packhouse.catalog.channels.channel import Channel
@@ -11,19 +13,30 @@ from packhouse.catalog.mirrors import holdings
 from packhouse.catalog.mirrors.holdings import Fetched, Wanted
 from packhouse.catalog.mirrors.store import TakenIndex
 from packhouse.catalog.packages import contents, entries
+from packhouse.core.blobs import Writer, commit_all
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.core.fetch import Fetcher
 from packhouse.workflows.mirroring.journal import Journal
-from packhouse.workflows.mirroring.obtaining import obtain
+from packhouse.workflows.mirroring.obtaining import partial, receive
 from packhouse.workflows.mirroring.turn import Turn
 from packhouse.workflows.mirroring.upstream import file_url
 
-#: files looked up at a time, and registered per unit of work at most
+#: files looked up at a time
 PAGE = 1000
-REGISTER = 200
+#: files, or bytes, that are made durable and registered together; as many files are open meanwhile
+TOGETHER = 64
+_TOGETHER_BYTES = 32 * 2**20
 #: so many files for which this server was busy or away mean that it is the server
 _MOST_BUSY = 100
+
+
+class Received(NamedTuple):
+    """A verified file whose bytes wait in their partial file to be made a blob together with others."""
+
+    file: Fetched
+    writer: Writer
+    stack: AsyncExitStack  #: closes the writer
 
 
 class Downloading:
@@ -34,8 +47,8 @@ class Downloading:
         self._fetcher = fetcher
         self._bases = {partition: taken.base_url for partition, taken in indexes.items()}
         self._journal = Journal(turn.services.settings.data_dir / "spool" / "mirrors", turn.mirror.uuid)
-        self._ready: list[Fetched] = []
-        self._registering = asyncio.Lock()
+        self._received: list[Received] = []
+        self._keeping = asyncio.Lock()
         self._busy = 0
 
     def close(self) -> None:
@@ -45,11 +58,13 @@ class Downloading:
     async def recover(self) -> None:
         """Register what an earlier run on this node had downloaded when it was killed."""
         services = self._turn.services
+        there: list[Fetched] = []
         for one in self._journal.read():
             await contents.rescue(services.db, bytes.fromhex(one.hashes.sha256))
             if await services.blobs.exists(one.hashes.sha256):
-                self._ready.append(one)
-        await self._register()
+                there.append(one)
+        for start in range(0, len(there), TOGETHER):
+            await self._register(there[start : start + TOGETHER])
         self._journal.clear()
 
     async def run(self, total: int) -> None:
@@ -73,27 +88,39 @@ class Downloading:
             async with asyncio.TaskGroup() as group:
                 for _ in range(min(self._turn.services.settings.mirror_concurrency, len(queue))):
                     group.create_task(self._work(queue))
+            await self._keep()
         except* Exception as faults:
             raise _worst(faults) from None
-        await self._register()
-        self._journal.clear()
+        finally:
+            for one in self._received:  # of a run that ends early: partial files, which the next run finds whole
+                await one.stack.aclose()
 
     async def _work(self, queue: list[Wanted]) -> None:
         while queue:
             one = queue.pop()
             await self._turn.job.checkpoint()
-            if (fetched := await self._one(one)) is None:
+            if (received := await self._one(one)) is None:
                 continue
-            self._ready.append(fetched)
-            if len(self._ready) >= REGISTER and not self._registering.locked():
-                async with self._registering:
-                    await self._register()
+            self._received.append(received)
+            if self._is_batch():
+                async with self._keeping:  # all others wait here too when the disk is slower than the network
+                    if self._is_batch():
+                        await self._keep()
 
-    async def _one(self, one: Wanted) -> Fetched | None:
+    def _is_batch(self) -> bool:
+        return (
+            len(self._received) >= TOGETHER
+            or sum(received.writer.size for received in self._received) >= _TOGETHER_BYTES
+        )
+
+    async def _one(self, one: Wanted) -> Received | None:
         turn = self._turn
         try:
             url = file_url(self._bases.get(one.partition, ""), one.partition, one.filename, one.source_url)
-            return await obtain(turn.services, self._fetcher, turn.mirror, one, url, self._journal.note)
+            async with AsyncExitStack() as stack:
+                writer = await stack.enter_async_context(partial(turn.services, turn.mirror, one, url))
+                file = await receive(turn.services, self._fetcher, writer, one, url)
+                return Received(file, writer, stack.pop_all())
         except PackhouseError as fault:
             if fault.code == "storage_full":
                 raise
@@ -105,25 +132,36 @@ class Downloading:
             turn.fail(f"{one.partition}/{one.filename}", str(fault))
             return None
 
-    async def _register(self) -> None:
-        """Register what has been downloaded; the list is emptied first, since others go on filling it."""
-        turn, batch = self._turn, self._ready[:]
-        self._ready.clear()
-        for start in range(0, len(batch), REGISTER):
-            part = batch[start : start + REGISTER]
+    async def _keep(self) -> None:
+        """Make blobs of what was received and register them; the list is emptied first, since others fill it."""
+        batch, self._received = self._received, []
+        if not batch:
+            return
+        try:
+            self._journal.note([one.file for one in batch])
+            await commit_all([one.writer for one in batch])
+        finally:
+            for one in batch:
+                await one.stack.aclose()
+        await self._register([one.file for one in batch])
+        self._journal.clear()
 
-            async def work(unit: Unit, channel: Channel, part: Sequence[Fetched] = part) -> tuple[set[int], set[int]]:
-                return await activate(unit, channel, part)
+    async def _register(self, files: Sequence[Fetched]) -> None:
+        turn = self._turn
 
-            turn.progress.last_ckey = f"{part[-1].wanted.partition}/{part[-1].wanted.filename}"
-            taken, refused = await turn.write(work)
-            turn.counts.downloaded += len(taken)
-            turn.counts.active += len(taken)
-            turn.counts.passive = max(0, turn.counts.passive - len(taken))
-            for one in part:
-                if one.wanted.id in refused:
-                    ckey = f"{one.wanted.partition}/{one.wanted.filename}"
-                    turn.fail(ckey, "It was published here with other bytes before.")
+        async def work(unit: Unit, channel: Channel) -> tuple[set[int], set[int]]:
+            return await activate(unit, channel, files)
+
+        last = files[-1].wanted
+        turn.progress.last_ckey = f"{last.partition}/{last.filename}"
+        taken, refused = await turn.write(work)
+        turn.counts.downloaded += len(taken)
+        turn.counts.active += len(taken)
+        turn.counts.passive = max(0, turn.counts.passive - len(taken))
+        for one in files:
+            if one.wanted.id in refused:
+                ckey = f"{one.wanted.partition}/{one.wanted.filename}"
+                turn.fail(ckey, "It was published here with other bytes before.")
 
 
 async def activate(unit: Unit, channel: Channel, files: Sequence[Fetched]) -> tuple[set[int], set[int]]:

@@ -7,6 +7,7 @@ through this very source. It belongs to the folder of the node, as partial downl
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -44,9 +45,10 @@ class Journal:
             found.append(Fetched(line.wanted, line.hashes, line.facts))
         return found
 
-    def note(self, one: Fetched) -> None:
-        """Write a file down; to outlive a killed process it need not be flushed."""
-        os.write(self._fd, msgspec.json.encode(_Line(one.wanted, one.hashes, one.facts)) + b"\n")
+    def note(self, files: Sequence[Fetched]) -> None:
+        """Write files down; to outlive a killed process it need not be flushed."""
+        lines = (msgspec.json.encode(_Line(one.wanted, one.hashes, one.facts)) + b"\n" for one in files)
+        os.write(self._fd, b"".join(lines))
 
     def clear(self) -> None:
         """Forget all: everything in it is registered."""

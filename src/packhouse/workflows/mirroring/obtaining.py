@@ -5,8 +5,6 @@ Bytes arrive in a partial file named by address and claims, so that a killed pro
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from packhouse.catalog.mirrors import store
 from packhouse.catalog.mirrors.holdings import FAMILY, Fetched, Wanted
 from packhouse.catalog.mirrors.mirror import Mirror
@@ -38,31 +36,36 @@ def resume_key(mirror: Mirror, one: Wanted, url: str) -> str:
     return f"{mirror.uuid} {url} {claim.hex() if claim else one.size} {one.record_id}"
 
 
-async def obtain(
-    services: Services,
-    fetcher: Fetcher,
-    mirror: Mirror,
-    one: Wanted,
-    url: str,
-    journal: Callable[[Fetched], None] | None = None,
-) -> Fetched:
-    """Bring the bytes of an entry into the blob store and return what they are; `journal` is told before they are in.
+async def obtain(services: Services, fetcher: Fetcher, mirror: Mirror, one: Wanted, url: str) -> Fetched:
+    """Bring the bytes of an entry into the blob store and return what they are.
+
+    Raises what `receive` raises, and then keeps nothing but the beginning of a download.
+    """
+    async with partial(services, mirror, one, url) as writer:
+        fetched = await receive(services, fetcher, writer, one, url)
+        await writer.commit()
+    return fetched
+
+
+def partial(services: Services, mirror: Mirror, one: Wanted, url: str) -> Writer:
+    """Return the writer that goes on where the last one of the same bytes ended."""
+    return services.blobs.partial(resume_key(mirror, one, url))
+
+
+async def receive(services: Services, fetcher: Fetcher, writer: Writer, one: Wanted, url: str) -> Fetched:
+    """Bring the bytes of an entry into `writer`, for the caller to commit soon, and return what they are.
 
     Raises PackhouseError: `upstream_failed` when they cannot be had, are not what the record says, or are no
-    well-formed package of that name; `storage_full`, `try_later`. Then nothing is kept but the beginning of a download.
+    well-formed package of that name; `storage_full`, `try_later`.
     """
     expect = Expected(
         size=one.size,
         sha256=one.sha256.hex() if one.sha256 else None,
         md5=one.md5.hex() if one.md5 else None,
     )
-    async with services.blobs.partial(resume_key(mirror, one, url)) as writer:
-        done = await fetcher.download(url, writer, expect=expect, max_bytes=services.settings.upload_bytes)
-        fetched = Fetched(one, done.hashes, await _inspect(services, writer, one))
-        await contents.rescue(services.db, bytes.fromhex(done.hashes.sha256))
-        if journal is not None:
-            journal(fetched)
-        await writer.commit()
+    done = await fetcher.download(url, writer, expect=expect, max_bytes=services.settings.upload_bytes)
+    fetched = Fetched(one, done.hashes, await _inspect(services, writer, one))
+    await contents.rescue(services.db, bytes.fromhex(done.hashes.sha256))
     return fetched
 
 
