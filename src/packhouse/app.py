@@ -34,9 +34,9 @@ from packhouse.doors.serve.putting import PutDoor
 from packhouse.formats.archives.sandbox import Sandbox
 from packhouse.workflows.channels.deleting import clear_deleted
 from packhouse.workflows.delivering.counting import DownloadCounter
-from packhouse.workflows.delivering.documents import ChannelDocuments
 from packhouse.workflows.delivering.files import Files
 from packhouse.workflows.delivering.gate import Gate
+from packhouse.workflows.delivering.notices import Notices
 from packhouse.workflows.indexing.publishing import Publisher
 from packhouse.workflows.indexing.reading import IndexReader
 from packhouse.workflows.maintaining.sweep import sweep
@@ -86,8 +86,7 @@ class Server:
         services.feed.listen(_forgetting(authenticator), authenticator.clear)
         gate = Gate(services.db, services.feed)
         files = Files(gate, services.blobs, self._fetching.fetch)
-        documents = ChannelDocuments(services.db, services.index)
-        conda = CondaDoor(gate, services.index, documents, files, self._counter)
+        conda = CondaDoor(gate, services.index, Notices(services.db), files, self._counter)
         api = create_api(services, authenticator)
         repository = Repository(conda, PutDoor(gate, services))
         self._entrance = Entrance(authenticator, repository, api, management_words(api))

@@ -45,7 +45,7 @@ class Change(NamedTuple):
     """One thing that is no longer as it was."""
 
     seq: int
-    kind: str  #: channel | index | entry | account | token | mirror | notice
+    kind: str  #: channel | index | package | entry | account | token | mirror | notice
     channel_id: int | None
     name: str
 

@@ -10,13 +10,16 @@ from typing import Any
 import pytest
 
 from packhouse.catalog import changes
+from packhouse.catalog.packages import entries
 from packhouse.core.db import Unit
 from packhouse.workflows.indexing import documents, reading, store, view
+from packhouse.workflows.indexing.publishing import publish_batch
 from tests.integration.indexing.changes import add_passive, head_of, publish
 from tests.kit.channel_reader import read_subdir
 from tests.kit.house import House
 
 BASE = "/api/repo/pub/noarch"
+DATA = "/api/repo/pub/channeldata.json"
 
 
 @pytest.fixture
@@ -34,20 +37,60 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         monkeypatch.setattr(module, name, counting)
 
     count(documents, "write")
+    count(documents, "write_plain")
     count(reading, "render_shard_index")
     return counts
 
 
-@pytest.mark.parametrize("name", ["repodata.json", "repodata_shards.msgpack.zst", "current_repodata.json.zst"])
+@pytest.mark.parametrize(
+    "name",
+    ["repodata.json", "repodata_shards.msgpack.zst", "current_repodata.json.zst", "../channeldata.json"],
+)
 async def test_fifty_who_ask_at_once_are_served_by_one_making(house: House, made: Counter[str], name: str) -> None:
     await house.upload("pub", "one")
-    answers = await asyncio.gather(*(house.web.get(f"{BASE}/{name}") for _ in range(50)))
+    target = f"{BASE}/{name}".replace("noarch/../", "")
+    answers = await asyncio.gather(*(house.web.get(target) for _ in range(50)))
     assert {answer.status for answer in answers} == {200} and len({answer.body for answer in answers}) == 1
     assert made.total() == 1
-    assert (await house.web.get(f"{BASE}/{name}")).body == answers[0].body and made.total() == 1
+    await house.caught_up()
+    assert (await house.web.get(target)).body == answers[0].body and made.total() == 1
     await house.upload("pub", "two")
-    await asyncio.gather(*(house.web.get(f"{BASE}/{name}") for _ in range(50)))
+    await asyncio.gather(*(house.web.get(target) for _ in range(50)))
     assert made.total() == 2
+
+
+async def test_channeldata_is_a_file_that_may_vanish_and_goes_when_it_is_superseded(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(documents, "LINGER_SECONDS", 0.0)
+    folder = house.services.settings.data_dir / "cache" / "index"
+    for number in range(3):
+        await house.upload("pub", f"p{number}")
+        assert len((await house.web.get(DATA)).json()["packages"]) == number + 1
+    await asyncio.sleep(0.05)
+    kept = [path for path in folder.rglob("*") if path.is_file()]
+    body = (await house.web.get(DATA)).body
+    assert [path.read_bytes() for path in kept] == [body]
+    kept[0].unlink()
+    assert (await house.web.get(DATA)).body == body
+
+
+async def test_channeldata_follows_what_another_process_says_of_a_package_without_a_revision(house: House) -> None:
+    await house.upload("pub", "held", info={"info/about.json": b'{"summary": "as built"}'})
+    await add_passive(house, ["passive"])
+    await publish(house)
+    channel, number = await house.find("pub"), await head_of(house)
+    assert (await house.web.get(DATA)).json()["packages"]["passive"].get("summary") is None
+
+    async def fetched(unit: Unit) -> None:
+        await unit.execute("UPDATE entry SET content_id = (SELECT min(id) FROM content) WHERE name = 'passive'")
+        await entries.mark_dirty(unit, channel.id, [("noarch", "passive")])
+
+    await house.services.db.write(fetched)
+    await house.services.db.write(lambda unit: publish_batch(unit, channel.id))
+    await house.caught_up()
+    assert (await house.web.get(DATA)).json()["packages"]["passive"]["summary"] == "as built"
+    assert await head_of(house) == number
 
 
 async def test_the_plain_file_and_its_twin_are_made_together(house: House, made: Counter[str]) -> None:

@@ -13,10 +13,10 @@ from packhouse.doors.asgi import Scope, Send
 from packhouse.doors.serve.sending import Representation, send_representation
 from packhouse.formats.conda.filename import is_conda_filename, is_subdir
 from packhouse.workflows.delivering.counting import DownloadCounter
-from packhouse.workflows.delivering.documents import ChannelDocuments
 from packhouse.workflows.delivering.files import Files
 from packhouse.workflows.delivering.gate import CAPACITY, Gate
-from packhouse.workflows.indexing.reading import DOCUMENTS, SHARDS_FOLDER, IndexReader
+from packhouse.workflows.delivering.notices import Notices
+from packhouse.workflows.indexing.reading import ROOT_DOCUMENTS, SHARDS_FOLDER, IndexReader
 
 #: an index must be asked for again each time: with an ETag that costs one 304, and it is never out of date
 FRESH = b"private, no-cache"
@@ -48,23 +48,24 @@ def parse(segments: list[str]) -> Address | None:
 
 
 _SHARD_FILE = re.compile(SHARDS_FOLDER + r"([0-9a-f]{64})\.msgpack\.zst")
-ROOT_FILES = frozenset({"notices.json", "channeldata.json"})
+NOTICES = "notices.json"
+ROOT_FILES = frozenset({NOTICES, *ROOT_DOCUMENTS})
 
 
 class CondaDoor:
     """Answers GET and HEAD below a conda channel."""
 
     def __init__(
-        self, gate: Gate, index: IndexReader, documents: ChannelDocuments, files: Files, counter: DownloadCounter
+        self, gate: Gate, index: IndexReader, notices: Notices, files: Files, counter: DownloadCounter
     ) -> None:
-        self._gate, self._index, self._documents, self._files = gate, index, documents, files
+        self._gate, self._index, self._notices, self._files = gate, index, notices, files
         self._counter = counter
         self._prepared: dict[int, tuple[Entry, Representation]] = {}
 
     async def get(self, scope: Scope, send: Send, principal: Principal, address: Address) -> None:
         """Send what the address names. Raises the refusals of the gate, and `not_found`."""
-        if not address.partition:
-            await self._root_file(scope, send, principal, address)
+        if not address.partition and address.file == NOTICES:
+            await self._notices_file(scope, send, principal, address)
         elif is_conda_filename(address.file):
             await self._package(scope, send, principal, address)
         else:
@@ -112,9 +113,7 @@ class CondaDoor:
     async def _index_document(self, channel: Channel, address: Address) -> Representation:
         if address.file.startswith(SHARDS_FOLDER):
             return await self._shard(channel, address)
-        document = None
-        if address.file in DOCUMENTS:
-            document = await self._index.document(channel.id, address.partition, address.file)
+        document = await self._index.document(channel.id, address.partition, address.file)
         if document is None:
             raise _absent(channel, address)
         return Representation(
@@ -137,9 +136,9 @@ class CondaDoor:
             etag=digest, modified_at=channel.created_at, size=len(body), cache=IMMUTABLE, media_type=ZSTD, body=body
         )
 
-    async def _root_file(self, scope: Scope, send: Send, principal: Principal, address: Address) -> None:
+    async def _notices_file(self, scope: Scope, send: Send, principal: Principal, address: Address) -> None:
         channel = await self._gate.channel(principal, "channel:view-artifacts", address.channel)
-        etag, modified_at, body = await self._documents.get(channel, address.file)
+        etag, modified_at, body = await self._notices.get(channel.id)
         what = Representation(
             etag=etag, modified_at=modified_at, size=len(body), cache=FRESH, media_type=JSON, body=body
         )

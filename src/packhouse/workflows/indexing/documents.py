@@ -129,6 +129,17 @@ def write(folder: Path, revision: int, modified_at: int, pieces: Iterable[bytes]
     )
 
 
+def write_plain(folder: Path, revision: int, modified_at: int, body: bytes) -> Document:
+    """Write a body that has no compressed twin. Runs in a thread. Raises PackhouseError("storage_full")."""
+    name = hashlib.sha256(body).hexdigest()
+    with disk_faults(_WHERE), ExitStack() as stack:
+        file, path = _partial(folder, stack)
+        file.write(body)
+        file.flush()
+        path = path.replace(folder / f"{name}.json")
+    return Document(revision, name, modified_at, len(body), path=path)
+
+
 def small(revision: int, modified_at: int, body: bytes) -> tuple[Document, Document]:
     """Return both documents of a body small enough to stay in memory."""
     packed = zstd3(body)

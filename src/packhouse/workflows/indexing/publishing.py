@@ -122,6 +122,8 @@ async def _render_batch(unit: Unit, channel_id: int, number: int) -> tuple[bool,
         await summarise(unit, channel_id, name)
         finished += [row_id for row_id, _, _ in rows]
     await store.clean(unit, finished)
+    if not changed:  # only what is said of packages may be another
+        await changes.note(unit, "package", channel_id)
     return changed, len(finished) < len(waiting) or len(waiting) == BATCH
 
 

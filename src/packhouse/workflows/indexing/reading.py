@@ -12,10 +12,12 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 from packhouse.catalog.changes import Change, ChangeFeed
+from packhouse.catalog.packages import summaries
 from packhouse.core.clock import DAY, to_iso
 from packhouse.core.db import Database
 from packhouse.formats import registry
 from packhouse.formats.archives.zstandard import unzstd, zstd3
+from packhouse.formats.conda import channeldata
 from packhouse.formats.conda.derived import current_repodata, run_exports
 from packhouse.formats.conda.shards import render_shard_index
 from packhouse.workflows.indexing import documents, store
@@ -28,6 +30,8 @@ SHARD_GRACE = DAY
 MOST_FRAGMENT_BYTES = 2**31
 #: the partition every conda channel has from birth
 NOARCH = "noarch"
+#: the place of the documents that are about all partitions
+ROOT = ""
 #: where shards lie, relative to their index: so a token in the path stays there
 SHARDS_FOLDER = "shards/"
 
@@ -50,6 +54,7 @@ class IndexReader:
         self._heads: dict[int, int] = {}
         self._told: Counter[int] = Counter()  # how often a channel's head was said to be another
         self._entries_changed: Counter[int] = Counter()
+        self._packages_changed: Counter[int] = Counter()
         self._resets = 0
         self._views = Views(db)
         self._documents = Documents(folder)
@@ -63,6 +68,8 @@ class IndexReader:
             self.published(change.channel_id)
         elif change.kind == "entry":
             self._entries_changed[change.channel_id] += 1
+        elif change.kind == "package":
+            self._packages_changed[change.channel_id] += 1
 
     def _reset(self) -> None:
         self._resets += 1
@@ -85,28 +92,37 @@ class IndexReader:
         return number
 
     async def document(self, channel_id: int, partition: str, name: str) -> Document | None:
-        """Return one of the documents of a partition (`DOCUMENTS`), or None when the partition shows nothing."""
-        number = await self.head(channel_id)
-        view = await self._views.partition(channel_id, number, partition)
-        if view is None or (not view.shards and partition != NOARCH):
-            if partition != NOARCH:
-                return None
-            view = PartitionView(0, 0, {}) if view is None else view
+        """Return one of the documents of a partition (`DOCUMENTS`) or of `ROOT` (`ROOT_DOCUMENTS`).
+
+        None when there is no document of that name, or the partition shows nothing.
+        """
+        view = None
+        if name in (DOCUMENTS if partition != ROOT else ROOT_DOCUMENTS):
+            view = await self._view(channel_id, await self.head(channel_id), partition)
+        if view is None:
+            return None
         known = self._documents.find((channel_id, partition, name))
         if known is not None and _shows(known, view.changed_at, self._stamp_for(name, channel_id)):
             return known
         return await self._made((channel_id, partition, name), view)
+
+    async def _view(self, channel_id: int, number: int, partition: str) -> PartitionView | None:
+        if partition == ROOT:  # about every partition, so each revision changes it
+            return PartitionView(number, await store.committed_at(self._db, channel_id, number) or 0, {})
+        view = await self._views.partition(channel_id, number, partition)
+        if partition == NOARCH:
+            return view or PartitionView(0, 0, {})
+        return view if view and view.shards else None
 
     def forget(self, channel_id: int, partition: str, name: str) -> None:
         """Drop a document whose file is gone, so that the next one who asks makes it again."""
         self._documents.drop((channel_id, partition, name))
 
     def _stamp_for(self, name: str, channel_id: int) -> int:
-        return self._stamp(channel_id) if DOCUMENTS[name] is IndexReader._run_exports else 0
-
-    def _stamp(self, channel_id: int) -> int:
-        """Return a number that grows whenever the channel may hold other bytes than before."""
-        return self._resets + self._entries_changed[channel_id]
+        """Return a number that grows whenever what a document shows besides the revision may be another."""
+        if name in _OF_BYTES:
+            return self._resets + self._entries_changed[channel_id]
+        return self._resets + self._packages_changed[channel_id] if name in ROOT_DOCUMENTS else 0
 
     async def shard(self, channel_id: int, partition: str, sha256: bytes) -> bytes | None:
         """Return a shard this channel shows now or showed within the last day."""
@@ -122,7 +138,7 @@ class IndexReader:
         channel_id, partition, name = key
         # As of the request: both go on growing while we wait, and a busy channel would be chased for ever.
         wanted, stamp = view.changed_at, self._stamp_for(name, channel_id)
-        making = (channel_id, partition, DOCUMENTS[name])
+        making = (channel_id, partition, _MAKERS[name])
         while True:
             task = self._making.get(making)
             if task is None:
@@ -133,7 +149,7 @@ class IndexReader:
                 return document
 
     async def _make(self, channel_id: int, partition: str, name: str, view: PartitionView) -> dict[str, Document]:
-        made = await DOCUMENTS[name](self, channel_id, partition, view)
+        made = await _MAKERS[name](self, channel_id, partition, view)
         for kind, document in made.items():
             self._documents.keep((channel_id, partition, kind), document)
         return made
@@ -167,7 +183,7 @@ class IndexReader:
 
     async def _run_exports(self, channel_id: int, partition: str, view: PartitionView) -> dict[str, Document]:
         revision, modified_at = view.changed_at, view.modified_at
-        stamp = self._stamp(channel_id)
+        stamp = self._stamp_for("run_exports.json", channel_id)
         fragments = await store.fragments_at(self._db, channel_id, partition, revision)
         facts = await store.facts_of_partition(self._db, channel_id, partition)
         body = await asyncio.to_thread(run_exports, partition, _Opened(fragments), facts)
@@ -176,6 +192,19 @@ class IndexReader:
             "run_exports.json": plain._replace(stamp=stamp),
             "run_exports.json.zst": packed._replace(stamp=stamp),
         }
+
+    async def _channeldata(self, channel_id: int, partition: str, view: PartitionView) -> dict[str, Document]:
+        revision, modified_at = view.changed_at, view.modified_at
+        stamp = self._stamp_for("channeldata.json", channel_id)
+        rows = await summaries.overviews(self._db, channel_id, "conda")
+        folder = self._documents.folder()
+
+        def body() -> Document:
+            subdirs = {subdir for _, _, platforms in rows for subdir in platforms.split()}
+            text = channeldata.assemble(((name, overview) for name, overview, _ in rows), subdirs)
+            return documents.write_plain(folder, revision, modified_at, text)
+
+        return {"channeldata.json": (await asyncio.to_thread(body))._replace(stamp=stamp)}
 
 
 def _shows(document: Document, revision: int, stamp: int) -> bool:
@@ -194,3 +223,8 @@ DOCUMENTS: dict[str, Maker] = {
     "run_exports.json": IndexReader._run_exports,
     "run_exports.json.zst": IndexReader._run_exports,
 }
+#: the same for what lies at the channel's root
+ROOT_DOCUMENTS: dict[str, Maker] = {"channeldata.json": IndexReader._channeldata}
+_MAKERS = DOCUMENTS | ROOT_DOCUMENTS
+#: documents that change without a revision when bytes come or go
+_OF_BYTES = frozenset({"run_exports.json", "run_exports.json.zst"})
