@@ -27,6 +27,7 @@ from packhouse.doors.api import (
 )
 from packhouse.doors.api.document import openapi_config
 from packhouse.doors.api.guard import caller_of, guard
+from packhouse.doors.api.parameters import Caller, House, Login, Reserved
 from packhouse.doors.api.problems import answer
 from packhouse.workflows.services import Services
 
@@ -84,25 +85,29 @@ def reserved_names(api: Api) -> frozenset[str]:
     return management_words(api)
 
 
-def _caller(request: Request[Any, Any, Any]) -> Principal:
-    return caller_of(request)
-
-
-def _here(request: Request[Any, Any, Any]) -> Channel:
-    channel: Channel = request.scope["state"]["channel"]
-    return channel
-
-
-def _services(request: Request[Any, Any, Any]) -> Services:
-    services: Services = request.app.state.services
-    return services
-
-
-def _authenticator(request: Request[Any, Any, Any]) -> Authenticator:
-    authenticator: Authenticator = request.app.state.authenticator
-    return authenticator
+# Each provider names the one before it, so that Litestar takes them in turn: for several that do not depend on each
+# other it starts a task group with a task each, which costs more than the rest of the framework together.
 
 
 def _reserved(request: Request[Any, Any, Any]) -> frozenset[str]:
     names: frozenset[str] = request.app.state.reserved
     return names
+
+
+def _authenticator(request: Request[Any, Any, Any], reserved: Reserved) -> Authenticator:
+    authenticator: Authenticator = request.app.state.authenticator
+    return authenticator
+
+
+def _services(request: Request[Any, Any, Any], authenticator: Login) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+def _caller(request: Request[Any, Any, Any], services: House) -> Principal:
+    return caller_of(request)
+
+
+def _here(request: Request[Any, Any, Any], caller: Caller) -> Channel:
+    channel: Channel = request.scope["state"]["channel"]
+    return channel
