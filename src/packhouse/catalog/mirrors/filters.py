@@ -1,8 +1,6 @@
-"""What a mirror takes of its source (spec.md 3.5), as users write it: the `filters` object of wire.md A.7."""
+"""What a mirror takes of its source, as users and the existing command lines write it: the `filters` of a mirror."""
 
 from __future__ import annotations
-
-import math
 
 import msgspec
 
@@ -27,8 +25,8 @@ class Filters(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     include_specs: list[str] = []
     date_from: str | None = None  #: YYYY-MM-DD, included
     date_to: str | None = None  #: YYYY-MM-DD, included
-    cve_score_threshold: float | None = None  #: drop files with a CVE of this score or more
-    exclude_non_curated_cve: bool = False
+    cve_score_threshold: float | None = None  #: refused but for null: files are not judged yet
+    exclude_non_curated_cve: bool = False  #: refused but for false, too
     only_signed: bool = False
 
     @property
@@ -51,9 +49,13 @@ def check_filters(filters: Filters) -> Filters:
     if filters.only_specs and (filters.exclude_specs or filters.include_specs):
         raise _refusal("only_specs cannot be combined with exclude_specs or include_specs.", "Choose one of the two.")
     _check_window(filters)
-    score = filters.cve_score_threshold
-    if score is not None and not (math.isfinite(score) and 0 <= score <= 10):
-        raise _refusal("cve_score_threshold is a number from 0 to 10.", "Write for example 7.0.")
+    for name in ("cve_score_threshold", "exclude_non_curated_cve"):
+        value = getattr(filters, name)
+        if value is not None and value is not False:  # 0 would keep out much
+            raise _refusal(
+                f"{name} cannot filter yet: this server does not know the vulnerabilities of packages.",
+                "Leave it out; nothing would be kept out by it.",
+            )
     return filters
 
 

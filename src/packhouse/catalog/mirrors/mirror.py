@@ -1,4 +1,4 @@
-"""The noun: what a mirror is, how its source is reached, and how its last run went (spec.md 3.1, wire.md A.7)."""
+"""The noun: what a mirror is, how its source is reached, and how its last run went."""
 
 from __future__ import annotations
 
@@ -51,7 +51,10 @@ class Spec(msgspec.Struct, frozen=True):
 
 
 class Filtered(msgspec.Struct):
-    """How many files the filters kept out, by the first rule that did (keys of wire.md A.7)."""
+    """How many files the filters kept out, by the first rule that did.
+
+    The `conda repo` command prints each of these by its name, so also those that nothing counts yet must be there.
+    """
 
     cve: int = 0
     date: int = 0
@@ -63,14 +66,14 @@ class Filtered(msgspec.Struct):
 
 
 class ChannelFiltered(msgspec.Struct):
-    """How many files the channel's own filters kept out."""
+    """How many files the channel's own filters kept out: none yet, but the `conda repo` command prints the numbers."""
 
     license: int = 0
     exclude_specs: int = 0
 
 
 class Counts(msgspec.Struct):
-    """What a run found and did. The first six are those of wire.md A.7."""
+    """What a run found and did. The first six are those that the `conda repo` command prints."""
 
     active: int = 0  #: files of this mirror whose bytes we hold
     failed: int = 0  #: records no index can carry, and downloads that failed
@@ -97,7 +100,7 @@ class Failure(msgspec.Struct):
 
 
 class Progress(msgspec.Struct, omit_defaults=False):
-    """The `sync_state` of wire.md A.7, and what the next run must know."""
+    """What is shown as a mirror's `sync_state`, and what the next run must know."""
 
     last_ckey: str = ""
     last_exception: str = ""
