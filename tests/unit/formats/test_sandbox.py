@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from packhouse.formats.archives.sandbox import Sandbox, Worker, seconds_for
-from packhouse.formats.base import Malformed
+from packhouse.formats.archives import sandbox as sandbox_module
+from packhouse.formats.archives.sandbox import Request, Sandbox, Worker, seconds_for
+from packhouse.formats.base import Facts, Malformed
 from tests.kit.condapkg import make_conda
 
 
@@ -38,11 +39,12 @@ async def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
     worker = Worker()
     path = _package(tmp_path)
     try:
-        await worker.ask(path, "demo-1.0-0.conda", 5)
+        await worker.ask([Request(str(path), "demo-1.0-0.conda")], 5)
         first = worker.pid
         assert first is not None
         os.kill(first, signal.SIGKILL)
-        assert (await worker.ask(path, "demo-1.0-0.conda", 5)).coordinate.name == "demo"
+        (reply,) = await worker.ask([Request(str(path), "demo-1.0-0.conda")], 5)
+        assert reply.facts is not None
         assert worker.pid not in (None, first)
     finally:
         worker.close()
@@ -54,11 +56,28 @@ async def test_a_file_that_hangs_the_reader_is_malformed(tmp_path: Path) -> None
     worker = Worker()
     try:
         with pytest.raises(Malformed, match="within the limits"):
-            await worker.ask(fifo, "demo-1.0-0.conda", 0.5)
+            await worker.ask([Request(str(fifo), "demo-1.0-0.conda")], 0.5)
         assert worker.pid is None
-        assert (await worker.ask(_package(tmp_path), "demo-1.0-0.conda", 5)).coordinate.name == "demo"
+        (reply,) = await worker.ask([Request(str(_package(tmp_path)), "demo-1.0-0.conda")], 5)
+        assert reply.facts is not None
     finally:
         worker.close()
+
+
+async def test_of_many_together_one_may_be_refused(sandbox: Sandbox, tmp_path: Path) -> None:
+    good, bad = _package(tmp_path), tmp_path / "bad"
+    bad.write_bytes(b"no zip")
+    found = await sandbox.inspect_all([(bad, "demo-1.0-0.conda")] + [(good, "demo-1.0-0.conda")] * 70)
+    assert isinstance(found[0], Malformed) and str(found[0])
+    assert [facts.coordinate.name for facts in found[1:] if isinstance(facts, Facts)] == ["demo"] * 70
+
+
+async def test_of_many_together_one_may_hang(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox_module, "SECONDS", 1.0)
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    found = await sandbox.inspect_all([(fifo, "demo-1.0-0.conda"), (_package(tmp_path), "demo-1.0-0.conda")])
+    assert isinstance(found[0], Malformed) and isinstance(found[1], Facts)
 
 
 async def test_a_cancelled_request_leaves_no_stale_answer(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -77,8 +96,8 @@ async def test_the_worker_is_limited_and_has_no_secrets(monkeypatch: pytest.Monk
     monkeypatch.setenv("PACKHOUSE_SECRET", "hush")
     worker = Worker()
     try:
-        with pytest.raises(Malformed):
-            await worker.ask(Path("/nonexistent"), "demo-1.0-0.conda", 5)
+        (reply,) = await worker.ask([Request("/nonexistent", "demo-1.0-0.conda")], 5)
+        assert reply.refused
         process = Path(f"/proc/{worker.pid}")
         limits = {line[:26].strip(): line[26:].split()[0] for line in (process / "limits").read_text().splitlines()}
         assert limits["Max file size"] == "0" and limits["Max core file size"] == "0"

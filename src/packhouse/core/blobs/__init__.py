@@ -19,6 +19,12 @@ from packhouse.core.errors import PackhouseError
 __all__ = ["BlobMissing", "BlobStore", "Hashes", "LocalStore", "Writer", "commit_all", "open_store"]
 
 
+def local_folder(blob_url: str) -> Path | None:
+    """Return the folder that `blob_url` names; None for an address of another kind."""
+    url = urlsplit(blob_url)
+    return Path(unquote(url.path)) if url.scheme == "file" and url.netloc in ("", "localhost") and url.path else None
+
+
 def open_store(
     blob_url: str,
     *,
@@ -34,9 +40,9 @@ def open_store(
     `data_dir` is this node's folder; an S3 store keeps its spool and its read-through cache (`cache_bytes`) there.
     Raises PackhouseError("bad_request") for any other address.
     """
+    if folder := local_folder(blob_url):
+        return LocalStore(folder)
     url = urlsplit(blob_url)
-    if url.scheme == "file" and url.netloc in ("", "localhost") and url.path:
-        return LocalStore(Path(unquote(url.path)))
     if url.scheme == "s3" and url.netloc:
         # imported here because a server that keeps its packages in a folder needs no S3 client in memory
         from packhouse.core.blobs.s3 import S3Store

@@ -135,7 +135,8 @@ async def commit_all(writers: Sequence[Writer]) -> None:
 
     Raises what `Writer.commit` raises; some may be blobs by then.
     """
-    await writers[0].publish([(writer, writer.hashes()) for writer in writers])
+    if writers:
+        await writers[0].publish([(writer, writer.hashes()) for writer in writers])
     for writer in writers:
         writer.committed = True
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from aiohttp import ThreadedResolver
@@ -36,16 +37,21 @@ class Guard:
     def __init__(self, allowed: Iterable[str]) -> None:
         self._allowed = frozenset(_named(entry) for entry in allowed)
         self._looked_up: set[tuple[str, int]] = set()
+        #: remembers the hosts that passed: most files come from one
+        self._check_host = lru_cache(maxsize=256)(self._check_any_host)
 
     def check_url(self, url: URL) -> None:
         """Refuse schemes but http(s), hosts that are no name or canonical address, and private literal addresses."""
         host, port = url.raw_host, url.port
         if url.scheme not in ("http", "https") or not host or not port:
             raise Refused(f"{mask_url(url)} is no http or https address.", "Write http://HOST or https://HOST.")
+        self._check_host(host, port)
+
+    def _check_any_host(self, host: str, port: int) -> None:
         try:
             address = parse_literal(host)
         except ValueError as error:
-            raise Refused(f"{mask_url(url)} cannot be reached: {error}.", "Check the address.") from None
+            raise Refused(f"{host} cannot be reached: {error}.", "Check the address.") from None
         if address is None:
             return
         if isinstance(address, IPv4Address) and str(address) != host:

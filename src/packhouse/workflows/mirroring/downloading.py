@@ -13,12 +13,12 @@ from packhouse.catalog.mirrors import holdings
 from packhouse.catalog.mirrors.holdings import Fetched, Wanted
 from packhouse.catalog.mirrors.store import TakenIndex
 from packhouse.catalog.packages import contents, entries
-from packhouse.core.blobs import Writer, commit_all
+from packhouse.core.blobs import Hashes, Writer, commit_all
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.core.fetch import Fetcher
 from packhouse.workflows.mirroring.journal import Journal
-from packhouse.workflows.mirroring.obtaining import partial, receive
+from packhouse.workflows.mirroring.obtaining import checked, partial, receive
 from packhouse.workflows.mirroring.turn import Turn
 from packhouse.workflows.mirroring.upstream import file_url
 
@@ -32,9 +32,10 @@ _MOST_BUSY = 100
 
 
 class Received(NamedTuple):
-    """A verified file whose bytes wait in their partial file to be made a blob together with others."""
+    """A verified file whose bytes wait in their partial file to be looked into and made a blob with others."""
 
-    file: Fetched
+    wanted: Wanted
+    hashes: Hashes
     writer: Writer
     stack: AsyncExitStack  #: closes the writer
 
@@ -119,8 +120,8 @@ class Downloading:
             url = file_url(self._bases.get(one.partition, ""), one.partition, one.filename, one.source_url)
             async with AsyncExitStack() as stack:
                 writer = await stack.enter_async_context(partial(turn.services, turn.mirror, one, url))
-                file = await receive(turn.services, self._fetcher, writer, one, url)
-                return Received(file, writer, stack.pop_all())
+                hashes = await receive(turn.services, self._fetcher, writer, one, url)
+                return Received(one, hashes, writer, stack.pop_all())
         except PackhouseError as fault:
             if fault.code == "storage_full":
                 raise
@@ -129,25 +130,40 @@ class Downloading:
                 if self._busy > _MOST_BUSY:
                     raise
                 return None
-            turn.fail(f"{one.partition}/{one.filename}", str(fault))
+            self._failed(one, str(fault))
             return None
 
     async def _keep(self) -> None:
-        """Make blobs of what was received and register them; the list is emptied first, since others fill it."""
+        """Look into what was received, make blobs of it and register them; others fill the emptied list meanwhile."""
         batch, self._received = self._received, []
-        if not batch:
-            return
         try:
-            self._journal.note([one.file for one in batch])
-            await commit_all([one.writer for one in batch])
+            files = await self._checked(batch)
+            self._journal.note(list(files.values()))
+            await commit_all(list(files))
         finally:
             for one in batch:
                 await one.stack.aclose()
-        await self._register([one.file for one in batch])
+        await self._register(list(files.values()))
         self._journal.clear()
+
+    async def _checked(self, batch: Sequence[Received]) -> dict[Writer, Fetched]:
+        sandbox = self._turn.services.sandbox
+        found = await sandbox.inspect_all([(one.writer.path, one.wanted.filename) for one in batch])
+        files: dict[Writer, Fetched] = {}
+        for one, facts in zip(batch, found, strict=True):
+            try:
+                files[one.writer] = checked(one.writer, one.wanted, one.hashes, facts)
+            except PackhouseError as fault:
+                self._failed(one.wanted, str(fault))
+        return files
+
+    def _failed(self, one: Wanted, why: str) -> None:
+        self._turn.fail(f"{one.partition}/{one.filename}", why)
 
     async def _register(self, files: Sequence[Fetched]) -> None:
         turn = self._turn
+        if not files:
+            return
 
         async def work(unit: Unit, channel: Channel) -> tuple[set[int], set[int]]:
             return await activate(unit, channel, files)
@@ -160,8 +176,7 @@ class Downloading:
         turn.counts.passive = max(0, turn.counts.passive - len(taken))
         for one in files:
             if one.wanted.id in refused:
-                ckey = f"{one.wanted.partition}/{one.wanted.filename}"
-                turn.fail(ckey, "It was published here with other bytes before.")
+                self._failed(one.wanted, "It was published here with other bytes before.")
 
 
 async def activate(unit: Unit, channel: Channel, files: Sequence[Fetched]) -> tuple[set[int], set[int]]:

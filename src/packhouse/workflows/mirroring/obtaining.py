@@ -10,10 +10,10 @@ from packhouse.catalog.mirrors.holdings import FAMILY, Fetched, Wanted
 from packhouse.catalog.mirrors.mirror import Mirror
 from packhouse.catalog.mirrors.source import address, fetch_settings
 from packhouse.catalog.packages import contents
-from packhouse.core.blobs import Writer
+from packhouse.core.blobs import Hashes, Writer
 from packhouse.core.errors import PackhouseError
 from packhouse.core.fetch import Expected, Fetcher
-from packhouse.formats.base import Facts, Malformed
+from packhouse.formats.base import Coordinate, Facts, Malformed
 from packhouse.workflows.mirroring.upstream import file_url
 from packhouse.workflows.services import Services
 
@@ -39,10 +39,13 @@ def resume_key(mirror: Mirror, one: Wanted, url: str) -> str:
 async def obtain(services: Services, fetcher: Fetcher, mirror: Mirror, one: Wanted, url: str) -> Fetched:
     """Bring the bytes of an entry into the blob store and return what they are.
 
-    Raises what `receive` raises, and then keeps nothing but the beginning of a download.
+    Raises PackhouseError: `upstream_failed` when they cannot be had, are not what the record says, or are no
+    well-formed package of that name; `storage_full`, `try_later`. Then only the beginning of a download is kept.
     """
     async with partial(services, mirror, one, url) as writer:
-        fetched = await receive(services, fetcher, writer, one, url)
+        hashes = await receive(services, fetcher, writer, one, url)
+        (facts,) = await services.sandbox.inspect_all([(writer.path, one.filename)])
+        fetched = checked(writer, one, hashes, facts)
         await writer.commit()
     return fetched
 
@@ -52,35 +55,32 @@ def partial(services: Services, mirror: Mirror, one: Wanted, url: str) -> Writer
     return services.blobs.partial(resume_key(mirror, one, url))
 
 
-async def receive(services: Services, fetcher: Fetcher, writer: Writer, one: Wanted, url: str) -> Fetched:
-    """Bring the bytes of an entry into `writer`, for the caller to commit soon, and return what they are.
-
-    Raises PackhouseError: `upstream_failed` when they cannot be had, are not what the record says, or are no
-    well-formed package of that name; `storage_full`, `try_later`.
-    """
+async def receive(services: Services, fetcher: Fetcher, writer: Writer, one: Wanted, url: str) -> Hashes:
+    """Bring the bytes of an entry into `writer`, for the caller to check and commit soon. Raises as `obtain` does."""
     expect = Expected(
         size=one.size,
         sha256=one.sha256.hex() if one.sha256 else None,
         md5=one.md5.hex() if one.md5 else None,
     )
     done = await fetcher.download(url, writer, expect=expect, max_bytes=services.settings.upload_bytes)
-    fetched = Fetched(one, done.hashes, await _inspect(services, writer, one))
     await contents.rescue(services.db, bytes.fromhex(done.hashes.sha256))
-    return fetched
+    return done.hashes
 
 
-async def _inspect(services: Services, writer: Writer, one: Wanted) -> Facts:
-    """Return what the bytes say of themselves, when that is what their coordinate says."""
-    try:
-        facts = await services.sandbox.inspect(writer.path, one.filename)
-        at = facts.coordinate
-        if (at.family, at.partition, at.name) != (FAMILY, one.partition, one.name):
-            raise Malformed(f"It is {at.name} for {at.partition}, listed as {one.name} for {one.partition}.")
-    except Malformed as fault:
-        writer.discard()
-        raise PackhouseError(
-            "upstream_failed",
-            f"{one.partition}/{one.filename} of the upstream is not a well-formed package: {fault}",
-            "Nothing was stored. Tell whoever runs the upstream.",
-        ) from None
-    return facts
+def checked(writer: Writer, one: Wanted, hashes: Hashes, facts: Facts | Malformed) -> Fetched:
+    """Return what was received when its bytes say what their coordinate says; else they are dropped, and it raises."""
+    fault = facts if isinstance(facts, Malformed) else _difference(one, facts.coordinate)
+    if isinstance(facts, Facts) and fault is None:
+        return Fetched(one, hashes, facts)
+    writer.discard()
+    raise PackhouseError(
+        "upstream_failed",
+        f"{one.partition}/{one.filename} of the upstream is not a well-formed package: {fault}",
+        "Nothing was stored. Tell whoever runs the upstream.",
+    )
+
+
+def _difference(one: Wanted, at: Coordinate) -> str | None:
+    if (at.family, at.partition, at.name) == (FAMILY, one.partition, one.name):
+        return None
+    return f"It is {at.name} for {at.partition}, listed as {one.name} for {one.partition}."
