@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.mirrors import store
 from packhouse.catalog.packages import entries
 from packhouse.catalog.packages.entries import Entry
 from packhouse.core import leases
@@ -116,9 +117,10 @@ async def test_a_file_that_is_no_package_is_refused_though_its_hash_is_right(bac
         up.files[key] = b"PK\3\4 and then nonsense"
         demand = OnDemand(services)
         for _ in range(3):
-            with pytest.raises(PackhouseError, match="not a well-formed package"):
+            with pytest.raises(PackhouseError, match="from its upstream"):
                 await demand.fetch(channel, await entry_of(services, channel, key))
         assert up.hits(key) == 1  # what proved unusable is not asked for again at once
+        assert "not a well-formed package" in await reason_shown(services, channel, key)
         assert await services.db.fetch_value("SELECT count(*) FROM content") == 0
 
 
@@ -129,8 +131,9 @@ async def test_a_package_of_another_name_under_the_file_name_is_refused(backend:
     async with services_on(backend) as services, Upstream(source.files()) as up:
         channel = await mirrored(services, up)
         up.files[key] = source.bytes["noarch/evil-1.0-0.conda"]
-        with pytest.raises(PackhouseError, match="not a well-formed package"):
+        with pytest.raises(PackhouseError, match="from its upstream"):
             await OnDemand(services).fetch(channel, await entry_of(services, channel, key))
+        assert "not a well-formed package" in await reason_shown(services, channel, key)
 
 
 async def test_a_broken_download_goes_on_where_it_broke_off(backend: Backend) -> None:
@@ -164,14 +167,28 @@ async def test_waiters_are_sent_away_while_another_node_fetches(
         assert up.hits(key) == 0
 
 
-async def test_an_upstream_that_lost_the_file_is_said_plainly(backend: Backend) -> None:
+@pytest.mark.parametrize("status", [403, 404])
+async def test_why_an_upstream_has_no_file_is_for_managers_only(
+    backend: Backend, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
     source = CondaSource()
-    key = source.add("flask")
+    keys = [source.add("flask"), source.add("jinja")]
     async with services_on(backend) as services, Upstream(source.files()) as up:
         channel = await mirrored(services, up)
-        up.misbehave(key, Fails(404))
-        with pytest.raises(PackhouseError, match="404"):
-            await OnDemand(services).fetch(channel, await entry_of(services, channel, key))
+        host = up.url.split("//")[1]
+        for key in [*keys, keys[0]]:
+            up.misbehave(key, Fails(status))
+            with pytest.raises(PackhouseError) as refused:
+                await OnDemand(services).fetch(channel, await entry_of(services, channel, key))
+            assert refused.value.code == "upstream_failed" and key in refused.value.message
+            told = str(refused.value.body())
+            assert host not in told and "127.0.0.1" not in told and str(status) not in told
+        for key in keys:
+            assert f"{host}/{key} answered {status}" in await reason_shown(services, channel, key)
+        logged = [record for record in caplog.records if record.levelname == "WARNING"]
+        assert [vars(record)["values"]["file"] for record in logged] == [*keys, keys[0]]
+        mirror = await run_and_wait(services, (await store.of_channel(services.db, channel.id))[0])
+        assert mirror.progress.failures == []
 
 
 async def test_a_copied_passive_file_carries_its_source(backend: Backend) -> None:
@@ -200,6 +217,13 @@ async def test_absolute_urls_and_base_urls_are_used_and_never_passed_on(backend:
         assert up.url not in str(await shown(services, channel))
         for key in (plain, away):
             assert (await OnDemand(services).fetch(channel, await entry_of(services, channel, key))).active
+
+
+async def reason_shown(services: Services, channel: Channel, key: str) -> str:
+    """Return what managers are told of the one failure of a file."""
+    mirrors = await store.of_channel(services.db, channel.id)
+    [reason] = [one.reason for mirror in mirrors for one in mirror.progress.failures if one.ckey == key]
+    return reason
 
 
 def sha(source: CondaSource, key: str) -> str:

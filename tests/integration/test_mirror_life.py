@@ -230,6 +230,22 @@ async def test_a_failing_upstream_leaves_the_last_good_index(backend: Backend) -
         assert (await events(services, "mirroring_failed"))[-1][2]["reason"] == mirror.progress.last_exception
 
 
+async def test_a_failed_run_is_one_line_in_the_log_without_secrets(
+    backend: Backend, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with services_on(backend) as services, Upstream() as up:
+        channel = await make_test_channel(services)
+        up.misbehave("t/tok-123/noarch/repodata.json", Fails(403))
+        source = up.url.replace("//", "//ann:s3cret@") + "/t/tok-123"
+        mirror = await add_mirror(services, channel, source, filters={"subdirs": ["noarch"]})
+        mirror = await run_and_wait(services, mirror)
+        lines = [vars(one)["values"] for one in caplog.records if one.message == "mirror run failed"]
+        reason = mirror.progress.last_exception
+        assert lines == [{"mirror": "upstream", "channel": "ours", "reason": reason}]
+        assert "answered 403" in reason and "/t/***/noarch" in reason
+        assert not any(secret in reason + caplog.text for secret in ("s3cret", "tok-123"))
+
+
 async def test_records_no_index_can_carry_are_reported_and_the_others_taken(backend: Backend) -> None:
     source = source_of("good")
     bad = source.records["noarch"]

@@ -92,11 +92,18 @@ class Counts(msgspec.Struct):
     deferred: int = 0  #: removals and replacements that wait until the channel is unfrozen
 
 
+#: failures shown of one mirror
+MOST_FAILURES = 100
+
+
 class Failure(msgspec.Struct):
     """One file that could not be taken, and why."""
 
     ckey: str
     reason: str
+
+    def __post_init__(self) -> None:
+        self.ckey, self.reason = self.ckey[:300], self.reason[:500]
 
 
 class Progress(msgspec.Struct, omit_defaults=False):
@@ -109,7 +116,7 @@ class Progress(msgspec.Struct, omit_defaults=False):
     current_step_percentage: int = 0
     current_step_description: str = ""
     count: Counts = msgspec.field(default_factory=Counts)
-    failures: list[Failure] = []  #: the first hundred of a run
+    failures: list[Failure] = []  #: the first hundred of a run, and of files asked for since
     asks: str = ""  #: "shrink" when a run stopped and waits for an administrator's yes
     accept_shrink: bool = False  #: that yes, for the next run
     requested_by: str = ""  #: who asked for the next run; empty: its schedule

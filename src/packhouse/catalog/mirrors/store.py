@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Text, and_, bindparam, delete, func, insert, or_, select, update
 
 from packhouse.catalog.mirrors.filters import Filters
-from packhouse.catalog.mirrors.mirror import Credential, Mirror, Options, Progress, Spec
+from packhouse.catalog.mirrors.mirror import LIVE, MOST_FAILURES, Credential, Failure, Mirror, Options, Progress, Spec
 from packhouse.catalog.schema import channel, mirror, mirror_conflict, mirror_index, removal
 from packhouse.core.db import Row, Unit
 from packhouse.core.db.base import Reader
@@ -45,6 +45,7 @@ _STATE = (
     .values(state=bindparam("new_state"), progress=bindparam("new_progress"))
 )
 _PROGRESS = update(mirror).where(mirror.c.id == bindparam("mirror_id")).values(progress=bindparam("new_progress"))
+_PROGRESS_BETWEEN_RUNS = _PROGRESS.where(mirror.c.state == bindparam("known_state"))
 _RAN = update(mirror).where(mirror.c.id == bindparam("mirror_id")).values(last_run_at=bindparam("at"))
 _NEXT = update(mirror).where(mirror.c.id == bindparam("mirror_id")).values(next_run_at=bindparam("at"))
 _FULL = update(mirror).where(mirror.c.id == bindparam("mirror_id")).values(needs_full_run=bindparam("needed"))
@@ -241,6 +242,17 @@ async def set_state(unit: Unit, mirror_id: int, state: str, progress: Progress) 
 async def set_progress(unit: Unit, mirror_id: int, progress: Progress) -> None:
     """Set what is shown of the run."""
     await unit.execute(_PROGRESS, mirror_id=mirror_id, new_progress=text(progress))
+
+
+async def add_failure(unit: Unit, mirror_id: int, failure: Failure) -> None:
+    """Show a file that could not be fetched on demand. While a run has the word, or is about to, nothing is added."""
+    now = await by_id(unit, mirror_id)
+    if now is None or now.state in LIVE:
+        return
+    others = [one for one in now.progress.failures if one.ckey != failure.ckey]
+    now.progress.failures = [*others[1 - MOST_FAILURES :], failure]
+    shown = text(now.progress)
+    await unit.execute(_PROGRESS_BETWEEN_RUNS, mirror_id=mirror_id, known_state=now.state, new_progress=shown)
 
 
 async def set_last_run(unit: Unit, mirror_id: int) -> None:

@@ -14,7 +14,7 @@ from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.mirrors import store
 from packhouse.catalog.mirrors.holdings import Fetched, Wanted
-from packhouse.catalog.mirrors.mirror import Mirror
+from packhouse.catalog.mirrors.mirror import Failure, Mirror
 from packhouse.catalog.packages import entries
 from packhouse.catalog.packages.entries import Entry
 from packhouse.core import leases
@@ -22,10 +22,13 @@ from packhouse.core.clock import monotonic
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.core.jobs import LostLease
+from packhouse.core.log import get_logger
 from packhouse.core.randomness import random_hex
 from packhouse.workflows.mirroring.downloading import activate
 from packhouse.workflows.mirroring.obtaining import fetcher_of, obtain, resume_key, url_of
 from packhouse.workflows.services import Services
+
+log = get_logger("packhouse.fetching")
 
 #: how long a client is kept waiting, in seconds; below the minute after which proxies give up
 PATIENCE_SECONDS = 50.0
@@ -131,8 +134,7 @@ class OnDemand:
             stack.push_async_callback(self._release, lease)
             keeper = asyncio.create_task(self._keep(lease))
             stack.callback(keeper.cancel)
-            fetcher = await stack.enter_async_context(fetcher_of(services, mirror))
-            fetched = await obtain(services, fetcher, mirror, one, url)
+            fetched = await self._obtain(mirror, one, url)
             try:
                 refused = await services.db.write(lambda unit: self._register(unit, channel, fetched, lease))
             except LostLease:
@@ -143,6 +145,24 @@ class OnDemand:
                 f"{one.partition}/{one.filename} was published here with other bytes before, and a file never changes.",
                 "An administrator can look at the mirror's conflicts.",
             )
+
+    async def _obtain(self, mirror: Mirror, one: Wanted, url: str) -> Fetched:
+        """Obtain the file. Where it comes from and what went wrong there is not for everybody who may ask for it."""
+        try:
+            async with fetcher_of(self._services, mirror) as fetcher:
+                return await obtain(self._services, fetcher, mirror, one, url)
+        except PackhouseError as fault:
+            if fault.code in ("storage_full", "try_later"):
+                raise
+            ckey = f"{one.partition}/{one.filename}"
+            log.warning("file not obtained", mirror=mirror.uuid, file=ckey, reason=str(fault))
+            failure = Failure(ckey, str(fault))
+            await self._services.db.write(lambda unit: store.add_failure(unit, mirror.id, failure))
+            raise PackhouseError(
+                "upstream_failed",
+                f"{ckey} could not be had from its upstream; nothing was stored.",
+                "Ask again later. Whoever manages the channel's mirrors sees the reason.",
+            ) from None
 
     async def _register(self, unit: Unit, channel: Channel, fetched: Fetched, lease: str) -> bool:
         if not await leases.renew(unit, lease, self._holder, LEASE_SECONDS):

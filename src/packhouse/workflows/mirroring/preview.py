@@ -109,7 +109,7 @@ def _list(names: list[str], ckey: str) -> None:
 def _fail(found: Preview, ckey: str, reason: str) -> None:
     found.counts.failed += 1
     if len(found.failures) < MOST_NAMES:
-        found.failures.append(Failure(ckey[:300], reason[:500]))
+        found.failures.append(Failure(ckey, reason))
 
 
 def _unborn(channel: Channel) -> Mirror:

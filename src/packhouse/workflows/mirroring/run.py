@@ -6,7 +6,6 @@ left to do.
 
 from __future__ import annotations
 
-import logging
 from contextlib import closing
 from typing import Any
 
@@ -21,6 +20,7 @@ from packhouse.catalog.mirrors.mirror import LIVE, Mirror, Progress
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.core.jobs import Handler, RunEnded, RunningJob
+from packhouse.core.log import get_logger
 from packhouse.workflows.mirroring.downloading import Downloading
 from packhouse.workflows.mirroring.metadata import Metadata
 from packhouse.workflows.mirroring.obtaining import fetcher_of
@@ -30,7 +30,7 @@ from packhouse.workflows.services import Services
 
 #: the kind of job; its subject is the mirror's uuid
 KIND = "mirror"
-_log = logging.getLogger(__name__)
+log = get_logger("packhouse.mirrors")
 
 
 def mirror_handlers(services: Services) -> dict[str, Handler]:
@@ -150,6 +150,7 @@ def _summary(progress: Progress) -> dict[str, Any]:
 
 async def _fail(turn: Turn, message: str) -> None:
     """Say why the run failed; the channel keeps showing what it has."""
+    log.warning("mirror run failed", mirror=turn.mirror.name, channel=turn.channel.path, reason=message)
     progress = turn.progress
     progress.last_exception = message
     progress.accept_shrink, progress.requested_by = False, ""
@@ -164,5 +165,5 @@ async def _fail(turn: Turn, message: str) -> None:
     try:
         await turn.write(work)
     except (RunEnded, SpecChanged):
-        _log.info("Mirror %s was stopped or edited while it failed: %s", turn.mirror.uuid, message)
+        log.info("mirror was stopped or edited while it failed", mirror=turn.mirror.name, channel=turn.channel.path)
     await turn.services.publisher.publish(turn.channel.id)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable
 from functools import partial
 
 from packhouse.catalog import changes
 from packhouse.catalog.audit.store import record_event
+from packhouse.catalog.channels import store as channels
 from packhouse.catalog.mirrors import store
 from packhouse.catalog.mirrors.mirror import LIVE, Mirror
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.core.jobs import Job, list_jobs, next_time, submit
+from packhouse.core.log import get_logger
 from packhouse.workflows.mirroring.clearing import clear
 from packhouse.workflows.mirroring.run import KIND
 from packhouse.workflows.services import Services
 
-_log = logging.getLogger(__name__)
+log = get_logger("packhouse.mirrors")
 
 
 async def schedule_mirrors(services: Services) -> None:
@@ -40,7 +41,7 @@ async def _guarded(step: Awaitable[object], mirror: Mirror) -> None:
     try:
         await step
     except Exception:
-        _log.exception("Mirror %s could not be seen to; it is its turn again in the next round.", mirror.uuid)
+        log.exception("mirror could not be seen to; it is its turn again in the next round", mirror=mirror.uuid)
 
 
 async def start(unit: Unit, mirror: Mirror, asked_by: str = "", accept_shrink: bool = False) -> None:
@@ -90,14 +91,17 @@ async def _revive(services: Services, mirror: Mirror) -> None:
     if not jobs or jobs[0].state != "failed" or mirror.state == "pending":
         await services.db.write(lambda unit: offer(unit, mirror))
         return
-    await services.db.write(lambda unit: _bury(unit, mirror, jobs[0]))
+    if await services.db.write(lambda unit: _bury(unit, mirror, jobs[0])):
+        channel = await channels.by_id(services.db, mirror.channel_id)
+        path = channel.path if channel else None
+        log.warning("mirror run failed", mirror=mirror.name, channel=path, reason=jobs[0].error)
 
 
-async def _bury(unit: Unit, mirror: Mirror, job: Job) -> None:
+async def _bury(unit: Unit, mirror: Mirror, job: Job) -> bool:
     latest = await list_jobs(unit, kind=KIND, subject=mirror.uuid, limit=1)
     now = await store.by_id(unit, mirror.id)
     if now is None or now.state != "running" or not latest or latest[0].id != job.id:
-        return
+        return False
     progress = now.progress
     progress.last_exception = job.error
     await record_event(
@@ -111,3 +115,4 @@ async def _bury(unit: Unit, mirror: Mirror, job: Job) -> None:
     await store.set_state(unit, mirror.id, "pending" if progress.asked_by else "failed", progress)
     await store.set_last_run(unit, mirror.id)
     await changes.note(unit, "mirror", mirror.channel_id)
+    return True

@@ -8,7 +8,7 @@ from typing import TypeVar
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.mirrors import store
-from packhouse.catalog.mirrors.mirror import Counts, Failure, Mirror, Progress
+from packhouse.catalog.mirrors.mirror import MOST_FAILURES, Counts, Failure, Mirror, Progress
 from packhouse.core.clock import monotonic
 from packhouse.core.db import Unit
 from packhouse.core.jobs import Cancelled, RunningJob
@@ -19,7 +19,6 @@ T = TypeVar("T")
 #: how long a unit of work should take, in seconds, and between which numbers of rows it may adapt (design 1.10)
 UNIT_SECONDS = 0.03
 SMALLEST, LARGEST = 50, 2000
-_MOST_FAILURES = 100
 
 
 class SpecChanged(Exception):
@@ -79,8 +78,8 @@ class Turn:
     def fail(self, ckey: str, reason: str) -> None:
         """Count a file that could not be taken."""
         self.counts.failed += 1
-        if len(self.progress.failures) < _MOST_FAILURES:
-            self.progress.failures.append(Failure(ckey[:300], reason[:500]))
+        if len(self.progress.failures) < MOST_FAILURES:
+            self.progress.failures.append(Failure(ckey, reason))
 
 
 def fresh_progress(mirror: Mirror, steps: int) -> Progress:
