@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from packhouse.core.blobs.hashing import Hashes
-from packhouse.core.blobs.spool import Spool, Writer
+from packhouse.core.blobs.spool import Spool, Spooled
 from packhouse.core.errors import PackhouseError
 from packhouse.doors.multipart import Form, receive_form
 from tests.kit.calls import BOUNDARY, form
@@ -19,7 +18,7 @@ from tests.kit.calls import BOUNDARY, form
 TYPE = f"multipart/form-data; boundary={BOUNDARY}"
 
 
-async def nowhere(writer: Writer, hashes: Hashes) -> None:
+async def nowhere(batch: Sequence[Spooled]) -> None:
     raise AssertionError("a form is read, not committed")
 
 
