@@ -23,6 +23,7 @@ async def test_login_gives_a_session_that_clients_can_read(house: House) -> None
     assert {"user_id", "username", "roles", "dbroles", "default_channel_name", "user", "profile"} <= set(me)
     assert me["user"]["username"] == "ann"
     wrong = await call(house.web, "POST", "/api/auth/login", {"username": "ann", "password": "wrong"})
+    assert "password is wrong" in wrong.json()["message"]
     nobody = await call(house.web, "POST", "/api/auth/login", {"username": "nobody", "password": "wrong"})
     assert (wrong.status, wrong.body) == (401, nobody.body)
     assert wrong.headers["www-authenticate"].startswith("Basic")

@@ -61,7 +61,7 @@ async def test_ill_formed_names_are_refused(house: House, name: str) -> None:
 
 
 RESERVED = """channels account artifacts mirrors users system auth t api static label cran pypi gra badges trust get
-search groups feeds jobs namespaces namespace-channels cves reports diagnose policies"""
+search groups feeds jobs namespaces namespace-channels cves reports diagnose policies noarch linux-64 zos-z"""
 
 
 @pytest.mark.parametrize("name", RESERVED.split())

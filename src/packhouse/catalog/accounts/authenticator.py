@@ -125,7 +125,11 @@ class Authenticator:
         self._throttle.admit(name, address, monotonic())
         found = await store.with_password(self._db, name)
         if not await self._passwords.matches(found[1] if found else None, password) or found is None:
-            raise _refused()
+            raise PackhouseError(
+                "unauthenticated",
+                "The user name or the password is wrong, or the account is disabled.",
+                "Check both; an administrator can set a new password.",
+            )
         self._throttle.succeeded(name, address, monotonic())
         return found[0]
 

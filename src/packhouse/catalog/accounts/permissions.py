@@ -221,8 +221,8 @@ def grantable(principal: Principal) -> list[Action]:
     ]
 
 
-def refusal(decision: Decision, principal: Principal, *, data_plane: bool) -> PackhouseError:
-    """Return the error for a decision other than ALLOWED.
+def refusal(decision: Decision, principal: Principal, action: Action, *, data_plane: bool) -> PackhouseError:
+    """Return the error for a decision other than ALLOWED about `action`.
 
     What a caller may not know of is 404, and the same as if it were absent. On the data plane whoever is anonymous gets
     401 instead, existing or not: package clients show a stored credential only when asked (wire.md 0.8).
@@ -233,8 +233,16 @@ def refusal(decision: Decision, principal: Principal, *, data_plane: bool) -> Pa
         return PackhouseError(
             "not_found", "There is no such channel.", "Check its name, and that it is shared with you."
         )
-    if principal.scopes is not None:
-        hint = "Use a token with more scopes, or ask the owner of the channel or an administrator."
-    else:
-        hint = "Ask the owner of the channel or an administrator."
-    return PackhouseError("forbidden", f"The user {principal.username} lacks the right this needs.", hint)
+    scopes = dict.fromkeys((action, _on_subchannel(action)))
+    if not all(in_scope(principal, scope) for scope in scopes):
+        hint = f"Use a token whose scopes include {' and, for subchannels, '.join(scopes)}."
+        return PackhouseError("forbidden", "The scopes of this token do not reach that far.", hint)
+    hint = f"{_who_may(action)} may do this: ask one, or have it done."
+    return PackhouseError("forbidden", f"The user {principal.username} lacks the right {action}.", hint)
+
+
+def _who_may(action: Action) -> str:
+    category, needed = ACTIONS[action]
+    if CATEGORIES[category].of_channel:
+        return "The owner of the channel, those it is shared with at a high enough level, and administrators"
+    return "Users" if role_level("author", category) >= needed else "Only administrators"

@@ -1,4 +1,4 @@
-"""The noun: what a channel is and which names it may bear (spec.md 1.1, 1.4, 1.5)."""
+"""The noun: what a channel is and which names it may bear."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class Channel(msgspec.Struct, frozen=True):
 def check_name(name: str, reserved: frozenset[str]) -> str:
     """Return `name` if a channel may bear it.
 
-    Raises PackhouseError: `bad_request` for an ill-formed name, `name_reserved` for one the server's own addresses
-    need. `reserved` comes from the route table, so that no channel can ever hide a route.
+    Raises PackhouseError: `bad_request` for an ill-formed name, `name_reserved` for one that addresses need: `reserved`
+    holds the segments of the server's own routes and conda's subdirs.
     """
     if not NAME.fullmatch(name) or len(name) > NAME_LENGTH:
         raise PackhouseError(
@@ -57,7 +57,11 @@ def check_name(name: str, reserved: frozenset[str]) -> str:
             f"Use a-z, 0-9, - and _, beginning with a letter, at most {NAME_LENGTH} characters.",
         )
     if name in reserved:
-        raise PackhouseError("name_reserved", f"The name {name!r} is reserved for the server.", "Choose another name.")
+        raise PackhouseError(
+            "name_reserved",
+            f"The name {name!r} is reserved: addresses need it.",
+            "Choose another name.",
+        )
     return name
 
 

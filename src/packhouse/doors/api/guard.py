@@ -36,7 +36,7 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
         return
     decision = permit(principal, action, INSTALLATION)
     if decision is not Decision.ALLOWED:
-        raise refusal(decision, principal, data_plane=False)
+        raise refusal(decision, principal, action, data_plane=False)
 
 
 async def permitted_channel(db: Database, principal: Principal, action: Action, path: str) -> Channel:
@@ -54,7 +54,7 @@ async def permitted_channel(db: Database, principal: Principal, action: Action, 
         )
     decision = permit(principal, action, target)
     if found is None or decision is not Decision.ALLOWED:
-        raise refusal(decision, principal, data_plane=False)
+        raise refusal(decision, principal, action, data_plane=False)
     return found
 
 

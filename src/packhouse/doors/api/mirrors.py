@@ -120,7 +120,7 @@ async def list_mirrors(services: House, here: Here) -> Page[MirrorShape]:
 
 @post(of_channel("/mirrors"), tags=["mirrors"], responses=refused("conflict", "unsupported_type"))
 async def create(data: JSONBody[MirrorRequest], caller: Caller, services: House, here: Here) -> MirrorShape:
-    """Add a mirror to a channel."""
+    """Add a mirror to a channel. It runs by its `cron`, with `run_now` at once, and else when it is restarted."""
     made = await create_mirror(
         services,
         here,
@@ -213,7 +213,7 @@ async def restart(
 @get(of_channel("/mirrors/{mirror_id:str}/sync_state"), tags=["mirrors"], responses=refused())
 async def sync_state(mirror_id: FromPath[str], services: House, here: Here) -> SyncState:
     """Tell how the last run of a mirror goes or went."""
-    return sync_shape((await found_mirror(services, here, mirror_id)).progress)
+    return sync_shape(await found_mirror(services, here, mirror_id))
 
 
 async def found_mirror(services: Services, here: Channel, mirror_id: str) -> Mirror:

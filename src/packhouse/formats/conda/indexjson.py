@@ -26,7 +26,10 @@ def index_record(index: dict[str, Any], filename: CondaFilename) -> dict[str, An
     record = {key: value for key, value in index.items() if key not in SERVER_KEYS}
     for key, told in zip(("name", "version", "build"), filename, strict=False):
         if record.get(key) != told:
-            raise Malformed(f"info/index.json says {key} {_short(record.get(key))}, but the file name says {told!r}.")
+            said = f"has the {key} {_short(record[key])}" if key in record else f"has no {key}"
+            raise Malformed(
+                f"The file is named as the package {filename.stem}, but the package inside {said} (info/index.json)."
+            )
     check_parses(filename.version)
     record.setdefault("build_number", 0)
     record.setdefault("depends", [])

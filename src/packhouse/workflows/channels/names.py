@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
 from packhouse.catalog.channels.channel import RESERVED_FOR_LATER, check_name
+from packhouse.formats.conda.filename import KNOWN_SUBDIRS
 
-#: operating systems that conda's subdirs begin with (CEP 26); `team-a` stays free for people
-_SUBDIR = re.compile(r"(android|emscripten|freebsd|ios|linux|macos|netbsd|openbsd|osx|wasi|win|windows|zos)-.+")
-
-#: what follows a channel's name in the addresses of the formats and of the management API (wire.md 0.2)
+#: what follows a channel's name in the addresses of the formats and of the management API
 CONTENT_SEGMENTS = frozenset(
-    {"artifacts", "bin", "channels", "cran", "jupyter", "label", "mirrors", "noarch", "notices", "repo", "simple"}
-    | {"src", "subchannels", "t", "upload"}
+    {"artifacts", "bin", "channels", "cran", "jupyter", "label", "mirrors", "notices", "repo", "simple", "src"}
+    | {"subchannels", "t", "upload"}
 )
-#: first segments that clients of the management API know, whether or not this server answers them yet (wire.md 0.2)
+#: first segments that clients of the management API know, whether or not this server answers them yet
 MANAGEMENT = frozenset(
     {"account", "artifacts", "cves", "diagnose", "events", "mirrors", "namespace-channels", "namespaces"}
     | {"organizations", "policies", "reports", "service-accounts", "system", "users"}
@@ -26,14 +22,9 @@ def check_channel_name(name: str, reserved: frozenset[str]) -> str:
 
     Raises PackhouseError: `bad_request`, `name_reserved`.
     """
-    return check_name(name, reserved | MANAGEMENT | RESERVED_FOR_LATER)
+    return check_name(name, reserved | MANAGEMENT | RESERVED_FOR_LATER | KNOWN_SUBDIRS)
 
 
 def check_subchannel_name(name: str) -> str:
     """Return `name` if a subchannel may bear it. Raises PackhouseError: `bad_request`, `name_reserved`."""
-    return check_name(name, CONTENT_SEGMENTS | _subdirs(name))
-
-
-def _subdirs(name: str) -> frozenset[str]:
-    """Return a set that holds `name` if conda could take it for a subdir."""
-    return frozenset({name} if _SUBDIR.fullmatch(name) else ())
+    return check_name(name, CONTENT_SEGMENTS | KNOWN_SUBDIRS)

@@ -63,12 +63,12 @@ class Gate:
         if found is None:
             found = await channels.by_path(self._db, path)
             if found is None:
-                raise refusal(permit(principal, action, NOWHERE), principal, data_plane=True)
+                raise refusal(permit(principal, action, NOWHERE), principal, action, data_plane=True)
             if epoch == self._epoch:
                 self._channels[path] = found
         decision = await self._decision(principal, action, found, epoch)
         if decision is not Decision.ALLOWED:
-            raise refusal(decision, principal, data_plane=True)
+            raise refusal(decision, principal, action, data_plane=True)
         return found
 
     async def _decision(self, principal: Principal, action: Action, channel: Channel, epoch: int) -> Decision:

@@ -41,7 +41,9 @@ async def upload(
     try:
         facts = await services.sandbox.inspect(writer.path, filename)
     except Malformed as fault:
-        raise PackhouseError("malformed_package", f"{filename[:200]}: {fault}", "Build the package again.") from None
+        raise PackhouseError(
+            "malformed_package", f"{filename[:200]}: {fault}", "Build the package again, and keep the name it then has."
+        ) from None
     if partition is not None and partition != facts.coordinate.partition:
         raise PackhouseError(
             "malformed_package",

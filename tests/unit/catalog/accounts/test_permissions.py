@@ -202,14 +202,28 @@ def test_scopes_on_offer() -> None:
 @pytest.mark.parametrize(("privacy", "data_plane"), [*product(["authenticated", "private", None], [True, False])])
 def test_outsiders_cannot_tell_absent_from_hidden(privacy: str | None, data_plane: bool) -> None:
     hidden = NOWHERE if privacy is None else Target(privacy, owner_id=1)
-    error = refusal(permit(ANONYMOUS, "artifact:download", hidden), ANONYMOUS, data_plane=data_plane)
+    error = refusal(
+        permit(ANONYMOUS, "artifact:download", hidden), ANONYMOUS, "artifact:download", data_plane=data_plane
+    )
     assert error.status == (401 if data_plane else 404)
-    assert error.body() == refusal(INVISIBLE, ANONYMOUS, data_plane=data_plane).body()
+    assert error.body() == refusal(INVISIBLE, ANONYMOUS, "artifact:download", data_plane=data_plane).body()
 
 
 def test_statuses_of_known_callers() -> None:
     for data_plane in (True, False):
-        assert refusal(permit(BOB, "channel:view", channel("private")), BOB, data_plane=data_plane).status == 404
-        assert refusal(permit(BOB, "channel:edit", channel("public")), BOB, data_plane=data_plane).status == 403
+        hidden = permit(BOB, "channel:view", channel("private"))
+        assert refusal(hidden, BOB, "channel:view", data_plane=data_plane).status == 404
+        foreign = permit(BOB, "channel:edit", channel("public"))
+        assert refusal(foreign, BOB, "channel:edit", data_plane=data_plane).status == 403
         refused = permit(ANONYMOUS, "artifact:create", channel("public"))
-        assert refusal(refused, ANONYMOUS, data_plane=data_plane).status == 401
+        assert refusal(refused, ANONYMOUS, "artifact:create", data_plane=data_plane).status == 401
+
+
+def test_a_refusal_says_who_may() -> None:
+    def told(principal: Principal, action: Action) -> str:
+        return str(refusal(permit(principal, action, channel("public")), principal, action, data_plane=False))
+
+    assert "Only administrators may" in told(BOB, "channel.mirror:edit"), "an owner may not either"
+    assert "The owner of the channel" in told(BOB, "artifact:delete")
+    limited = Principal(BOB.account_id, "bob", "author", scopes=frozenset({"artifact:view"}))
+    assert "scopes include channel:view and, for subchannels, subchannel:view" in told(limited, "channel:view")

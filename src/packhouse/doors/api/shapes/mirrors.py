@@ -6,7 +6,7 @@ import msgspec
 
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.mirrors.filters import Filters
-from packhouse.catalog.mirrors.mirror import Counts, Failure, Mirror, Options, Progress
+from packhouse.catalog.mirrors.mirror import Counts, Failure, Mirror, Options
 from packhouse.catalog.mirrors.store import Conflict
 from packhouse.core.clock import to_iso
 from packhouse.core.db import Row
@@ -116,7 +116,7 @@ def mirror_shape(mirror: Mirror) -> MirrorShape:
         next_run_at=to_iso(mirror.next_run_at),
         created_at=to_iso(mirror.created_at) or "",
         updated_at=to_iso(mirror.updated_at) or "",
-        sync_state=sync_state(mirror.progress),
+        sync_state=sync_state(mirror),
     )
 
 
@@ -138,13 +138,17 @@ def global_mirror(mirror: Mirror, channel: Channel) -> GlobalMirror:
         updated_at=to_iso(mirror.updated_at) or "",
         channel=ChannelPart(name, channel.privacy),
         subchannel=SubchannelPart(subchannel) if subchannel else msgspec.UNSET,
-        sync_state=sync_state(mirror.progress),
+        sync_state=sync_state(mirror),
     )
 
 
-def sync_state(progress: Progress) -> SyncState:
-    """Fill what is shown of a run: the names are the same, what the next run must know is left out."""
-    return SyncState(**{name: getattr(progress, name) for name in SyncState.__struct_fields__})
+def sync_state(mirror: Mirror) -> SyncState:
+    """Fill what is shown of the last run, or of how the first one begins; what the next run must know is left out."""
+    shown = SyncState(**{name: getattr(mirror.progress, name) for name in SyncState.__struct_fields__})
+    if mirror.state == "stopped" and mirror.last_run_at is None and not shown.current_step_description:
+        starts = f"at {to_iso(mirror.next_run_at)}, by its schedule" if mirror.next_run_at else "when it is restarted"
+        shown.current_step_description = f"It never ran; it runs {starts}."
+    return shown
 
 
 def conflict_shape(conflict: Conflict) -> ConflictShape:
