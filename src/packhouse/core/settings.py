@@ -1,22 +1,26 @@
 """Settings: one structure, read from a TOML file and from `PACKHOUSE_*` in the environment.
 
-The environment wins over the file. Every field has a line in `DESCRIPTIONS`, from which the reference page is
-generated; a field without one fails the build.
+The environment wins over the file; an empty variable sets nothing. Every setting has a line in `DESCRIPTIONS`, from
+which the reference page is generated; one without it fails the build.
 """
 
 from __future__ import annotations
 
+import difflib
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, get_type_hints
 
 import msgspec
+from msgspec import Meta
 
 from packhouse.core.errors import PackhouseError
 
 PREFIX = "PACKHOUSE_"
+#: variables that steer our own test suites
+_TESTS = PREFIX + "TEST_"
 
 DESCRIPTIONS: dict[str, str] = {
     "data_dir": "Folder of this node: the embedded database, packages, caches, spools and the signing secret.",
@@ -27,13 +31,12 @@ DESCRIPTIONS: dict[str, str] = {
     "s3_secret_key": "Secret key of the S3 service. Secret.",
     "s3_region": "Region of the S3 bucket.",
     "s3_cache_bytes": "Size in bytes of the local read-through cache for packages on S3.",
-    "host": "Address the server listens on.",
-    "port": "TCP port the server listens on.",
-    "public_url": "The address users see (scheme, host, port), for links in answers. Empty: taken from the request.",
+    "host": "Address or name of this machine that the server listens on; `0.0.0.0` or `::` for all of them.",
+    "port": "TCP port the server listens on; 0 takes a free one.",
     "admin_password": "First password of the user `admin`; read only when that user is created. Secret.",
     "upload_bytes": "Largest upload in bytes.",
     "sweep_grace_seconds": "How long content without an owner is kept before its bytes are deleted, in seconds.",
-    "shrink_guard_percent": "A mirror run that would remove more than this share of its files stops and asks.",
+    "shrink_guard_percent": "A mirror run that would remove more than this share of its files, in percent, asks first.",
     "mirror_concurrency": "Downloads of one mirror run at the same time.",
     "allowed_private_hosts": "Comma-separated `host:port` of private addresses that mirror sources may name.",
     "log_format": "`text` for people, `json` for log collectors.",
@@ -43,32 +46,33 @@ DESCRIPTIONS: dict[str, str] = {
 SECRET = frozenset({"s3_access_key", "s3_secret_key", "admin_password", "database_url"})
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All settings, validated. See `DESCRIPTIONS` for what each means and its unit."""
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings. See `DESCRIPTIONS` for what each means and its unit; `load` checks them against these types."""
 
     data_dir: Path
-    database_url: str = ""
-    blob_url: str = ""
+    database_url: Annotated[str, Meta(pattern=r"^$|^sqlite:///.|^postgres(ql)?://.")] = ""
+    blob_url: Annotated[str, Meta(pattern=r"^$|^file://(localhost)?/.|^s3://.")] = ""
     s3_endpoint: str = ""
     s3_access_key: str = ""
     s3_secret_key: str = ""
     s3_region: str = "us-east-1"
-    s3_cache_bytes: int = 10 * 2**30
-    host: str = "127.0.0.1"
-    port: int = 8080
-    public_url: str = ""
+    s3_cache_bytes: Annotated[int, Meta(ge=0)] = 10 * 2**30
+    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8080
     admin_password: str = ""
-    upload_bytes: int = 20 * 2**30
-    sweep_grace_seconds: int = 3600
-    shrink_guard_percent: int = 50
-    mirror_concurrency: int = 32
+    upload_bytes: Annotated[int, Meta(ge=1)] = 20 * 2**30
+    sweep_grace_seconds: Annotated[int, Meta(ge=0)] = 3600
+    shrink_guard_percent: Annotated[int, Meta(ge=0, le=100)] = 50
+    mirror_concurrency: Annotated[int, Meta(ge=1, le=1000)] = 32
     allowed_private_hosts: str = ""
-    log_format: str = "text"
-    log_level: str = "info"
+    log_format: Literal["text", "json"] = "text"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    #: no setting: where each setting that is not a default came from, for messages
+    origins: Mapping[str, str] = {}
 
     def __post_init__(self) -> None:
         folder = self.data_dir.absolute()
-        derived = {"database_url": f"sqlite:///{folder / 'packhouse.db'}", "blob_url": f"file://{folder / 'blobs'}"}
+        derived = {"database_url": f"sqlite:///{folder / 'packhouse.db'}", "blob_url": (folder / "blobs").as_uri()}
         for name, value in derived.items():
             if not getattr(self, name):
                 msgspec.structs.force_setattr(self, name, value)
@@ -79,28 +83,85 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """The `host:port` pairs an administrator allowed as private mirror sources."""
         return frozenset(part.strip() for part in self.allowed_private_hosts.split(",") if part.strip())
 
+    def origin(self, name: str) -> str:
+        """Return which setting this is and who set it, for a message: "`port`, from the option --port"."""
+        return f"`{name}`, {self.origins.get(name, 'its default')}"
+
 
 def load(environ: Mapping[str, str] = os.environ, file: Path | None = None, **given: Any) -> Settings:
-    """Return the settings from `given` (wins), the environment, then the TOML file.
+    """Return the settings from `given` (the command's options, they win), the environment, then the TOML file.
 
     The file is `file`, `$PACKHOUSE_CONFIG`, or `<data_dir>/packhouse.toml` when that exists.
-    Raises PackhouseError("bad_request") naming the setting that is unknown or ill-formed.
+    Raises PackhouseError("bad_request") naming the setting that is unknown or ill-formed, and who set it.
     """
-    values: dict[str, Any] = {
-        name: environ[PREFIX + name.upper()] for name in DESCRIPTIONS if PREFIX + name.upper() in environ
-    }
-    values.update({name: value for name, value in given.items() if value is not None})
-    values.setdefault("data_dir", "packhouse-data")
-    path = file or _config_file(environ, Path(values["data_dir"]))
+    values: dict[str, Any] = {"data_dir": "packhouse-data"}
+    origins: dict[str, str] = {}
+
+    def take(found: Mapping[str, Any], origin: Callable[[str], str]) -> None:
+        values.update(found)
+        origins.update({name: origin(name) for name in found})
+
+    options = {name: value for name, value in given.items() if value is not None}
+    variables = {name: environ[_variable(name)] for name in DESCRIPTIONS if environ.get(_variable(name))}
+    path = file or _config_file(environ, Path((values | variables | options)["data_dir"]))
+    if path is not None:
+        take(_read(path), lambda name: f"from the file {path}")
+    take(variables, lambda name: f"from the environment variable {_variable(name)}")
+    take(options, lambda name: f"from the option --{'data' if name == 'data_dir' else name.replace('_', '-')}")
+    kinds = get_type_hints(Settings, include_extras=True)
+    return Settings(
+        **{name: _checked(name, value, kinds[name], origins) for name, value in values.items()}, origins=origins
+    )
+
+
+def unknown_variables(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Return the names `PACKHOUSE_*` of the environment that set nothing; those of the test suites are not ours."""
+    known = {_variable(name) for name in DESCRIPTIONS} | {PREFIX + "CONFIG"}
+    return sorted(
+        name for name in environ if name.startswith(PREFIX) and name not in known and not name.startswith(_TESTS)
+    )
+
+
+def similar(name: str, known: Iterable[str]) -> str:
+    """Return "Did you mean …?" when one of the known names is close to this one, else an empty text."""
+    found = difflib.get_close_matches(name, list(known), 1)
+    return f"Did you mean {found[0]}?" if found else ""
+
+
+def _variable(name: str) -> str:
+    return PREFIX + name.upper()
+
+
+def _checked(name: str, value: Any, kind: Any, origins: Mapping[str, str]) -> Any:
+    """Return the value as its type. Raises PackhouseError("bad_request")."""
     try:
-        if path is not None:
-            values = {**tomllib.loads(path.read_text()), **values}
-        values["data_dir"] = str(values["data_dir"])
-        return msgspec.convert(values, Settings, strict=False, dec_hook=lambda kind, value: kind(value))
-    except (msgspec.ValidationError, tomllib.TOMLDecodeError, OSError) as error:
+        return Path(value) if kind is Path else msgspec.convert(value, kind, strict=False)
+    except (msgspec.ValidationError, TypeError) as error:
+        shown = "not shown, as it may be secret" if name in SECRET else repr(value)
+        why = "it is ill-formed" if "matching regex" in str(error) else f"{error}".lower()
         raise PackhouseError(
-            "bad_request", f"The settings cannot be read: {error}.", "See the settings page."
+            "bad_request",
+            f"The setting `{name}`, {origins[name]}, cannot be used ({shown}): {why}.",
+            f"It means: {DESCRIPTIONS[name]}",
         ) from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return what the file sets. Raises PackhouseError("bad_request") when it is no TOML or names another setting."""
+    try:
+        found = tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise PackhouseError(
+            "bad_request", f"The settings file {path} cannot be read: {why}.", "Correct it (TOML: `name = value`)."
+        ) from None
+    for name in found.keys() - DESCRIPTIONS.keys():
+        raise PackhouseError(
+            "bad_request",
+            f"The settings file {path} has `{name}`, which is no setting.",
+            similar(name, DESCRIPTIONS) or f"Settings are: {', '.join(DESCRIPTIONS)}.",
+        )
+    return found
 
 
 def _config_file(environ: Mapping[str, str], data_dir: Path) -> Path | None:
