@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from typing import Any
 
 import msgspec
 import pytest
+from backports import zstd
 
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
@@ -218,7 +220,7 @@ async def test_a_failing_upstream_leaves_the_last_good_index(backend: Backend) -
         channel = await make_test_channel(services)
         mirror = await run_and_wait(services, await add_mirror(services, channel, up.url))
         good = await shown(services, channel)
-        for content in (b"{", b"[1]", b'{"packages.conda": {"a-1.0-0.conda": 1', b"\xff\xfe"):
+        for content in (b"", b"{", b"[1]", b'{"packages.conda": {"a-1.0-0.conda": 1', b"\xff\xfe"):
             up.files["noarch/repodata.json"] = content
             mirror = await run_and_wait(services, mirror)
             assert mirror.state == "failed"
@@ -263,6 +265,45 @@ async def test_records_no_index_can_carry_are_reported_and_the_others_taken(back
         assert {failure.ckey for failure in mirror.progress.failures} == {
             f"noarch/{name}" for name in bad if not name.startswith("good")
         }
+
+
+@pytest.mark.parametrize("filters", [{}, {"exclude_specs": ["other"]}], ids=["plain", "filtered"])
+async def test_what_an_index_holds_that_is_no_record_costs_nothing_else(
+    backend: Backend, filters: dict[str, Any]
+) -> None:
+    source = source_of("good", "kept")
+    async with services_on(backend) as services, Upstream(source.files()) as up:
+        channel = await make_test_channel(services)
+        mirror = await run_and_wait(services, await add_mirror(services, channel, up.url, filters=filters))
+        source.add("new")
+        source.records["noarch"]["kept-1.0-0.conda"] = 5  # type: ignore[assignment]  # the point of the test
+        source.records["noarch"]["\ud800-1.0-0.conda"] = {}
+        text = source.files()["noarch/repodata.json"]
+        up.files["noarch/repodata.json"] = text.replace(b'"removed": []', b'"removed": [5]')
+        mirror = await run_and_wait(services, mirror)
+        assert mirror.state == "completed", mirror.progress
+        assert set(await shown(services, channel)) == {f"{name}-1.0-0.conda" for name in ("good", "kept", "new")}
+        named = {failure.ckey for failure in mirror.progress.failures}
+        assert named == {"noarch/kept-1.0-0.conda", "noarch/\ufffd-1.0-0.conda", "noarch/removed"}
+        assert mirror.progress.count.failed == 3 and mirror.progress.count.removed == 0
+
+
+async def test_a_shard_that_cannot_be_read_costs_only_its_package(backend: Backend) -> None:
+    source = source_of("a", "b")
+    async with services_on(backend) as services, Upstream(source.files(forms=["shards"])) as up:
+        channel = await make_test_channel(services)
+        mirror = await run_and_wait(services, await add_mirror(services, channel, up.url))
+        good = source.files(forms=["shards"])
+        index = msgspec.msgpack.decode(zstd.decompress(good["noarch/repodata_shards.msgpack.zst"]))
+        index["shards"]["b"] = hashlib.sha256(b"no shard").digest()
+        up.files[f"noarch/shards/{index['shards']['b'].hex()}.msgpack.zst"] = b"no shard"
+        up.files["noarch/repodata_shards.msgpack.zst"] = zstd.compress(msgspec.msgpack.encode(index))
+        for _ in range(2):
+            mirror = await run_and_wait(services, mirror)
+            assert (mirror.state, mirror.progress.count.removed) == ("completed", 0)
+            assert set(await shown(services, channel)) == {"a-1.0-0.conda", "b-1.0-0.conda"}
+        up.files = good
+        assert (await run_and_wait(services, mirror)).progress.count.failed == 0
 
 
 async def test_an_active_mirror_counts_files_that_fail_and_takes_the_others(backend: Backend) -> None:

@@ -42,19 +42,43 @@ def test_records_come_back_as_the_text_they_were() -> None:
 
 def test_later_revisions_are_kept_apart() -> None:
     index = parse_repodata(b'{"v3": {"conda": {"demo-1.0-0": {"name": "demo"}}}, "repodata_version": 3}')
-    assert not index.packages and list(index.v3["conda"]) == ["demo-1.0-0"]
+    assert not index.packages and index.unsupported == 1
+    assert parse_repodata(b'{"v3": {"conda": [], "whl": {"a": 1, "b": 2}}}').unsupported == 2
 
 
 @pytest.mark.parametrize(
-    "data", [b"[]", b"{", b'{"packages": []}', b'{"info": {"subdir": "../x"}}', b"\xff", b"[" * 9999]
+    "data", [b"[]", b"{", b'{"packages": []}', b'{"info": {"subdir": "../x"}}', b"\xff", b"[" * 9999, b"", b" \n"]
 )
 def test_an_ill_formed_repodata_is_malformed(data: bytes) -> None:
     with pytest.raises(Malformed):
         parse_repodata(data)
 
 
-def test_an_empty_repodata_is_an_empty_channel() -> None:
-    assert parse_repodata(b" \n").packages == {}
+@pytest.mark.parametrize("removed", [b'["x.conda", 5, {}]', b'[5, "x.conda", null]'])
+def test_what_cannot_be_removed_is_passed_over_and_said(removed: bytes) -> None:
+    index = parse_repodata(b'{"packages.conda": {"a.conda": {}}, "removed": ' + removed + b"}")
+    assert index.removed == ["x.conda"] and list(index.packages_conda) == ["a.conda"]
+    assert [reason[:2] for _, reason in index.faults] == ["2 "]
+
+
+def test_half_a_surrogate_pair_costs_only_the_records_that_hold_one() -> None:
+    index = parse_repodata(
+        b'{"packages": {"\\ud800-1-0.tar.bz2": {}, "good.tar.bz2": {"s": "\\ud83d\\ude00 \\\\ud800"}},'
+        b' "packages.conda": {"half.conda": {"s": "\\udc00\\ud800"}}, "removed": ["\\ud83d"]}'
+    )
+    assert list(index.packages) == ["\ufffd-1-0.tar.bz2", "good.tar.bz2"]
+    assert json.loads(bytes(index.packages["good.tar.bz2"])) == {"s": "\U0001f600 \\ud800"}
+    with pytest.raises(Malformed):
+        separate_url(index.packages_conda["half.conda"])
+
+
+def test_a_shard_with_a_record_that_is_none_gives_the_others() -> None:
+    records = {"good.conda": {"name": "x"}, "list.conda": [1], "nan.conda": {"size": float("nan")}}
+    index = parse_shard(zstd3(msgspec.msgpack.encode({"packages.conda": records, "removed": [b"x"]})))
+    assert bytes(index.packages_conda["good.conda"]) == b'{"name":"x"}' and index.removed == [] and index.faults
+    for name in ("list.conda", "nan.conda"):
+        with pytest.raises(Malformed):
+            separate_url(index.packages_conda[name])
 
 
 def test_equal_text_has_an_equal_hash_that_fits_a_database() -> None:

@@ -1,10 +1,12 @@
 """What another channel's index says, read quickly and without trusting it: repodata.json and CEP 16 shards.
 
-Records stay raw text until somebody needs them: parsing a million takes a second, and most have not changed.
+Records stay raw text until somebody needs them: parsing a million takes a second, and most have not changed. One that
+is none stays, too, so that whoever needs it says what is wrong with it: the others are as good as before.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -29,18 +31,27 @@ class UpstreamInfo(msgspec.Struct):
     shards_base_url: str | None = None
 
 
-class UpstreamIndex(msgspec.Struct, rename={"packages_conda": "packages.conda"}):
-    """A repodata.json or one shard: file name to the raw JSON text of its record.
+class UpstreamIndex(msgspec.Struct):
+    """A repodata.json or one shard: file name to the raw JSON text of its record."""
 
-    `v3` holds the records of later revisions apart, by extension: old clients could not read them.
-    """
+    packages: dict[str, msgspec.Raw]
+    packages_conda: dict[str, msgspec.Raw]
+    removed: list[str]
+    info: UpstreamInfo = msgspec.field(default_factory=UpstreamInfo)
+    signatures: dict[str, msgspec.Raw] = {}
+    unsupported: int = 0  #: records of later revisions of the format
+    faults: list[tuple[str, str]] = []  #: what was passed over, and why
+
+
+class _Repodata(msgspec.Struct, rename={"packages_conda": "packages.conda"}):
+    """`v3` holds the records of later revisions apart, by extension: old clients could not read them."""
 
     info: UpstreamInfo = msgspec.field(default_factory=UpstreamInfo)
     packages: dict[str, msgspec.Raw] = {}
     packages_conda: dict[str, msgspec.Raw] = {}
-    removed: list[str] = []
+    removed: Any = []
     signatures: dict[str, msgspec.Raw] = {}
-    v3: dict[str, dict[str, msgspec.Raw]] = {}
+    v3: dict[str, msgspec.Raw] = {}
 
 
 class ShardIndex(msgspec.Struct):
@@ -52,27 +63,71 @@ class ShardIndex(msgspec.Struct):
 
 
 class _Shard(msgspec.Struct, rename={"packages_conda": "packages.conda"}):
-    packages: dict[str, dict[str, Any]] = {}
-    packages_conda: dict[str, dict[str, Any]] = {}
-    removed: list[str] = []
+    packages: dict[str, Any] = {}
+    packages_conda: dict[str, Any] = {}
+    removed: Any = []
 
 
-_index = msgspec.json.Decoder(UpstreamIndex)
+_index = msgspec.json.Decoder(_Repodata)
+_later = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _shard_index = msgspec.msgpack.Decoder(ShardIndex)
 _shard = msgspec.msgpack.Decoder(_Shard)
+#: stands for a record that JSON cannot hold, and is refused as one that is no object
+_NO_RECORD = msgspec.Raw(b"null")
+#: every escape, so that none begins within another: first whole surrogate pairs, then (as a group) halves of one
+_ESCAPE = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL
+)
+_REPLACED = b"\\ufffd"
 
 
 def parse_repodata(data: bytes) -> UpstreamIndex:
-    """Parse an uncompressed repodata.json; an empty one is an empty index (CEP 36). The records refer into `data`.
+    """Parse an uncompressed repodata.json. The records refer into `data`.
 
-    Malformed when it is no JSON object of the known shape; unknown keys are passed over.
+    Malformed when it is no JSON object of the known shape; unknown keys are passed over. So is an empty file, though
+    CEP 36 calls it an empty index: what an upstream with a full disk sends looks the same.
     """
     if not data.strip():
-        return UpstreamIndex()
+        raise Malformed("The upstream repodata.json cannot be read: it is empty.")
     try:
-        return _checked(_index.decode(data))
+        found = _decoded(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(f"The upstream repodata.json cannot be read: {error}.") from error
+    if found.info.subdir is not None and not is_subdir(found.info.subdir):
+        raise Malformed("The upstream repodata.json names a subdir that is none.")
+    removed, faults = _removed(found.removed)
+    unsupported = sum(map(_later_records, found.v3.values()))
+    return UpstreamIndex(
+        found.packages, found.packages_conda, removed, found.info, found.signatures, unsupported, faults
+    )
+
+
+def _decoded(data: bytes) -> _Repodata:
+    """Decode, though half a surrogate pair may stand in a name: then the records that hold one are none."""
+    try:
+        return _index.decode(data)
+    except msgspec.DecodeError:
+        mended = _ESCAPE.sub(lambda match: _REPLACED if match[1] else match[0], data)
+        if mended == data:
+            raise
+        found = _index.decode(mended)
+    for records in (found.packages, found.packages_conda):
+        records.update({name: _NO_RECORD for name, record in records.items() if _REPLACED in bytes(record)})
+    return found
+
+
+def _removed(found: Any) -> tuple[list[str], list[tuple[str, str]]]:
+    items = found if isinstance(found, list) else [found]
+    names = [item for item in items if isinstance(item, str)]
+    faults = len(items) - len(names)
+    return names, [("removed", f"{faults} of what the upstream says to be removed is no file name.")] if faults else []
+
+
+def _later_records(records: msgspec.Raw) -> int:
+    try:
+        return len(_later.decode(records))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return 0
 
 
 def parse_shard_index(data: bytes) -> ShardIndex:
@@ -95,19 +150,19 @@ def parse_shard(data: bytes) -> UpstreamIndex:
         shard = _shard.decode(unzstd(data, SHARD_LIMIT))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise Malformed(f"The upstream shard cannot be read: {error}.") from error
-    return UpstreamIndex(
-        packages=_as_text(shard.packages), packages_conda=_as_text(shard.packages_conda), removed=shard.removed
-    )
+    removed, faults = _removed(shard.removed)
+    return UpstreamIndex(_as_text(shard.packages), _as_text(shard.packages_conda), removed, faults=faults)
 
 
-def _as_text(records: dict[str, dict[str, Any]]) -> dict[str, msgspec.Raw]:
-    return {name: msgspec.Raw(canonical_json(from_msgpack(record))) for name, record in records.items()}
+def _as_text(records: dict[str, Any]) -> dict[str, msgspec.Raw]:
+    return {name: _text(record) for name, record in records.items()}
 
 
-def _checked(index: UpstreamIndex) -> UpstreamIndex:
-    if index.info.subdir is not None and not is_subdir(index.info.subdir):
-        raise Malformed("The upstream repodata.json names a subdir that is none.")
-    return index
+def _text(record: Any) -> msgspec.Raw:
+    try:
+        return msgspec.Raw(canonical_json(from_msgpack(record))) if isinstance(record, dict) else _NO_RECORD
+    except Malformed:
+        return _NO_RECORD
 
 
 def source_hash(record: msgspec.Raw | bytes) -> int:

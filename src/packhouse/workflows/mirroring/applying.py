@@ -33,7 +33,7 @@ class Applied:
 
 async def take_in(turn: Turn, source: Source, plan: Plan, first: bool) -> set[str]:
     """Add and update what the plan says; return the file names in conflict. `first`: no index was taken in before."""
-    for filename, reason in plan.unusable:
+    for filename, reason in (*source.faults, *plan.unusable):
         turn.fail(f"{plan.partition}/{filename}", reason)
     todo = tasks(plan)
     contested: set[str] = set()

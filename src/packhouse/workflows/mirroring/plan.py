@@ -91,7 +91,10 @@ def plan(
     open_questions = _compare(source, known, mirror_id, kept_out, full or selection is not None, result)
     answers = selection or select(source, [filename for filename, _, _ in open_questions], policy)
     result.filtered, result.unusable = answers.filtered, answers.unusable
+    unusable = {filename for filename, _ in answers.unusable}
     for filename, entry, same in open_questions:
+        if filename in unusable:  # as long as nobody can tell, what is here stays
+            continue
         if filename not in answers.chosen:
             if entry is not None:
                 result.excluded.append(entry)

@@ -72,7 +72,7 @@ async def _no_step(description: str) -> None:
 
 async def _one(services: Services, channel: Channel, difference: Difference, found: Preview) -> None:
     partition = difference.source.partition
-    for filename, reason in difference.plan.unusable:
+    for filename, reason in (*difference.source.faults, *difference.plan.unusable):
         _fail(found, f"{partition}/{filename}", reason)
     todo = tasks(difference.plan)
     for start in range(0, len(todo), _BATCH):

@@ -52,6 +52,7 @@ class Source(msgspec.Struct):
     signatures: dict[str, msgspec.Raw]
     unchanged: frozenset[str] = frozenset()  #: names whose records are not in `files`, since nothing about them changed
     unsupported: int = 0  #: records of revisions of the format that we cannot publish
+    faults: list[tuple[str, str]] = []  #: what in the index was passed over, and why
 
 
 def everything(name: str) -> bool:
@@ -137,28 +138,35 @@ class Reader:
         unchanged = frozenset(name for name, digest in names.items() if known.get(name) == digest)
         base = _beside(url, index.info.shards_base_url)
         shards = await self._shards(base, {name: names[name] for name in names if name not in unchanged})
-        taken = self._taken(partition, url, answer, index.info.base_url, msgspec.msgpack.encode(names))
-        found = _source(partition, taken, shards)
-        found.unchanged = unchanged
+        unread = {name: shard for name, shard in shards.items() if isinstance(shard, str)}
+        kept = {name: digest for name, digest in names.items() if name not in unread}  # so the others are read again
+        taken = self._taken(partition, url, answer, index.info.base_url, msgspec.msgpack.encode(kept))
+        found = _source(partition, taken, [shard for shard in shards.values() if not isinstance(shard, str)])
+        found.unchanged = unchanged.union(unread)
+        found.faults += unread.items()
         return found
 
-    async def _shards(self, base: str, names: dict[str, bytes]) -> list[UpstreamIndex]:
+    async def _shards(self, base: str, names: dict[str, bytes]) -> dict[str, UpstreamIndex | str]:
+        """Return the shard of each name, or why it cannot be read though it is the one the index names."""
         slots = asyncio.Semaphore(_AT_ONCE)
 
-        async def one(digest: bytes) -> UpstreamIndex:
+        async def one(digest: bytes) -> UpstreamIndex | str:
             async with slots:
                 url = f"{base}{digest.hex()}.msgpack.zst"
                 answer = (await self._fetcher.get(url, max_bytes=SHARD_LIMIT)).require()
             if hashlib.sha256(answer.body).digest() != digest:
                 raise Malformed("The shard is not the one its index names.")
-            return parse_shard(answer.body)
+            try:
+                return parse_shard(answer.body)
+            except Malformed as fault:
+                return str(fault)
 
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(one(digest)) for digest in names.values()]
+                tasks = {name: group.create_task(one(digest)) for name, digest in names.items()}
         except* (PackhouseError, Malformed) as faults:
             raise _first(faults) from None
-        return [task.result() for task in tasks]
+        return {name: task.result() for name, task in tasks.items()}
 
     def _taken(self, partition: str, url: str, answer: Response, base: str | None, shards: bytes | None) -> TakenIndex:
         return TakenIndex(
@@ -191,15 +199,17 @@ def _source(partition: str, taken: TakenIndex, indexes: Iterable[UpstreamIndex])
     files: dict[str, msgspec.Raw] = {}
     signatures: dict[str, msgspec.Raw] = {}
     unsupported = 0
+    faults: list[tuple[str, str]] = []
     for index in indexes:
         files.update(index.packages)
         files.update(index.packages_conda)
         signatures.update(index.signatures)
-        unsupported += sum(map(len, index.v3.values()))
+        unsupported += index.unsupported
+        faults += index.faults
         for filename in index.removed:
             files.pop(filename, None)
     counted = msgspec.structs.replace(taken, file_count=len(files))
-    return Source(partition, counted, files, signatures, unsupported=unsupported)
+    return Source(partition, counted, files, signatures, unsupported=unsupported, faults=faults)
 
 
 def _first(faults: BaseExceptionGroup[BaseException]) -> BaseException:
