@@ -200,6 +200,7 @@ package_total = Table(
     Column("packages", Int, nullable=False),
     Column("files", Int, nullable=False),
     Column("downloads", Int, nullable=False),
+    Column("changes", Int, nullable=False),  # grows with every change of a package's row
 )
 
 # ---------------------------------------------------------------- judgement

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from packhouse.catalog.packages import downloads
+from tests.conftest import Backend
 from tests.kit.calls import call, form, read, send_form, upload
 from tests.kit.condapkg import make_conda, make_tarbz2
-from tests.kit.house import House
+from tests.kit.house import House, second_process
 
 PACKAGE = {
     "name", "family", "channel", "subchannel", "file_count", "download_count", "cve_count", "available_versions",
@@ -167,6 +172,59 @@ async def test_lists_filter_sort_and_count(house: House) -> None:
     assert await versions("size_from=1000000") == []
     assert len(await versions("size_from=1&size_to=1000000&created_from=2020-01-01&created_to=2999-01-01")) == 2
     assert await versions("created_to=2020-01-01T00:00:00Z") == []
+
+
+async def test_a_remembered_list_follows_each_change_at_once_and_stays_private(
+    house: House, backend: Backend, tmp_path: Path
+) -> None:
+    await house.channel("team", "private", "owner")
+    path = "/api/channels/team/artifacts?limit=10"
+    owner, tags = house.as_("owner"), set()
+
+    async def seen() -> dict[str, Any]:
+        answer = await owner.get(path)
+        assert (answer.status, answer.headers["cache-control"]) == (200, "private, no-cache")
+        unchanged = await owner.get(path, if_none_match=answer.headers["etag"])
+        assert (unchanged.status, unchanged.body, unchanged.headers["etag"]) == (304, b"", answer.headers["etag"])
+        assert (await owner.get(path, if_none_match='"another"')).body == answer.body
+        tags.add(answer.headers["etag"])
+        for client in (house.web, house.as_("outsider")):
+            refused = await client.get(path, if_none_match=answer.headers["etag"])
+            assert refused.status in (401, 404), "nobody else learns of it from what is remembered"
+        return {item["name"]: (item["file_count"], item["download_count"]) for item in answer.json()["items"]}
+
+    assert await seen() == {}
+    await house.upload("team", "a")
+    assert await seen() == {"a": (1, 0)}
+    async with second_process(backend, house, tmp_path / "other") as other:
+        await other.upload("team", "b")
+    assert await seen() == {"a": (1, 0), "b": (1, 0)}, "also what another process did"
+    db, here = house.services.db, await house.find("team")
+    entry_id = await db.fetch_value("SELECT id FROM entry WHERE name = 'a'")
+    await db.write(partial(downloads.add, rows=[(entry_id, here.id, "a", 3)]))
+    assert await seen() == {"a": (1, 3), "b": (1, 0)}
+    await house.remove("team", "b")
+    assert await seen() == {"a": (1, 3)}
+    assert len(tags) == 5
+
+
+async def test_pages_beyond_the_end_and_pages_that_are_not_full_know_the_total(house: House) -> None:
+    await house.channel("team")
+    for version in ("1.0", "2.0", "3.0"):
+        await house.upload("team", "a", version)
+    await house.upload("team", "ab")
+    files, search = "/api/channels/team/artifacts/conda/a/files", "/api/artifacts"
+    for query, items, total in (
+        (f"{files}?limit=2", 2, 3),
+        (f"{files}?limit=2&offset=2", 1, 3),
+        (f"{files}?limit=2&offset=9", 0, 3),
+        (f"{files}?limit=2&version=2.0&sort=size", 1, 1),
+        (f"{search}?q=a&limit=1", 1, 2),
+        (f"{search}?q=a&offset=2", 0, 2),
+        (f"{search}?q=absent", 0, 0),
+    ):
+        page = await read(house.web, query)
+        assert (len(page["items"]), page["total_count"]) == (items, total), query
 
 
 async def test_search_finds_words_and_beginnings_across_channels(house: House) -> None:

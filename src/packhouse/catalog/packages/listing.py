@@ -1,7 +1,8 @@
 """Lists of packages and of the files of a package, with filters, order and paging.
 
 A statement exists once for each set of filters and order that occurs; both come from the whitelists below. The number
-of packages of a whole channel is a row of `package_total`, so that a page of a million files costs its own rows only.
+of packages of a whole channel is a row of `package_total`, so that a page of a million files costs its own rows only;
+elsewhere a page that is not full needs no counting. Files are chosen by narrow rows before any is read whole.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, Text, and_, bindparam, case, func, literal, select
+from sqlalchemy import ColumnElement, FromClause, Select, Text, and_, bindparam, case, func, literal, select
 
 from packhouse.catalog.accounts.visibility import VISIBLE
 from packhouse.catalog.channels.channel import Channel
@@ -94,6 +95,7 @@ _PACKAGE_FILTERS: dict[str, ColumnElement[bool]] = {
     "platform": (literal(" ") + package.c.platforms + literal(" ")).like(bindparam("platform"), escape="\\"),
 }
 _TOTAL = select(package_total.c.packages).where(package_total.c.channel_id == bindparam("channel_id"))
+_CHANGES = select(package_total.c.changes).where(package_total.c.channel_id == bindparam("channel_id"))
 
 _FILE = (
     *(entry.c[name] for name in FileRow.__struct_fields__[:8]),
@@ -105,12 +107,7 @@ _FILE = (
     record_body.c.json,
     record_body.c.signatures,
 )
-_FILES_FROM = (
-    entry.join(channel, channel.c.id == entry.c.channel_id)
-    .join(record, record.c.id == entry.c.record_id)
-    .outerjoin(content, content.c.id == entry.c.content_id)
-    .outerjoin(verdict, HIDDEN)
-)
+_SEEN = entry.join(channel, channel.c.id == entry.c.channel_id).outerjoin(verdict, HIDDEN)
 _FILE_SORTS: dict[str, ColumnElement[Any]] = {
     "name": entry.c.filename,
     "size": func.coalesce(content.c.size, record.c.size, 0),
@@ -134,9 +131,11 @@ _FILE_FILTERS: dict[str, ColumnElement[bool]] = {
 
 PACKAGE_SORTS = frozenset(_PACKAGE_SORTS)
 FILE_SORTS = frozenset(_FILE_SORTS)
+#: filters and orders of files that look at more than the entry
+_OF_RECORD = frozenset({"version", "signed", "size", "size_from", "size_to"})
 _HELD = (
     select(entry.c.content_id)
-    .select_from(_FILES_FROM)
+    .select_from(_SEEN.join(record, record.c.id == entry.c.record_id))
     .where(*(_FILE_FILTERS[name] for name in ("channel_id", "family", "name")), entry.c.content_id.is_not(None))
     .order_by(case((record.c.version == bindparam("version"), 0), else_=1), entry.c.visible_at.desc(), entry.c.id)
     .limit(1)
@@ -163,12 +162,16 @@ async def packages(
         values |= {"words": words, "exact": question.strip().lower()}
         names |= {"words"}
     rows, count = _package_statements(db.dialect, names, _checked(sort, PACKAGE_SORTS | {""}))
-    page = await _page(db, rows, limit, offset, values)
+    # PostgreSQL and FTS5 may look at many rows to find few
+    page = [PackageRow(*row) for row in await _page(db, rows, limit, offset, values, large="words" in values)]
     if names == {"channel_id"}:
-        total = int(await db.fetch_value(_TOTAL, channel_id=values["channel_id"]) or 0)
-    else:
-        total = int((await db.fetch_large(count, **values))[0][0])
-    return [PackageRow(*row) for row in page], total
+        return page, int(await db.fetch_value(_TOTAL, channel_id=values["channel_id"]) or 0)
+    return page, await _total(db, count, page, limit, offset, values)
+
+
+async def change_number(db: Database, channel_id: int) -> int:
+    """Return a number that grows with every change of what `packages` shows of a channel, its path apart."""
+    return int(await db.fetch_value(_CHANGES, channel_id=channel_id) or 0)
 
 
 async def package_of(reader: Reader, here: Channel, family: str, name: str) -> PackageRow | None:
@@ -190,8 +193,8 @@ async def files(db: Database, given: Mapping[str, Any], *, sort: str = "-created
     if "filename" in values:
         values["filename"] = f"%{_escaped(values['filename'])}%"
     rows, count = _file_statements(frozenset(values), _checked(sort, FILE_SORTS))
-    page = await _page(db, rows, limit, offset, values)
-    return [FileRow(*row) for row in page], int(await db.fetch_value(count, **values))
+    page = [FileRow(*row) for row in await _page(db, rows, limit, offset, values, large=True)]
+    return page, await _total(db, count, page, limit, offset, values)
 
 
 async def held_content(reader: Reader, channel_id: int, family: str, name: str, version: str) -> int | None:
@@ -200,12 +203,23 @@ async def held_content(reader: Reader, channel_id: int, family: str, name: str, 
     return None if value is None else int(value)
 
 
-async def _page(db: Database, statement: Select[Any], limit: int, offset: int, values: Mapping[str, Any]) -> list[Any]:
+async def _page(
+    db: Database, statement: Select[Any], limit: int, offset: int, values: Mapping[str, Any], *, large: bool
+) -> list[Any]:
+    """Return the rows of a page; away from the event loop if many rows are to be read, or looked at (`large`)."""
     if limit == 0:
         return []
-    # PostgreSQL and FTS5 may look at many rows to find few: away from the loop when a question was asked
-    fetch = db.fetch_large if limit > INLINE_ROWS or "words" in values else db.fetch_all
+    fetch = db.fetch_large if large or limit > INLINE_ROWS else db.fetch_all
     return await fetch(statement, limit=limit, offset=offset, **values)
+
+
+async def _total(
+    db: Database, count: Select[Any], page: list[Any], limit: int, offset: int, values: Mapping[str, Any]
+) -> int:
+    """Return how many rows there are in all; a page that is not full, and not beyond the end, tells it itself."""
+    if len(page) < limit and (page or not offset):
+        return offset + len(page)
+    return int((await db.fetch_large(count, **values))[0][0])
 
 
 @cache
@@ -231,11 +245,22 @@ def _package_statements(dialect: str, names: frozenset[str], sort: str) -> tuple
 @cache
 def _file_statements(names: frozenset[str], sort: str) -> tuple[Select[Any], Select[Any]]:
     where = [_FILE_FILTERS[name] for name in names]
-    shown = _FILES_FROM.join(record_body, record_body.c.record_id == entry.c.record_id).outerjoin(
-        download, download.c.entry_id == entry.c.id
+    order = _order(_FILE_SORTS, sort, entry.c.id)
+    seen = _SEEN if _OF_RECORD.isdisjoint({*names, sort.removeprefix("-")}) else _with_bytes(_SEEN)
+    found = _paged(select(entry.c.id).select_from(seen).where(*where).order_by(*order)).subquery()
+    shown = (
+        _with_bytes(entry.join(found, found.c.id == entry.c.id))
+        .join(record_body, record_body.c.record_id == entry.c.record_id)
+        .outerjoin(download, download.c.entry_id == entry.c.id)
     )
-    rows = select(*_FILE).select_from(shown).where(*where).order_by(*_order(_FILE_SORTS, sort, entry.c.id))
-    return _paged(rows), select(func.count()).select_from(_FILES_FROM).where(*where)
+    rows = select(*_FILE).select_from(shown).order_by(*order)
+    return rows, select(func.count()).select_from(seen).where(*where)
+
+
+def _with_bytes(entries: FromClause) -> FromClause:
+    """Return entries with their record and, if we hold it, their content."""
+    whole = entries.join(record, record.c.id == entry.c.record_id)
+    return whole.outerjoin(content, content.c.id == entry.c.content_id)
 
 
 def _paged(statement: Select[Any]) -> Select[Any]:

@@ -27,6 +27,7 @@ from packhouse.doors.api import (
 )
 from packhouse.doors.api.document import openapi_config
 from packhouse.doors.api.guard import caller_of, guard
+from packhouse.doors.api.pages import Pages
 from packhouse.doors.api.parameters import Caller, House, Login, Reserved
 from packhouse.doors.api.problems import answer
 from packhouse.workflows.services import Services
@@ -71,6 +72,7 @@ def create_api(services: Services, authenticator: Authenticator) -> Api:
     )
     api = Api(app)
     app.state.services, app.state.authenticator = services, authenticator
+    app.state.pages = Pages()
     app.state.reserved = reserved_names(api)
     return api
 

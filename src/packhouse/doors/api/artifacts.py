@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from litestar import delete, get
+from litestar import Request, Response, delete, get
 from litestar.params import FromPath
 
 from packhouse.catalog.accounts.visibility import viewer
@@ -14,6 +14,7 @@ from packhouse.catalog.packages import contents, listing
 from packhouse.catalog.packages.listing import PackageRow
 from packhouse.core.db import Database
 from packhouse.core.errors import PackhouseError
+from packhouse.doors.api.pages import Pages, answer, encoded
 from packhouse.doors.api.parameters import Caller, Filter, Here, House, Limit, Offset, Page, Search, Sort, page_size
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.routes import of_channel
@@ -36,6 +37,7 @@ class Readme(msgspec.Struct, kw_only=True):
 
 @get(of_channel("/artifacts"), tags=["artifacts"], responses=refused())
 async def list_artifacts(
+    request: Request[Any, Any, Any],
     services: House,
     here: Here,
     limit: Limit = 100,
@@ -45,10 +47,16 @@ async def list_artifacts(
     artifact_family: Filter = None,
     family: Filter = None,
     platform: Filter = None,
-) -> Page[PackageShape]:
+) -> Response[Page[PackageShape]]:
     """List the packages of a channel. `artifact_family` and `family` are the same."""
     given = {"channel_id": here.id, "path": here.path, "family": family or artifact_family, "platform": platform}
-    return await _packages(services.db, given, q, sort, limit, offset)
+    pages: Pages = request.app.state.pages
+    key = (*given.values(), q, sort, limit, offset)
+    number = await listing.change_number(services.db, here.id)
+    if (page := pages.find(key, number)) is None:
+        page = encoded(number, msgspec.json.encode(await _packages(services.db, given, q, sort, limit, offset)))
+        pages.keep(key, page)
+    return answer(request, page)
 
 
 @get("/api/artifacts", tags=["artifacts"], responses=refused())

@@ -191,6 +191,7 @@ def upgrade() -> None:
         sa.Column("packages", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("files", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("downloads", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("changes", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.PrimaryKeyConstraint("channel_id"),
     )
     op.create_table(

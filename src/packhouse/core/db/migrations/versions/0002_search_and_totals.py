@@ -1,7 +1,7 @@
 """Full-text search over packages, and the sums of each channel
 
 What differs between the databases and what SQLAlchemy cannot declare: FTS5 and its triggers on SQLite, an expression
-index on PostgreSQL, and on both the triggers that keep `package_total`.
+index on PostgreSQL, and on both the triggers that keep `package_total`; every change of a package counts there.
 """
 
 from alembic import op
@@ -16,20 +16,20 @@ SQLITE = [
  tokenize="unicode61 remove_diacritics 0", prefix='2 3')""",
     """CREATE TRIGGER package_added AFTER INSERT ON package BEGIN
  INSERT INTO package_search (rowid, name, summary) VALUES (new.id, new.name, new.summary);
- INSERT INTO package_total (channel_id, packages, files, downloads)
- VALUES (new.channel_id, 1, new.file_count, new.download_count)
+ INSERT INTO package_total (channel_id, packages, files, downloads, changes)
+ VALUES (new.channel_id, 1, new.file_count, new.download_count, 1)
  ON CONFLICT (channel_id) DO UPDATE SET packages = packages + 1, files = files + excluded.files,
- downloads = downloads + excluded.downloads;
+ downloads = downloads + excluded.downloads, changes = changes + 1;
 END""",
     """CREATE TRIGGER package_gone AFTER DELETE ON package BEGIN
  INSERT INTO package_search (package_search, rowid, name, summary) VALUES ('delete', old.id, old.name, old.summary);
  UPDATE package_total SET packages = packages - 1, files = files - old.file_count,
- downloads = downloads - old.download_count WHERE channel_id = old.channel_id;
+ downloads = downloads - old.download_count, changes = changes + 1 WHERE channel_id = old.channel_id;
 END""",
-    """CREATE TRIGGER package_counted AFTER UPDATE OF file_count, download_count ON package
- WHEN new.file_count <> old.file_count OR new.download_count <> old.download_count BEGIN
+    """CREATE TRIGGER package_changed AFTER UPDATE ON package BEGIN
  UPDATE package_total SET files = files + new.file_count - old.file_count,
- downloads = downloads + new.download_count - old.download_count WHERE channel_id = new.channel_id;
+ downloads = downloads + new.download_count - old.download_count, changes = changes + 1
+ WHERE channel_id = new.channel_id;
 END""",
     """CREATE TRIGGER package_reworded AFTER UPDATE OF summary ON package WHEN new.summary <> old.summary BEGIN
  INSERT INTO package_search (package_search, rowid, name, summary) VALUES ('delete', old.id, old.name, old.summary);
@@ -44,24 +44,23 @@ POSTGRESQL = [
     """CREATE FUNCTION keep_package_total() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
  IF TG_OP = 'INSERT' THEN
-  INSERT INTO package_total (channel_id, packages, files, downloads)
-  VALUES (new.channel_id, 1, new.file_count, new.download_count)
+  INSERT INTO package_total (channel_id, packages, files, downloads, changes)
+  VALUES (new.channel_id, 1, new.file_count, new.download_count, 1)
   ON CONFLICT (channel_id) DO UPDATE SET packages = package_total.packages + 1,
-  files = package_total.files + excluded.files, downloads = package_total.downloads + excluded.downloads;
+  files = package_total.files + excluded.files, downloads = package_total.downloads + excluded.downloads,
+  changes = package_total.changes + 1;
  ELSIF TG_OP = 'DELETE' THEN
   UPDATE package_total SET packages = packages - 1, files = files - old.file_count,
-  downloads = downloads - old.download_count WHERE channel_id = old.channel_id;
+  downloads = downloads - old.download_count, changes = changes + 1 WHERE channel_id = old.channel_id;
  ELSE
   UPDATE package_total SET files = files + new.file_count - old.file_count,
-  downloads = downloads + new.download_count - old.download_count WHERE channel_id = new.channel_id;
+  downloads = downloads + new.download_count - old.download_count, changes = changes + 1
+  WHERE channel_id = new.channel_id;
  END IF;
  RETURN NULL;
 END $$""",
-    """CREATE TRIGGER package_counted AFTER INSERT OR DELETE ON package
+    """CREATE TRIGGER package_changed AFTER INSERT OR DELETE OR UPDATE ON package
  FOR EACH ROW EXECUTE FUNCTION keep_package_total()""",
-    """CREATE TRIGGER package_recounted AFTER UPDATE ON package FOR EACH ROW
- WHEN (new.file_count <> old.file_count OR new.download_count <> old.download_count)
- EXECUTE FUNCTION keep_package_total()""",
 ]
 
 
