@@ -6,6 +6,7 @@ is what is left to do.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,15 +39,25 @@ async def take_in(turn: Turn, source: Source, plan: Plan, first: bool) -> set[st
     todo = tasks(plan)
     contested: set[str] = set()
     done = 0
-    while done < len(todo):
-        part = todo[done : done + turn.batch]
-        batch, refused = prepared(source, part)
-        for filename, reason in refused:
-            turn.fail(f"{plan.partition}/{filename}", reason)
-        done += len(part)
-        turn.progress.current_step_percentage = 100 * done // len(todo)
-        turn.progress.last_ckey = f"{plan.partition}/{part[-1].filename}"
-        contested.update(await _write(turn, source.partition, batch, first))
+    writing: asyncio.Task[list[str]] | None = None
+    try:
+        while done < len(todo):
+            part = todo[done : done + turn.batch]
+            batch, refused = prepared(source, part)  # while the batch before is written
+            if writing is not None:
+                contested.update(await writing)
+            for filename, reason in refused:
+                turn.fail(f"{plan.partition}/{filename}", reason)
+            done += len(part)
+            turn.progress.current_step_percentage = 100 * done // len(todo)
+            turn.progress.last_ckey = f"{plan.partition}/{part[-1].filename}"
+            writing = asyncio.create_task(_write(turn, source.partition, batch, first))
+            await asyncio.sleep(0)  # the database has it now
+        if writing is not None:
+            contested.update(await writing)
+    finally:
+        if writing is not None:
+            await asyncio.wait([writing])
     return contested
 
 
