@@ -16,6 +16,7 @@ from packhouse.catalog.accounts.permissions import ACTIONS, CATEGORIES, Level
 from packhouse.core.errors import CODES
 from packhouse.core.settings import DESCRIPTIONS, PREFIX, SECRET, Settings
 from packhouse.doors.api import create_api
+from packhouse.doors.api import document as openapi
 from packhouse.doors.api.permissions import BULK, ROUTES
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
@@ -105,8 +106,8 @@ def level(value: Level) -> str:
 
 def api() -> Iterator[str]:
     """Every route with its parameters, bodies and answers."""
-    document = create_api(cast(Any, None), cast(Any, None)).litestar.openapi_schema.to_schema()
-    yield "# Management API"
+    document = openapi(create_api(cast(Any, None), cast(Any, None)).litestar)
+    yield "# HTTP API"
     yield ""
     yield document["info"]["description"]
     yield ""
@@ -119,7 +120,7 @@ def api() -> Iterator[str]:
     for tag in sorted(tags):
         yield from ("", f"## {tag}")
         for path, method, operation in sorted(tags[tag], key=lambda one: one[:2]):
-            if "/subchannels/{subchannel}" not in path:
+            if "/{subchannel}" not in path and method != "HEAD":
                 yield from route(path, method, operation)
     yield from ("", "## Shapes")
     for name, schema in sorted(document["components"]["schemas"].items()):
@@ -129,10 +130,12 @@ def api() -> Iterator[str]:
 
 def route(path: str, method: str, operation: dict[str, Any]) -> Iterator[str]:
     """One route."""
-    below = path.startswith("/api/channels/{channel}") and "{subchannel}" not in path and "subchannels" not in path
+    below = path.startswith("/api/channels/{channel}") and "subchannels" not in path
     yield from ("", f"### {method} {path}", "", operation.get("description", ""))
     if below:
         yield "Also below `…/subchannels/{subchannel}`."
+    if path.startswith("/api/repo/"):
+        yield "Also below `/api/repo/{channel}/{subchannel}/`."
     query = [parameter for parameter in operation.get("parameters", []) if parameter["in"] == "query"]
     if query:
         yield ""
@@ -144,16 +147,16 @@ def route(path: str, method: str, operation: dict[str, Any]) -> Iterator[str]:
     yield ""
     if "requestBody" in operation:
         media, content = next(iter(operation["requestBody"]["content"].items()))
-        yield f"Body: `{media}`, {kind(content['schema'])}."
+        yield f"Body: `{media}`{', ' + kind(content['schema']) if content['schema'] else ''}."
     good = {status: r for status, r in operation["responses"].items() if int(status) < 400}
     for status, response in sorted(good.items()):
-        body = next(iter(response.get("content", {}).values()), None)
-        yield f"Answer: {status}{', ' + kind(body['schema']) if body else ''}."
+        media, body = next(iter(response.get("content", {}).items()), ("", None))
+        yield f"Answer: {status}{', ' + (kind(body['schema']) if body['schema'] else f'`{media}`') if body else ''}."
     codes = sorted(
         {
             part.split("`")[1]
             for s, r in operation["responses"].items()
-            if int(s) >= 400
+            if int(s) >= 400 and "content" in r
             for part in r["description"].split(" / ")
         }
     )

@@ -8,7 +8,11 @@ from packhouse.catalog.mirrors.filters import Filters
 
 #: `deleting` and `deleted` are never shown: such a mirror is gone for users, its rows are being cleared
 STATES = ("pending", "running", "completed", "failed", "stopped", "deleting", "deleted")
+SHOWN_STATES = STATES[:5]
 LIVE = ("pending", "running")
+MODES = ("active", "passive")
+#: what the command lines can ask for; other types than conda are refused as `unsupported_type` today
+TYPES = ("conda", "python_simple", "CRAN")
 
 
 class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from packhouse.catalog.mirrors.filters import check_filters
-from packhouse.catalog.mirrors.mirror import Credential, Mirror, Spec
+from packhouse.catalog.mirrors.mirror import MODES, Credential, Mirror, Spec
 from packhouse.core.errors import PackhouseError
 from packhouse.core.fetch import FetchSettings, mask_url
 from packhouse.core.jobs import validate
@@ -31,7 +31,7 @@ def check_spec(spec: Spec, *, administrator: bool, before: Mirror | None = None)
         raise PackhouseError(
             "unsupported_type", f"Mirrors of type {spec.type[:40]!r} are not offered.", "The type is conda."
         )
-    if spec.mode not in ("active", "passive"):
+    if spec.mode not in MODES:
         raise _refusal(f"{spec.mode[:40]!r} is not a mirror mode.", "Use active or passive.")
     if spec.cron:
         validate(spec.cron)

@@ -27,7 +27,7 @@ class Session(msgspec.Struct, kw_only=True):
     username: str
 
 
-@post("/api/auth/login", tags=["auth"], status_code=200, responses=refused("too_many_attempts"))
+@post("/api/auth/login", tags=["auth"], status_code=200, responses=refused())
 async def login(data: JSONBody[LoginRequest], request: Request[Any, Any, Any], authenticator: Login) -> Session:
     """Log in with a password. Whatever is wrong with it is `unauthenticated`, in the same words."""
     address = request.client.host if request.client else ""

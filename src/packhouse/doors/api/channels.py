@@ -28,6 +28,7 @@ from packhouse.doors.api.parameters import (
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.routes import of_channel
 from packhouse.doors.api.shapes.channels import ChannelShape, EditedChannel, channel_shape, edited_channel
+from packhouse.doors.api.words import Behavior, Privacy
 from packhouse.workflows.channels.creating import create_channel, create_subchannel
 from packhouse.workflows.channels.deleting import delete_channel
 from packhouse.workflows.channels.editing import Edit, edit_channel, frozen_of
@@ -38,7 +39,7 @@ class ChannelRequest(Body):
 
     name: Word  #: a-z, 0-9, - and _, beginning with a letter
     description: Text | None = None
-    privacy: Word = "public"  #: private | authenticated | public
+    privacy: Privacy = "public"
 
 
 class ChannelEdit(Body):
@@ -46,8 +47,8 @@ class ChannelEdit(Body):
 
     name: Word | None = None
     description: Text | None = None
-    privacy: Word | None = None
-    indexing_behavior: Word | None = None  #: default | frozen
+    privacy: Privacy | None = None
+    indexing_behavior: Behavior | None = None
 
 
 class Deleted(msgspec.Struct):

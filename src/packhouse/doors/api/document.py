@@ -1,17 +1,20 @@
-"""`/api/openapi.json`: the API's own description, complete by construction since it is made from the routes."""
+"""`/api/openapi.json`: the API's own description, made from the routes and from what the data plane says of itself."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import msgspec
-from litestar import Controller, Request, Response, get
+from litestar import Controller, Litestar, Request, Response, get
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 
 from packhouse import __version__
+from packhouse.doors.api.words import with_null
+from packhouse.doors.serve.description import repository_paths
 
-DESCRIPTION = """The management API of Packhouse. Everything here is also found below `/api/repo/`.
+DESCRIPTION = """The HTTP interface of Packhouse. What is below `/api/` for management is also found below `/api/repo/`;
+what package clients read and write is tagged `repository`. HEAD works wherever GET does.
 
 A credential goes as `X-Auth: TOKEN`, `Authorization: Bearer SESSION-OR-TOKEN`, or Basic with a user name and password.
 Times are RFC 3339 in UTC, sizes are bytes. Lists answer `items` and `total_count`; any `limit` is honoured.
@@ -29,7 +32,15 @@ class Document(Controller):
     @get("/api/openapi.json", sync_to_thread=False)
     def openapi(self, request: Request[Any, Any, Any]) -> Response[bytes]:
         """Return the OpenAPI 3.1 document."""
-        return Response(msgspec.json.encode(request.app.openapi_schema.to_schema()), media_type=MEDIA_TYPE)
+        return Response(msgspec.json.encode(document(request.app)), media_type=MEDIA_TYPE)
+
+
+def document(app: Litestar) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of the whole server: the management API and the data plane."""
+    described = app.openapi_schema.to_schema()
+    with_null(described["components"]["schemas"])
+    described["paths"] |= repository_paths()
+    return described
 
 
 def openapi_config() -> OpenAPIConfig:

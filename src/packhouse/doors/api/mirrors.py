@@ -21,6 +21,7 @@ from packhouse.doors.api.problems import refused
 from packhouse.doors.api.routes import of_channel
 from packhouse.doors.api.shapes.mirrors import GlobalMirror, MirrorShape, SyncState, global_mirror, mirror_shape
 from packhouse.doors.api.shapes.mirrors import sync_state as sync_shape
+from packhouse.doors.api.words import MirrorMode, MirrorType
 from packhouse.workflows.mirroring.editing import (
     create_mirror,
     delete_mirror,
@@ -37,8 +38,8 @@ class MirrorRequest(Body, kw_only=True):
 
     mirror_name: Word | UnsetType = UNSET
     source_root: Word | UnsetType = UNSET
-    mirror_mode: Word | UnsetType = UNSET  #: active (fetch everything) | passive (fetch when asked for; the default)
-    mirror_type: Word | UnsetType = UNSET  #: conda
+    mirror_mode: MirrorMode | UnsetType = UNSET  #: active: fetch everything; passive (the default): when asked for
+    mirror_type: MirrorType | UnsetType = UNSET  #: conda is the only one there is today
     cron: Word | UnsetType | None = UNSET  #: five fields, UTC; empty: runs only when asked to
     filters: Filters | UnsetType | None = UNSET
     proxy: Word | UnsetType | None = UNSET
@@ -132,7 +133,12 @@ async def create(data: JSONBody[MirrorRequest], caller: Caller, services: House,
     return mirror_shape(made)
 
 
-@post(of_channel("/mirrors/dry_run"), tags=["mirrors"], status_code=200, responses=refused("upstream_failed"))
+@post(
+    of_channel("/mirrors/dry_run"),
+    tags=["mirrors"],
+    status_code=200,
+    responses=refused("upstream_failed", "unsupported_type"),
+)
 async def dry_run_new(data: JSONBody[MirrorRequest], caller: Caller, services: House, here: Here) -> Preview:
     """Find out what the first run of a new mirror would bring; nothing is written."""
     return await preview_spec(services, here, _spec(data, None), administrator=caller.role == "admin")
@@ -144,7 +150,12 @@ async def show(mirror_id: FromPath[str], services: House, here: Here) -> MirrorS
     return mirror_shape(await found_mirror(services, here, mirror_id))
 
 
-@put(of_channel("/mirrors/{mirror_id:str}"), tags=["mirrors"], status_code=202, responses=refused("conflict"))
+@put(
+    of_channel("/mirrors/{mirror_id:str}"),
+    tags=["mirrors"],
+    status_code=202,
+    responses=refused("conflict", "unsupported_type"),
+)
 async def edit(
     mirror_id: FromPath[str], data: JSONBody[MirrorEdit], caller: Caller, services: House, here: Here
 ) -> MirrorShape:

@@ -13,6 +13,7 @@ from packhouse.doors.api.bodies import Body
 from packhouse.doors.api.parameters import Caller, Here, House, Number, Page, Text, Word
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.routes import of_channel
+from packhouse.doors.api.words import NoticeLevel
 from packhouse.workflows.channels.notices import add_notice, remove_notice
 
 
@@ -20,7 +21,7 @@ class NoticeRequest(Body):
     """A notice to be shown."""
 
     message: Text
-    level: Word = "info"  #: info | warning | critical
+    level: NoticeLevel = "info"
     expires_at: Word | None = None  #: ISO 8601; without it the notice stays until it is removed
 
 
@@ -29,7 +30,7 @@ class NoticeShape(msgspec.Struct, kw_only=True):
 
     id: int
     message: str
-    level: str
+    level: NoticeLevel
     created_at: str  #: RFC 3339
     expires_at: str | None
 

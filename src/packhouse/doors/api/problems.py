@@ -24,6 +24,11 @@ from packhouse.doors.credentials import mask
 
 log = get_logger("packhouse.api")
 MEDIA_TYPE = "application/problem+json"
+#: what every route can refuse with; a password may come with any request, hence the attempts
+_ANY_ROUTE = (
+    "bad_request", "unauthenticated", "forbidden", "not_found", "too_large", "too_many_attempts", "internal",
+    "try_later",
+)  # fmt: skip
 
 
 class ErrorPart(msgspec.Struct, frozen=True):
@@ -49,7 +54,7 @@ class Problem(msgspec.Struct, frozen=True):
 def refused(*codes: str) -> dict[int, ResponseSpec]:
     """Describe the refusals of a route for the OpenAPI document: these codes, and those any route can give."""
     by_status: dict[int, list[str]] = {}
-    for code in ("bad_request", "unauthenticated", "forbidden", "not_found", "internal", "try_later", *codes):
+    for code in dict.fromkeys((*_ANY_ROUTE, *codes)):
         by_status.setdefault(CODES[code][0], []).append(code)
     return {
         status: ResponseSpec(

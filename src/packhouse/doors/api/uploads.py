@@ -39,9 +39,7 @@ class UploadOperation(Operation):
     tags=["artifacts"],
     operation_class=UploadOperation,
     request_max_body_size=None,  # packages have their own limit
-    responses=refused(
-        "channel_frozen", "different_content", "malformed_package", "too_large", "unsupported_type", "storage_full"
-    ),
+    responses=refused("channel_frozen", "different_content", "malformed_package", "unsupported_type", "storage_full"),
 )
 async def upload_artifact(
     request: Request[Any, Any, Any], caller: Caller, services: House, here: Here

@@ -11,6 +11,7 @@ from packhouse.doors.api.bodies import Body
 from packhouse.doors.api.parameters import Caller, House, Limit, Login, Offset, Page, Word, page_size
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.shapes.accounts import UserShape, user_shape
+from packhouse.doors.api.words import Role
 
 
 class UserRequest(Body):
@@ -18,7 +19,7 @@ class UserRequest(Body):
 
     username: Word
     password: Word | None = None
-    role: Word = "author"  #: author | admin
+    role: Role = "author"
 
 
 class UserEdit(Body):

@@ -60,9 +60,7 @@ def _parts(source: Source, filename: CondaFilename, limits: Limits) -> tuple[Ent
         if name not in entries:
             inside = (found[5:-8] for found in entries if found.startswith("info-") and found.endswith(".tar.zst"))
             if name != _METADATA and (other := next(inside, filename.stem)) != filename.stem:
-                raise Malformed(
-                    f"The file is named as the package {filename.stem}, but is {other[:120]!r}."
-                )
+                raise Malformed(f"The file is named as the package {filename.stem}, but is {other[:120]!r}.")
             raise Malformed(f"The package lacks the inner file {name!r}.")
     for name in entries:
         if name not in wanted:

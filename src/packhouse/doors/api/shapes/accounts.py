@@ -9,6 +9,7 @@ import msgspec
 from packhouse.catalog.accounts.account import Account
 from packhouse.catalog.accounts.tokens import Token
 from packhouse.core.clock import to_iso
+from packhouse.doors.api.words import Role, TokenType
 
 
 class UserPart(msgspec.Struct, kw_only=True):
@@ -39,7 +40,7 @@ class UserShape(msgspec.Struct, kw_only=True):
 
     id: int
     username: str
-    role: str  #: author | admin
+    role: Role
     disabled: bool
     created_at: str  #: RFC 3339
 
@@ -49,7 +50,7 @@ class TokenShape(msgspec.Struct, kw_only=True):
 
     id: str
     name: str
-    type: str  #: scope (limited to `scopes`) | user (whatever its account may do)
+    type: TokenType  #: scope (limited to `scopes`) | user (whatever its account may do)
     scopes: list[str] | None
     created_at: str  #: RFC 3339
     expires_at: str | None

@@ -8,6 +8,7 @@ import msgspec
 
 from packhouse.catalog.packages.listing import FileRow, PackageRow
 from packhouse.core.clock import to_iso
+from packhouse.doors.api.words import FileSource, IndexingStatus
 from packhouse.workflows.publishing.upload import Uploaded
 
 _record = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -64,8 +65,8 @@ class FileShape(msgspec.Struct, kw_only=True):
     license: str
     license_family: str
     signed: bool
-    indexing_status: str  #: active (we hold the bytes) | passive (fetched when asked for)
-    source: str  #: upload | mirror
+    indexing_status: IndexingStatus  #: active (we hold the bytes) | passive (fetched when asked for)
+    source: FileSource
     download_count: int
     created_at: str  #: RFC 3339: since when it is in this channel
     built_at: str | None  #: RFC 3339: what its builder claims

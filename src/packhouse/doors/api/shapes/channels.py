@@ -7,6 +7,7 @@ import msgspec
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.channels.listing import ChannelRow
 from packhouse.core.clock import to_iso
+from packhouse.doors.api.words import Access, Behavior, Privacy
 
 
 class ChannelShape(msgspec.Struct, kw_only=True):
@@ -14,7 +15,7 @@ class ChannelShape(msgspec.Struct, kw_only=True):
 
     name: str  #: a subchannel's own name, without its parent's
     parent: str | None
-    privacy: str  #: private | authenticated | public
+    privacy: Privacy
     description: str
     owners: list[str]  #: user names
     artifact_count: int  #: packages
@@ -23,10 +24,10 @@ class ChannelShape(msgspec.Struct, kw_only=True):
     mirror_count: int
     subchannel_count: int  #: those the caller may see
     channel_count: int  #: the same, as another client calls it
-    indexing_behavior: str  #: default | frozen
+    indexing_behavior: Behavior
     created: str  #: RFC 3339
     updated: str
-    access: str | msgspec.UnsetType = msgspec.UNSET  #: owner | collaborator | viewer; in the account's list only
+    access: Access | msgspec.UnsetType = msgspec.UNSET  #: in the account's list only
 
 
 class EditedChannel(ChannelShape, kw_only=True):

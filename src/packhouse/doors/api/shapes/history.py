@@ -9,6 +9,7 @@ import msgspec
 from packhouse.catalog.packages.package_changes import PackageChange
 from packhouse.core.clock import to_iso
 from packhouse.core.db import Row
+from packhouse.doors.api.words import ChangeAction, ChangeCause
 
 
 class EventShape(msgspec.Struct, kw_only=True):
@@ -25,8 +26,8 @@ class ChangeShape(msgspec.Struct, kw_only=True):
     """One file that came to a channel or left it."""
 
     event_id: int
-    action: str  #: added | removed
-    cause: str  #: upload | mirror | copy | removal | policy
+    action: ChangeAction
+    cause: ChangeCause
     family: str
     name: str
     ckey: str

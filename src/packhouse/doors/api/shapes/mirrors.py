@@ -10,6 +10,7 @@ from packhouse.catalog.mirrors.mirror import Counts, Failure, Mirror, Options
 from packhouse.catalog.mirrors.store import Conflict
 from packhouse.core.clock import to_iso
 from packhouse.core.db import Row
+from packhouse.doors.api.words import ConflictDecision, MirrorMode, MirrorState, MirrorType, Privacy
 
 
 class SyncState(msgspec.Struct, kw_only=True):
@@ -31,9 +32,9 @@ class MirrorShape(msgspec.Struct, kw_only=True):
 
     mirror_id: str
     mirror_name: str
-    mirror_type: str
-    mirror_mode: str  #: active | passive
-    state: str  #: pending | running | completed | failed | stopped
+    mirror_type: MirrorType
+    mirror_mode: MirrorMode
+    state: MirrorState
     source_root: str
     proxy: str | None
     cron: str
@@ -50,7 +51,7 @@ class ChannelPart(msgspec.Struct):
     """The channel a mirror fills."""
 
     name: str
-    privacy: str
+    privacy: Privacy
 
 
 class SubchannelPart(msgspec.Struct):
@@ -64,9 +65,9 @@ class GlobalMirror(msgspec.Struct, kw_only=True):
 
     id: str
     name: str
-    type: str
-    mode: str
-    state: str
+    type: MirrorType
+    mode: MirrorMode
+    state: MirrorState
     source_root: str
     cron: str
     proxy: str | None
@@ -86,7 +87,7 @@ class ConflictShape(msgspec.Struct, kw_only=True):
     held_sha256: str | None
     upstream_sha256: str | None
     reason: str
-    decision: str | None  #: keep | remove; null: nobody decided yet
+    decision: ConflictDecision | None  #: null: nobody decided yet
     at: str  #: RFC 3339
 
 

@@ -1,0 +1,47 @@
+"""Members that are one of a few words: what the OpenAPI document lists. The rules themselves refuse other words."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+
+from packhouse.catalog.accounts.account import ROLES
+from packhouse.catalog.channels.channel import PRIVACIES
+from packhouse.catalog.mirrors.mirror import MODES, SHOWN_STATES, TYPES
+from packhouse.catalog.packages.package_changes import CAUSES
+from packhouse.doors.api.parameters import Word
+from packhouse.workflows.channels.editing import BEHAVIORS
+from packhouse.workflows.channels.notices import LEVELS
+
+
+def _one_of(*words: str) -> msgspec.Meta:
+    return msgspec.Meta(extra_json_schema={"extra": {"enum": list(words)}})
+
+
+Privacy = Annotated[Word, _one_of(*PRIVACIES)]
+Behavior = Annotated[Word, _one_of(*BEHAVIORS)]
+Access = Annotated[str, _one_of("owner", "collaborator", "viewer")]
+Role = Annotated[Word, _one_of(*ROLES)]
+TokenType = Annotated[str, _one_of("scope", "user")]
+NoticeLevel = Annotated[Word, _one_of(*LEVELS)]
+MirrorMode = Annotated[Word, _one_of(*MODES)]
+MirrorType = Annotated[Word, _one_of(*TYPES)]
+MirrorState = Annotated[str, _one_of(*SHOWN_STATES)]
+ConflictDecision = Annotated[str, _one_of("keep", "remove")]
+IndexingStatus = Annotated[str, _one_of("active", "passive")]
+FileSource = Annotated[str, _one_of("upload", "mirror")]
+ChangeAction = Annotated[str, _one_of("added", "removed")]
+ChangeCause = Annotated[str, _one_of(*CAUSES)]
+
+
+def with_null(schema: Any) -> None:
+    """Let every enumeration of a member that may be null hold null, in place: a schema of schemas, at any depth."""
+    if isinstance(schema, dict):
+        if "enum" in schema and {"type": "null"} in schema.get("oneOf", []):
+            schema["enum"] = [*dict.fromkeys([*schema["enum"], None])]
+        for inner in schema.values():
+            with_null(inner)
+    elif isinstance(schema, list):
+        for inner in schema:
+            with_null(inner)

@@ -1,0 +1,131 @@
+"""The data plane in the words of OpenAPI: these addresses are served beside the framework that describes the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from packhouse.core.errors import CODES
+from packhouse.doors.serve.conda import ROOT_FILES
+from packhouse.workflows.indexing.reading import DOCUMENTS, SHARDS_FOLDER
+
+#: a channel, and a subchannel; `/t/TOKEN` may stand in front of the path and after `/api/repo`
+BASES = ("/api/repo/{channel}", "/api/repo/{channel}/{subchannel}")
+PACKAGE = "{subdir}/{filename}"
+SHARD = "{subdir}/" + SHARDS_FOLDER + "{sha256}.msgpack.zst"
+TAG = "repository"
+
+_ANY = ("bad_request", "unauthenticated", "forbidden", "not_found", "too_many_attempts", "internal", "try_later")
+_FETCHED = ("upstream_failed", "storage_full")
+_PUT = ("channel_frozen", "different_content", "malformed_package", "too_large", "unsupported_type", "storage_full")
+_ABOUT = {
+    "channel": "The name of a channel.",
+    "subchannel": "The name of a subchannel; `label/{subchannel}` means the same.",
+    "subdir": "`noarch`, or a platform like `linux-64`.",
+    "filename": "`<name>-<version>-<build>.conda` or `.tar.bz2`.",
+    "sha256": "The hash of the shard, as the shard index names it, in hexadecimal.",
+}
+_CONDITIONS = {
+    "If-None-Match": "ETags the client has; 304 when one is the present one.",
+    "If-Modified-Since": "304 when nothing changed since; not looked at beside `If-None-Match`.",
+    "Range": "One range of bytes, as package clients resume a download.",
+    "If-Range": "An ETag; the whole is sent when it is not the present one.",
+}
+_FILES = {
+    "notices.json": "What the channel tells its users (CEP 6).",
+    "channeldata.json": "The channel's packages, one entry for each name.",
+    "repodata_shards.msgpack.zst": "The shard index (CEP 16): name to hash.",
+    "repodata.json": "The monolithic index.",
+    "current_repodata.json": "The index of the newest versions and what they need.",
+    "run_exports.json": "The run exports of the packages (CEP 12).",
+    SHARD: "The records of one name (CEP 16). Immutable.",
+    PACKAGE: "A package file. One that a mirror has not fetched yet is fetched, checked and kept first.",
+}
+
+
+def repository_paths() -> dict[str, Any]:
+    """Return path → operations of everything package clients read and write."""
+    root = sorted(ROOT_FILES)
+    below = [*(f"{{subdir}}/{name}" for name in DOCUMENTS), SHARD, PACKAGE]
+    return {f"{base}/{tail}": _operations(base, tail) for base in BASES for tail in (*root, *below)}
+
+
+def _operations(base: str, tail: str) -> dict[str, Any]:
+    path = f"{base}/{tail}"
+    operations = {method: _reading(path, tail, method) for method in ("get", "head")}
+    if tail == PACKAGE:
+        operations["put"] = _writing(path)
+    return operations
+
+
+def _reading(path: str, tail: str, method: str) -> dict[str, Any]:
+    about = _about(tail)
+    body: dict[str, Any] = {} if method == "head" else {"content": {_media(tail): {"schema": {}}}}
+    headers = [_parameter(name, "header", text) for name, text in _CONDITIONS.items()]
+    return {
+        "tags": [TAG],
+        "operationId": _id(method, path),
+        "description": about,
+        "parameters": [*_in_path(path), *headers],
+        "responses": {
+            "200": {"description": "The file, with `ETag`, `Last-Modified` and `Cache-Control`.", **body},
+            "206": {"description": "The range asked for.", **body},
+            "304": {"description": "The client has it."},
+            "416": {"description": "The range lies outside the file."},
+            **_refusals((*_ANY, *_FETCHED) if tail == PACKAGE else _ANY),
+        },
+    }
+
+
+def _writing(path: str) -> dict[str, Any]:
+    names = ("name", "ckey", "sha256")
+    stored = {"type": "object", "required": [*names], "properties": {name: {"type": "string"} for name in names}}
+    answer = {"content": {"application/json": {"schema": stored}}}
+    return {
+        "tags": [TAG],
+        "operationId": _id("put", path),
+        "description": "Upload a package file; it can be installed when the answer comes.",
+        "parameters": _in_path(path),
+        "requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {}}}},
+        "responses": {
+            "200": {"description": "The very same file was there already.", **answer},
+            "201": {"description": "The file was stored and published.", **answer},
+            **_refusals((*_ANY, *_PUT)),
+        },
+    }
+
+
+def _refusals(codes: Sequence[str]) -> dict[str, Any]:
+    by_status: dict[str, list[str]] = {}
+    for code in codes:
+        by_status.setdefault(str(CODES[code][0]), []).append(f"`{code}`: {CODES[code][1]}")
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": " / ".join(texts), "content": problem} for status, texts in by_status.items()}
+
+
+def _in_path(path: str) -> list[dict[str, Any]]:
+    return [_parameter(name, "path", text) for name, text in _ABOUT.items() if f"{{{name}}}" in path]
+
+
+def _parameter(name: str, where: str, about: str) -> dict[str, Any]:
+    return {
+        "name": name, "in": where, "required": where == "path", "description": about, "schema": {"type": "string"}
+    }  # fmt: skip
+
+
+def _about(tail: str) -> str:
+    name = tail.removeprefix("{subdir}/")
+    if tail in _FILES or name in _FILES:
+        return _FILES.get(tail) or _FILES[name]
+    return _FILES[name.removesuffix(".zst")] + " Compressed with Zstandard."
+
+
+def _media(tail: str) -> str:
+    if tail == PACKAGE:
+        return "application/octet-stream"
+    return "application/zstd" if tail.endswith(".zst") else "application/json"
+
+
+def _id(method: str, path: str) -> str:
+    words = path.replace("{", "").replace("}", "").replace("/", " ").replace(".", " ").replace("_", " ").split()
+    return method + "".join(word.capitalize() for word in words)
