@@ -30,7 +30,7 @@ class Backend:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[services.Postgres]:
     """A PostgreSQL cluster, one per test process."""
-    with services.postgres() as cluster:
+    with services.postgres(durable=False) as cluster:
         yield cluster
 
 
@@ -71,6 +71,7 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
 def _sqlite_and_folder(request: pytest.FixtureRequest, data_dir: Path) -> Iterator[Backend]:
     database = data_dir / "packhouse.db"
     shutil.copy(request.getfixturevalue("_sqlite_template"), database)
+    (data_dir / "blobs").mkdir()
     yield _backend("sqlite+folder", f"sqlite:///{database}", f"file://{data_dir}/blobs", data_dir, {})
 
 

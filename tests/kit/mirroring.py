@@ -12,20 +12,16 @@ from typing import Any
 import msgspec
 from backports import zstd
 
-from packhouse.catalog.changes import ChangeFeed
+from packhouse.app import build_services, close
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.mirrors import store
 from packhouse.catalog.mirrors.filters import Filters
 from packhouse.catalog.mirrors.mirror import LIVE, Mirror, Options, Spec
-from packhouse.core.blobs import open_store
-from packhouse.core.db import Unit, open_database
+from packhouse.core.db import Unit
 from packhouse.core.jobs import Worker
 from packhouse.core.settings import load
 from packhouse.formats import registry
-from packhouse.formats.archives.sandbox import Sandbox
-from packhouse.workflows.indexing.publishing import Publisher
-from packhouse.workflows.indexing.reading import IndexReader
 from packhouse.workflows.mirroring.editing import create_mirror, run_mirror_now
 from packhouse.workflows.mirroring.run import mirror_handlers
 from packhouse.workflows.mirroring.schedule import schedule_mirrors
@@ -37,25 +33,12 @@ from tests.kit.condapkg import make_conda
 @asynccontextmanager
 async def services_on(backend: Backend, env: Mapping[str, str] | None = None, **given: Any) -> AsyncIterator[Services]:
     """Yield services on a backend whose schema exists; `env` is another node's environment."""
-    settings = load(env or backend.env, **given)
-    db = open_database(settings.database_url)
-    blobs = open_store(
-        settings.blob_url,
-        data_dir=settings.data_dir,
-        endpoint=settings.s3_endpoint,
-        access_key=settings.s3_access_key,
-        secret_key=settings.s3_secret_key,
-        region=settings.s3_region,
-    )
-    feed = ChangeFeed(db)
-    index = IndexReader(db, feed, settings.data_dir / "cache" / "index")
-    services = Services(settings, db, blobs, Sandbox(), feed, index, Publisher(db, index.published))
-    await feed.poll()
+    services = build_services(load(env or backend.env, **given))
     try:
+        await services.feed.poll()
         yield services
     finally:
-        services.sandbox.close()
-        await db.close()
+        await close(services)
 
 
 async def make_test_channel(services: Services, path: str = "ours") -> Channel:
