@@ -1,5 +1,5 @@
 # One-word developer commands; `make` alone lists them.
-.PHONY: help setup check unit test reference migration
+.PHONY: help setup check unit test full reference migration
 PY := .venv/bin/python
 
 help:            ## this list
@@ -19,6 +19,9 @@ unit:            ## tests without I/O
 
 test:            ## everything, as CI runs it
 	./scripts/test
+
+full:            ## the full counts of the slow suites, of which a sample runs otherwise: hours
+	STAGE_LIMIT=6h ./scripts/test -m full
 
 reference:       ## write the generated reference pages again
 	$(PY) scripts/reference.py

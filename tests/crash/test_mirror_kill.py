@@ -42,11 +42,7 @@ async def busy(services: Services, up: Upstream, seen: int) -> None:
 
 
 @pytest.mark.parametrize("kills", [5, pytest.param(50, marks=pytest.mark.full)])
-async def test_a_killed_run_goes_on_and_fetches_nothing_twice(
-    backend: Backend, kills: int, request: pytest.FixtureRequest
-) -> None:
-    if kills == 50 and "full" not in request.config.getoption("markexpr"):
-        pytest.skip("the full count runs with -m full")
+async def test_a_killed_run_goes_on_and_fetches_nothing_twice(backend: Backend, kills: int) -> None:
     rng = random.Random(kills)
     source = CondaSource()
     keys = [source.add(f"pkg{number}", files={"data": rng.randbytes(3000)}) for number in range(30 * kills)]

@@ -100,11 +100,7 @@ async def test_a_sample_of_damaged_packages(house: House, folder: Path) -> None:
 
 @pytest.mark.full
 @pytest.mark.parametrize("seed", range(10, 20))
-async def test_five_thousand_damaged_packages(
-    house: House, folder: Path, seed: int, request: pytest.FixtureRequest
-) -> None:
-    if "full" not in request.config.getoption("markexpr"):
-        pytest.skip("the full count runs with -m full")
+async def test_five_thousand_damaged_packages(house: House, folder: Path, seed: int) -> None:
     await check(house, folder, seed, count=500)
 
 
