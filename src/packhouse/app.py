@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import multiprocessing
 import os
 import socket
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from itertools import count
+from pathlib import Path
 
 from packhouse.catalog.accounts.accounts import ensure_admin
 from packhouse.catalog.accounts.authenticator import Authenticator
@@ -18,16 +22,17 @@ from packhouse.catalog.audit.keys import load_signing_key
 from packhouse.catalog.changes import Change, ChangeFeed, forget_old
 from packhouse.catalog.packages.downloads import forget_old_chunks
 from packhouse.core import log
-from packhouse.core.blobs import open_store
+from packhouse.core.blobs import local_folder, open_store
 from packhouse.core.clock import DAY
 from packhouse.core.db import open_database
-from packhouse.core.db.migrating import migrate
+from packhouse.core.db.migrating import has_schema, migrate
 from packhouse.core.errors import PackhouseError
 from packhouse.core.jobs import Periodic, Timetable, Worker, forget
 from packhouse.core.settings import Settings, load
 from packhouse.doors.api import create_api, management_words
 from packhouse.doors.asgi import App, Receive, Scope, Send
 from packhouse.doors.entrance import Entrance
+from packhouse.doors.proxies import Proxies
 from packhouse.doors.serve import Repository
 from packhouse.doors.serve.conda import CondaDoor
 from packhouse.doors.serve.putting import PutDoor
@@ -45,15 +50,24 @@ from packhouse.workflows.mirroring.run import mirror_handlers
 from packhouse.workflows.mirroring.schedule import schedule_mirrors
 from packhouse.workflows.services import Services
 
+_log = log.get_logger(__name__)
 SWEEPS_A_DAY = 96
 #: how long a job that ended can be looked at, in days
 HISTORY_DAYS = 30
 
 
-def build_services(settings: Settings) -> Services:
-    """Return the ground of one process. The schema is brought up to date; nothing else is dialled or started."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    migrate(settings.database_url)
+def build_services(settings: Settings, *, create: bool = False) -> Services:
+    """Return the ground of one process. The schema is brought up to date; nothing else is dialled or started.
+
+    With `create` an installation is made where there is none. Raises PackhouseError: `not_found` without `create`,
+    `bad_request` for folders that cannot be used, and what `migrate` and `open_store` raise.
+    """
+    try:
+        _prepare(settings, create)
+    except PackhouseError as error:
+        if error.code == "try_later":
+            error.hint = f"Check {settings.origin('database_url')}."
+        raise
     db = open_database(settings.database_url)
     blobs = open_store(
         settings.blob_url,
@@ -67,6 +81,47 @@ def build_services(settings: Settings) -> Services:
     feed = ChangeFeed(db)
     index = IndexReader(db, feed, settings.data_dir / "cache" / "index")
     return Services(settings, db, blobs, Sandbox(), feed, index, Publisher(db, index.published))
+
+
+def _prepare(settings: Settings, create: bool) -> None:
+    """Make what every process finds: the folders and the current schema."""
+    if not create:
+        _require_installation(settings)
+    _make_folder(settings.data_dir, settings.origin("data_dir"))
+    if folder := local_folder(settings.blob_url):
+        _make_folder(folder, settings.origin("blob_url"))
+    migrate(settings.database_url)
+
+
+def _require_installation(settings: Settings) -> None:
+    if not has_schema(settings.database_url):
+        raise PackhouseError(
+            "not_found",
+            f"There is no Packhouse in {settings.data_dir} ({settings.origin('data_dir')}).",
+            f"Name its folder with --data; `packhouse serve --data {settings.data_dir}` makes a new one there.",
+        )
+    folder = local_folder(settings.blob_url)
+    if folder is not None and not folder.is_dir():
+        raise PackhouseError(
+            "not_found",
+            f"The folder of the packages, {folder} ({settings.origin('blob_url')}), is not there.",
+            "Mount its disk, or correct `blob_url` or --data.",
+        )
+
+
+def _make_folder(folder: Path, origin: str) -> None:
+    """Create a folder unless it is there. Raises PackhouseError("bad_request") when this user cannot work in it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        why = "it is a file" if isinstance(error, FileExistsError) else error.strerror
+        raise PackhouseError(
+            "bad_request",
+            f"The folder {folder} ({origin}) cannot be used: {why}.",
+            "Name a folder that this user may write to.",
+        ) from None
 
 
 class Server:
@@ -89,7 +144,9 @@ class Server:
         conda = CondaDoor(gate, services.index, Notices(services.db), files, self._counter)
         api = create_api(services, authenticator)
         repository = Repository(conda, PutDoor(gate, services))
-        self._entrance = Entrance(authenticator, repository, api, management_words(api))
+        self._entrance = Entrance(
+            authenticator, repository, api, management_words(api), Proxies(services.settings.trusted_proxies)
+        )
         await services.sandbox.start()
         await services.feed.poll()
         self._tasks = [asyncio.create_task(loop) for loop in (services.feed.run(), self._counter.run())]
@@ -116,8 +173,9 @@ class Server:
         try:
             await self.start()
         except Exception as error:
+            _log.exception("The server process could not start.")
             await send({"type": "lifespan.startup.failed", "message": str(error)})
-            raise
+            return
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self.stop()
@@ -192,9 +250,17 @@ async def _duties(services: Services) -> list[Periodic]:
 
 def create_from_environment() -> Server:
     """Return the application for a server process that another one started; the environment has the settings."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     settings = load()
     log.configure(settings.log_format, settings.log_level)
     return Server(settings)
+
+
+def _end_with_parent() -> None:
+    """End this process, and so free its port, as soon as the one that started it has died, even of `kill -9`."""
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
+        os._exit(1)
 
 
 async def close(services: Services) -> None:
@@ -212,8 +278,12 @@ def _forgetting(authenticator: Authenticator) -> Callable[[Change], None]:
 
 
 async def prepare(settings: Settings) -> str | None:
-    """Bring the schema up to date and make the administrator; return the password if one was made up."""
-    services = build_services(settings)
+    """Make the installation unless it is there, bring its schema up to date and make the administrator.
+
+    Returns the administrator's password if one was made up. Raises PackhouseError as `build_services`, and
+    `bad_request` when `admin_password` is too short.
+    """
+    services = build_services(settings, create=True)
     try:
         return await ensure_admin(services.db, settings.admin_password or None)
     finally:

@@ -79,7 +79,7 @@ async def test_nothing_acknowledged_is_lost(backend: Backend, processes: int, ki
                 if site.process.poll() is not None:
                     site.start()
             assert len(traffic.uploaded) > kills and traffic.odd == []
-            await asyncio.to_thread(site.until_ready)
+            await asyncio.to_thread(site.recover)
             await check(site, traffic, services)
             assert await findings(services, deep=True) == []
             await sweep(services)  # marks what the kills left behind

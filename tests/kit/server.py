@@ -8,13 +8,14 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import urllib3
 
 from tests.conftest import Backend
+from tests.kit.commands import plain_environment
 from tests.kit.processes import free_port, start, stop, wait_until
 
 PASSWORD = "correct horse battery"
@@ -24,7 +25,7 @@ class Site:
     """One running server, called as the administrator."""
 
     def __init__(self, env: Mapping[str, str], folder: Path, *, worker: bool = True, processes: int = 1) -> None:
-        self.env = {**_plain_environment(), **env, "PACKHOUSE_ADMIN_PASSWORD": PASSWORD}
+        self.env = {**plain_environment(), **env, "PACKHOUSE_ADMIN_PASSWORD": PASSWORD}
         self._options = ["--processes", str(processes), *([] if worker else ["--no-worker"])]
         self.log = folder / "server.log"
         self.port = free_port()
@@ -35,15 +36,28 @@ class Site:
 
     def start(self) -> None:
         """Start the processes, also again after `kill`, and log in."""
-        command = [sys.executable, "-m", "packhouse", "serve", "--port", str(self.port)]
-        self.process = start([*command, *self._options], log=self.log, env=self.env)
+        self.launch()
         self.until_ready()
         token = self.call("POST", "/api/auth/login", {"username": "admin", "password": PASSWORD})["token"]
         self.headers = {"Authorization": f"Bearer {token}"}
 
+    def launch(self) -> None:
+        """Start the processes only."""
+        command = [sys.executable, "-m", "packhouse", "serve", "--port", str(self.port)]
+        self.process = start([*command, *self._options], log=self.log, env=self.env)
+
     def until_ready(self) -> None:
         """Wait until it answers."""
         wait_until(self._answers, self.process, self.log)
+
+    def recover(self) -> None:
+        """Wait until it answers; start it again if it gives up, as it does when a server process dies twice at once."""
+        try:
+            self.until_ready()
+        except RuntimeError:
+            if self.process.poll() is None:
+                raise
+            self.start()
 
     def _answers(self) -> bool:
         try:
@@ -82,13 +96,20 @@ class Site:
 
     def kill(self) -> None:
         """`kill -9` of the server and of everything it started."""
+        started = self.children()
         os.killpg(self.process.pid, signal.SIGKILL)
+        for pid in started:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.process.wait(10)
 
     def children(self) -> list[int]:
         """Return the processes that the first one started: servers and the worker (Linux)."""
-        pid = self.process.pid
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return _children(self.process.pid)
+
+    def family(self) -> list[int]:
+        """Return all processes below the first one: also those that look into archives (Linux)."""
+        return [pid for child in self.children() for pid in (child, *_children(child))]
 
     def stop(self) -> None:
         """End it in good order."""
@@ -106,6 +127,8 @@ def site_on(backend: Backend, *, worker: bool = True, processes: int = 1, **sett
         site.stop()
 
 
-def _plain_environment() -> dict[str, str]:
-    """Return ours without settings of another installation."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("PACKHOUSE_")}
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []

@@ -20,19 +20,46 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Data = Annotated[Path | None, typer.Option("--data", help="Folder of the installation.", show_default="packhouse-data")]
-Host = Annotated[str | None, typer.Option("--host", help="Address to listen on.", show_default="127.0.0.1")]
-Port = Annotated[int | None, typer.Option("--port", help="TCP port to listen on.", show_default="8080")]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", help="Folder of the installation, also PACKHOUSE_DATA_DIR.", show_default="./packhouse-data"
+    ),
+]
+DemoData = Annotated[
+    Path | None, typer.Option("--data", help="Folder of the demo, made if needed.", show_default="./packhouse-demo")
+]
+Host = Annotated[
+    str | None,
+    typer.Option(
+        "--host",
+        help="Address or name of this machine to listen on, also PACKHOUSE_HOST; 0.0.0.0 or :: for all of them.",
+        show_default="127.0.0.1",
+    ),
+]
+Port = Annotated[
+    int | None,
+    typer.Option(
+        "--port",
+        help="TCP port to listen on, 0 to 65535, also PACKHOUSE_PORT; 0 takes a free one.",
+        show_default="8080",
+    ),
+]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"packhouse {__version__}")
+        raise typer.Exit
 
 
 @app.callback()
 def root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", is_eager=True, callback=_print_version)
+    ] = False,
 ) -> None:
     """A secure, on-premises repository for conda, Python and R packages."""
-    if version:
-        typer.echo(f"packhouse {__version__}")
-        raise typer.Exit
 
 
 @app.command()
@@ -40,12 +67,15 @@ def serve(
     data: Data = None,
     host: Host = None,
     port: Port = None,
-    processes: Annotated[int, typer.Option(help="Server processes; more than one pays off on PostgreSQL.")] = 1,
+    processes: Annotated[
+        int, typer.Option(min=1, help="Number of server processes; more than one pays off on PostgreSQL.")
+    ] = 1,
     worker: Annotated[bool, typer.Option(help="Run a worker process beside the server.")] = True,
 ) -> None:
-    """Start the server. On the first start it makes the user `admin` and prints the password once."""
-    running = _server_part("packhouse.cli.running")
-    running.serve(running.settings_of(data, host, port), processes=processes, worker=worker)
+    """Start the server. On the first start it makes the folder and the user `admin`, and prints the password once."""
+    running, address = _server_part("packhouse.cli.running"), _server_part("packhouse.cli.address")
+    settings = running.settings_of(data, host, port)
+    running.serve(settings, address.claim(settings), processes=processes, worker=worker)
 
 
 @app.command()
@@ -53,13 +83,16 @@ def worker(
     data: Data = None,
     until_stdin_closes: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
-    """Run jobs: mirrors, and the duties that keep the installation in order. Any number may run, on any machine."""
+    """Run jobs: mirrors, and the duties that keep the installation in order. Any number may run.
+
+    Workers on several machines need PostgreSQL and S3.
+    """
     running = _server_part("packhouse.cli.running")
     running.worker(running.settings_of(data), until_stdin_closes=until_stdin_closes)
 
 
 @app.command()
-def demo(data: Data = None, host: Host = None, port: Port = None) -> None:
+def demo(data: DemoData = None, host: Host = None, port: Port = None) -> None:
     """Start a server with a channel to try, filled by mirroring a small upstream made on this machine."""
     demo_part = _server_part("packhouse.cli.demo.command")
     demo_part.demo(data, host, port)
@@ -87,7 +120,7 @@ def sweep(
     data: Data = None,
     dry_run: Annotated[bool, typer.Option(help="Only say what would go.")] = False,
 ) -> None:
-    """Delete stored bytes that no file owns any more, after the grace period."""
+    """Delete stored bytes that no file has owned for a while: PACKHOUSE_SWEEP_GRACE_SECONDS, by default 3600 s."""
     upkeep = _server_part("packhouse.cli.upkeep")
     raise typer.Exit(upkeep.sweep(data, dry_run=dry_run))
 

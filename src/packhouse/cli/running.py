@@ -8,15 +8,21 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
+from granian.server.common import AbstractServer
 
+from packhouse.cli.address import Address
 from packhouse.core import log
-from packhouse.core.settings import DESCRIPTIONS, PREFIX, Settings, load
+from packhouse.core.errors import PackhouseError
+from packhouse.core.settings import DESCRIPTIONS, PREFIX, Settings, load, similar, unknown_variables
 
+_log = log.get_logger(__name__)
 #: wait before a worker that ended is started again, in seconds
 RESTART_SECONDS = 2.0
 
@@ -24,43 +30,96 @@ RESTART_SECONDS = 2.0
 def settings_of(
     data: Path | None, host: str | None = None, port: int | None = None, admin_password: str | None = None
 ) -> Settings:
-    """Return the settings, with what the command line says on top, and send logs where they say."""
+    """Begin a process: return the settings, with what the command line says on top, and send logs where they say.
+
+    What the process and those it starts write from now on is for its user only.
+    """
+    os.umask(0o077)
     settings = load(data_dir=data, host=host, port=port, admin_password=admin_password)
     log.configure(settings.log_format, settings.log_level)
+    known = [PREFIX + name.upper() for name in DESCRIPTIONS]
+    for name in unknown_variables():
+        _log.warning(f"The environment variable {name} sets nothing. {similar(name, known)}".rstrip())
+        del os.environ[name]  # so that the processes we start do not say it again
     return settings
 
 
 def serve(
-    settings: Settings, *, processes: int = 1, worker: bool = True, ready: Callable[[], None] = lambda: None
+    settings: Settings,
+    address: Address,
+    *,
+    processes: int = 1,
+    worker: bool = True,
+    ready: Callable[[], None] = lambda: None,
 ) -> None:
-    """Prepare the installation and serve until a signal ends it; `ready` runs beside, in a thread of its own."""
+    """Prepare the installation and serve at an address that `claim` gave, until a signal ends it.
+
+    `ready` runs beside, in a thread of its own, once requests are answered; a PackhouseError of it ends the server.
+    Raises that one, and PackhouseError when the installation cannot be prepared.
+    """
     from packhouse.app import prepare
 
     password = asyncio.run(prepare(settings))
     if password is not None:
-        sys.stdout.write(f"User `admin` was made. Its password, shown this once: {password}\n")
-    sys.stdout.write(f"Packhouse serves http://{settings.host}:{settings.port}/ from {settings.data_dir}\n")
-    sys.stdout.flush()
+        _say(f"User `admin` was made. Its password, shown this once: {password}")
     _export(settings)
     beside = Beside([sys.executable, "-m", "packhouse", "worker", "--until-stdin-closes"]) if worker else None
-    threading.Thread(target=ready, daemon=True).start()
+    server = _granian(address, processes)
+    announcing = Announcing(server, f"{_served(address)} from {settings.data_dir}", address, ready)
+    server.on_startup(announcing.start)
     try:
-        Granian(
-            "packhouse.app:create_from_environment",
-            address=settings.host,
-            port=settings.port,
-            interface=Interfaces.ASGI,
-            http=HTTPModes.http1,
-            factory=True,
-            workers=processes,
-            websockets=False,
-            log_access=False,
-            log_enabled=False,
-            respawn_failed_workers=True,
-        ).serve()
+        server.serve()
+    except SystemExit as end:
+        if end.code:
+            raise PackhouseError(
+                "internal", "The server processes ended by themselves, again and again.", "The log above says why."
+            ) from None
     finally:
         if beside is not None:
             beside.stop()
+    if announcing.error is not None:
+        raise announcing.error
+
+
+def _granian(address: Address, processes: int) -> AbstractServer[Any]:
+    return Granian(
+        "packhouse.app:create_from_environment",
+        address=address.ip,
+        port=address.port,
+        interface=Interfaces.ASGI,
+        http=HTTPModes.http1,
+        factory=True,
+        workers=processes,
+        websockets=False,
+        log_access=False,
+        log_enabled=False,
+        respawn_failed_workers=True,
+    )
+
+
+def _served(address: Address) -> str:
+    elsewhere = f" (from other machines {address.elsewhere}/)" if address.elsewhere else ""
+    return f"Packhouse serves {address.url}/{elsewhere}"
+
+
+class Announcing(threading.Thread):
+    """Says that the server is there when it is, then does what the caller wants done with it."""
+
+    def __init__(self, server: AbstractServer[Any], line: str, address: Address, ready: Callable[[], None]) -> None:
+        super().__init__(daemon=True)
+        self._server, self._line, self._address, self._ready = server, line, address, ready
+        self.error: PackhouseError | None = None  #: why this thread ended the server
+
+    def run(self) -> None:
+        self._address.wait_until_served()
+        _say(self._line)
+        try:
+            self._ready()
+        except PackhouseError as error:
+            time.sleep(0.2)  # a signal to all our processes reaches some of them first
+            if not self._server.interrupt_signal:
+                self.error = error
+                os.kill(os.getpid(), signal.SIGTERM)
 
 
 def worker(settings: Settings, *, until_stdin_closes: bool = False) -> None:
@@ -91,7 +150,8 @@ class Beside:
         self._keeper.start()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(self._command, stdin=subprocess.PIPE)
+        # a process group of its own: Ctrl-C in a terminal is for us, and we end the worker
+        return subprocess.Popen(self._command, stdin=subprocess.PIPE, process_group=0)
 
     def _keep(self) -> None:
         while True:
@@ -118,3 +178,8 @@ def _export(settings: Settings) -> None:
     """Hand the settings to the processes we start, the way any administrator would."""
     for name in DESCRIPTIONS:
         os.environ[PREFIX + name.upper()] = str(getattr(settings, name))
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

@@ -101,6 +101,7 @@ class Worker:
                 [sys.executable, "-P", "-m", "packhouse.formats.archives.sandbox"],
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
+                process_group=0,  # Ctrl-C in a terminal is for whoever started us; this one ends when we close it
                 env={key: os.environ[key] for key in ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH") if key in os.environ},
             )
         ours.setblocking(False)

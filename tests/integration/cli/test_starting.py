@@ -1,0 +1,86 @@
+"""Starting and refusing to start: what an administrator sees of `packhouse` before the first request."""
+
+from __future__ import annotations
+
+import socket
+import stat
+from pathlib import Path
+
+import urllib3
+
+from packhouse import __version__
+from tests.kit.commands import run, serving
+
+
+def test_a_start_that_fails_says_why_in_one_message(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "typo").mkdir()
+    (tmp_path / "typo" / "packhouse.toml").write_text("prot = 1")
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # as another Packhouse listens
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        cases = {
+            (
+                "--port",
+                str(taken),
+            ): f"127.0.0.1 port {taken} (`host`, its default; `port`, from the option --port) is in",
+            ("--port", "99999"): "`port`, from the option --port, cannot be used (99999)",
+            ("--port", "0", "--host", "no.such.invalid"): "`host`, from the option --host",
+            ("--port", "0", "--host", "192.0.2.1"): "is not of this machine",
+            (
+                "--port",
+                "0",
+                "--data",
+                "file",
+            ): "/file (`data_dir`, from the option --data) cannot be used: it is a file",
+            ("--port", "0", "--data", "file/below"): "/file/below (`data_dir`, from the option --data) cannot be used",
+            ("--port", "0", "--data", "typo"): "`prot`, which is no setting. Did you mean port?",
+        }
+        ends = run(tmp_path, *[("serve", *words) for words in cases])
+    for (words, said), end in zip(cases.items(), ends, strict=True):
+        assert (end.code, end.out, end.err.count("\n")) == (2, "", 1), (words, end.err)
+        assert said in end.err
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "typo"}  # nothing was prepared
+
+
+def test_a_database_that_cannot_be_used_is_named_without_its_password(tmp_path: Path) -> None:
+    url = "postgresql://user:hush@127.0.0.1:1/packhouse"
+    serve, worker = run(tmp_path, ("serve", "--port", "0"), ("worker",), env={"PACKHOUSE_DATABASE_URL": url})
+    for end in (serve, worker):
+        assert (end.code, end.err.count("\n")) == (2, 1), end.err
+        assert "Connection refused" in end.err
+        assert "`database_url`, from the environment variable PACKHOUSE_DATABASE_URL" in end.err
+        assert "hush" not in end.err
+
+
+def test_only_a_server_makes_an_installation(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    commands = [("verify", "--data", "x"), ("repair", "--data", "x"), ("sweep", "--data", "empty"), ("worker",)]
+    for end in run(tmp_path, *commands):
+        assert end.code == 2 and "There is no Packhouse in" in end.err and "packhouse serve --data" in end.err
+    assert list(tmp_path.rglob("*")) == [tmp_path / "empty"]
+
+
+def test_a_server_says_its_address_when_it_answers_and_keeps_its_data_to_itself(tmp_path: Path) -> None:
+    (tmp_path / "wide").mkdir(mode=0o755)
+    words = ("serve", "--port", "0", "--host", "0.0.0.0", "--no-worker")
+    with serving(tmp_path, *words, "--data", "new", PACKHOUSE_PROT="1") as (url, said):
+        assert url.startswith("http://127.0.0.1:") and socket.gethostname() in said
+        assert urllib3.request("GET", f"{url}/api/system", retries=False).status == 200
+        assert said.count("PACKHOUSE_PROT sets nothing. Did you mean PACKHOUSE_PORT?") == 1
+        modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "new").rglob("*")}
+        assert tmp_path / "new" / "packhouse.db" in modes
+        assert {mode & 0o077 for mode in modes.values()} == {0}
+        assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
+    (end,) = run(tmp_path, ("verify", "--data", "new"))
+    assert (end.code, end.err) == (0, "")
+    with serving(tmp_path, *words, "--data", "wide"):
+        assert stat.S_IMODE((tmp_path / "wide").stat().st_mode) == 0o755
+        assert stat.S_IMODE((tmp_path / "wide" / "packhouse.db").stat().st_mode) == 0o600
+
+
+def test_the_version(tmp_path: Path) -> None:
+    (end,) = run(tmp_path, ("--version",))
+    assert (end.code, end.out) == (0, f"packhouse {__version__}\n")
