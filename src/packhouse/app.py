@@ -28,6 +28,7 @@ from packhouse.core.db import open_database
 from packhouse.core.db.migrating import has_schema, migrate
 from packhouse.core.errors import PackhouseError
 from packhouse.core.jobs import Periodic, Timetable, Worker, forget
+from packhouse.core.leases import forget_ended
 from packhouse.core.settings import Settings, load
 from packhouse.doors.api import create_api, management_words
 from packhouse.doors.asgi import App, Receive, Scope, Send
@@ -234,6 +235,7 @@ async def _duties(services: Services) -> list[Periodic]:
         db = services.db
         long_ago = await db.now() - HISTORY_DAYS * DAY
         await db.write(forget_old)
+        await db.write(partial(forget_ended, before=long_ago))
         await db.write(partial(forget_old_chunks, before=long_ago))
         while await db.write(partial(forget, before=long_ago)):
             pass

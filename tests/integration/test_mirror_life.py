@@ -14,9 +14,11 @@ from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.mirrors import store
 from packhouse.catalog.mirrors.mirror import Mirror, Spec
+from packhouse.catalog.packages import entries
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.core.jobs import Worker, list_jobs
+from packhouse.workflows.mirroring import clearing
 from packhouse.workflows.mirroring.editing import (
     decide_conflict,
     delete_mirror,
@@ -24,8 +26,11 @@ from packhouse.workflows.mirroring.editing import (
     stop_mirror,
     update_mirror,
 )
+from packhouse.workflows.mirroring.fetching import OnDemand
 from packhouse.workflows.mirroring.run import KIND, mirror_handlers
 from packhouse.workflows.mirroring.schedule import schedule_mirrors
+from packhouse.workflows.publishing.moving import copy
+from packhouse.workflows.publishing.selection import Item
 from packhouse.workflows.services import Services
 from tests.conftest import Backend
 from tests.kit.mirroring import (
@@ -171,7 +176,7 @@ async def test_delete_keeps_fetched_files_unless_asked(backend: Backend) -> None
             await update_mirror(services, channel, mirror, "ann", passive, administrator=True, run_now=True)
             await wait(services, mirror)
             assert len(await shown(services, channel)) == 3
-            assert await delete_mirror(services, channel, mirror, "ann", files=purge) == (3 if purge else 1)
+            await delete_mirror(services, channel, mirror, "ann", files=purge)
             left = set() if purge else {"a-1.0-0.conda", "b-1.0-0.conda"}
             assert set(await shown(services, channel)) == left
             assert await store.of_channel(services.db, channel.id) == []
@@ -188,6 +193,50 @@ async def test_deleting_goes_on_after_a_crash(backend: Backend) -> None:
         await schedule_mirrors(services)
         assert await shown(services, channel) == {}
         assert (await get(services, mirror)).state == "deleted"
+
+
+async def test_deleting_a_large_mirror_goes_on_in_rounds(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clearing, "BATCH", 2)
+    monkeypatch.setattr(clearing, "ROUND_SECONDS", 1e-9)
+    async with services_on(backend) as services, Upstream(source_of("a", "b", "c", "d", "e").files()) as up:
+        channel = await make_test_channel(services)
+        mirror = await run_and_wait(services, await add_mirror(services, channel, up.url))
+        await delete_mirror(services, channel, mirror, "ann")
+        numbers = [len(await shown(services, channel))]
+        for _ in range(3):
+            assert (await get(services, mirror)).state == "deleting"
+            await schedule_mirrors(services)
+            numbers.append(len(await shown(services, channel)))
+        assert (numbers, (await get(services, mirror)).state) == ([3, 1, 0, 0], "deleted")
+
+
+async def test_copies_in_a_frozen_channel_outlive_their_mirror_until_it_thaws(backend: Backend) -> None:
+    async with services_on(backend) as services, Upstream(source_of("a", "b").files()) as up:
+        channel, pinned, other = [await make_test_channel(services, path) for path in ("ours", "pinned", "other")]
+        mirror = await run_and_wait(services, await add_mirror(services, channel, up.url))
+        for target in (pinned, other):
+            await copy(services, channel, target, "ann", [Item("a"), Item("b")])
+        await set_frozen(services, pinned, True)
+        await delete_mirror(services, channel, mirror, "ann")
+        await schedule_mirrors(services)
+        assert [len(await shown(services, one)) for one in (channel, other, pinned)] == [0, 0, 2]
+        promised = await entries.find(services.db, pinned.id, "conda", "noarch", "a-1.0-0.conda")
+        assert promised is not None and (await OnDemand(services).fetch(pinned, promised)).active
+        await set_frozen(services, pinned, False)
+        await schedule_mirrors(services)
+        await schedule_mirrors(services)
+        assert set(await shown(services, pinned)) == {"a-1.0-0.conda"}, "what was fetched stays"
+        assert (await get(services, mirror)).state == "deleted"
+
+
+async def test_nothing_is_left_of_the_downloads_of_a_deleted_mirror(backend: Backend) -> None:
+    async with services_on(backend) as services, Upstream(source_of("a").files()) as up:
+        channel = await make_test_channel(services)
+        mirror = await run_and_wait(services, await add_mirror(services, channel, up.url, mode="active"))
+        await delete_mirror(services, channel, mirror, "ann")
+        other = await run_and_wait(services, await add_mirror(services, channel, up.url, mode="active", name="two"))
+        folder = services.settings.data_dir / "spool" / "mirrors"
+        assert {path.stem for path in folder.iterdir()} <= {other.uuid}
 
 
 async def test_a_frozen_channel_takes_additions_and_defers_the_rest(backend: Backend) -> None:

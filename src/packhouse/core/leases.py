@@ -28,6 +28,7 @@ _ACQUIRE = """
 """
 _RENEW = "UPDATE lease SET until = :until WHERE name = :name AND holder = :holder"
 _RELEASE = "DELETE FROM lease WHERE name = :name AND holder = :holder"
+_FORGET = "DELETE FROM lease WHERE until < :before"
 _FREE = "SELECT 1 FROM lease WHERE name = :name AND until > :now"
 
 
@@ -51,6 +52,11 @@ async def renew(unit: Unit, name: str, holder: str, seconds: float) -> bool:
 async def release(unit: Unit, name: str, holder: str) -> None:
     """Give the lease up at once; nothing happens when it belongs to somebody else."""
     await unit.execute(_RELEASE, name=name, holder=holder)
+
+
+async def forget_ended(unit: Unit, before: int) -> None:
+    """Drop leases that ran out before a time (microseconds): their holders died, and nobody wanted them since."""
+    await unit.execute(_FORGET, before=before)
 
 
 async def is_free(reader: Reader, name: str, now: int) -> bool:

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, func, select, update
 
 from packhouse.catalog.packages import contents
 from packhouse.catalog.packages.contents import Record
-from packhouse.catalog.schema import binding, channel_path, content, entry, record, removal
+from packhouse.catalog.schema import binding, channel, channel_path, content, entry, record, removal
 from packhouse.core.blobs.hashing import Hashes
 from packhouse.core.db import Database, Row, Unit, any_of
 from packhouse.core.db.base import Reader
@@ -164,12 +164,14 @@ _BIND = """INSERT INTO binding (channel_id, family, partition, filename, sha256)
 _SET_CONTENT = """UPDATE entry SET source_url = NULL, content_id = (SELECT id FROM content WHERE sha256 = :sha256)
  WHERE id = :entry_id AND EXISTS (SELECT 1 FROM content WHERE sha256 = :sha256 AND deleting IS FALSE)"""
 _NOW_ACTIVE = select(entry.c.id).where(any_of(entry.c.id, "ids"), entry.c.content_id.is_not(None))
-_OF_MIRROR = (
+_TO_CLEAR = (
     select(entry.c.id, entry.c.channel_id, entry.c.partition, entry.c.name, entry.c.content_id.is_not(None))
-    .where(entry.c.mirror_id == bindparam("mirror_id"))
+    .join_from(entry, channel, channel.c.id == entry.c.channel_id)
+    .where(entry.c.mirror_id == bindparam("mirror_id"), channel.c.frozen_at.is_(None))
     .order_by(entry.c.id)
     .limit(bindparam("limit"))
 )
+_ANY = select(entry.c.id).where(entry.c.mirror_id == bindparam("mirror_id")).limit(1)
 _COUNT = select(func.count(), func.count(entry.c.content_id)).where(
     entry.c.mirror_id == bindparam("mirror_id"), entry.c.channel_id == bindparam("channel_id")
 )
@@ -273,9 +275,14 @@ def _key(channel_id: int, one: Fetched) -> dict[str, Any]:
     return {**at, "filename": one.wanted.filename, "sha256": _digest(one)}
 
 
-async def of_mirror(reader: Reader, mirror_id: int, limit: int) -> list[Row]:
-    """Return (id, channel_id, partition, name, active) of entries a mirror brought, in whatever channel."""
-    return await reader.fetch_all(_OF_MIRROR, mirror_id=mirror_id, limit=limit)
+async def to_clear(db: Database, mirror_id: int, limit: int) -> list[Row]:
+    """Return (id, channel_id, partition, name, active) of entries a mirror brought, in whatever unfrozen channel."""
+    return await db.fetch_large(_TO_CLEAR, mirror_id=mirror_id, limit=limit)
+
+
+async def has_any(reader: Reader, mirror_id: int) -> bool:
+    """Return whether any entry in any channel belongs to a mirror."""
+    return await reader.fetch_one(_ANY, mirror_id=mirror_id) is not None
 
 
 async def let_go(unit: Unit, ids: Sequence[int]) -> None:

@@ -1,62 +1,77 @@
-"""Clears what a deleted mirror left, in batches: unfetched files go; fetched ones stay as if uploaded, unless asked."""
+"""Clears what a deleted mirror left, in batches: unfetched files go; fetched ones stay as if uploaded, unless asked.
+
+What stands in a frozen channel waits, and is still fetched when asked for, until that channel is unfrozen.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from packhouse.catalog import changes
+from packhouse.catalog.channels import store as channels
 from packhouse.catalog.mirrors import holdings, store
+from packhouse.catalog.mirrors.mirror import Mirror
 from packhouse.catalog.packages import entries
+from packhouse.core.clock import monotonic
 from packhouse.core.db import Row, Unit
 from packhouse.workflows.services import Services
 
 BATCH = 500
+#: how long one round goes on, in seconds: a request waits for it, and so do the schedules of the other mirrors
+ROUND_SECONDS = 0.5
 
 
-async def clear(services: Services, mirror_id: int) -> int:
-    """Remove the entries of a mirror in state `deleting`; return how many left their channels.
+async def clear(services: Services, mirror_id: int) -> None:
+    """Do one round of removing the entries of a mirror in state `deleting`; the last one makes it `deleted`.
 
     Copies of unfetched files in other channels go as well, since nothing can fetch them any more. May be called again
     after a crash, or twice at a time.
     """
-    removed = 0
     touched: set[int] = set()
-    while rows := await holdings.of_mirror(services.db, mirror_id, BATCH):
+    deadline = monotonic() + ROUND_SECONDS
+    while rows := await holdings.to_clear(services.db, mirror_id, BATCH):
 
-        async def work(unit: Unit, rows: Sequence[Row] = rows) -> int | None:
+        async def work(unit: Unit, rows: Sequence[Row] = rows) -> bool:
             return await _batch(unit, mirror_id, rows)
 
-        gone = await services.db.write(work)
-        if gone is None:
-            return removed
-        removed += gone
+        if not await services.db.write(work):
+            break
         touched |= {row[1] for row in rows}
-    await services.db.write(lambda unit: _end(unit, mirror_id))
+        if monotonic() > deadline:
+            break
+    else:
+        await services.db.write(lambda unit: _end(unit, mirror_id))
     for channel_id in sorted(touched):
         await services.publisher.publish(channel_id)
-    return removed
 
 
-async def _batch(unit: Unit, mirror_id: int, rows: Sequence[Row]) -> int | None:
+async def _batch(unit: Unit, mirror_id: int, rows: Sequence[Row]) -> bool:
     mirror = await store.by_id(unit, mirror_id)
     if mirror is None or mirror.state != "deleting":
-        return None
+        return False
     mine = await holdings.still_mine(unit, mirror_id, [row[0] for row in rows])
-    leaving = [row for row in rows if row[0] in mine and (mirror.progress.purge or not row[4])]
-    staying = sorted(mine - {row[0] for row in leaving})
-    await entries.remove(unit, [row[0] for row in leaving], "mirror", False, mirror.progress.event_id)
-    await holdings.let_go(unit, staying)
-    for channel_id in sorted({row[1] for row in leaving}):
-        names = sorted({(row[2], row[3]) for row in leaving if row[1] == channel_id})
-        await entries.mark_dirty(unit, channel_id, names)
-        await store.ask_full_run(unit, channel_id, but=mirror_id)
+    for channel_id in sorted({row[1] for row in rows}):
+        await _in_channel(unit, mirror, channel_id, [row for row in rows if row[0] in mine and row[1] == channel_id])
+    return True
+
+
+async def _in_channel(unit: Unit, mirror: Mirror, channel_id: int, rows: Sequence[Row]) -> None:
+    channel = await channels.hold(unit, channel_id)
+    if channel is not None and channel.frozen_at is not None:
+        return  # since it was asked for
+    leaving = [row for row in rows if mirror.progress.purge or not row[4]]
+    gone = {row[0] for row in leaving}
+    await entries.remove(unit, sorted(gone), "mirror", False, mirror.progress.event_id)
+    await holdings.let_go(unit, [row[0] for row in rows if row[0] not in gone])
+    if channel is not None and leaving:  # of a channel that is being cleared itself nothing is published
+        await entries.mark_dirty(unit, channel_id, sorted({(row[2], row[3]) for row in leaving}))
+        await store.ask_full_run(unit, channel_id, but=mirror.id)
         await changes.note(unit, "entry", channel_id)
-    return len(leaving)
 
 
 async def _end(unit: Unit, mirror_id: int) -> None:
     mirror = await store.by_id(unit, mirror_id)
-    if mirror is None or mirror.state != "deleting":
+    if mirror is None or mirror.state != "deleting" or await holdings.has_any(unit, mirror_id):
         return
     await store.drop_index(unit, mirror_id)
     keys = [(one.partition, one.filename) for one in await store.conflicts(unit, mirror_id)]

@@ -17,7 +17,7 @@ from packhouse.core.blobs import Hashes, Writer, commit_all
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.core.fetch import Fetcher
-from packhouse.workflows.mirroring.journal import Journal
+from packhouse.workflows.mirroring.journal import Journal, journal_folder
 from packhouse.workflows.mirroring.obtaining import checked, partial, receive
 from packhouse.workflows.mirroring.turn import Turn
 from packhouse.workflows.mirroring.upstream import file_url
@@ -47,7 +47,7 @@ class Downloading:
         self._turn = turn
         self._fetcher = fetcher
         self._bases = {partition: taken.base_url for partition, taken in indexes.items()}
-        self._journal = Journal(turn.services.settings.data_dir / "spool" / "mirrors", turn.mirror.uuid)
+        self._journal = Journal(journal_folder(turn.services), turn.mirror.uuid)
         self._received: list[Received] = []
         self._keeping = asyncio.Lock()
         self._busy = 0

@@ -92,10 +92,11 @@ async def update_mirror(
 
 async def delete_mirror(
     services: Services, channel: Channel, mirror: Mirror, actor: str, *, files: bool = False
-) -> int:
-    """Delete a mirror and the files it has not fetched; with `files` those it has fetched, too. Return how many went.
+) -> None:
+    """Delete a mirror and the files it has not fetched; with `files` those it has fetched, too.
 
-    Kept files stay as if they had been uploaded. Raises PackhouseError: `not_found`, `channel_frozen`.
+    The mirror is gone at once; of many files, some go in the seconds that follow. Kept files stay as if they had been
+    uploaded. Raises PackhouseError: `not_found`, `channel_frozen`.
     """
 
     async def work(unit: Unit) -> None:
@@ -115,7 +116,7 @@ async def delete_mirror(
         await changes.note(unit, "mirror", channel.id)
 
     await services.db.write(work)
-    return await clear(services, mirror.id)
+    await clear(services, mirror.id)
 
 
 async def run_mirror_now(services: Services, mirror: Mirror, actor: str, *, accept_shrink: bool = False) -> Mirror:

@@ -109,7 +109,7 @@ class OnDemand:
 
     async def _locate(self, entry: Entry) -> tuple[Mirror, Wanted]:
         mirror = await store.by_id(self._services.db, entry.mirror_id) if entry.mirror_id else None
-        if mirror is None or mirror.deleted_at is not None:
+        if mirror is None or mirror.state == "deleted":  # while it is being deleted, frozen channels promise its files
             raise PackhouseError(
                 "upstream_failed",
                 f"The mirror {entry.partition}/{entry.filename} would come from is gone.",

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import msgspec
 
+from packhouse.catalog.mirrors import store
 from packhouse.catalog.mirrors.holdings import Fetched, Wanted
 from packhouse.core.blobs import Hashes
 from packhouse.formats.base import Facts
+from packhouse.workflows.services import Services
 
 
 class _Line(msgspec.Struct, array_like=True):
@@ -57,3 +59,15 @@ class Journal:
     def close(self) -> None:
         """Close the file; what is in it stays for the next run."""
         os.close(self._fd)
+
+
+def journal_folder(services: Services) -> Path:
+    """Return where the journals of this node are."""
+    return services.settings.data_dir / "spool" / "mirrors"
+
+
+async def forget_journals(services: Services) -> None:
+    """Remove the journals of mirrors that were deleted; nothing goes on with what is in them."""
+    for path in list(journal_folder(services).glob("*.jsonl")):
+        if await store.by_uuid(services.db, path.stem) is None:
+            path.unlink(missing_ok=True)

@@ -22,6 +22,7 @@ from packhouse.core.errors import PackhouseError
 from packhouse.core.jobs import Handler, RunEnded, RunningJob
 from packhouse.core.log import get_logger
 from packhouse.workflows.mirroring.downloading import Downloading
+from packhouse.workflows.mirroring.journal import forget_journals
 from packhouse.workflows.mirroring.metadata import Metadata
 from packhouse.workflows.mirroring.obtaining import fetcher_of
 from packhouse.workflows.mirroring.turn import SpecChanged, Turn, fresh_progress
@@ -110,6 +111,7 @@ async def _run(turn: Turn) -> None:
         looked = await Metadata(turn, Reader(fetcher, mirror.id), before).run()
         if looked or mirror.active:
             await _count(turn)
+        await forget_journals(services)
         if mirror.active and turn.counts.passive:
             turn.step(4, "Downloading")
             with closing(Downloading(turn, fetcher, await store.indexes(services.db, mirror.id))) as downloading:
