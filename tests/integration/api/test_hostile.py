@@ -27,6 +27,7 @@ BODIES = [b"", b"{", b"[]", b"null", b"1", b'"x"', b"\xff\xfe", b'{"name": "\\ud
 PARAMETERS = [
     "limit", "offset", "sort", "q", "family", "artifact_family", "platform", "version", "signed", "indexing_status",
     "size_from", "size_to", "created_from", "created_to", "include_subchannels", "cause", "name", "privacy", "files",
+    "type", "actor", "object", "since", "until",
 ]  # fmt: skip
 #: each route that takes a body -> the names of its members
 MEMBERS = {

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, func, insert, select, update
 
 from packhouse.catalog.schema import event
 from packhouse.core.db import Database, Row, Unit
@@ -25,6 +26,14 @@ _OF_CHANNEL = (
     .offset(bindparam("offset"))
 )
 _COUNT_OF_CHANNEL = select(func.count()).select_from(event).where(event.c.channel_id == bindparam("channel_id"))
+#: the filters of the whole log; times are microseconds, `until` is excluded
+_FILTERS: dict[str, ColumnElement[bool]] = {
+    "type": event.c.type == bindparam("type"),
+    "actor": event.c.actor == bindparam("actor"),
+    "object": event.c.object == bindparam("object"),
+    "since": event.c.at >= bindparam("since"),
+    "until": event.c.at < bindparam("until"),
+}
 _UNSEALED = select(*_FIELDS).where(event.c.seq.is_(None)).order_by(event.c.id).limit(bindparam("limit"))
 _COUNT_UNSEALED = select(func.count()).select_from(event).where(event.c.seq.is_(None))
 _LAST_SEALED = select(event.c.seq, event.c.hash).where(event.c.seq.is_not(None)).order_by(event.c.seq.desc()).limit(1)
@@ -56,6 +65,21 @@ async def history(reader: Reader, channel_id: int, limit: int, offset: int) -> t
     """Return the events of a channel, newest first, and how many there are."""
     rows = await reader.fetch_all(_OF_CHANNEL, channel_id=channel_id, limit=limit, offset=offset)
     return rows, int(await reader.fetch_value(_COUNT_OF_CHANNEL, channel_id=channel_id))
+
+
+async def events(reader: Reader, given: dict[str, Any], limit: int, offset: int) -> tuple[list[Row], int]:
+    """Return the events that pass the filters `given` (keys of `_FILTERS`), newest first, and how many there are."""
+    page, count = _chosen(frozenset(given))
+    rows = await reader.fetch_all(page, **given, limit=limit, offset=offset)
+    return rows, int(await reader.fetch_value(count, **given))
+
+
+@cache
+def _chosen(names: frozenset[str]) -> tuple[Select[Any], Select[Any]]:
+    where = [_FILTERS[name] for name in sorted(names)]
+    page = select(*_FIELDS).where(*where).order_by(event.c.id.desc())
+    count = select(func.count()).select_from(event).where(*where)
+    return page.limit(bindparam("limit")).offset(bindparam("offset")), count
 
 
 async def unsealed(reader: Reader, limit: int) -> list[Row]:

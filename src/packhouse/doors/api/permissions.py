@@ -69,6 +69,7 @@ ROUTES: dict[tuple[str, str], Action | None] = {
     ("DELETE", "/api/users/{username}"): "account:manage",
     ("GET", "/api/artifacts"): "channel:view-artifacts",
     ("GET", "/api/mirrors"): "mirror:view",
+    ("GET", "/api/events"): "audit:view",
     ("GET", "/api/channels"): "channel:view",
     ("POST", "/api/channels"): "channel:create",
     ("GET", "/api/channels/{channel}/subchannels"): "channel:view",
