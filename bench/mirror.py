@@ -1,7 +1,7 @@
 """Another channel is taken over: a million records without their files, then again, then every file of a small one.
 
-The upstream is nginx over a folder. "Nothing changed" comes with another ETag, so that all of it is read and compared;
-"304" is what a quiet upstream costs. Times are from the request of the administrator until the mirror says completed,
+The upstream is nginx over a folder. "Nothing changed" comes with another ETag, so that the index is sent
+again; with one record changed all of it is read and compared; "304" is what a quiet upstream costs. Times are from the request of the administrator until the mirror says completed,
 with whatever the worker waits in between. The uploads go to another channel while the first run goes on, ten a second.
 """
 
@@ -10,10 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import re
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from backports import zstd
 
 from bench.kit.context import Context
 from bench.kit.http import Connection
@@ -43,7 +46,8 @@ def _index(context: Context, records: int) -> Iterator[Line]:
         "first": Line(f"first mirror of {records:,} records, metadata", "s", "≤ 15 s" if million else "-"),
         "memory": Line("server and worker meanwhile, resident at most", "MB", "≤ 1,024 MB" if million else "-"),
         "uploads": Line("uploads beside it, p99", "ms", "≤ 50 ms"),
-        "same": Line("nothing changed, all of it read", "s", "≤ 4 s" if million else "-"),
+        "same": Line("nothing changed, the index sent again", "s", "≤ 4 s" if million else "-"),
+        "one": Line("one record changed, all of it compared", "s", "≤ 4 s" if million else "-"),
         "quiet": Line("upstream answers 304", "s", "≤ 0.05 s"),
     }
     for setup in context.setups_for(records):
@@ -80,13 +84,28 @@ def _metadata(context: Context, setup: str, upstream: Path, port: int) -> dict[s
             for index in upstream.glob("*/repodata*"):
                 index.touch()
             same.append(run_again(connection, "big", mirror))
+        one = []
+        for number in range(context.pick(1, 2)):
+            time.sleep(1.1)
+            _change_one(upstream, number)
+            one.append(run_again(connection, "big", mirror))
     return {
         "first": first,
         "memory": watch.most,
         "uploads": percentile(uploads.times, 0.99) * 1000,
         "same": median(same),
+        "one": median(one),
         "quiet": quiet,
     }
+
+
+def _change_one(upstream: Path, number: int) -> None:
+    """Give one record of each index another size; the indexes stay as large as they are."""
+    for index in upstream.glob("*/repodata.json"):
+        before = index.read_bytes()
+        changed = re.sub(rb'("size":)[0-9]', rb"\g<1>%d" % (number + 1), before, count=1)
+        index.write_bytes(changed)
+        index.with_name("repodata.json.zst").write_bytes(zstd.compress(changed))
 
 
 class _Uploads:

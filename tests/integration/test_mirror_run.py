@@ -64,6 +64,22 @@ async def test_an_unchanged_upstream_costs_one_question(backend: Backend) -> Non
         assert mirror.progress.count.passive == 1
 
 
+async def test_the_same_index_under_another_etag_is_not_taken_in_again(backend: Backend) -> None:
+    source = CondaSource()
+    source.add("flask")
+    async with services_on(backend) as services, Upstream(source.files()) as up:
+        channel = await make_test_channel(services)
+        mirror = await run_and_wait(services, await add_mirror(services, channel, up.url))
+        up.etags = "another machine's"
+        asked = []
+        for _ in range(2):
+            before = len(up.requests)
+            mirror = await run_and_wait(services, mirror)
+            asked += [request.headers["if-none-match"] for request in up.requests[before:]]
+        assert len(asked) == len(set(asked)) == 2  # the second run knows the new ETag
+        assert (mirror.state, mirror.progress.count.passive) == ("completed", 1)
+
+
 async def test_what_changes_upstream_changes_here(backend: Backend) -> None:
     source = CondaSource()
     old = source.add("old")

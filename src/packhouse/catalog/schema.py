@@ -357,6 +357,7 @@ mirror_index = Table(
     Column("url", Text, nullable=False),
     Column("etag", Text),
     Column("last_modified", Text),
+    Column("digest", Bytes, nullable=False),  # SHA-256 of the index as it was sent
     Column("base_url", Text, nullable=False, server_default=""),  # where the files are, when not beside the index
     Column("shards", Bytes),  # msgpack: name to SHA-256 of its shard, when the index is sharded
     Column("file_count", Int, nullable=False),

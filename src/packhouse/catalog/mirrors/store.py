@@ -61,11 +61,12 @@ _DELETE = (
 )
 
 _INDEXES = select(*mirror_index.c).where(mirror_index.c.mirror_id == bindparam("mirror_id"))
-_PUT_INDEX = """INSERT INTO mirror_index (mirror_id, partition, url, etag, last_modified, base_url, shards, file_count)
- VALUES (:mirror_id, :partition, :url, :etag, :last_modified, :base_url, :shards, :file_count)
+_PUT_INDEX = """INSERT INTO mirror_index
+ (mirror_id, partition, url, etag, last_modified, digest, base_url, shards, file_count)
+ VALUES (:mirror_id, :partition, :url, :etag, :last_modified, :digest, :base_url, :shards, :file_count)
  ON CONFLICT (mirror_id, partition) DO UPDATE SET url = excluded.url, etag = excluded.etag,
- last_modified = excluded.last_modified, base_url = excluded.base_url, shards = excluded.shards,
- file_count = excluded.file_count"""
+ last_modified = excluded.last_modified, digest = excluded.digest, base_url = excluded.base_url,
+ shards = excluded.shards, file_count = excluded.file_count"""
 _DROP_INDEX = delete(mirror_index).where(
     mirror_index.c.mirror_id == bindparam("mirror_id"), mirror_index.c.partition == bindparam("partition")
 )
@@ -132,6 +133,7 @@ class TakenIndex(msgspec.Struct, frozen=True):
     url: str
     etag: str | None
     last_modified: str | None
+    digest: bytes  #: SHA-256 of the index as it was sent
     base_url: str  #: where the files are; empty: beside the index
     shards: bytes | None  #: msgpack of {name: SHA-256 of its shard}; None: the index is not sharded
     file_count: int

@@ -23,6 +23,7 @@ class Metadata:
     def __init__(self, turn: Turn, reader: Reader, before: Mapping[str, TakenIndex]) -> None:
         self._turn = turn
         self._before = before
+        self._reader = reader
         self._survey = Survey(turn.services.db, turn.mirror, turn.channel, reader, before)
         self._taken: list[TakenIndex] = []
 
@@ -35,6 +36,8 @@ class Metadata:
         begun = await turn.services.db.now()
         async for difference in self._survey.differences(turn.progress.looked_around_at, self._step):
             await self._one(difference)
+        if self._reader.same:
+            await turn.write(self._note_same)
         if not self._taken and not self._survey.absent and not self._survey.leaving:
             return False
         turn.progress.looked_around_at = begun
@@ -83,6 +86,10 @@ class Metadata:
             turn.step(3, "Removing what the upstream no longer has")
             await take_out(turn, survey.leaving)
             await turn.services.publisher.publish(turn.channel.id)
+
+    async def _note_same(self, unit: Unit, channel: Channel) -> None:
+        for taken in self._reader.same:
+            await store.put_index(unit, taken)
 
     async def _note(self, unit: Unit, channel: Channel) -> None:
         """Write down that these indexes were taken in completely; from now on an unchanged one costs one question."""

@@ -66,6 +66,8 @@ class Reader:
     def __init__(self, fetcher: Fetcher, mirror_id: int) -> None:
         self._fetcher = fetcher
         self._mirror_id = mirror_id
+        #: indexes that came again with the same bytes under another ETag or date
+        self.same: list[TakenIndex] = []
 
     async def changed(self, before: TakenIndex) -> Response | None:
         """Ask whether the index taken last is still the upstream's; None when it is, else the new answer."""
@@ -73,6 +75,9 @@ class Reader:
         answer = await self._fetcher.get(
             before.url, max_bytes=limit, etag=before.etag, last_modified=before.last_modified
         )
+        if answer.status == 200 and hashlib.sha256(answer.body).digest() == before.digest:
+            self.same.append(msgspec.structs.replace(before, etag=answer.etag, last_modified=answer.last_modified))
+            return None
         return None if answer.status == 304 else answer
 
     async def offers(self, partition: str) -> bool:
@@ -175,6 +180,7 @@ class Reader:
             url,
             answer.etag,
             answer.last_modified,
+            hashlib.sha256(answer.body).digest(),
             _beside(url, base) if base else "",
             shards,
             0,

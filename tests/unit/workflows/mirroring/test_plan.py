@@ -24,7 +24,7 @@ MINE, OTHER = 1, 2
 def source_of(
     records: dict[str, dict[str, Any]], partition: str = "noarch", unchanged: frozenset[str] = frozenset()
 ) -> Source:
-    taken = TakenIndex(MINE, partition, "", None, None, "", None, 0)
+    taken = TakenIndex(MINE, partition, "", None, None, b"", "", None, 0)
     files = {name: msgspec.Raw(msgspec.json.encode(record)) for name, record in records.items()}
     return Source("noarch", taken, files, {}, unchanged)
 
