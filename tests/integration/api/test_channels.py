@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
 from packhouse.workflows.channels.deleting import clear_deleted
 from tests.kit.calls import call, read
 from tests.kit.house import House
@@ -54,27 +52,27 @@ async def test_a_misspelt_member_is_refused_and_nothing_is_made(house: House) ->
     assert (await owner.get("/api/channels/team")).status == 404
 
 
-@pytest.mark.parametrize("name", ["", "A", "1a", "a b", "a/b", "ä", "a" * 65, "a.b", "-a", "a\n", "\u0000"])
-async def test_ill_formed_names_are_refused(house: House, name: str) -> None:
-    answer = await call(house.admin, "POST", "/api/channels", {"name": name})
-    assert (answer.status, answer.json()["code"]) == (400, "bad_request")
+async def test_ill_formed_names_are_refused(house: House) -> None:
+    for name in ("", "A", "1a", "a b", "a/b", "ä", "a" * 65, "a.b", "-a", "a\n", "\u0000"):
+        answer = await call(house.admin, "POST", "/api/channels", {"name": name})
+        assert (answer.status, answer.json()["code"]) == (400, "bad_request"), name
 
 
 RESERVED = """channels account artifacts mirrors users system auth t api static label cran pypi gra badges trust get
 search groups feeds jobs namespaces namespace-channels cves reports diagnose policies noarch linux-64 zos-z"""
 
 
-@pytest.mark.parametrize("name", RESERVED.split())
-async def test_names_of_addresses_are_reserved(house: House, name: str) -> None:
-    answer = await call(house.admin, "POST", "/api/channels", {"name": name})
-    assert (answer.status, answer.json()["code"]) == (400, "name_reserved")
+async def test_names_of_addresses_are_reserved(house: House) -> None:
+    for name in RESERVED.split():
+        answer = await call(house.admin, "POST", "/api/channels", {"name": name})
+        assert (answer.status, answer.json()["code"]) == (400, "name_reserved"), name
 
 
-@pytest.mark.parametrize("name", ["simple", "src", "bin", "noarch", "jupyter", "artifacts", "linux-64", "win-arm64"])
-async def test_content_segments_are_reserved_in_a_channel(house: House, name: str) -> None:
+async def test_content_segments_are_reserved_in_a_channel(house: House) -> None:
     await house.channel("team")
-    answer = await call(house.admin, "POST", "/api/channels/team/subchannels", {"name": name})
-    assert (answer.status, answer.json()["code"]) == (400, "name_reserved")
+    for name in ("simple", "src", "bin", "noarch", "jupyter", "artifacts", "linux-64", "win-arm64"):
+        answer = await call(house.admin, "POST", "/api/channels/team/subchannels", {"name": name})
+        assert (answer.status, answer.json()["code"]) == (400, "name_reserved"), name
 
 
 async def test_a_taken_name_is_a_conflict(house: House) -> None:

@@ -90,13 +90,14 @@ async def test_no_parameter_breaks_the_server(house: House, seed: int) -> None:
     assert (await house.admin.get("/api/system")).status == 200
 
 
-@pytest.mark.parametrize("query", ["limit=-1", "limit=x", "limit=1.5", f"limit={2**64}", "offset=-5", "sort=bogus"])
-async def test_a_bad_page_names_the_parameter(house: House, query: str) -> None:
+async def test_a_bad_page_names_the_parameter(house: House) -> None:
     await house.channel("team")
+    queries = ("limit=-1", "limit=x", "limit=1.5", f"limit={2**64}", "offset=-5", "sort=bogus")
     for path in ("/api/channels", "/api/channels/team/artifacts", "/api/artifacts"):
-        answer = await house.web.get(f"{path}?{query}")
-        assert answer.status == 400, (path, answer.body)
-        assert query.split("=")[0] in answer.json()["message"]
+        for query in queries:
+            answer = await house.web.get(f"{path}?{query}")
+            assert answer.status == 400, (path, query, answer.body)
+            assert query.split("=")[0] in answer.json()["message"]
 
 
 async def test_a_fault_of_our_own_tells_a_number_and_nothing_else(house: House) -> None:

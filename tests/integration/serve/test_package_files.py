@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import random
 
-import pytest
-
 from packhouse.doors.serve.sending import INLINE_BYTES
 from tests.kit.asgi import Client, listening
 from tests.kit.condapkg import make_conda
@@ -68,13 +66,12 @@ async def test_parts_that_are_not_there(house: House) -> None:
             assert answer.status == 416 and answer.headers["content-range"] == f"bytes */{len(data)}", value
 
 
-@pytest.mark.parametrize(
-    "value", ["bytes=5-2", "bytes=0-1,4-5", "items=0-1", "bytes=", "bytes=-", "bytes=a-b", "0-1", "bytes=1-2-3", ""]
-)
-async def test_a_range_nobody_understands_is_ignored(house: House, value: str) -> None:
+async def test_a_range_nobody_understands_is_ignored(house: House) -> None:
+    odd = ("bytes=5-2", "bytes=0-1,4-5", "items=0-1", "bytes=", "bytes=-", "bytes=a-b", "0-1", "bytes=1-2-3", "")
     for target, data in (await both_sizes(house)).items():
-        answer = await house.web.get(target, range=value)
-        assert (answer.status, answer.body) == (200, data)
+        for value in odd:
+            answer = await house.web.get(target, range=value)
+            assert (answer.status, answer.body) == (200, data), value
 
 
 async def test_if_range_goes_on_only_with_the_same_file(house: House) -> None:

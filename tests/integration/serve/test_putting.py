@@ -50,29 +50,27 @@ async def test_other_bytes_never_replace_a_file(house: House) -> None:
     assert (await house.web.get(ONE)).body == DATA
 
 
-@pytest.mark.parametrize(
-    ("target", "data", "status", "says"),
-    [
-        (ONE, b"", 422, "one-1.0-0.conda"),
-        (ONE, b"not a package", 422, "one-1.0-0.conda"),
-        (ONE, DATA[:-30], 422, "one-1.0-0.conda"),
-        (ONE, make_conda("two", "1.0"), 422, "named as the package one-1.0-0, but is 'two-1.0-0'"),
-        (ONE.replace("conda", "tar.bz2"), make_tarbz2("two", "1.0"), 422, "the package inside has the name 'two'"),
-        (ONE, make_conda("one", "1.0", subdir="linux-64"), 422, "linux-64"),
-        ("/api/repo/pub/noarch/One-1.0-0.conda", DATA, 422, "One"),
-        ("/api/repo/pub/noarch/one-1.0.conda", DATA, 422, "name"),
-        ("/api/repo/pub/noarch/repodata.json", b"{}", 415, ".conda"),
-        ("/api/repo/pub/one-1.0-0.conda", DATA, 404, "one-1.0-0.conda"),
-        ("/api/repo/pub/notices.json", b"{}", 415, ".conda"),
-        ("/api/repo/nowhere/noarch/one-1.0-0.conda", DATA, 404, "channel"),
-    ],
-)
-async def test_refusals_say_why_and_leave_nothing(
-    house: House, target: str, data: bytes, status: int, says: str
-) -> None:
-    answer = await house.admin.put(target, data)
-    assert answer.status == status and says in answer.json()["message"], answer.body
-    assert await house.leftovers() == []
+REFUSED = [
+    (ONE, b"", 422, "one-1.0-0.conda"),
+    (ONE, b"not a package", 422, "one-1.0-0.conda"),
+    (ONE, DATA[:-30], 422, "one-1.0-0.conda"),
+    (ONE, make_conda("two", "1.0"), 422, "named as the package one-1.0-0, but is 'two-1.0-0'"),
+    (ONE.replace("conda", "tar.bz2"), make_tarbz2("two", "1.0"), 422, "the package inside has the name 'two'"),
+    (ONE, make_conda("one", "1.0", subdir="linux-64"), 422, "linux-64"),
+    ("/api/repo/pub/noarch/One-1.0-0.conda", DATA, 422, "One"),
+    ("/api/repo/pub/noarch/one-1.0.conda", DATA, 422, "name"),
+    ("/api/repo/pub/noarch/repodata.json", b"{}", 415, ".conda"),
+    ("/api/repo/pub/one-1.0-0.conda", DATA, 404, "one-1.0-0.conda"),
+    ("/api/repo/pub/notices.json", b"{}", 415, ".conda"),
+    ("/api/repo/nowhere/noarch/one-1.0-0.conda", DATA, 404, "channel"),
+]
+
+
+async def test_refusals_say_why_and_leave_nothing(house: House) -> None:
+    for target, data, status, says in REFUSED:
+        answer = await house.admin.put(target, data)
+        assert answer.status == status and says in answer.json()["message"], (target, answer.body)
+        assert await house.leftovers() == [], target
 
 
 async def test_refused_other_bytes_leave_no_blob(house: House) -> None:
