@@ -69,7 +69,6 @@ _SORTS: dict[str, ColumnElement[Any]] = {
     "artifact_count": func.coalesce(package_total.c.packages, 0),
     "download_count": func.coalesce(package_total.c.downloads, 0),
 }
-SORTS = frozenset(_SORTS)
 _BY_ID = (
     select(*_COLUMNS).select_from(_FROM).where(channel.c.id == bindparam("channel_id"), channel.c.path.is_not(None))
 )
@@ -87,7 +86,7 @@ async def channels(
     """Return a page of the channels the caller may see and how many there are in all.
 
     `given` narrows: `top` (no subchannels), `mine` (owned or granted), `parent_id`, `privacy`, `part` (of the path).
-    Raises PackhouseError("bad_request") for an order that is not in SORTS.
+    Raises PackhouseError("bad_request") for an unknown `sort`.
     """
     if sort.removeprefix("-") not in _SORTS:
         raise PackhouseError(

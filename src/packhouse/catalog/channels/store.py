@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlalchemy import ColumnElement, Select, bindparam, func, insert, null, select, update
+from sqlalchemy import bindparam, func, insert, null, select, update
 
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.schema import (
@@ -12,11 +10,9 @@ from packhouse.catalog.schema import (
     channel,
     channel_path,
     head,
-    mirror,
     notice,
-    package,
 )
-from packhouse.core.db import Row, Unit, any_of
+from packhouse.core.db import Row, Unit
 from packhouse.core.db.base import Reader
 
 _FIELDS = tuple(channel.c[name] for name in Channel.__struct_fields__)
@@ -59,27 +55,6 @@ _EDIT = (
     .values(description=bindparam("description_"), privacy=bindparam("privacy_"), updated_at=bindparam("now"))
 )
 _FREEZE = update(channel).where(channel.c.id == bindparam("channel_id_")).values(frozen_at=bindparam("frozen"))
-_DELETED = select(channel.c.id).where(channel.c.deleted_at.is_not(None)).order_by(channel.c.id)
-
-
-def _counts(table: Any, *where: ColumnElement[bool]) -> Select[Any]:
-    return (
-        select(table.c.channel_id, func.count())
-        .where(any_of(table.c.channel_id, "ids"), *where)
-        .group_by(table.c.channel_id)
-    )
-
-
-_PACKAGE_COUNTS = select(
-    package.c.channel_id, func.count(), func.sum(package.c.download_count), func.sum(package.c.file_count)
-).where(any_of(package.c.channel_id, "ids")).group_by(package.c.channel_id)  # fmt: skip
-_MIRROR_COUNTS = _counts(mirror, mirror.c.deleted_at.is_(None))
-_SUBCHANNEL_COUNTS = (
-    select(channel.c.parent_id, func.count())
-    .where(any_of(channel.c.parent_id, "ids"), channel.c.path.is_not(None))
-    .group_by(channel.c.parent_id)
-)
-
 _NOTICES = (
     select(notice.c.id, notice.c.message, notice.c.level, notice.c.created_at, notice.c.expires_at)
     .where(notice.c.channel_id == bindparam("channel_id"))
@@ -91,10 +66,6 @@ _ADD_NOTICE = (
     .returning(notice.c.id)
 )
 _DROP_NOTICE = notice.delete().where(notice.c.channel_id == bindparam("channel_id"), notice.c.id == bindparam("id"))
-
-
-class Counts(dict[str, int]):
-    """Numbers shown with a channel: artifact_count, file_count, download_count, mirror_count, subchannel_count."""
 
 
 async def by_path(reader: Reader, path: str) -> Channel | None:
@@ -155,11 +126,6 @@ async def mark_deleted(unit: Unit, channel_id: int) -> None:
     await unit.execute(_DELETE, channel_id_=channel_id, now=unit.now)
 
 
-async def deleted_ids(reader: Reader) -> list[int]:
-    """Return the channels whose rows wait to be cleared."""
-    return [row[0] for row in await reader.fetch_all(_DELETED)]
-
-
 async def edit(unit: Unit, channel_id: int, description: str, privacy: str) -> None:
     """Set description and privacy."""
     await unit.execute(_EDIT, channel_id_=channel_id, description_=description, privacy_=privacy, now=unit.now)
@@ -168,20 +134,6 @@ async def edit(unit: Unit, channel_id: int, description: str, privacy: str) -> N
 async def set_frozen(unit: Unit, channel_id: int, at: int | None) -> None:
     """Pin the published index (a time) or release it (None)."""
     await unit.execute(_FREEZE, channel_id_=channel_id, frozen=at)
-
-
-async def counts(reader: Reader, ids: list[int]) -> dict[int, Counts]:
-    """Return the numbers of several channels, with four queries whatever their number."""
-    result = {
-        i: Counts(artifact_count=0, file_count=0, download_count=0, mirror_count=0, subchannel_count=0) for i in ids
-    }
-    for channel_id, packages, downloads, files in await reader.fetch_all(_PACKAGE_COUNTS, ids=ids):
-        result[channel_id].update(artifact_count=packages, download_count=int(downloads), file_count=int(files))
-    for channel_id, number in await reader.fetch_all(_MIRROR_COUNTS, ids=ids):
-        result[channel_id]["mirror_count"] = number
-    for channel_id, number in await reader.fetch_all(_SUBCHANNEL_COUNTS, ids=ids):
-        result[channel_id]["subchannel_count"] = number
-    return result
 
 
 async def notices(reader: Reader, channel_id: int) -> list[Row]:

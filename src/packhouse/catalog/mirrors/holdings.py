@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import bindparam, func, select, update
 
-from packhouse.catalog.packages import contents
+from packhouse.catalog.packages import contents, entries
 from packhouse.catalog.packages.contents import Record
 from packhouse.catalog.schema import binding, channel, channel_path, content, entry, record, removal
 from packhouse.core.blobs.hashing import Hashes
@@ -158,9 +158,6 @@ _STILL_WANTED = (
     .where(any_of(entry.c.id, "ids"), entry.c.content_id.is_(None))
     .with_for_update(of=entry)
 )
-_BIND = """INSERT INTO binding (channel_id, family, partition, filename, sha256)
- VALUES (:channel_id, :family, :partition, :filename, :sha256)
- ON CONFLICT (channel_id, family, partition, filename) DO NOTHING"""
 _SET_CONTENT = """UPDATE entry SET source_url = NULL, content_id = (SELECT id FROM content WHERE sha256 = :sha256)
  WHERE id = :entry_id AND EXISTS (SELECT 1 FROM content WHERE sha256 = :sha256 AND deleting IS FALSE)"""
 _NOW_ACTIVE = select(entry.c.id).where(any_of(entry.c.id, "ids"), entry.c.content_id.is_not(None))
@@ -253,7 +250,7 @@ async def set_contents(unit: Unit, channel_id: int, path: str, files: Sequence[F
     """
     same = {row[0]: row[1] for row in await unit.fetch_all(_STILL_WANTED, ids=[one.wanted.id for one in files])}
     fitting = [one for one in files if same.get(one.wanted.id) == one.wanted.record_id]
-    await unit.execute_many(_BIND, [_key(channel_id, one) for one in fitting])
+    await entries.bind_many(unit, [_key(channel_id, one) for one in fitting])
     refused: set[int] = set()
     for partition in {one.wanted.partition for one in fitting}:
         here = [one for one in fitting if one.wanted.partition == partition]

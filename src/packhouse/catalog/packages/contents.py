@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from sqlalchemy import bindparam, select, update
 
-from packhouse.catalog.schema import content, record, record_body
+from packhouse.catalog.schema import content, record
 from packhouse.core.db import Database, Row, Unit, any_of
 from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
@@ -46,7 +46,6 @@ _GROUP = 250
 _PAIRS = ", ".join(f"(:n{number}, :h{number})" for number in range(_GROUP))
 _RECORD_IDS = f"""SELECT record.sha256, record.id FROM (VALUES {_PAIRS}) AS asked CROSS JOIN record
  WHERE record.name = asked.column1 AND record.sha256 = asked.column2"""  # noqa: S608  # the names are ours
-_BODY = select(record_body.c.json).where(record_body.c.record_id == bindparam("record_id"))
 
 _CONTENT = select(content.c.id, content.c.size, content.c.doomed_at).where(content.c.sha256 == bindparam("sha256"))
 # A row that the sweep made for bytes nobody knew has no facts yet; one it is deleting is not to be had.
@@ -102,11 +101,6 @@ async def add_records(unit: Unit, records: Iterable[Record]) -> dict[bytes, int]
         ids.update({bytes(row[0]): row[1] for row in await unit.fetch_all(_RECORD_IDS, **names, **hashes)})
     await unit.execute_many(_ADD_BODY, [_body(one, ids[key]) for key, one in distinct.items()])
     return ids
-
-
-async def record_json(reader: Reader, record_id: int) -> bytes:
-    """Return the canonical JSON of a record."""
-    return bytes(await reader.fetch_value(_BODY, record_id=record_id))
 
 
 async def find_content(reader: Reader, sha256: bytes) -> Row | None:

@@ -248,6 +248,11 @@ async def bind(unit: Unit, channel_id: int, at: Coordinate, sha256: bytes) -> No
     await unit.execute(_BIND, sha256=sha256, **key_of(channel_id, at))
 
 
+async def bind_many(unit: Unit, rows: Sequence[dict[str, Any]]) -> None:
+    """Bind many coordinates, given as rows of `binding`; one that is bound already stays so, so ask afterwards."""
+    await unit.execute_many(_BIND, rows)
+
+
 async def mark_dirty(unit: Unit, channel_id: int, names: Sequence[tuple[str, str]]) -> None:
     """Say that these (partition, name) of the index are no longer what the catalogue says."""
     rows = [{"channel_id": channel_id, "partition": partition, "name": name} for partition, name in names]
