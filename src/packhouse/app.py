@@ -33,6 +33,7 @@ from packhouse.core.settings import Settings, load
 from packhouse.doors.api import create_api, management_words
 from packhouse.doors.asgi import App, Receive, Scope, Send
 from packhouse.doors.entrance import Entrance
+from packhouse.doors.proxies import Proxies
 from packhouse.doors.serve import Repository
 from packhouse.doors.serve.conda import CondaDoor
 from packhouse.doors.serve.putting import PutDoor
@@ -144,7 +145,9 @@ class Server:
         conda = CondaDoor(gate, services.index, Notices(services.db), files, self._counter)
         api = create_api(services, authenticator)
         repository = Repository(conda, PutDoor(gate, services))
-        self._entrance = Entrance(authenticator, repository, api, management_words(api))
+        self._entrance = Entrance(
+            authenticator, repository, api, management_words(api), Proxies(services.settings.trusted_proxies)
+        )
         await services.sandbox.start()
         await services.feed.poll()
         self._tasks = [asyncio.create_task(loop) for loop in (services.feed.run(), self._counter.run())]

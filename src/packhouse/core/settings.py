@@ -33,6 +33,7 @@ DESCRIPTIONS: dict[str, str] = {
     "s3_cache_bytes": "Size in bytes of the local read-through cache for packages on S3.",
     "host": "Address or name of this machine that the server listens on; `0.0.0.0` or `::` for all of them.",
     "port": "TCP port the server listens on; 0 takes a free one.",
+    "trusted_proxies": "Comma-separated addresses or networks of reverse proxies whose `X-Forwarded-For` is believed.",
     "admin_password": "First password of the user `admin`; read only when that user is created. Secret.",
     "upload_bytes": "Largest upload in bytes.",
     "sweep_grace_seconds": "How long content without an owner is kept before its bytes are deleted, in seconds.",
@@ -59,6 +60,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     s3_cache_bytes: Annotated[int, Meta(ge=0)] = 10 * 2**30
     host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
+    trusted_proxies: str = ""
     admin_password: str = ""
     upload_bytes: Annotated[int, Meta(ge=1)] = 20 * 2**30
     sweep_grace_seconds: Annotated[int, Meta(ge=0)] = 3600

@@ -15,6 +15,7 @@ from packhouse.core.log import get_logger
 from packhouse.core.randomness import random_bytes
 from packhouse.doors.asgi import STARTED, App, Message, Receive, Scope, Send, respond_error
 from packhouse.doors.credentials import from_request, mask
+from packhouse.doors.proxies import Proxies
 from packhouse.doors.serve import Repository
 
 log = get_logger("packhouse.entrance")
@@ -27,8 +28,10 @@ BODILESS = ("GET", "HEAD")
 class Entrance:
     """The ASGI application the server runs."""
 
-    def __init__(self, authenticator: Authenticator, repository: Repository, api: App, words: frozenset[str]) -> None:
-        self._authenticator, self._repository, self._api = authenticator, repository, api
+    def __init__(
+        self, authenticator: Authenticator, repository: Repository, api: App, words: frozenset[str], proxies: Proxies
+    ) -> None:
+        self._authenticator, self._repository, self._api, self._proxies = authenticator, repository, api, proxies
         self._words = words  # first segments that are management, not a channel, below /api/repo/
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,8 +57,8 @@ class Entrance:
 
     async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
         credential, path = from_request(scope["headers"], decoded_path(scope))
-        client = scope.get("client")
-        principal = await self._authenticator.principal(credential, client[0] if client else "")
+        client = self._proxies.client(scope)
+        principal = await self._authenticator.principal(credential, client)
         segments = path.removeprefix(REPO).split("/") if path.startswith(REPO) else []
         if segments and segments[0] not in self._words:
             await self._repository(scope, receive, send, principal, segments)
@@ -63,7 +66,8 @@ class Entrance:
         if segments:
             path = "/api/" + "/".join(segments)
         state = {**scope.get("state", {}), "principal": principal}
-        await self._api({**scope, "path": path, "raw_path": path.encode(), "state": state}, receive, send)
+        known = {"path": path, "raw_path": path.encode(), "client": (client, 0), "state": state}
+        await self._api({**scope, **known}, receive, send)
 
 
 def _patient(receive: Receive) -> Receive:

@@ -1,0 +1,62 @@
+"""The address a request comes from, when reverse proxies stand before the server.
+
+Only proxies an administrator named are believed: anybody can write `X-Forwarded-For`, and logins are throttled by
+address.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from packhouse.core.errors import PackhouseError
+from packhouse.doors.asgi import Scope
+
+Address = IPv4Address | IPv6Address
+
+
+class Proxies:
+    """The reverse proxies of `names`: comma-separated addresses and networks, for example `10.0.0.7, fd00::/8`.
+
+    Raises PackhouseError("bad_request") for anything else.
+    """
+
+    def __init__(self, names: str) -> None:
+        self._networks = [_network(name.strip()) for name in names.split(",") if name.strip()]
+
+    def client(self, scope: Scope) -> str:
+        """Return the address of the nearest machine before the named proxies; empty when nobody knows it."""
+        peer = str(scope["client"][0]) if scope.get("client") else ""
+        if not self._networks or not self._names(_address(peer)):
+            return peer
+        said = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
+        for entry in reversed(said.decode("latin-1").split(",")):
+            address = _address(entry)
+            if address is None:
+                break  # nobody we believe wrote what stands before it
+            peer = str(address)
+            if not self._names(address):
+                break
+        return peer
+
+    def _names(self, address: Address | None) -> bool:
+        return address is not None and any(address in network for network in self._networks)
+
+
+def _address(text: str) -> Address | None:
+    try:
+        address = ip_address(text.strip())
+    except ValueError:
+        return None
+    # a server that listens on `::` sees IPv4 clients as ::ffff:10.0.0.7
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+
+
+def _network(name: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(name, strict=False)
+    except ValueError:
+        raise PackhouseError(
+            "bad_request",
+            f"The setting trusted_proxies holds {name!r}, which is no address and no network.",
+            "Write for example 10.0.0.7 or 10.0.0.0/24.",
+        ) from None
