@@ -1,8 +1,9 @@
 """Another channel is taken over: a million records without their files, then again, then every file of a small one.
 
-The upstream is nginx over a folder. "Nothing changed" comes with another ETag, so that the index is sent
-again; with one record changed all of it is read and compared; "304" is what a quiet upstream costs. Times are from the request of the administrator until the mirror says completed,
-with whatever the worker waits in between. The uploads go to another channel while the first run goes on, ten a second.
+The upstream is nginx over a folder. "Nothing changed" comes with another ETag, so that the index is sent again; with
+one record changed all of it is read and compared; "304" is what a quiet upstream costs. Times are from the request of
+the administrator until the mirror says completed, with whatever the worker waits in between. The uploads go to another
+channel while the first run goes on, ten a second.
 """
 
 from __future__ import annotations
