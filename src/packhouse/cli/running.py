@@ -72,7 +72,9 @@ def serve(
     except SystemExit as end:
         if end.code:
             raise PackhouseError(
-                "internal", "The server processes ended by themselves, again and again.", "The log above says why."
+                "internal",
+                "The server processes ended by themselves, again and again.",
+                "The log above says why; when it does not, the system may have ended them for want of memory.",
             ) from None
     finally:
         if beside is not None:

@@ -1,0 +1,70 @@
+"""`packhouse demo` as a user sees it, with an upstream smaller than the one it makes: ready only when it is."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import urllib3
+
+from packhouse.cli.demo import command
+from packhouse.cli.demo.channel import write_channel
+from packhouse.cli.demo.condafile import CondaPackage, Member
+from tests.kit.commands import run, serving
+
+INDEX = {"version": "1", "build": "0", "build_number": 0, "depends": [], "timestamp": 0, "subdir": "noarch"}
+
+
+def upstream(data: Path) -> Path:
+    """Make the upstream's folder, with two packages."""
+    packages = [CondaPackage(INDEX | {"name": name}, {}, [Member(f"share/{name}", b"x")]) for name in ("tea", "milk")]
+    write_channel(data / "demo-upstream", packages, lambda _: None)
+    return data / "demo-upstream"
+
+
+def test_a_demo_that_was_interrupted_is_ready_the_next_time(tmp_path: Path) -> None:
+    made = upstream(tmp_path / "demo")
+    words = ("demo", "--port", "0", "--data", "demo")
+    with serving(tmp_path, *words) as (_, said):
+        assert "Traceback" not in said
+    with serving(tmp_path, *words, line="is ready: 2 packages") as (url, said):
+        assert f"-c {url}/api/repo/demo " in said
+        found = urllib3.request("GET", f"{url}/api/repo/demo/noarch/repodata.json", retries=False).json()
+        assert sorted(found["packages.conda"]) == ["milk-1-0.conda", "tea-1-0.conda"]
+    (other,) = run(tmp_path, words, env={"PACKHOUSE_ADMIN_PASSWORD": "another password"})
+    assert (other.code, other.err.count("\n")) == (2, 1), other.err
+    assert "another password than the one from the environment variable PACKHOUSE_ADMIN_PASSWORD" in other.err
+    assert "is ready" not in other.out
+
+    shutil.copytree(tmp_path / "demo", tmp_path / "moved")  # its mirror names the old folder, which goes
+    shutil.rmtree(made)
+    with serving(tmp_path, "demo", "--port", "0", "--data", "moved", line="is ready: 2 packages") as (_, said):
+        assert "Traceback" not in said
+
+
+def test_a_demo_whose_mirror_fails_says_so_and_ends(tmp_path: Path) -> None:
+    folder = upstream(tmp_path / "demo")
+    for index in folder.glob("*/repodata.json*"):
+        index.write_bytes(b"{")
+    (end,) = run(tmp_path, ("demo", "--port", "0", "--data", "demo"))
+    assert end.code == 2 and "is ready" not in end.out
+    assert "The demo's mirror has not completed; it is failed: " in end.err and "Traceback" not in end.err
+
+
+def test_an_upstream_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[Path] = []
+
+    def build(folder: Path, progress: object) -> None:
+        folder.mkdir(parents=True)
+        built.append(folder)
+        if len(built) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "build_upstream", build)
+    with pytest.raises(KeyboardInterrupt):
+        command._upstream(tmp_path / "demo")
+    assert not (tmp_path / "demo" / "demo-upstream").exists()
+    for _ in range(2):  # made once
+        assert command._upstream(tmp_path / "demo").is_dir()
+    assert len(built) == 2
