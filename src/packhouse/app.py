@@ -96,10 +96,12 @@ def _prepare(settings: Settings, create: bool) -> None:
 
 def _require_installation(settings: Settings) -> None:
     if not has_schema(settings.database_url):
+        embedded = settings.database_url.startswith("sqlite:")
+        place = f"{settings.data_dir} ({settings.origin('data_dir')})"
         raise PackhouseError(
             "not_found",
-            f"There is no Packhouse in {settings.data_dir} ({settings.origin('data_dir')}).",
-            f"Name its folder with --data; `packhouse serve --data {settings.data_dir}` makes a new one there.",
+            f"There is no Packhouse in {place if embedded else settings.origin('database_url')}.",
+            f"Name the right place, or make a new one there with `packhouse serve --data {settings.data_dir}`.",
         )
     folder = local_folder(settings.blob_url)
     if folder is not None and not folder.is_dir():
@@ -146,7 +148,7 @@ class Server:
         api = create_api(services, authenticator)
         repository = Repository(conda, PutDoor(gate, services))
         self._entrance = Entrance(
-            authenticator, repository, api, management_words(api), Proxies(services.settings.trusted_proxies)
+            authenticator, repository, api, management_words(api), Proxies(services.settings.proxies)
         )
         await services.sandbox.start()
         await services.feed.poll()
@@ -288,5 +290,9 @@ async def prepare(settings: Settings) -> str | None:
     services = build_services(settings, create=True)
     try:
         return await ensure_admin(services.db, settings.admin_password or None)
+    except PackhouseError as error:
+        if error.code == "bad_request":
+            error.hint = f"Correct {settings.origin('admin_password')}."
+        raise
     finally:
         await close(services)

@@ -10,6 +10,7 @@ import difflib
 import os
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -85,6 +86,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """The `host:port` pairs an administrator allowed as private mirror sources."""
         return frozenset(part.strip() for part in self.allowed_private_hosts.split(",") if part.strip())
 
+    @property
+    def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The networks of `trusted_proxies`. Raises PackhouseError("bad_request"); `load` has looked already."""
+        names = [part.strip() for part in self.trusted_proxies.split(",") if part.strip()]
+        try:
+            return tuple(ip_network(name, strict=False) for name in names)
+        except ValueError as error:
+            raise PackhouseError(
+                "bad_request",
+                f"The setting {self.origin('trusted_proxies')}, cannot be used: {error}.",
+                "Write addresses and networks, for example 10.0.0.7,10.1.0.0/24.",
+            ) from None
+
     def origin(self, name: str) -> str:
         """Return which setting this is and who set it, for a message: "`port`, from the option --port"."""
         return f"`{name}`, {self.origins.get(name, 'its default')}"
@@ -111,9 +125,10 @@ def load(environ: Mapping[str, str] = os.environ, file: Path | None = None, **gi
     take(variables, lambda name: f"from the environment variable {_variable(name)}")
     take(options, lambda name: f"from the option --{'data' if name == 'data_dir' else name.replace('_', '-')}")
     kinds = get_type_hints(Settings, include_extras=True)
-    return Settings(
-        **{name: _checked(name, value, kinds[name], origins) for name, value in values.items()}, origins=origins
-    )
+    checked = {name: _checked(name, value, kinds[name], origins) for name, value in values.items()}
+    settings = Settings(**checked, origins=origins)
+    _ = settings.proxies  # an ill-formed one is noticed before anything starts
+    return settings
 
 
 def unknown_variables(environ: Mapping[str, str] = os.environ) -> list[str]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from packhouse.core.errors import PackhouseError
+from packhouse.core.settings import load
 from packhouse.doors.proxies import Proxies
 
 
 def seen(names: str, peer: str, *forwarded: str) -> str:
     headers = [(b"x-forwarded-for", value.encode()) for value in forwarded]
-    return Proxies(names).client({"client": (peer, 5000), "headers": headers})
+    settings = load({"PACKHOUSE_TRUSTED_PROXIES": names})
+    return Proxies(settings.proxies).client({"client": (peer, 5000), "headers": headers})
 
 
 def test_without_named_proxies_the_peer_counts() -> None:
@@ -38,5 +40,5 @@ def test_only_proxies_are_known_from_inside() -> None:
 
 
 def test_a_name_that_is_no_address_is_refused() -> None:
-    with pytest.raises(PackhouseError, match="'nginx', which is no address"):
-        Proxies("10.0.0.7,nginx")
+    with pytest.raises(PackhouseError, match="environment variable PACKHOUSE_TRUSTED_PROXIES.*'nginx'"):
+        load({"PACKHOUSE_TRUSTED_PROXIES": "10.0.0.7,nginx"})
