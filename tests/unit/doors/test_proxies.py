@@ -40,5 +40,5 @@ def test_only_proxies_are_known_from_inside() -> None:
 
 
 def test_a_name_that_is_no_address_is_refused() -> None:
-    with pytest.raises(PackhouseError, match="environment variable PACKHOUSE_TRUSTED_PROXIES.*'nginx'"):
+    with pytest.raises(PackhouseError, match=r"environment variable PACKHOUSE_TRUSTED_PROXIES.*'nginx'"):
         load({"PACKHOUSE_TRUSTED_PROXIES": "10.0.0.7,nginx"})
