@@ -18,6 +18,7 @@ from packhouse.catalog.packages import entries
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.core.jobs import Worker, list_jobs
+from packhouse.workflows.channels.deleting import clear_deleted, delete_channel
 from packhouse.workflows.mirroring import clearing
 from packhouse.workflows.mirroring.editing import (
     decide_conflict,
@@ -227,6 +228,23 @@ async def test_copies_in_a_frozen_channel_outlive_their_mirror_until_it_thaws(ba
         await schedule_mirrors(services)
         assert set(await shown(services, pinned)) == {"a-1.0-0.conda"}, "what was fetched stays"
         assert (await get(services, mirror)).state == "deleted"
+
+
+async def test_copies_that_only_a_deleted_channel_could_fetch_go(backend: Backend) -> None:
+    async with services_on(backend) as services, Upstream(source_of("a", "b").files()) as up:
+        channel, other = await make_test_channel(services), await make_test_channel(services, "other")
+        mirror = await run_and_wait(services, await add_mirror(services, channel, up.url))
+        await copy(services, channel, other, "ann", [Item("a"), Item("b")])
+        copied = await entries.find(services.db, other.id, "conda", "noarch", "a-1.0-0.conda")
+        assert copied is not None and (await OnDemand(services).fetch(other, copied)).active
+        await delete_channel(services, channel, "ann")
+        await clear_deleted(services)
+        await schedule_mirrors(services)
+        assert set(await shown(services, other)) == {"a-1.0-0.conda"}
+        assert (await get(services, mirror)).state == "deleted"
+        for table in ("mirror_index", "removal"):
+            rows = f"SELECT count(*) FROM {table} WHERE {'channel' if table == 'removal' else 'mirror'}_id = :id"
+            assert await services.db.fetch_value(rows, id=channel.id if table == "removal" else mirror.id) == 0
 
 
 async def test_nothing_is_left_of_the_downloads_of_a_deleted_mirror(backend: Backend) -> None:

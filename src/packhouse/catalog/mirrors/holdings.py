@@ -203,7 +203,10 @@ async def held(reader: Reader, ids: Sequence[int]) -> dict[int, Held]:
 async def bound(
     reader: Reader, channel_id: int, path: str, partition: str, filenames: Sequence[str]
 ) -> dict[str, set[bytes]]:
-    """Return what coordinates are bound to at this path (invariant I3), by file name; free ones are missing."""
+    """Return what coordinates are bound to at this path (invariant I3), by file name; free ones are missing.
+
+    As `entries.bound_to` says of one coordinate; two thousand are looked up here with a few statements.
+    """
     places = {row[0]: row[1] for row in await reader.fetch_all(_STOOD_HERE, path=path)} | {channel_id: None}
     found: dict[str, set[bytes]] = {}
     for place, until in places.items():

@@ -331,7 +331,10 @@ async def drop_conflicts(unit: Unit, mirror_id: int, keys: list[tuple[str, str]]
 
 
 async def forgive(unit: Unit, channel_id: int, family: str, name: str, ckey: str | None) -> int:
-    """Let mirrors bring the files of a package (or one of them) again; return how many removals that concerns."""
+    """Let mirrors bring the files of a package (or one of them) again; return how many removals that concerns.
+
+    `entries.forgive` does that for the one coordinate at which somebody uploads.
+    """
     return await unit.execute(_FORGIVE, in_channel=channel_id, of_family=family, of_name=name, ckey=ckey or "")
 
 

@@ -34,7 +34,7 @@ _LOCK = (
 _END_MIRRORS = (
     update(mirror)
     .where(mirror.c.channel_id == bindparam("of_channel"), mirror.c.deleted_at.is_(None))
-    .values(state="deleted", deleted_at=bindparam("now"), next_run_at=null(), credential=null())
+    .values(state="deleting", deleted_at=bindparam("now"), next_run_at=null(), credential=null())
 )
 # its head goes last: a deleted channel that still has one is not cleared yet
 _TO_CLEAR = (
@@ -74,7 +74,7 @@ async def lock(unit: Unit, channel_id: int) -> Channel | None:
 
 
 async def end_mirrors(unit: Unit, channel_id: int) -> None:
-    """Mark the mirrors of a channel as deleted, so that none of them runs again."""
+    """Delete the mirrors of a channel: none of them runs again, and copies that only they could fetch go as well."""
     await unit.execute(_END_MIRRORS, of_channel=channel_id, now=unit.now)
 
 
