@@ -51,7 +51,9 @@ class HttpSource:
         """Close all connections."""
         await self._stack.aclose()
 
-    async def _session(self, tls: ssl.SSLContext | bool, resolver: aiohttp.abc.AbstractResolver) -> aiohttp.ClientSession:
+    async def _session(
+        self, tls: ssl.SSLContext | bool, resolver: aiohttp.abc.AbstractResolver
+    ) -> aiohttp.ClientSession:
         # no limit here: waiting for a free connection must not count as the upstream's time; see _slot
         connector = aiohttp.TCPConnector(resolver=resolver, limit=0, ssl=tls)
         session = aiohttp.ClientSession(
