@@ -10,6 +10,7 @@ import urllib3
 
 from packhouse import __version__
 from tests.kit.commands import run, serving
+from tests.kit.services import Postgres
 
 
 def test_a_start_that_fails_says_why_in_one_message(tmp_path: Path) -> None:
@@ -61,6 +62,20 @@ def test_only_a_server_makes_an_installation(tmp_path: Path) -> None:
     for end in run(tmp_path, *commands):
         assert end.code == 2 and "There is no Packhouse in" in end.err and "packhouse serve --data" in end.err
     assert list(tmp_path.rglob("*")) == [tmp_path / "empty"]
+
+
+def test_an_empty_database_of_a_server_is_none_either(postgres: Postgres, tmp_path: Path) -> None:
+    url = postgres.url(postgres.database())
+    for end in run(tmp_path, ("worker",), ("verify",), env={"PACKHOUSE_DATABASE_URL": url}):
+        assert end.code == 2
+        assert "no Packhouse in `database_url`, from the environment variable PACKHOUSE_DATABASE_URL" in end.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_first_password_that_is_too_short_is_named(tmp_path: Path) -> None:
+    (end,) = run(tmp_path, ("serve", "--port", "0"), env={"PACKHOUSE_ADMIN_PASSWORD": "abc"})
+    assert (end.code, end.err.count("\n")) == (2, 1), end.err
+    assert "`admin_password`, from the environment variable PACKHOUSE_ADMIN_PASSWORD" in end.err
 
 
 def test_a_server_says_its_address_when_it_answers_and_keeps_its_data_to_itself(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ async def test_a_stopped_server_is_said_to_be_away_and_work_goes_on_when_it_is_b
     )
     for error in (caught.value, *refused):
         assert isinstance(error, PackhouseError) and error.code == "try_later" and error.retry_after
-    with pytest.raises(PackhouseError, match="cannot be reached"):
+    with pytest.raises(PackhouseError, match="cannot be used"):
         migrate(server.url)
 
     server.start()

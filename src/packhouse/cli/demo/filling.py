@@ -76,10 +76,11 @@ def _wait(api: Api, mirror: str) -> None:
     deadline = monotonic() + WAIT_SECONDS
     while (found := api.call("GET", mirror))["state"] != "completed":
         if found["state"] not in ("pending", "running") or monotonic() > deadline:
-            why = found["sync_state"]["last_exception"] or found["sync_state"]["current_step_description"]
+            how = found["sync_state"]
+            why = how["last_exception"] or how["current_step_description"] or "it says nothing more"
             raise PackhouseError(
                 "upstream_failed",
-                f"The demo's mirror has not completed; it is {found['state']}: {why or 'it says nothing more'}.",
+                f"The demo's mirror has not completed; it is {found['state']}: {why.rstrip('.')}.",
                 "Start the demo again to go on, or remove its folder to begin anew.",
             )
         _NAP.wait(0.1)

@@ -86,7 +86,7 @@ def _connection(url: str) -> Iterator[Connection]:
         with engine.connect() as connection:
             yield connection
     except DatabaseError as error:
-        why = " ".join(str(error.orig).split())  # drivers name hosts and users there, never passwords
+        why = " ".join(str(error.orig).split()).rstrip(".?")  # drivers name hosts and users there, never passwords
         raise PackhouseError("try_later", f"The database cannot be used: {why}.", "Check `database_url`.") from error
     finally:
         engine.dispose()
