@@ -18,7 +18,7 @@ rattler_build.upload_package_to_artifactory([sys.argv[1]], sys.argv[2], sys.argv
 
 
 def _upload(site: Site, file: Path, token: str) -> subprocess.CompletedProcess[str]:
-    """Run py-rattler-build's artifactory uploader: a raw PUT with a Bearer token (wire.md F)."""
+    """Run py-rattler-build's artifactory uploader: a raw PUT with a Bearer token."""
     command = [sys.executable, "-c", _UPLOAD, str(file), f"{site.url}/api/repo/", "team", token]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 

@@ -1,7 +1,7 @@
 """The list of changes every process follows, so that what it keeps in memory is never older than it knows.
 
-Each unit of work notes what it changed; each process polls the list every 250 ms and drops what a row names
-(design 1.11). A process whose last poll is older than 1.5 s must not trust its memory and asks the database.
+Each unit of work notes what it changed; each process polls the list every 250 ms and drops what a row names.
+A process whose last poll is older than 1.5 s must not trust its memory and asks the database.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Every table of the catalogue, in one place to read. The catalogue is the truth; everything published follows from it.
 
-Three things are never merged (design 1.2): *content* is bytes we hold, *record* is what a source says, *entry* is
+Three things are never merged: *content* is bytes we hold, *record* is what a source says, *entry* is
 "this channel shows this file with this record". Times are microseconds since the epoch; hashes are raw bytes.
 """
 

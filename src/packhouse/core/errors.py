@@ -1,6 +1,6 @@
 """The one error type the world sees, and the table of its codes.
 
-An error says what happened, why, and what to do next (design: house rules). Doors turn it into
+An error says what happened, why, and what to do next. Doors turn it into
 `application/problem+json`; commands print the same three sentences. The table below is the source of the
 generated reference page, so that a code cannot exist without a line of documentation.
 """

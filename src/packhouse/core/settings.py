@@ -24,7 +24,7 @@ PREFIX = "PACKHOUSE_"
 _TESTS = PREFIX + "TEST_"
 
 DESCRIPTIONS: dict[str, str] = {
-    "data_dir": "Folder of this node: the embedded database, packages, caches, spools and the signing secret.",
+    "data_dir": "Folder of this node: the embedded database, packages, caches and spools.",
     "database_url": "`sqlite:///FILE` (default: in the data folder) or `postgresql://USER:PASSWORD@HOST/DATABASE`.",
     "blob_url": "Where package bytes lie: `file:///FOLDER` (default: in the data folder) or `s3://BUCKET[/PREFIX]`.",
     "s3_endpoint": "Address of the S3 service, when it is not the default of the region.",

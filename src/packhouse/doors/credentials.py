@@ -1,4 +1,4 @@
-"""Takes the credential out of a request, whichever way a client carries it (wire.md 0.1, 0.6, C.5; spec.md 9.3).
+"""Takes the credential out of a request, whichever way a client carries it.
 
 Which one counts when a request carries several: the token in the path (somebody wrote it into this very channel's
 address), then `X-Auth`, then `X-API-Key`, then `Authorization` (which HTTP libraries also add by themselves from a
@@ -19,7 +19,7 @@ HEADER_BYTES = 16_384
 #: conda puts its token before the whole path or after the channel's location
 LOCATIONS = ("", "/api/repo")
 
-#: the password pip, twine and R users are told to write beside a token (wire.md D.1)
+#: the password pip, twine and R users are told to write beside a token
 MARKER = "x-auth-token"
 
 BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")

@@ -28,7 +28,7 @@ class Coordinate(msgspec.Struct, frozen=True):
 
     @property
     def ckey(self) -> str:
-        """The documented key of a file within (channel, family, name): `<subdir>/<filename>` (spec.md 1.3)."""
+        """The documented key of a file within (channel, family, name): `<subdir>/<filename>`."""
         return f"{self.partition}/{self.filename}"
 
 

@@ -12,7 +12,7 @@ from packhouse.formats.conda.format import CondaFormat
 
 
 class Format(Protocol):
-    """What every format answers (design, section 2). `inspect` reads a file, all else is pure."""
+    """What every format answers. `inspect` reads a file, all else is pure."""
 
     family: str
     versioned: bool

@@ -1,4 +1,4 @@
-"""Login, account, tokens and users over the management API (wire.md A.2)."""
+"""Login, account, tokens and users over the management API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mirrors over the management API, in both shapes of the wire (wire.md A.7)."""
+"""Mirrors over the management API, in both shapes of the wire."""
 
 from __future__ import annotations
 

@@ -217,5 +217,5 @@ async def test_compressed_bz2_and_other_absent_files_are_plain_404(house: House)
     await house.upload("pub", "one")
     for name in ("repodata.json.bz2", "current_repodata.json.bz2", "patch_instructions.json", "x-1-0.conda", "a/b"):
         assert (await house.web.get(f"{NOARCH}/{name}")).status == 404
-    # conda with a stored token swaps the segments (wire.md C.1)
+    # conda with a stored token swaps the segments
     assert (await house.web.get("/api/repo/pub/repodata_shards.msgpack.zst/noarch")).status == 404

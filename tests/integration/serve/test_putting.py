@@ -1,4 +1,4 @@
-"""Upload by PUT on the address where the file will be found (wire.md F, artifactory style)."""
+"""Upload by PUT on the address where the file will be found (as uploaders to Artifactory send it)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every way a client carries a credential, and what is sent instead of one (wire.md 0.1, 0.6, C.5)."""
+"""Every way a client carries a credential, and what is sent instead of one."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """From a credential to a principal: checked against the database once, then remembered by its keyed hash.
 
 What is remembered is dropped by the change rows `account` (its user name) and `token` (its public id), and when it
-expires; a process that cannot follow the changes must not use it (design 1.11), which is what `fresh` says.
+expires; a process that cannot follow the changes must not use it, which is what `fresh` says.
 """
 
 from __future__ import annotations

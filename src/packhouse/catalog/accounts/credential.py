@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-#: what conda recognises and masks in a URL (wire.md 0.3)
+#: what conda recognises and masks in a URL
 TOKEN = re.compile(r"[A-Za-z0-9-]{1,512}")
 JWT = re.compile(r"[A-Za-z0-9_-]{2,4096}\.[A-Za-z0-9_-]{2,8192}\.[A-Za-z0-9_-]{2,2048}")
 

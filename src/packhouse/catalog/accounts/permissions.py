@@ -1,4 +1,4 @@
-"""The one permission table: which action needs which right, and who has which right (spec.md 1.4, 2.3, 2.4, 10).
+"""The one permission table: which action needs which right, and who has which right.
 
 An action's name is the scope a token needs for it. An action belongs to a category and needs a level in it; a caller
 has in each category the highest of
@@ -21,7 +21,7 @@ from packhouse.core.errors import PackhouseError
 
 
 class Level(IntEnum):
-    """What may be done in a category: each level includes those below it (spec.md 2.3)."""
+    """What may be done in a category: each level includes those below it."""
 
     NONE = 0
     READ = 1  #: view
@@ -40,7 +40,7 @@ class Category(NamedTuple):
     of_channel: bool  #: owners (manage) and grantees (their level) have it on their channels
 
 
-#: spec.md 2.4 row by row. `admin` has MANAGE in all; the last two are the server's own and no role is given them.
+#: the rights of each role. `admin` has MANAGE in all; the last two are the server's own and no role is given them.
 CATEGORIES: dict[str, Category] = {
     "channel": Category(READ, WRITE, True),
     "channel.default-channel": Category(NONE, MANAGE, False),  # of their own account
@@ -79,7 +79,7 @@ Action = Literal[
     "system:manage",
 ]  # fmt: skip
 
-#: action -> (category, level needed in it); spec.md 10
+#: action -> (category, level needed in it)
 ACTIONS: dict[Action, tuple[str, Level]] = {
     "artifact:view": ("artifact", READ),
     "artifact:download": ("artifact", READ),
@@ -125,7 +125,7 @@ ACTIONS: dict[Action, tuple[str, Level]] = {
     "system:manage": ("system", MANAGE),
 }
 
-#: what any token may do, whatever its scopes: the clients ask who they are before anything else (wire.md A.2)
+#: what any token may do, whatever its scopes: the clients ask who they are before anything else
 ALWAYS_IN_TOKENS: frozenset[str] = frozenset({"account:view"})
 
 
@@ -168,7 +168,7 @@ def permit(principal: Principal, action: Action, target: Target) -> Decision:
 
 
 def _open_to(principal: Principal, target: Target) -> bool:
-    """Whether the caller's account may know that the target exists (spec.md 1.4)."""
+    """Whether the caller's account may know that the target exists."""
     if not target.exists:
         return False
     if target.privacy in (None, "public") or principal.role == "admin":
@@ -225,7 +225,7 @@ def refusal(decision: Decision, principal: Principal, action: Action, *, data_pl
     """Return the error for a decision other than ALLOWED about `action`.
 
     What a caller may not know of is 404, and the same as if it were absent. On the data plane whoever is anonymous gets
-    401 instead, existing or not: package clients show a stored credential only when asked (wire.md 0.8).
+    401 instead, existing or not: package clients show a stored credential only when asked.
     """
     if decision is Decision.UNAUTHENTICATED or (decision is Decision.INVISIBLE and data_plane and not principal.known):
         return PackhouseError("unauthenticated", "This needs a credential.", "Log in, or send a token.")

@@ -10,7 +10,7 @@ Role = Literal["everyone", "author", "admin"]
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """A caller (spec.md 2.2). `everyone` is whoever shows no credential; the others have an account."""
+    """A caller. `everyone` is whoever shows no credential; the others have an account."""
 
     account_id: int | None
     username: str

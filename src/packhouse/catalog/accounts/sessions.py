@@ -1,4 +1,4 @@
-"""Sessions: the JWT a login gives out, which old and new clients decode without checking it (wire.md 0.4, A.2).
+"""Sessions: the JWT a login gives out, which old and new clients decode without checking it.
 
 Signed with HS256 under a secret of the installation; nobody else needs to verify it yet. What it says about rights is
 for the clients to read: the server looks the account up again.

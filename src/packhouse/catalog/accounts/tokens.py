@@ -1,4 +1,4 @@
-"""Tokens: long-lived credentials that conda, pip, R and machines can carry (wire.md 0.3; spec.md 10).
+"""Tokens: long-lived credentials that conda, pip, R and machines can carry.
 
 A value is 48 random hex digits, shown once; only its keyed hash is stored. A token acts for its account, limited to
 its scopes, and nobody makes a token that can do more than what they show themselves.
@@ -22,7 +22,7 @@ from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
 from packhouse.core.randomness import new_uuid, random_hex
 
-#: names that older clients use for the same thing (wire.md A.2)
+#: names that older clients use for the same thing
 OLD_SCOPES = {
     "channel:manage-groups": "channel.group:edit",
     "channel:set-default-channel": "channel.default-channel:edit",
@@ -105,7 +105,7 @@ async def create(
 async def reissue(
     db: Database, keys: Keys, principal: Principal, token_id: str, expires_at: str | None = None
 ) -> tuple[Token, str]:
-    """Give one of the caller's own tokens a new value; the old one stops at once (wire.md A.2, PUT).
+    """Give one of the caller's own tokens a new value; the old one stops at once.
 
     Without `expires_at` the new value lives as long as the old one was made to. Raises PackhouseError: `not_found`,
     `bad_request`, `forbidden` if the token can do more than the one the caller shows.

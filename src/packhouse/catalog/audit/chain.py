@@ -1,7 +1,7 @@
 """The chain of events: each sealed event's hash covers the one before it, and is signed.
 
 A chain head inside every transaction would serialise all writers, so a sealer adds numbers, hashes and signatures a
-second later; `verify_chain` checks the whole and reports the tail that waits (design 1.9). Events become visible out
+second later; `verify_chain` checks the whole and reports the tail that waits. Events become visible out
 of order on PostgreSQL; the chain has the order of sealing, and every event carries its own time.
 """
 

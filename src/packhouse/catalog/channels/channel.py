@@ -12,7 +12,7 @@ PRIVACIES = ("private", "authenticated", "public")
 NAME = re.compile(r"[a-z][a-z0-9_-]*")
 NAME_LENGTH = 64
 
-#: names that pages, formats and later issues need at the root of an address
+#: names that pages, formats and later parts need at the root of an address
 RESERVED_FOR_LATER = frozenset(
     {"api", "auth", "badges", "channels", "cran", "feeds", "get", "gra", "groups", "jobs", "label", "pypi", "repo"}
     | {"search", "simple", "static", "t", "trust"}

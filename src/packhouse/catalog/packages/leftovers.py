@@ -1,6 +1,6 @@
 """Queries of the sweep: contents, records and parts that nothing refers to any more.
 
-A content goes in two phases (design 1.2): doomed, and after the grace period deleted, unless an upload rescued it.
+A content goes in two phases: doomed, and after the grace period deleted, unless an upload rescued it.
 Records and parts are rows only, so one unit of work that looks again before it deletes is enough; on PostgreSQL the
 foreign keys refuse whoever comes too late, and his unit is run again.
 """

@@ -1,4 +1,4 @@
-"""The package changes of a channel: every file that came or left, and why (spec.md 1.6, Channel Changes)."""
+"""The package changes of a channel: every file that came or left, and why."""
 
 from __future__ import annotations
 

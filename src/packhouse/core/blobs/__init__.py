@@ -1,6 +1,6 @@
 """Package bytes by SHA-256: one interface, kept in a local folder (the default) or in an S3 bucket.
 
-Order on disk (design 1.2): bytes go to the blob store and are flushed, then the row that names them is written. So a
+Order on disk: bytes go to the blob store and are flushed, then the row that names them is written. So a
 row never names bytes that are not there; bytes without a row are what the sweeper looks for.
 """
 

@@ -1,7 +1,7 @@
 """The only place that dials out for users: mirror sources, feeds, and every URL inside their indexes.
 
 Private addresses are refused unless an administrator named exactly that `host:port`; every downloaded byte is
-verified; secrets never reach a message (design 1.7).
+verified; secrets never reach a message.
 """
 
 from __future__ import annotations

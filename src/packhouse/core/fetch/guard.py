@@ -1,7 +1,7 @@
 """Refuses to reach private addresses, at the only moment that counts: when the connected address is known.
 
 A name is judged by the addresses it has when the connection is made (so re-binding DNS changes nothing), a literal
-address before. Only `host:port` pairs an administrator named are exempt, each exactly as named (design 1.7).
+address before. Only `host:port` pairs an administrator named are exempt, each exactly as named.
 """
 
 from __future__ import annotations

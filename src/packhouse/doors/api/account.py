@@ -1,4 +1,4 @@
-"""`/api/account`: the caller, their channels and their tokens (wire.md A.2, A.3, B.3)."""
+"""`/api/account`: the caller, their channels and their tokens."""
 
 from __future__ import annotations
 

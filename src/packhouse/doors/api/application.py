@@ -36,7 +36,7 @@ NOUNS = (system, auth, account, users, channels, notices, history, artifacts, fi
 
 
 class Api:
-    """The application: Litestar, and HEAD wherever GET is (wire.md 0.8)."""
+    """The application: Litestar, and HEAD wherever GET is."""
 
     def __init__(self, litestar: Litestar) -> None:
         self.litestar = litestar

@@ -1,4 +1,4 @@
-"""`…/artifacts` and `/api/artifacts`: the packages of a channel, one package, and the search over all (wire.md A.3)."""
+"""`…/artifacts` and `/api/artifacts`: the packages of a channel, one package, and the search over all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/api/auth`: a password becomes a session (wire.md A.2)."""
+"""`/api/auth`: a password becomes a session."""
 
 from __future__ import annotations
 

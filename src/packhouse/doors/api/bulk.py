@@ -1,4 +1,4 @@
-"""`PUT …/artifacts/bulk`: copy, move or delete packages and files (wire.md A.6)."""
+"""`PUT …/artifacts/bulk`: copy, move or delete packages and files."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def bulk(data: JSONBody[BulkRequest], caller: Caller, services: House, her
         return BulkDone(data.action, await _do(services, caller, here, target, data))
     except PackhouseError as error:
         if error.code == "channel_frozen":
-            error.status = 400  # the command lines read a 400 as "channel is frozen" here (wire.md A.6)
+            error.status = 400  # the command lines read a 400 as "channel is frozen" here
         raise
 
 

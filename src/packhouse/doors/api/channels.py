@@ -1,4 +1,4 @@
-"""`/api/channels`: channels and subchannels (wire.md A.3, B.4)."""
+"""`/api/channels`: channels and subchannels."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ async def list_subchannels(
 
 @post("/api/channels/{channel:str}/subchannels", tags=["channels"], responses=refused("conflict", "name_reserved"))
 async def create_sub(data: JSONBody[ChannelRequest], caller: Caller, services: House, here: Here) -> ChannelShape:
-    """Create a subchannel: a channel of its own, which inherits nothing."""
+    """Create a subchannel: a channel of its own, which inherits nothing but its parent's name in its address."""
     made = await create_subchannel(
         services, caller, here, data.name, description=data.description or "", privacy=data.privacy
     )

@@ -1,4 +1,4 @@
-"""`…/artifacts/<family>/<name>/files`: the files of a package, with the filters of the files table (spec.md 6)."""
+"""`…/artifacts/<family>/<name>/files`: the files of a package, with the filters of the files table."""
 
 from __future__ import annotations
 

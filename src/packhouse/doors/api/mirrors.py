@@ -1,4 +1,4 @@
-"""`…/mirrors` and `/api/mirrors`: what fills channels from elsewhere (wire.md A.7)."""
+"""`…/mirrors` and `/api/mirrors`: what fills channels from elsewhere."""
 
 from __future__ import annotations
 

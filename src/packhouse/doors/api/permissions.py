@@ -74,7 +74,7 @@ ROUTES: dict[tuple[str, str], Action | None] = {
     ("POST", "/api/channels"): "channel:create",
     ("GET", "/api/channels/{channel}/subchannels"): "channel:view",
     ("POST", "/api/channels/{channel}/subchannels"): "subchannel:create",
-    # the command lines upload to `CH/SUB` without the word between (wire.md A.5)
+    # the command lines upload to `CH/SUB` without the word between
     ("POST", "/api/channels/{channel}/{subchannel}/artifacts"): "artifact:create",
     **{
         (method, base + tail): action

@@ -1,4 +1,4 @@
-"""`/api/system`: what this server is; the first thing clients ask (wire.md A.2)."""
+"""`/api/system`: what this server is; the first thing clients ask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`POST …/artifacts`: upload of one file as a form (wire.md A.5)."""
+"""`POST …/artifacts`: upload of one file as a form."""
 
 from __future__ import annotations
 

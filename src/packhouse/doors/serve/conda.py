@@ -1,4 +1,4 @@
-"""A conda channel as clients see it: `[SUB/]<subdir>/<file>` and the few files at the channel's root (wire.md C)."""
+"""A conda channel as clients see it: `[SUB/]<subdir>/<file>` and the few files at the channel's root."""
 
 from __future__ import annotations
 

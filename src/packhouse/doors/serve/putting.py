@@ -1,4 +1,4 @@
-"""Raw upload: `PUT` of a file's bytes on the address where it will be found (wire.md F, artifactory style)."""
+"""Raw upload: `PUT` of a file's bytes on the address where it will be found (as uploaders to Artifactory send it)."""
 
 from __future__ import annotations
 

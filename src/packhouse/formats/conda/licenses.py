@@ -1,4 +1,4 @@
-"""The licence family of a package: one of the sixteen words a policy can name (spec.md 6, "License families")."""
+"""The licence family of a package: one of the sixteen words a policy can name."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Policies: which files may be seen, decided in one place from what is known about each (design 1.3)."""
+"""Policies: which files may be seen, decided in one place from what is known about each."""

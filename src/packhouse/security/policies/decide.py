@@ -1,4 +1,4 @@
-"""The one place that says whether a file may be seen: pure, and the same for one file as for a million (design 1.3)."""
+"""The one place that says whether a file may be seen: pure, and the same for one file as for a million."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from packhouse.security.policies.subject import Context, Reason, Rule, Subject
 
 
 class Policy:
-    """Rules in the order in which they are asked: the first one that hides a file names the reason (spec.md 3.5)."""
+    """Rules in the order in which they are asked: the first one that hides a file names the reason."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.rules = tuple(rules)

@@ -37,7 +37,7 @@ class Context(msgspec.Struct, frozen=True):
 class Rule(Protocol):
     """One condition that keeps files out."""
 
-    key: str  #: how it is counted, for example "license" (wire.md A.7)
+    key: str  #: how it is counted, for example "license"
 
     def hides(self, subject: Subject, context: Context, now: int) -> str | None:
         """Return the evidence against the file, or None. `now` is in microseconds."""

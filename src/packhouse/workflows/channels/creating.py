@@ -31,7 +31,7 @@ async def create_channel(
 async def create_subchannel(
     services: Services, owner: Principal, parent: Channel, name: str, *, description: str, privacy: str
 ) -> Channel:
-    """Create a subchannel, which is a channel of its own: nothing is inherited (spec.md 1.1).
+    """Create a subchannel, which is a channel of its own: nothing is inherited.
 
     Raises PackhouseError: `bad_request`, `name_reserved`, `conflict`, `not_found` when the parent is gone.
     """

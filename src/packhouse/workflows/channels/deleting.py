@@ -12,7 +12,7 @@ from packhouse.workflows.channels.creating import gone
 from packhouse.workflows.publishing.channels import refuse_frozen
 from packhouse.workflows.services import Services
 
-#: rows per transaction (design 1.10)
+#: rows per transaction
 BATCH = 1000
 
 

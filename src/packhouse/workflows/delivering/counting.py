@@ -2,7 +2,7 @@
 
 Counting inside the request would cost a write per download. A chunk is a file named by chance; its name is written
 in the transaction that adds its numbers and forgotten only once the file is gone, so that a crash in between neither
-loses nor doubles them. `kill -9` loses at most the last second (design 1.9).
+loses nor doubles them. `kill -9` loses at most the last second.
 """
 
 from __future__ import annotations

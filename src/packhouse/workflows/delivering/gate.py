@@ -56,7 +56,7 @@ class Gate:
         """Return the channel at `path` if the caller may do `action` there.
 
         Raises the refusal of the data plane: 401 for anonymous callers whether the channel exists or not, 404 for
-        known ones who may not know of it (wire.md 0.8).
+        known ones who may not know of it.
         """
         epoch = self._epoch  # what was read before a change must not be remembered after it
         found = self._channels.get(path) if self._feed.fresh else None

@@ -1,4 +1,4 @@
 """Dirty names become parts, parts become a revision, a revision is what clients read.
 
-The index is a pure function of the catalogue (design 1.1): any part can be rendered again and gives the same bytes.
+The index is a pure function of the catalogue: any part can be rendered again and gives the same bytes.
 """

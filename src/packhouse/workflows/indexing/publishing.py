@@ -19,7 +19,7 @@ from packhouse.workflows.indexing import store
 from packhouse.workflows.indexing.rendering import render
 from packhouse.workflows.indexing.summarising import summarise
 
-#: names looked at per transaction at most, and how long rendering may hold one, in seconds (design 1.10)
+#: names looked at per transaction at most, and how long rendering may hold one, in seconds
 BATCH = 500
 BUDGET_SECONDS = 0.03
 

@@ -24,7 +24,7 @@ from packhouse.workflows.indexing import documents, store
 from packhouse.workflows.indexing.documents import Document, Documents, Key
 from packhouse.workflows.indexing.view import PartitionView, Views
 
-#: superseded shards stay readable this long, since clients cache the shard index (design 1.4)
+#: superseded shards stay readable this long, since clients cache the shard index
 SHARD_GRACE = DAY
 #: a name whose records are larger than this as JSON is no package any more
 MOST_FRAGMENT_BYTES = 2**31

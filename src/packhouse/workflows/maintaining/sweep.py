@@ -1,6 +1,6 @@
 """Sweep: what nobody owns goes, after a grace period and in small batches.
 
-A content goes in two phases (design 1.2): marked, and after the grace period taken, its bytes deleted, its row dropped.
+A content goes in two phases: marked, and after the grace period taken, its bytes deleted, its row dropped.
 An upload of the same bytes rescues what is marked, and is asked to come again while they are being deleted. Bytes
 without a row, as a crash leaves them, get a marked row and go the same way. One sweep at a time, by a lease.
 """
@@ -23,7 +23,7 @@ from packhouse.core.randomness import new_uuid
 from packhouse.workflows.maintaining import stored
 from packhouse.workflows.services import Services
 
-#: rows per transaction (design 1.10)
+#: rows per transaction
 BATCH = 1000
 #: files deleted at the same time
 AT_ONCE = 16

@@ -1,4 +1,4 @@
-"""Verify: check the invariants of an installation, beside a live server, in constant memory.
+"""Verify: check the invariants of an installation (docs/invariants.md), beside a live server, in constant memory.
 
 I1 what an active entry shows has a stored file of the size and hashes that are advertised · I2 the published index is
 what the catalogue says, in numbers without a gap · I3 a coordinate is bound to the content it shows · I4 nothing

@@ -1,4 +1,4 @@
-"""A passive file on its first request: fetched once, however many clients ask however many processes (design 1.7).
+"""A passive file on its first request: fetched once, however many clients ask however many processes.
 
 Inside a process the first caller's task is everybody's; between processes a lease in the database decides who fetches.
 Whoever waits for longer than 50 s is told to come again, while the fetch goes on.

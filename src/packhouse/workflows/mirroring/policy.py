@@ -17,7 +17,7 @@ from packhouse.security.policies.subject import Rule, Subject
 
 
 def policy_of(filters: Filters) -> Policy:
-    """Return the rules of the filters in the order of spec.md 3.5; CVE rules come with the judgement of files.
+    """Return the rules of the filters in the order in which they are asked; CVE rules come with the judgement of files.
 
     Raises PackhouseError("bad_request") for a spec, licence or date that cannot be understood.
     """

@@ -22,7 +22,7 @@ class Selector:
     """The selection of one run.
 
     When `subdirs` lacks noarch, the noarch files that selected ones need are added, as users of platform packages
-    expect (spec.md 3.4). With `include_dependencies` the same is done over all selected subdirs and noarch.
+    expect. With `include_dependencies` the same is done over all selected subdirs and noarch.
     """
 
     def __init__(self, filters: Filters, options: Options) -> None:

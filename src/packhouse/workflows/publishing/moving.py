@@ -15,7 +15,7 @@ from packhouse.workflows.publishing.channels import hold_readable, hold_writable
 from packhouse.workflows.publishing.selection import Item, select_entries
 from packhouse.workflows.services import Services
 
-#: rows per transaction; each costs a few statements (design 1.10)
+#: rows per transaction; each costs a few statements
 BATCH = 200
 
 Batch = Sequence[entries.Selected]
@@ -56,7 +56,7 @@ async def copy(
         await _check_one(services.db, target, row)
 
     async def step(unit: Unit, batch: Batch, event_id: int | None) -> tuple[int, int | None]:
-        # several channels are held in ascending id (design 1.10)
+        # several channels are held in ascending id
         hold = {target.id: hold_writable, source.id: hold_writable if move else hold_readable}
         found = {number: await hold[number](unit, number) for number in sorted(hold)}
         here, there = found[source.id], found[target.id]

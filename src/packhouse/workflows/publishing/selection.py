@@ -14,7 +14,7 @@ MOST_ITEMS = 10_000
 
 
 class Item(msgspec.Struct, frozen=True):
-    """One line of a bulk request; without `ckey` it means the whole package (wire.md A.6)."""
+    """One line of a bulk request; without `ckey` it means the whole package."""
 
     name: str
     family: str = "conda"

@@ -1,4 +1,4 @@
-"""The permission table: every role, every kind of channel, every action (spec.md 1.4, 2.4, 10)."""
+"""The permission table: every role, every kind of channel, every action."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ actions = st.sampled_from(sorted(ACTIONS))
 def test_the_table_and_the_type_name_the_same_actions_and_categories() -> None:
     assert set(get_args(Action)) == set(ACTIONS)
     assert {category for category, _ in ACTIONS.values()} == set(CATEGORIES)
-    assert len(CATEGORIES) - 2 == 13  # the categories a role has levels in (spec.md 2.3)
+    assert len(CATEGORIES) - 2 == 13  # the categories a role has levels in
 
 
 #           public                     authenticated              private

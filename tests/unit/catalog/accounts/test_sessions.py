@@ -1,4 +1,4 @@
-"""The JWT of a login: what old and new clients need of it, and what the server refuses (wire.md 0.4, A.2)."""
+"""The JWT of a login: what old and new clients need of it, and what the server refuses."""
 
 from __future__ import annotations
 

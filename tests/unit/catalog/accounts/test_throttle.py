@@ -1,4 +1,4 @@
-"""Guessing is slowed down; nobody else is locked out (invariant 22 of the demands)."""
+"""Guessing is slowed down; nobody else is locked out."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What the management API answers, shape by shape: structures of wire.md A and B.4, and how they are filled."""
+"""What the management API answers, shape by shape, as the existing command lines read it; and how shapes are filled."""

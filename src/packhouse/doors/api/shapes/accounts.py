@@ -1,4 +1,4 @@
-"""Accounts and tokens on the wire (wire.md A.2, B.3)."""
+"""Accounts and tokens on the wire."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packages and files on the wire (wire.md A.3, A.4, A.6, B.4)."""
+"""Packages and files on the wire."""
 
 from __future__ import annotations
 

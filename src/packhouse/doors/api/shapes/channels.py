@@ -1,4 +1,4 @@
-"""Channels on the wire (wire.md A.3, B.4)."""
+"""Channels on the wire."""
 
 from __future__ import annotations
 

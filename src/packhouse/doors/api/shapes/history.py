@@ -1,4 +1,4 @@
-"""What happened in a channel, on the wire (wire.md A.3)."""
+"""What happened in a channel, on the wire."""
 
 from __future__ import annotations
 

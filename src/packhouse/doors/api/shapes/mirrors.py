@@ -1,4 +1,4 @@
-"""Mirrors on the wire: two shapes, for a channel's list and for the list of all (wire.md A.7)."""
+"""Mirrors on the wire: two shapes, for a channel's list and for the list of all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keep files published in a window of time (spec.md 3.5)."""
+"""Keep files published in a window of time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keep or drop licence families (spec.md 3.5: a name includes, a leading `-` excludes)."""
+"""Keep or drop licence families (a name includes, a leading `-` excludes)."""
 
 from __future__ import annotations
 

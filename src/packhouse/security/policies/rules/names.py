@@ -1,4 +1,4 @@
-"""Keep or drop files by match specs: only, exclude, and include as the exception to exclude (spec.md 3.5)."""
+"""Keep or drop files by match specs: only, exclude, and include as the exception to exclude."""
 
 from __future__ import annotations
 
