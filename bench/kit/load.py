@@ -28,7 +28,17 @@ def wrk(port: int, paths: list[str], headers: dict[str, str], seconds: float, fo
         raise Missing("wrk is not installed: apt-get install wrk")
     script = folder / "wrk.lua"
     script.write_text(_script(paths, headers))
-    command = [program, "-t2", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", "--latency", "-s", str(script)]
+    command = [
+        program,
+        "-t2",
+        f"-c{CONNECTIONS}",
+        f"-d{max(1, round(seconds))}s",
+        "--timeout",
+        "60s",
+        "--latency",
+        "-s",
+        str(script),
+    ]
     done = subprocess.run([*command, f"http://127.0.0.1:{port}/"], capture_output=True, text=True, check=True)
     rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
     if rate is None or "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
