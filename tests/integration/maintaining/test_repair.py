@@ -12,15 +12,13 @@ from packhouse.workflows.channels.editing import Edit, edit_channel
 from packhouse.workflows.maintaining.finding import Finding
 from packhouse.workflows.maintaining.repair import repair
 from tests.conftest import Backend
-from tests.integration.maintaining.test_verify import DAMAGES, change
+from tests.integration.maintaining.test_verify import DERIVED, change, is_found
 from tests.kit.asgi import Client
 from tests.kit.house import House, second_process
 from tests.kit.inspection import findings, seal_all
 
 TRUE = ("channel", "content", "record", "record_body", "entry", "binding", "removal", "verdict", "account")
 FILES = ("repodata.json", "repodata.json.zst", "current_repodata.json", "run_exports.json")
-#: what is derived and nothing else: entries were touched by the other ones
-DERIVED = {name: one[0] for name, one in DAMAGES.items() if one[1] == "I2" and " entry " not in one[0]}
 
 
 async def mend(house: House) -> list[Finding]:
@@ -50,9 +48,9 @@ async def truth(house: House) -> str:
 
 
 @pytest.mark.parametrize("damage", DERIVED)
-async def test_heals(stocked: House, backend: Backend, tmp_path: Path, damage: str) -> None:
+async def test_what_verify_finds_is_healed(stocked: House, backend: Backend, tmp_path: Path, damage: str) -> None:
     before, true = await served(stocked.web), await truth(stocked)
-    await change(stocked, DERIVED[damage])
+    await is_found(stocked, damage)
     async with second_process(backend, stocked, tmp_path / "other") as other:
         for folder in ("lab/noarch", "lab/linux-64"):  # remembers what is wrong, or fails to read it
             await other.web.get(f"/api/repo/{folder}/repodata_shards.msgpack.zst")

@@ -86,6 +86,7 @@ DAMAGES = {
         " 0, '1', '', '', '', '', overview, 0, 0 FROM package WHERE name = 'zlib'", "I2", "lab zzz"),
     "a package row that is missing": ("DELETE FROM package WHERE name = 'zlib'", "I2", "lab zlib"),
     "other sums over a channel": ("UPDATE package_total SET files = files + 1 WHERE files > 2", "I2", "lab"),
+    "the sums over a channel gone": ("DELETE FROM package_total WHERE files > 2", "I2", "lab"),
     "a coordinate bound to nothing": (
         "DELETE FROM binding WHERE filename = 'zlib-3.0-0.conda'", "I3", "lab/noarch/zlib-3.0-0.conda"),
     "a coordinate bound to other bytes": (
@@ -103,12 +104,21 @@ DAMAGES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
-async def test_finds(stocked: House, damage: str) -> None:
+#: what is derived and nothing else; that verify finds these is looked at where repair heals them
+DERIVED = [name for name, one in DAMAGES.items() if one[1] == "I2" and " entry " not in one[0]]
+
+
+async def is_found(house: House, damage: str) -> None:
+    """Do the damage and look for it."""
     statement, invariant, place = DAMAGES[damage]
-    await change(stocked, statement)
-    found = await findings(stocked.services)
+    await change(house, statement)
+    found = await findings(house.services)
     assert [one for one in found if one.invariant == invariant and place in one.object], found
+
+
+@pytest.mark.parametrize("damage", [name for name in DAMAGES if name not in DERIVED])
+async def test_finds(stocked: House, damage: str) -> None:
+    await is_found(stocked, damage)
 
 
 async def test_finds_a_file_that_is_gone(stocked: House, request: pytest.FixtureRequest) -> None:

@@ -160,11 +160,12 @@ _WRONG_TOTALS = (
     .select_from(_TOTALS.outerjoin(package_total, package_total.c.channel_id == _TOTALS.c.id))
     .where(or_(*(one != other for one, other in zip(_SUMS, _KEPT, strict=True))))
 )
-_SET_TOTAL = """INSERT INTO package_total (channel_id, packages, files, downloads)
- SELECT :channel_id, count(*), coalesce(sum(file_count), 0), coalesce(sum(download_count), 0) FROM package
+# A row that was lost goes on from a number no process can remember: the time.
+_SET_TOTAL = """INSERT INTO package_total (channel_id, packages, files, downloads, changes)
+ SELECT :channel_id, count(*), coalesce(sum(file_count), 0), coalesce(sum(download_count), 0), :now FROM package
  WHERE channel_id = :channel_id
  ON CONFLICT (channel_id) DO UPDATE SET packages = excluded.packages, files = excluded.files,
- downloads = excluded.downloads"""
+ downloads = excluded.downloads, changes = package_total.changes + 1"""
 
 
 class StoredPart(NamedTuple):
@@ -311,4 +312,4 @@ async def wrong_totals(db: Database) -> list[Row]:
 
 async def set_total(unit: Unit, channel_id: int) -> None:
     """Sum up the packages of a channel again."""
-    await unit.execute(_SET_TOTAL, channel_id=channel_id)
+    await unit.execute(_SET_TOTAL, channel_id=channel_id, now=unit.now)
