@@ -299,6 +299,13 @@ async def test_a_failing_upstream_leaves_the_last_good_index(backend: Backend) -
         assert (await events(services, "mirroring_failed"))[-1][2]["reason"] == mirror.progress.last_exception
 
 
+async def test_an_empty_index_is_an_empty_subdir_unless_it_was_full(backend: Backend) -> None:
+    async with services_on(backend) as services, Upstream({"noarch/repodata.json": b""}) as up:
+        channel = await make_test_channel(services)
+        mirror = await run_and_wait(services, await add_mirror(services, channel, up.url))
+        assert (mirror.state, await shown(services, channel)) == ("completed", {})
+
+
 async def test_a_failed_run_is_one_line_in_the_log_without_secrets(
     backend: Backend, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -54,6 +54,10 @@ def test_an_ill_formed_repodata_is_malformed(data: bytes) -> None:
         parse_repodata(data)
 
 
+def test_an_empty_file_is_an_empty_index_where_none_was_before() -> None:
+    assert parse_repodata(b" \n", may_be_empty=True).packages == {}
+
+
 @pytest.mark.parametrize("removed", [b'["x.conda", 5, {}]', b'[5, "x.conda", null]'])
 def test_what_cannot_be_removed_is_passed_over_and_said(removed: bytes) -> None:
     index = parse_repodata(b'{"packages.conda": {"a.conda": {}}, "removed": ' + removed + b"}")

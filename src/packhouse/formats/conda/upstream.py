@@ -81,13 +81,15 @@ _ESCAPE = re.compile(
 _REPLACED = b"\\ufffd"
 
 
-def parse_repodata(data: bytes) -> UpstreamIndex:
+def parse_repodata(data: bytes, *, may_be_empty: bool = False) -> UpstreamIndex:
     """Parse an uncompressed repodata.json. The records refer into `data`.
 
-    Malformed when it is no JSON object of the known shape; unknown keys are passed over. So is an empty file, though
-    CEP 36 calls it an empty index: what an upstream with a full disk sends looks the same.
+    Malformed when it is no JSON object of the known shape; unknown keys are passed over. An empty file is an empty
+    index (CEP 36) if it `may_be_empty`; where there were records before, it is what a full disk leaves of one.
     """
     if not data.strip():
+        if may_be_empty:
+            return UpstreamIndex()
         raise Malformed("The upstream repodata.json cannot be read: it is empty.")
     try:
         found = _decoded(data)

@@ -117,7 +117,9 @@ class Survey:
         if answer is not None and answer.status in (404, 410):
             source = None
         else:
-            source = await self._reader.read(partition, wanted=self._selector.name, before=before, answer=answer)
+            first = partition not in self._before
+            wanted = self._selector.name
+            source = await self._reader.read(partition, wanted=wanted, before=before, answer=answer, first=first)
         (self.absent if source is None else self._read).add(partition)
         return source
 

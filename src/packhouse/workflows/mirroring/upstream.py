@@ -97,31 +97,40 @@ class Reader:
         wanted: Wanted = everything,
         before: TakenIndex | None = None,
         answer: Response | None = None,
+        first: bool = True,
     ) -> Source | None:
         """Return the index of a subdir, or None when the source has no such subdir.
 
         `answer` is what `changed` gave for `before`. With `before`, shards that are still the same are not fetched.
+        `first`: no index of this subdir was taken in so far, so it may be an empty file.
         Raises PackhouseError("upstream_failed") when the source answers wrongly or not at all.
         """
         if answer is not None and before is not None and answer.status == 200:
             name = before.url.rpartition("/")[2]
-            return await self._parse(partition, name, before.url, answer, wanted, before)
+            return await self._parse(partition, name, before.url, answer, wanted, before, first)
         for name in (SHARDS, REPODATA_ZST, REPODATA):
             url = f"{partition}/{name}"
             found = await self._fetcher.get(url, max_bytes=COMPRESSED_LIMIT if name != REPODATA else REPODATA_LIMIT)
             if found.status in (404, 410):
                 continue
-            return await self._parse(partition, name, url, found.require(), wanted, before)
+            return await self._parse(partition, name, url, found.require(), wanted, before, first)
         return None
 
     async def _parse(
-        self, partition: str, name: str, url: str, answer: Response, wanted: Wanted, before: TakenIndex | None
+        self,
+        partition: str,
+        name: str,
+        url: str,
+        answer: Response,
+        wanted: Wanted,
+        before: TakenIndex | None,
+        first: bool,
     ) -> Source:
         try:
             if name == SHARDS:
                 index = await asyncio.to_thread(parse_shard_index, answer.body)
                 return await self._sharded(partition, url, answer, index, wanted, before)
-            return await asyncio.to_thread(self._whole, partition, url, answer)
+            return await asyncio.to_thread(self._whole, partition, url, answer, first)
         except Malformed as fault:
             raise PackhouseError(
                 "upstream_failed",
@@ -129,9 +138,9 @@ class Reader:
                 "The channel keeps what it has; the next run tries again.",
             ) from None
 
-    def _whole(self, partition: str, url: str, answer: Response) -> Source:
+    def _whole(self, partition: str, url: str, answer: Response, first: bool) -> Source:
         data = unzstd(answer.body, REPODATA_LIMIT) if url.endswith(".zst") else answer.body
-        index = parse_repodata(data)
+        index = parse_repodata(data, may_be_empty=first)
         taken = self._taken(partition, url, answer, index.info.base_url, None)
         return _source(partition, taken, [index])
 
