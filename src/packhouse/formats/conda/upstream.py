@@ -89,7 +89,7 @@ def parse_repodata(data: bytes, *, may_be_empty: bool = False) -> UpstreamIndex:
     """
     if not data.strip():
         if may_be_empty:
-            return UpstreamIndex()
+            return UpstreamIndex({}, {}, [])
         raise Malformed("The upstream repodata.json cannot be read: it is empty.")
     try:
         found = _decoded(data)
