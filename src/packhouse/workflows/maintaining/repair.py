@@ -72,7 +72,7 @@ async def _channel(services: Services, channel: Channel) -> AsyncIterator[Findin
         yield await _name(services, channel, partition, name)
     await services.publisher.publish(channel.id)
     async for name in published.packages_that_differ(services.db, channel.id):
-        await services.db.write(partial(summarise, channel_id=channel.id, name=name))
+        await services.db.write(partial(_describe_again, channel_id=channel.id, name=name))
         yield Finding("I2", f"{channel.path} {name}", "the package row was derived again")
 
 
@@ -89,6 +89,11 @@ async def _recount(unit: Unit, channel: Channel) -> Finding | None:
     await store.set_counters(unit, channel.id, last)
     await changes.note(unit, "index", channel.id)
     return Finding("I2", channel.path, f"its revisions now run from 1 to {last} without a gap")
+
+
+async def _describe_again(unit: Unit, channel_id: int, name: str) -> None:
+    await summarise(unit, channel_id, name)
+    await changes.note(unit, "package", channel_id)
 
 
 async def _close(unit: Unit, channel_id: int, row: Row) -> None:
