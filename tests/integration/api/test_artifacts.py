@@ -225,6 +225,35 @@ async def test_pages_beyond_the_end_and_pages_that_are_not_full_know_the_total(h
         assert (len(page["items"]), page["total_count"]) == (items, total), query
 
 
+async def test_dependencies_are_of_the_version_asked_for_and_come_in_pages(house: House) -> None:
+    await house.channel("team")
+    await house.upload("team", "app", "1.0", depends=["python 2.7.*", "old"])
+    await house.upload("team", "app", "2.0", depends=["python >=3.9", "numpy", "abc"])
+    base = "/api/channels/team/artifacts/conda/app/dependencies"
+    for query, names, total in (
+        ("", ["abc", "numpy", "python"], 3),
+        ("?limit=0", [], 3),
+        ("?limit=1", ["abc"], 3),
+        ("?limit=2&offset=1", ["numpy", "python"], 3),
+        ("?offset=3", [], 3),
+        ("?version=1.0", ["old", "python"], 2),
+        ("?version=1.0&limit=1&offset=1", ["python"], 2),
+        ("?version=9", [], 0),
+    ):
+        page = await read(house.web, base + query)
+        assert ([one["name"] for one in page["items"]], page["total_count"]) == (names, total), query
+    old = (await read(house.web, f"{base}?version=1.0"))["items"][1]
+    assert old == {"name": "python", "specs": ["python 2.7.*"], "platforms": ["noarch"]}
+
+
+async def test_a_readme_is_that_of_the_latest_version(house: House) -> None:
+    await house.channel("team")
+    await house.upload("team", "app", "2.0", info={"info/README.md": b"# App 2"})
+    await house.upload("team", "app", "1.0", info={"info/README.md": b"# App 1"})
+    about = await read(house.web, "/api/channels/team/artifacts/conda/app/readme")
+    assert (about["version"], about["readme"]) == ("2.0", "# App 2")
+
+
 async def test_search_finds_words_and_beginnings_across_channels(house: House) -> None:
     await house.channel("one")
     await house.channel("two")
@@ -292,6 +321,20 @@ async def test_bulk_copies_moves_and_deletes(house: House) -> None:
     history = await read(house.admin, "/api/channels/two/history?limit=1")
     assert set(history["items"][0]) == {"event_id", "event_type", "created", "data", "meta"}
     assert history["total_count"] == 3
+
+
+@pytest.mark.parametrize("action", ["copy", "move"])
+async def test_nothing_is_copied_or_moved_into_a_frozen_channel(house: House, action: str) -> None:
+    await house.channel("one")
+    await house.channel("two")
+    await house.upload("one", "a")
+    assert (await call(house.admin, "PUT", "/api/channels/two", {"indexing_behavior": "frozen"})).status == 200
+    body = {"action": action, "items": [{"name": "a"}], "target_channel": "two"}
+    refused = await call(house.admin, "PUT", "/api/channels/one/artifacts/bulk", body)
+    assert (refused.status, refused.json()["code"]) == (400, "channel_frozen")
+    assert (await read(house.web, "/api/channels/one/artifacts/conda/a/files"))["total_count"] == 1
+    assert (await call(house.admin, "PUT", "/api/channels/two", {"indexing_behavior": "default"})).status == 200
+    assert (await read(house.web, "/api/channels/two/artifacts"))["total_count"] == 0
 
 
 async def test_absent_packages_and_addresses_are_not_found(house: House) -> None:

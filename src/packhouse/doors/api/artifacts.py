@@ -108,12 +108,18 @@ async def readme(services: House, here: Here, family: FromPath[str], name: FromP
 
 @get(of_channel("/artifacts/{family:str}/{name:str}/dependencies"), tags=["artifacts"], responses=refused())
 async def list_dependencies(
-    services: House, here: Here, family: FromPath[str], name: FromPath[str], version: Filter = None
+    services: House,
+    here: Here,
+    family: FromPath[str],
+    name: FromPath[str],
+    limit: Limit = 100,
+    offset: Offset = 0,
+    version: Filter = None,
 ) -> Page[Dependency]:
-    """List what a version of a package (the latest, unless `version` names another) depends on."""
+    """List what a version of a package (the latest, unless `version` names another) depends on, by name."""
     row = await _package(services.db, here, family, name)
     found = await dependencies(services.db, here, family, name, version or row.latest_version)
-    return Page(found, len(found))
+    return Page(found[offset : offset + page_size(limit)], len(found))
 
 
 async def _packages(
