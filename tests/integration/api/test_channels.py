@@ -100,6 +100,17 @@ async def test_a_subchannel_is_a_channel_of_its_own(house: House) -> None:
     assert [(item["parent"], item["name"]) for item in both["items"]] == [(None, "team"), ("team", "dev-1")]
 
 
+async def test_channels_can_be_listed_by_privacy(house: House) -> None:
+    for name, privacy in (("open", "public"), ("staff", "authenticated"), ("mine", "private"), ("free", "public")):
+        await house.channel(name, privacy, "owner")
+    for privacy, names in (
+        ("public", ["free", "open"]), ("authenticated", ["staff"]), ("private", ["mine"]), ("secret", [])
+    ):  # fmt: skip
+        listed = await read(house.as_("owner"), f"/api/channels?privacy={privacy}")
+        assert [item["name"] for item in listed["items"]] == names, privacy
+        assert listed["total_count"] == len(names), privacy
+
+
 async def test_a_renamed_channel_takes_its_subchannels_along(house: House) -> None:
     await house.channel("team")
     await house.channel("team/dev")

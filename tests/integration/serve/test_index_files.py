@@ -158,7 +158,10 @@ async def test_root_files_of_a_subchannel_whose_name_looks_like_a_subdir(house: 
     assert (await house.web.get("/api/repo/pub/team-a/notices.json")).status == 200
     assert "one" in (await house.web.get("/api/repo/pub/team-a/channeldata.json")).json()["packages"]
     assert "one-1.0-0.conda" in (await house.web.get("/api/repo/pub/team-a/noarch/repodata.json")).body.decode()
-    assert (await house.web.get("/api/repo/pub/label/team-a/noarch/one-1.0-0.conda")).status == 200
+    label = "/api/repo/pub/label/team-a"
+    assert (await house.web.get(f"{label}/noarch/one-1.0-0.conda")).status == 200
+    assert (await house.web.get(f"{label}/notices.json")).json() == {"notices": []}
+    assert "one" in (await house.web.get(f"{label}/channeldata.json")).json()["packages"]
 
 
 async def test_a_client_that_has_it_is_told_so(house: House) -> None:

@@ -21,6 +21,8 @@ from packhouse.doors.serve.conda import Address, parse
         ("ch/sub/noarch/repodata.json", Address("ch/sub", "noarch", "repodata.json")),
         ("ch/team-a/noarch/repodata.json", Address("ch/team-a", "noarch", "repodata.json")),
         ("ch/label/sub/noarch/repodata.json", Address("ch/sub", "noarch", "repodata.json")),
+        ("ch/label/sub/notices.json", Address("ch/sub", "", "notices.json")),
+        ("ch/label/sub/channeldata.json", Address("ch/sub", "", "channeldata.json")),
         ("ch/notices.json", Address("ch", "", "notices.json")),
         ("ch/sub/channeldata.json", Address("ch/sub", "", "channeldata.json")),
         ("ch/team-a/channeldata.json", Address("ch/team-a", "", "channeldata.json")),
