@@ -1,9 +1,12 @@
-"""`packhouse demo` as a user sees it, with an upstream smaller than the one it makes: ready only when it is."""
+"""`packhouse demo` as a user sees it, mostly with an upstream smaller than the one it makes: ready only when it is."""
 
 from __future__ import annotations
 
+import hashlib
+import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import urllib3
@@ -21,6 +24,23 @@ def upstream(data: Path) -> Path:
     packages = [CondaPackage(INDEX | {"name": name}, {}, [Member(f"share/{name}", b"x")]) for name in ("tea", "milk")]
     write_channel(data / "demo-upstream", packages, lambda _: None)
     return data / "demo-upstream"
+
+
+def test_the_first_command_makes_a_channel_to_install_from(tmp_path: Path) -> None:
+    with serving(tmp_path, "demo", "--port", "0", line="Stop the server with Ctrl-C") as (_, said):
+        channel = re.search(r"conda create -n try --override-channels -c (\S+) python rich", said)
+        assert channel is not None, said
+        count = re.search(r"is ready: (\d+) packages", said)
+        files: dict[str, dict[str, Any]] = {}
+        for subdir in urllib3.request("GET", f"{channel[1]}/channeldata.json", retries=False).json()["subdirs"]:
+            found = urllib3.request("GET", f"{channel[1]}/{subdir}/repodata.json", retries=False).json()
+            files |= {f"{subdir}/{file}": record for file, record in found["packages.conda"].items()}
+        assert {"python", "rich"} <= {record["name"] for record in files.values()}, "what it says to install is there"
+        assert count is not None and len(files) == int(count[1])
+        path, record = next(item for item in files.items() if item[1]["name"] == "rich")
+        got = urllib3.request("GET", f"{channel[1]}/{path}", retries=False)
+        assert (got.status, hashlib.sha256(got.data).hexdigest()) == (200, record["sha256"])
+    assert (tmp_path / "packhouse-demo").is_dir()
 
 
 def test_a_demo_that_was_interrupted_is_ready_the_next_time(tmp_path: Path) -> None:
