@@ -111,7 +111,11 @@ async def show(caller: Caller, services: House, here: Here) -> ChannelShape:
     return channel_shape(await channel_row(services.db, caller, here.id))
 
 
-@put(of_channel(), tags=["channels"], responses=refused("conflict", "name_reserved", "channel_frozen"))
+@put(
+    of_channel(),
+    tags=["channels"],
+    responses=refused("conflict", "name_reserved", "channel_frozen", "different_content"),
+)
 async def edit(
     data: JSONBody[ChannelEdit], caller: Caller, services: House, here: Here, reserved: Reserved
 ) -> EditedChannel:

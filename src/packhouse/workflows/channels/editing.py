@@ -10,6 +10,7 @@ from packhouse.catalog import changes
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel, check_privacy
+from packhouse.catalog.packages import renaming
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.workflows.channels.creating import check_description, gone, taken
@@ -46,7 +47,8 @@ async def edit_channel(
     """Apply an edit; return the channel as it is now and whether anything changed.
 
     Raises PackhouseError: `bad_request`, `name_reserved`, `conflict` (the name is taken), `not_found`,
-    `channel_frozen` for a new name while the index is pinned.
+    `channel_frozen` for a new name while the index of the channel or of a subchannel is pinned, `different_content`
+    when other bytes were published at the new name under one of its coordinates.
     """
     _check(channel, edit, reserved)
 
@@ -106,14 +108,28 @@ async def _edit_fields(unit: Unit, held: Channel, actor: str, edit: Edit) -> boo
 
 async def _rename(unit: Unit, held: Channel, name: str) -> None:
     """Move a channel, and its subchannels with it. What was bound to the old path stays bound there."""
-    refuse_frozen(held)
     new = f"{held.parent}/{name}" if held.parent else name
     if await channels.by_path(unit, new) is not None:
         raise taken(new)
-    await channels.rename(unit, held.id, held.path, new)
-    for child in await channels.children(unit, held.id):
-        await channels.rename(unit, child.id, child.path, f"{new}/{child.name}")
-        await changes.note(unit, "channel", child.id, child.path)
+    children = await channels.children(unit, held.id)
+    moved = {held: new, **{child: f"{new}/{child.name}" for child in children}}
+    for one, path in moved.items():
+        refuse_frozen(one)
+        await _refuse_other_content(unit, one, path)
+    for one, path in moved.items():
+        await channels.rename(unit, one.id, one.path, path)
+        await changes.note(unit, "channel", one.id, one.path)
+
+
+async def _refuse_other_content(unit: Unit, channel: Channel, path: str) -> None:
+    """Refuse a path at which clients may have got other bytes under an address of this channel (invariant I3)."""
+    if found := await renaming.clashes(unit, channel.id, path):
+        raise PackhouseError(
+            "different_content",
+            f"{path!r} was published with other bytes under {', '.join(found)}, and a file never changes.",
+            "Choose another name.",
+            ckeys=found,
+        )
 
 
 async def _freeze(unit: Unit, held: Channel, actor: str) -> bool:
