@@ -44,6 +44,8 @@ def mixed() -> CondaSource:
 FILTERS: list[tuple[dict[str, Any], set[str], dict[str, int]]] = [
     ({"include_licenses": ["mit"]}, {"mit", "python"}, {"license": 2}),
     ({"exclude_licenses": ["gpl3"]}, {"mit", "python", "undated"}, {"license": 1}),
+    ({"include_licenses": ["-mit"]}, {"gpl", "undated"}, {"license": 3}),
+    ({"include_licenses": [" -gpl3", "mit", "bsd"], "exclude_licenses": ["bsd"]}, {"mit", "python"}, {"license": 2}),
     ({"only_specs": ["python >=3.11", "m*"]}, {"mit", "python"}, {"only_specs": 3}),
     ({"exclude_specs": ["python"]}, {"mit", "gpl", "undated"}, {"exclude_specs": 2}),
     ({"exclude_specs": ["python"], "include_specs": ["python==3.11.2"]}, {"mit", "gpl", "python", "undated"},

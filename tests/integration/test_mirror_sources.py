@@ -167,6 +167,8 @@ BAD: list[dict[str, Any]] = [
     {"name": "a\nb"},
     {"filters": {"subdirs": ["linux 64"]}},
     {"filters": {"include_licenses": ["weird"]}},
+    {"filters": {"include_licenses": ["--mit"]}},
+    {"filters": {"exclude_licenses": ["-mit"]}},
     {"filters": {"only_specs": ["a"], "exclude_specs": ["b"]}},
     {"filters": {"only_specs": ["numpy >>> 3"]}},
     {"filters": {"date_from": "2024-01-01", "date_to": "2023-01-01"}},

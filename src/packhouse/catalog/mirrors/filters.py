@@ -18,7 +18,7 @@ class Filters(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
 
     subdirs: list[str] = []
     projects: list[str] = []  #: for Python sources
-    include_licenses: list[str] = []
+    include_licenses: list[str] = []  #: a leading `-` excludes; kept as `exclude_licenses`
     exclude_licenses: list[str] = []
     only_specs: list[str] = []
     exclude_specs: list[str] = []
@@ -37,7 +37,11 @@ class Filters(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
 
 
 def check_filters(filters: Filters) -> Filters:
-    """Return the filters if they make sense together. Raises PackhouseError("bad_request") naming the first fault."""
+    """Return the filters in one form if they make sense together.
+
+    Raises PackhouseError("bad_request") naming the first fault.
+    """
+    filters = _signs_resolved(filters)
     for name in ("subdirs", "include_licenses", "exclude_licenses", "only_specs", "exclude_specs", "include_specs"):
         if len(getattr(filters, name)) > _MOST:
             raise _refusal(f"{name} has more than {_MOST:,} entries.", "Use patterns, or several mirrors.")
@@ -57,6 +61,25 @@ def check_filters(filters: Filters) -> Filters:
                 "Leave it out; nothing would be kept out by it.",
             )
     return filters
+
+
+def _signs_resolved(filters: Filters) -> Filters:
+    """Return the filters with licences to exclude where they belong: `-none` among those to include excludes it."""
+    for word in filters.exclude_licenses:
+        if _is_negated(word):
+            raise _refusal(
+                f"exclude_licenses excludes already, so {word[:40]!r} would mean its opposite.",
+                "Leave out the `-`; or write it into include_licenses, where it excludes.",
+            )
+    included = [word for word in filters.include_licenses if not _is_negated(word)]
+    excluded = [word.strip()[1:] for word in filters.include_licenses if _is_negated(word)]
+    return msgspec.structs.replace(
+        filters, include_licenses=included, exclude_licenses=[*filters.exclude_licenses, *excluded]
+    )
+
+
+def _is_negated(word: str) -> bool:
+    return word.lstrip().startswith("-")
 
 
 def _check_window(filters: Filters) -> None:

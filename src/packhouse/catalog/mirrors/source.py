@@ -35,7 +35,7 @@ def check_spec(spec: Spec, *, administrator: bool, before: Mirror | None = None)
         raise _refusal(f"{spec.mode[:40]!r} is not a mirror mode.", "Use active or passive.")
     if spec.cron:
         validate(spec.cron)
-    check_filters(spec.filters)
+    spec = msgspec.structs.replace(spec, filters=check_filters(spec.filters))
     if before is not None:
         spec = _with_kept_secrets(spec, before)
     _check_address(spec.source)

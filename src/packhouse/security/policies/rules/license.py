@@ -1,4 +1,4 @@
-"""Keep or drop licence families (a name includes, a leading `-` excludes)."""
+"""Keep or drop licence families."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from packhouse.security.policies.subject import Context, Subject
 
 
 def _key(word: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", word.lower())
+    word = word.strip().lower()
+    return word if word.startswith("-") else re.sub(r"[^a-z0-9]", "", word)  # `-mit` is not mit, but its opposite
 
 
 _BY_KEY = {_key(family): family for family in FAMILIES}
