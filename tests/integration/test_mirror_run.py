@@ -14,7 +14,7 @@ from tests.kit.mirroring import (
     services_on,
     shown,
 )
-from tests.kit.upstream import Upstream
+from tests.kit.upstream import DATE, LATER, Upstream
 
 
 async def test_a_passive_mirror_shows_everything_and_downloads_nothing(backend: Backend) -> None:
@@ -78,6 +78,22 @@ async def test_the_same_index_under_another_etag_is_not_taken_in_again(backend: 
             asked += [request.headers["if-none-match"] for request in up.requests[before:]]
         assert len(asked) == len(set(asked)) == 2  # the second run knows the new ETag
         assert (mirror.state, mirror.progress.count.passive) == ("completed", 1)
+
+
+async def test_two_changes_within_one_second_are_both_seen_where_dates_are_all_there_is(backend: Backend) -> None:
+    source = CondaSource()
+    source.add("a")
+    async with services_on(backend) as services, Upstream(source.files()) as up:
+        up.etags, up.now = None, DATE  # asked in the second in which the index was written
+        channel = await make_test_channel(services)
+        mirror = await run_and_wait(services, await add_mirror(services, channel, up.url))
+        source.add("b")
+        up.files, up.now = source.files(), LATER
+        await run_and_wait(services, mirror)
+        assert set(await shown(services, channel)) == {"a-1.0-0.conda", "b-1.0-0.conda"}
+        up.requests.clear()
+        await run_and_wait(services, mirror)
+        assert up.requests[0].headers["if-modified-since"] == DATE, "by now the date tells"
 
 
 async def test_what_changes_upstream_changes_here(backend: Backend) -> None:

@@ -68,6 +68,7 @@ __all__ = [
 ]
 
 DATE = "Sat, 21 Nov 2026 10:00:00 GMT"
+LATER = "Sat, 21 Nov 2026 11:00:00 GMT"
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,9 @@ class Upstream:
         self._folder = files if isinstance(files, Path) else None
         self.files: dict[str, bytes] = {} if files is None or isinstance(files, Path) else dict(files)
         self.require = require
-        self.etags = ""  #: another text gives every file another ETag, as the machines behind a load balancer do
+        #: another text gives every file another ETag, as the machines behind a load balancer do; None: there are none
+        self.etags: str | None = ""
+        self.now = LATER  #: what it says in `Date`; everything was modified at DATE
         self.requests: list[Request] = []
         self.connections = 0
         self._tls = tls
@@ -190,8 +193,10 @@ class Upstream:
         content = self._content(request.path, how)
         if content is None:
             return Answer(404, b"not here")
-        etag = f'"{hashlib.sha256(self.etags.encode() + content).hexdigest()[:16]}"'
-        headers = {"ETag": etag, "Last-Modified": DATE, "Accept-Ranges": "bytes"}
+        headers = {"Last-Modified": DATE, "Date": self.now, "Accept-Ranges": "bytes"}
+        etag = ""
+        if self.etags is not None:
+            headers["ETag"] = etag = f'"{hashlib.sha256(self.etags.encode() + content).hexdigest()[:16]}"'
         asked = request.headers
         same = asked["if-none-match"] == etag if "if-none-match" in asked else asked.get("if-modified-since") == DATE
         if same:

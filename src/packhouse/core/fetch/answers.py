@@ -9,9 +9,11 @@ import time
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
+from email.utils import parsedate_to_datetime
 
 import aiohttp
 
+from packhouse.core.clock import SECOND, wall_micros
 from packhouse.core.errors import PackhouseError
 from packhouse.core.fetch.faults import FAULTS, translate
 from packhouse.core.fetch.masking import mask_url
@@ -21,6 +23,8 @@ from packhouse.core.fetch.retry import Transient
 _GZIP = frozenset({"gzip", "x-gzip"})
 _BROKEN_OFF = (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError)
 _PIECE_BYTES = 1 << 20
+#: a date that is so much older than its answer stands for one version only, whatever the clocks do
+_TELLING_SECONDS = 2
 
 
 class Answer:
@@ -38,8 +42,18 @@ class Answer:
 
     @property
     def last_modified(self) -> str | None:
-        """The Last-Modified date as sent."""
-        return self.headers.get("Last-Modified")
+        """The Last-Modified date as sent; None when it cannot tell this version from one of the same second.
+
+        It can when it is so much older than the answer (RFC 9110 section 8.8.2.2), or than now for one without Date.
+        """
+        sent = self.headers.get("Last-Modified")
+        try:
+            modified = parsedate_to_datetime(sent or "").timestamp()
+            dated = self.headers.get("Date")
+            answered = parsedate_to_datetime(dated).timestamp() if dated else wall_micros() / SECOND
+        except (ValueError, OverflowError):
+            return None
+        return sent if answered - modified >= _TELLING_SECONDS else None
 
     @property
     def length(self) -> int | None:

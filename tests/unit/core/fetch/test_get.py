@@ -11,6 +11,8 @@ import pytest
 from packhouse.core.errors import PackhouseError
 from packhouse.core.fetch import Fetcher, FetchSettings
 from tests.kit.upstream import (
+    DATE,
+    LATER,
     Always304,
     Basic,
     Drops,
@@ -53,6 +55,15 @@ async def test_an_unchanged_index_costs_a_304(up: Upstream) -> None:
         assert (by_etag.status, by_etag.body, by_date.status) == (304, b"", 304)
         up.files[INDEX] = b"new"
         assert (await fetcher.get(INDEX, max_bytes=LIMIT, etag=first.etag)).body == b"new"
+
+
+@pytest.mark.parametrize(("now", "kept"), [(LATER, DATE), (DATE, None), ("yesterday", None)])
+async def test_a_date_stands_for_one_version_only_when_the_answer_is_seconds_younger(
+    up: Upstream, now: str, kept: str | None
+) -> None:
+    up.now = now
+    async with Fetcher(up.url, settings_for(up)) as fetcher:
+        assert (await fetcher.get(INDEX, max_bytes=LIMIT)).last_modified == kept
 
 
 async def test_a_missing_file_is_an_answer_not_a_fault(up: Upstream) -> None:
