@@ -404,6 +404,12 @@ async def test_an_administrator_decides_conflicts(backend: Backend) -> None:
         up.files = source.files()
         mirror = await run_and_wait(services, mirror)
         assert mirror.progress.count.conflicts == 2
+        await set_frozen(services, channel, True)
+        with pytest.raises(PackhouseError, match="frozen"):
+            await decide_conflict(services, channel, mirror, "root", "noarch", "b-1.0-0.conda", "remove")
+        assert [one.decision for one in await store.conflicts(services.db, mirror.id)] == [None, None]
+        assert await events(services, "mirror_conflict_decided") == []
+        await set_frozen(services, channel, False)
         await decide_conflict(services, channel, mirror, "root", "noarch", "a-1.0-0.conda", "keep")
         await decide_conflict(services, channel, mirror, "root", "noarch", "b-1.0-0.conda", "remove")
         mirror = await run_and_wait(services, mirror)

@@ -13,6 +13,7 @@ from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.mirrors import store
+from packhouse.catalog.mirrors.holdings import FAMILY
 from packhouse.catalog.mirrors.mirror import LIVE, Mirror, Spec
 from packhouse.catalog.mirrors.source import check_spec
 from packhouse.catalog.packages import entries
@@ -24,7 +25,7 @@ from packhouse.workflows.mirroring.clearing import clear
 from packhouse.workflows.mirroring.policy import policy_of
 from packhouse.workflows.mirroring.run import KIND
 from packhouse.workflows.mirroring.schedule import start
-from packhouse.workflows.publishing.moving import remove
+from packhouse.workflows.publishing.channels import hold_writable
 from packhouse.workflows.publishing.selection import Item
 from packhouse.workflows.services import Services
 
@@ -169,19 +170,28 @@ async def decide_conflict(
         raise PackhouseError("bad_request", f"{decision[:40]!r} is not a decision.", "Use keep or remove.")
 
     async def work(unit: Unit) -> None:
+        here = await hold_writable(unit, channel.id) if decision == "remove" else channel
         now = await _required(unit, mirror.id)
         if not await store.decide_conflict(unit, mirror.id, partition, filename, decision):
             raise PackhouseError(
                 "not_found", f"There is no conflict about {partition}/{filename[:200]}.", "List them to see which are."
             )
         data = {"ckey": f"{partition}/{filename}", "decision": decision}
-        await _event(unit, "mirror_conflict_decided", actor, channel, now, data)
+        event_id = await _event(unit, "mirror_conflict_decided", actor, here, now, data)
+        if decision == "remove":
+            await _take_out(unit, here, partition, filename, event_id)
 
     await services.db.write(work)
-    if decision == "remove":
-        name = filename.rsplit("-", 2)[0]
-        if await entries.find(services.db, channel.id, "conda", partition, filename) is not None:
-            await remove(services, channel, actor, [Item(name, "conda", f"{partition}/{filename}")])
+    await services.publisher.publish(channel.id)
+
+
+async def _take_out(unit: Unit, channel: Channel, partition: str, filename: str, event_id: int) -> None:
+    found = await entries.find(unit, channel.id, FAMILY, partition, filename)
+    if found is None or not await entries.lock(unit, [found.id]):
+        return
+    await entries.remove(unit, [found.id], "removal", True, event_id)
+    await entries.mark_dirty(unit, channel.id, [(partition, filename.rsplit("-", 2)[0])])
+    await changes.note(unit, "entry", channel.id)
 
 
 async def restore(services: Services, channel: Channel, actor: str, items: Sequence[Item]) -> int:
