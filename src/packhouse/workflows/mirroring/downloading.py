@@ -123,14 +123,7 @@ class Downloading:
                 hashes = await receive(turn.services, self._fetcher, writer, one, url)
                 return Received(one, hashes, writer, stack.pop_all())
         except PackhouseError as fault:
-            if fault.code == "storage_full":
-                raise
-            if fault.code == "try_later":  # a client asked for this very file, or the sweeper has it in hand
-                self._busy += 1
-                if self._busy > _MOST_BUSY:
-                    raise
-                return None
-            self._failed(one, str(fault))
+            self._missed(one, fault)
             return None
 
     async def _keep(self) -> None:
@@ -152,10 +145,23 @@ class Downloading:
         files: dict[Writer, Fetched] = {}
         for one, facts in zip(batch, found, strict=True):
             try:
-                files[one.writer] = checked(one.writer, one.wanted, one.hashes, facts)
+                file = checked(one.writer, one.wanted, one.hashes, facts)
+                await contents.rescue(self._turn.services.db, bytes.fromhex(one.hashes.sha256))
+                files[one.writer] = file
             except PackhouseError as fault:
-                self._failed(one.wanted, str(fault))
+                self._missed(one.wanted, fault)
         return files
+
+    def _missed(self, one: Wanted, fault: PackhouseError) -> None:
+        """Go on without a file, unless the fault is of this server."""
+        if fault.code == "storage_full":
+            raise fault
+        if fault.code == "try_later":  # a client asked for this very file, or the sweeper has it in hand
+            self._busy += 1
+            if self._busy > _MOST_BUSY:
+                raise fault
+        else:
+            self._failed(one, str(fault))
 
     def _failed(self, one: Wanted, why: str) -> None:
         self._turn.fail(f"{one.partition}/{one.filename}", why)

@@ -149,7 +149,7 @@ async def stop_mirror(services: Services, channel: Channel, mirror: Mirror, acto
             )
         await _event(unit, "mirroring_stopped", actor, channel, now, {})
         now.progress.requested_by = now.progress.asked_by = ""
-        now.progress.asked_to_shrink = False
+        now.progress.asked_to_shrink = now.progress.accept_shrink = False
         await store.set_state(unit, mirror.id, "stopped", now.progress)
         await cancel(unit, (KIND, mirror.uuid))
         await changes.note(unit, "mirror", channel.id)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from contextlib import AsyncExitStack, suppress
+from typing import NamedTuple
 
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
@@ -39,6 +40,13 @@ LOOK_SECONDS = 0.2
 #: how long a file that proved unusable is not fetched again, in seconds
 REFUSED_SECONDS = 10.0
 _MOST_REFUSALS = 10_000
+
+
+class Lease(NamedTuple):
+    """The right to fetch one file, and who asks for it."""
+
+    name: str
+    holder: str
 
 
 class OnDemand:
@@ -97,7 +105,9 @@ class OnDemand:
                 return now
             mirror, one = await self._locate(now)
             url = await url_of(self._services, mirror, one)
-            lease = "fetch:" + hashlib.sha256(resume_key(mirror, one, url).encode()).hexdigest()
+            key = hashlib.sha256(resume_key(mirror, one, url).encode()).hexdigest()
+            # each flight holds its own: another channel of this process may show the same file
+            lease = Lease(f"fetch:{key}", f"{self._holder}:{one.id}")
             if await self._acquire(lease):
                 await self._fetch_leased(channel, mirror, one, url, lease)
                 with suppress(PackhouseError):  # the file is there; its summary can wait for the publisher's round
@@ -128,7 +138,7 @@ class OnDemand:
         )
         return mirror, one
 
-    async def _fetch_leased(self, channel: Channel, mirror: Mirror, one: Wanted, url: str, lease: str) -> None:
+    async def _fetch_leased(self, channel: Channel, mirror: Mirror, one: Wanted, url: str, lease: Lease) -> None:
         services = self._services
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._release, lease)
@@ -164,8 +174,8 @@ class OnDemand:
                 "Ask again later. Whoever manages the channel's mirrors sees the reason.",
             ) from None
 
-    async def _register(self, unit: Unit, channel: Channel, fetched: Fetched, lease: str) -> bool:
-        if not await leases.renew(unit, lease, self._holder, LEASE_SECONDS):
+    async def _register(self, unit: Unit, channel: Channel, fetched: Fetched, lease: Lease) -> bool:
+        if not await leases.renew(unit, *lease, LEASE_SECONDS):
             raise LostLease
         now = await channels.hold(unit, channel.id)  # renamed meanwhile, it stands for what both its paths promised
         if now is None:
@@ -173,20 +183,20 @@ class OnDemand:
         _, refused = await activate(unit, now, [fetched])
         return bool(refused)
 
-    async def _acquire(self, lease: str) -> bool:
+    async def _acquire(self, lease: Lease) -> bool:
         db = self._services.db
-        if not await leases.is_free(db, lease, await db.now()):
+        if not await leases.is_free(db, lease.name, await db.now()):
             return False
-        return await db.write(lambda unit: leases.acquire(unit, lease, self._holder, LEASE_SECONDS))
+        return await db.write(lambda unit: leases.acquire(unit, *lease, LEASE_SECONDS))
 
-    async def _keep(self, lease: str) -> None:
+    async def _keep(self, lease: Lease) -> None:
         while True:
             await asyncio.sleep(LEASE_SECONDS / 4)
             with suppress(PackhouseError):  # the database is away: the unit that registers the file will tell
-                await self._services.db.write(lambda unit: leases.renew(unit, lease, self._holder, LEASE_SECONDS))
+                await self._services.db.write(lambda unit: leases.renew(unit, *lease, LEASE_SECONDS))
 
-    async def _release(self, lease: str) -> None:
-        await self._services.db.write(lambda unit: leases.release(unit, lease, self._holder))
+    async def _release(self, lease: Lease) -> None:
+        await self._services.db.write(lambda unit: leases.release(unit, *lease))
 
 
 def _later(entry: Entry) -> PackhouseError:

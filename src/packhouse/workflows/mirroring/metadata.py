@@ -36,11 +36,12 @@ class Metadata:
         begun = await turn.services.db.now()
         async for difference in self._survey.differences(turn.progress.looked_around_at, self._step):
             await self._one(difference)
-        if self._reader.same:
+        if self._survey.looked_around:
+            turn.progress.looked_around_at = begun
+        if self._survey.looked_around or self._reader.same:
             await turn.write(self._note_same)
         if not self._taken and not self._survey.absent and not self._survey.leaving:
             return False
-        turn.progress.looked_around_at = begun
         await self._leave()
         await turn.write(self._note)
         turn.progress.full_run = False  # written with the next batch: a kill before that costs one more full run

@@ -46,6 +46,7 @@ async def obtain(services: Services, fetcher: Fetcher, mirror: Mirror, one: Want
         hashes = await receive(services, fetcher, writer, one, url)
         (facts,) = await services.sandbox.inspect_all([(writer.path, one.filename)])
         fetched = checked(writer, one, hashes, facts)
+        await contents.rescue(services.db, bytes.fromhex(hashes.sha256))
         await writer.commit()
     return fetched
 
@@ -63,7 +64,6 @@ async def receive(services: Services, fetcher: Fetcher, writer: Writer, one: Wan
         md5=one.md5.hex() if one.md5 else None,
     )
     done = await fetcher.download(url, writer, expect=expect, max_bytes=services.settings.upload_bytes)
-    await contents.rescue(services.db, bytes.fromhex(done.hashes.sha256))
     return done.hashes
 
 

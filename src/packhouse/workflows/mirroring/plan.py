@@ -130,9 +130,7 @@ def _compare(
             result.kept += 1
         else:
             questions.append((filename, entry, same))
-    result.gone = [
-        entry
-        for filename, entry in known.items()
-        if entry.mirror_id == mirror_id and filename not in source.files and entry.name not in source.unchanged
-    ]
+    for filename, entry in known.items():
+        if entry.mirror_id == mirror_id and filename not in source.files and entry.name not in source.unchanged:
+            (result.excluded if entry.name in source.unwanted else result.gone).append(entry)
     return questions

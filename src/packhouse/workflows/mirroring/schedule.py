@@ -61,6 +61,8 @@ async def start(unit: Unit, mirror: Mirror, asked_by: str = "", accept_shrink: b
         return
     if asked_by:
         progress.requested_by, progress.accept_shrink = asked_by, accept_shrink
+    elif now.state != "pending":  # a yes is for the run it was given to, not for a later one by schedule
+        progress.accept_shrink = False
     progress.event_id = 0
     await store.set_state(unit, now.id, "pending", progress)
     await changes.note(unit, "mirror", now.channel_id)

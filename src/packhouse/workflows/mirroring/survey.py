@@ -48,6 +48,7 @@ class Survey:
         self._selector = Selector(mirror.filters, mirror.options)
         self._full = mirror.needs_full_run or self._selector.closes
         self._read: set[str] = set()
+        self.looked_around = False  #: whether the source was searched for further subdirs
         #: partitions that were asked for and are not there
         self.absent: set[str] = set()
         #: entries to remove, with their partition; complete when `differences` has ended
@@ -62,6 +63,7 @@ class Survey:
         """
         await step("Asking the upstream what has changed")
         look = self._mirror.needs_full_run or await self._db.now() - looked_around_at > LOOK_AROUND
+        self.looked_around = look
         sources = self._together if self._selector.closes else self._one_by_one
         async with aclosing(sources(look, step)) as found:
             async for source in found:
@@ -114,12 +116,9 @@ class Survey:
     async def _source(self, partition: str, answer: Response | None, step: Step) -> Source | None:
         await step(f"Reading the index of {partition}")
         before = None if self._full else self._before.get(partition)
-        if answer is not None and answer.status in (404, 410):
-            source = None
-        else:
-            first = partition not in self._before
-            wanted = self._selector.name
-            source = await self._reader.read(partition, wanted=wanted, before=before, answer=answer, first=first)
+        first = partition not in self._before
+        wanted = self._selector.name
+        source = await self._reader.read(partition, wanted=wanted, before=before, answer=answer, first=first)
         (self.absent if source is None else self._read).add(partition)
         return source
 

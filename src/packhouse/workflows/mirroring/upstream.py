@@ -51,6 +51,7 @@ class Source(msgspec.Struct):
     files: dict[str, msgspec.Raw]
     signatures: dict[str, msgspec.Raw]
     unchanged: frozenset[str] = frozenset()  #: names whose records are not in `files`, since nothing about them changed
+    unwanted: frozenset[str] = frozenset()  #: names whose records are not in `files`, since nobody wants them
     unsupported: int = 0  #: records of revisions of the format that we cannot publish
     faults: list[tuple[str, str]] = []  #: what in the index was passed over, and why
 
@@ -157,6 +158,7 @@ class Reader:
         taken = self._taken(partition, url, answer, index.info.base_url, msgspec.msgpack.encode(kept))
         found = _source(partition, taken, [shard for shard in shards.values() if not isinstance(shard, str)])
         found.unchanged = unchanged.union(unread)
+        found.unwanted = frozenset(index.shards.keys() - names.keys())
         found.faults += unread.items()
         return found
 
