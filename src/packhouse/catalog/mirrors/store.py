@@ -122,6 +122,8 @@ _KEPT_OUT = (
     .offset(bindparam("offset"))
 )
 
+_COUNT_KEPT_OUT = select(func.count()).select_from(_KEPT_OUT.limit(None).offset(None).order_by(None).subquery())
+
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -341,3 +343,8 @@ async def forgive(unit: Unit, channel_id: int, family: str, name: str, ckey: str
 async def kept_out(reader: Reader, channel_id: int, limit: int, offset: int) -> list[Row]:
     """Return (family, partition, name, filename, when) of what people took out, so that mirrors do not bring it."""
     return await reader.fetch_all(_KEPT_OUT, channel_id=channel_id, limit=limit, offset=offset)
+
+
+async def count_kept_out(reader: Reader, channel_id: int) -> int:
+    """Return how many files `kept_out` has for a channel."""
+    return int(await reader.fetch_value(_COUNT_KEPT_OUT, channel_id=channel_id))

@@ -68,9 +68,10 @@ async def decide(
 
 
 @get(of_channel("/kept_out"), tags=["mirrors"], responses=refused())
-async def list_kept_out(services: House, here: Here, limit: Limit = 100, offset: Offset = 0) -> list[KeptOut]:
+async def list_kept_out(services: House, here: Here, limit: Limit = 100, offset: Offset = 0) -> Page[KeptOut]:
     """List the files people took out, which mirrors therefore do not bring."""
-    return [kept_out(row) for row in await store.kept_out(services.db, here.id, page_size(limit), offset)]
+    found = [kept_out(row) for row in await store.kept_out(services.db, here.id, page_size(limit), offset)]
+    return Page(found, await store.count_kept_out(services.db, here.id))
 
 
 @post(of_channel("/kept_out/restore"), tags=["mirrors"], status_code=202, responses=refused())

@@ -161,16 +161,12 @@ async def edit(
 ) -> MirrorShape:
     """Edit a mirror; its next run reconciles the channel with it."""
     mirror = await found_mirror(services, here, mirror_id)
-    if data.options is not UNSET and data.options != mirror.options:
-        raise PackhouseError(
-            "bad_request", "`options` is only shown.", "To change one, send it as a member of its own, like `proxy`."
-        )
     edited = await update_mirror(
         services,
         here,
         mirror,
         caller.username,
-        _spec(data, mirror),
+        _edited(data, mirror),
         administrator=caller.role == "admin",
         run_now=data.run_now,
     )
@@ -190,11 +186,17 @@ async def remove(
     of_channel("/mirrors/{mirror_id:str}/dry_run"),
     tags=["mirrors"],
     status_code=200,
-    responses=refused("upstream_failed"),
+    responses=refused("upstream_failed", "unsupported_type"),
 )
-async def dry_run(mirror_id: FromPath[str], services: House, here: Here) -> Preview:
-    """Find out what a run of the mirror would change now; nothing is written."""
-    return await preview(services, here, await found_mirror(services, here, mirror_id))
+async def dry_run(
+    mirror_id: FromPath[str], caller: Caller, services: House, here: Here, data: JSONBody[MirrorEdit | None] = None
+) -> Preview:
+    """Find out what a run of the mirror would change now, or, with a body, after that edit; nothing is written."""
+    mirror = await found_mirror(services, here, mirror_id)
+    if data is None:
+        return await preview(services, here, mirror)
+    administrator = caller.role == "admin"
+    return await preview_spec(services, here, _edited(data, mirror), administrator=administrator, before=mirror)
 
 
 @post(
@@ -265,6 +267,15 @@ def _spec(data: MirrorRequest, before: Mirror | None) -> Spec:
     }
     chosen = msgspec.structs.replace(base.options, **{k: v for k, v in options.items() if v is not UNSET})
     return msgspec.structs.replace(base, options=chosen, **{k: v for k, v in renamed.items() if v is not UNSET})
+
+
+def _edited(data: MirrorEdit, mirror: Mirror) -> Spec:
+    """Return what a mirror shall be. Raises PackhouseError("bad_request") for options that are only shown."""
+    if data.options is not UNSET and data.options != mirror.options:
+        raise PackhouseError(
+            "bad_request", "`options` is only shown.", "To change one, send it as a member of its own, like `proxy`."
+        )
+    return _spec(data, mirror)
 
 
 def _spec_of(mirror: Mirror) -> Spec:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -11,6 +11,7 @@ from packhouse.catalog.mirrors import holdings, store
 from packhouse.catalog.mirrors.holdings import Incoming
 from packhouse.catalog.mirrors.mirror import Counts, Credential, Failure, Mirror, Progress, Spec
 from packhouse.catalog.mirrors.source import check_spec
+from packhouse.catalog.mirrors.store import TakenIndex
 from packhouse.workflows.mirroring.intake import conflict
 from packhouse.workflows.mirroring.metadata import count
 from packhouse.workflows.mirroring.obtaining import fetcher_of
@@ -38,9 +39,12 @@ class Preview(msgspec.Struct):
 
 async def preview(services: Services, channel: Channel, mirror: Mirror) -> Preview:
     """Return what a run of the mirror would change now. Raises PackhouseError("upstream_failed")."""
+    return await _preview(services, channel, mirror, await store.indexes(services.db, mirror.id))
+
+
+async def _preview(services: Services, channel: Channel, mirror: Mirror, before: Mapping[str, TakenIndex]) -> Preview:
     found = Preview()
     looked = msgspec.structs.replace(mirror, needs_full_run=True)
-    before = await store.indexes(services.db, mirror.id)
     async with fetcher_of(services, looked) as fetcher:
         survey = Survey(services.db, looked, channel, Reader(fetcher, mirror.id), before)
         async for difference in survey.differences(0, _no_step):
@@ -63,7 +67,8 @@ async def preview_spec(
     base = before or _unborn(channel)
     values = {name: getattr(checked, name) for name in ("name", "source", "mode", "cron", "filters", "options")}
     mirror = msgspec.structs.replace(base, credential=checked.credential or Credential(), **values)
-    return await preview(services, channel, mirror)
+    taken = await store.indexes(services.db, base.id) if checked.source == base.source else {}
+    return await _preview(services, channel, mirror, taken)
 
 
 async def _no_step(description: str) -> None:
