@@ -151,7 +151,7 @@ binding = Table(
     UniqueConstraint("channel_id", "family", "partition", "filename"),
 )
 
-# What left a channel, and why. With `entry.event_id` this is the list of package changes.
+# What left a channel, why, and how it had come. With `entry.event_id` this is the list of package changes.
 removal = Table(
     "removal",
     METADATA,
@@ -166,8 +166,11 @@ removal = Table(
     Column("by_person", Boolean, nullable=False),
     Column("event_id", Int, nullable=False),
     Column("at", Micros, nullable=False),
+    Column("arrival_event_id", Int, nullable=False),  # these two as they stood in the entry
+    Column("visible_at", Micros, nullable=False),
 )
 Index("ix_removal_channel", removal.c.channel_id, removal.c.event_id)
+Index("ix_removal_arrival", removal.c.channel_id, removal.c.arrival_event_id)
 Index("ix_removal_person", removal.c.channel_id, removal.c.family, removal.c.partition, removal.c.filename)
 
 package = Table(
@@ -186,11 +189,24 @@ package = Table(
     Column("summary", Text, nullable=False, default=""),
     Column("platforms", Text, nullable=False, default=""),  # space-separated partitions
     Column("overview", Bytes, nullable=False, default=b""),  # what the format's channel-wide document says of it
+    Column("needs", Json, nullable=False, server_default="[]"),  # names that its latest version depends on
     Column("created_at", Micros, nullable=False),
     Column("updated_at", Micros, nullable=False),
     UniqueConstraint("channel_id", "name", "family"),  # in this order for lists by name, and for a name in any family
 )
 Index("ix_package_downloads", package.c.channel_id, package.c.download_count)
+
+# `package.needs` the other way round, kept by triggers (migration 0002): who depends on `needed` is one range of a key.
+need = Table(
+    "need",
+    METADATA,
+    Column("channel_id", Int, nullable=False),
+    Column("family", Text, nullable=False),
+    Column("needed", Text, nullable=False),
+    Column("name", Text, nullable=False),  # of the package that needs it
+    PrimaryKeyConstraint("channel_id", "family", "needed", "name"),
+    sqlite_with_rowid=False,
+)
 
 # Sums over `package`, kept by triggers (migration 0002), so that a list of channels costs nothing per package.
 package_total = Table(
@@ -295,6 +311,7 @@ event = Table(
     Column("type", Text, nullable=False),
     Column("actor", Text, nullable=False),  # user name, `mirror:ID` or `system`
     Column("channel_id", Int),
+    Column("source_id", Int),  # the channel that files left for the other, whose history it belongs to as well
     Column("object", Text, nullable=False),  # what it was done to, as a user would write it
     Column("data", Json, nullable=False),
     Column("seq", Int, unique=True),  # given by the sealer; null: not sealed yet
@@ -303,6 +320,8 @@ event = Table(
     sqlite_autoincrement=True,
 )
 Index("ix_event_channel", event.c.channel_id, event.c.id)
+_MOVED = event.c.source_id.is_not(None)
+Index("ix_event_source", event.c.source_id, event.c.id, sqlite_where=_MOVED, postgresql_where=_MOVED)
 Index("ix_event_unsealed", event.c.id, sqlite_where=event.c.seq.is_(None), postgresql_where=event.c.seq.is_(None))
 
 download = Table(

@@ -246,6 +246,42 @@ async def test_dependencies_are_of_the_version_asked_for_and_come_in_pages(house
     assert old == {"name": "python", "specs": ["python 2.7.*"], "platforms": ["noarch"]}
 
 
+async def test_dependants_are_the_packages_of_the_channel_whose_latest_version_needs_it(house: House) -> None:
+    await house.channel("team")
+    await house.channel("other")
+    await house.upload("team", "numpy")
+    await house.upload("team", "app", "1.0", depends=["numpy", "python"])
+    await house.upload("team", "lib", "1.0", depends=["NumPy >=1.2,<2", "main::six"])
+    await house.upload("team", "lib", "1.0", subdir="linux-64", depends=["zlib"])
+    await house.upload("team", "tool", "1.0", depends=["conda-forge::numpy[version='>=1']"])
+    await house.upload("other", "stranger", depends=["numpy"])
+    base = "/api/channels/team/artifacts/conda"
+
+    async def who(query: str = "", name: str = "numpy") -> tuple[list[str], int]:
+        page = await read(house.web, f"{base}/{name}/dependants{query}")
+        return [item["name"] for item in page["items"]], page["total_count"]
+
+    assert await who() == (["app", "lib", "tool"], 3)
+    assert await who("?limit=0") == ([], 3)
+    assert await who("?limit=1&offset=1") == (["lib"], 3)
+    assert await who("?offset=3") == ([], 3)
+    shown = (await read(house.web, f"{base}/numpy/dependants"))["items"][0]
+    assert shown == await read(house.web, f"{base}/app")
+    assert await who(name="app") == ([], 0)
+    await house.upload("team", "zlib")
+    assert await who(name="zlib") == (["lib"], 1), "what one platform needs counts"
+
+    await house.upload("team", "app", "2.0", depends=["zlib"])
+    await house.upload("team", "tool", "0.9", depends=[])
+    assert await who() == (["lib", "tool"], 2), "the latest version counts"
+    assert await who(name="zlib") == (["app", "lib"], 2)
+    await house.remove("team", "lib")
+    assert await who() == (["tool"], 1)
+    gone = await call(house.admin, "DELETE", "/api/channels/team/artifacts/conda/numpy")
+    assert gone.status == 204
+    assert (await house.web.get(f"{base}/numpy/dependants")).status == 404
+
+
 async def test_a_readme_is_that_of_the_latest_version(house: House) -> None:
     await house.channel("team")
     await house.upload("team", "app", "2.0", info={"info/README.md": b"# App 2"})
@@ -315,7 +351,8 @@ async def test_bulk_copies_moves_and_deletes(house: House) -> None:
     gone = await call(house.admin, "DELETE", "/api/channels/two/artifacts/conda/a")
     assert (gone.status, await files("two", "a")) == (204, 0)
     changes = await read(house.admin, "/api/channels/two/changes")
-    assert [(c["action"], c["cause"], c["name"]) for c in changes["items"]] == [("removed", "removal", "a")]
+    told = [(c["action"], c["cause"], c["name"]) for c in changes["items"]]
+    assert told == [("removed", "removal", "a"), ("added", "copy", "a")]
     came = await read(house.admin, "/api/channels/two/subchannels/dev/changes?cause=copy")
     assert [(c["action"], c["name"], c["actor"]) for c in came["items"]] == [("added", "b", "admin")]
     history = await read(house.admin, "/api/channels/two/history?limit=1")
@@ -339,7 +376,7 @@ async def test_nothing_is_copied_or_moved_into_a_frozen_channel(house: House, ac
 
 async def test_absent_packages_and_addresses_are_not_found(house: House) -> None:
     await house.channel("team")
-    for tail in ("", "/files", "/readme", "/dependencies"):
+    for tail in ("", "/files", "/readme", "/dependencies", "/dependants"):
         answer = await house.web.get(f"/api/channels/team/artifacts/conda/absent{tail}")
         assert (answer.status, answer.json()["code"]) == (404, "not_found")
     assert (await house.web.get("/api/nothing/here")).json()["code"] == "not_found"

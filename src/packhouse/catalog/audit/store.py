@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, desc, func, insert, select, union_all, update
 
 from packhouse.catalog.schema import event
 from packhouse.core.db import Database, Row, Unit
@@ -14,18 +14,19 @@ from packhouse.core.db.base import Reader
 
 _INSERT = (
     insert(event)
-    .values({name: bindparam(name) for name in ("at", "type", "actor", "channel_id", "object", "data")})
+    .values({name: bindparam(name) for name in ("at", "type", "actor", "channel_id", "source_id", "object", "data")})
     .returning(event.c.id)
 )
 _FIELDS = (event.c.id, event.c.at, event.c.type, event.c.actor, event.c.channel_id, event.c.object, event.c.data)
+# Two look-ups in order of id, which the database merges, instead of one with OR, which it would sort.
+_PLACES = [column == bindparam("channel_id") for column in (event.c.channel_id, event.c.source_id)]
 _OF_CHANNEL = (
-    select(*_FIELDS)
-    .where(event.c.channel_id == bindparam("channel_id"))
-    .order_by(event.c.id.desc())
+    union_all(*(select(*_FIELDS).where(place) for place in _PLACES))
+    .order_by(desc("id"))
     .limit(bindparam("limit"))
     .offset(bindparam("offset"))
 )
-_COUNT_OF_CHANNEL = select(func.count()).select_from(event).where(event.c.channel_id == bindparam("channel_id"))
+_COUNTS_OF_CHANNEL = [select(func.count()).select_from(event).where(place) for place in _PLACES]
 #: the filters of the whole log; times are microseconds, `until` is excluded
 _FILTERS: dict[str, ColumnElement[bool]] = {
     "type": event.c.type == bindparam("type"),
@@ -50,21 +51,38 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 async def record_event(
-    unit: Unit, *, type: str, actor: str, object: str, channel_id: int | None = None, data: dict[str, Any] | None = None
+    unit: Unit,
+    *,
+    type: str,
+    actor: str,
+    object: str,
+    channel_id: int | None = None,
+    source_id: int | None = None,
+    data: dict[str, Any] | None = None,
 ) -> int:
-    """Write the one event of this change and return its id. `data` holds counts and names, never a secret."""
+    """Write the one event of this change and return its id. `data` holds counts and names, never a secret.
+
+    The event belongs to the history of `channel_id`, and to that of `source_id`, which files left for it.
+    """
     text = _encode(data or {}).decode()
     return int(
         await unit.fetch_value(
-            _INSERT, at=unit.now, type=type, actor=actor, channel_id=channel_id, object=object, data=text
+            _INSERT,
+            at=unit.now,
+            type=type,
+            actor=actor,
+            channel_id=channel_id,
+            source_id=source_id,
+            object=object,
+            data=text,
         )
     )
 
 
 async def history(reader: Reader, channel_id: int, limit: int, offset: int) -> tuple[list[Row], int]:
-    """Return the events of a channel, newest first, and how many there are."""
+    """Return the events of a channel, newest first, and how many there are; also moves from it to another one."""
     rows = await reader.fetch_all(_OF_CHANNEL, channel_id=channel_id, limit=limit, offset=offset)
-    return rows, int(await reader.fetch_value(_COUNT_OF_CHANNEL, channel_id=channel_id))
+    return rows, sum([await reader.fetch_value(count, channel_id=channel_id) for count in _COUNTS_OF_CHANNEL])
 
 
 async def events(reader: Reader, given: dict[str, Any], limit: int, offset: int) -> tuple[list[Row], int]:

@@ -144,9 +144,10 @@ _LOCK = select(entry.c.id).where(any_of(entry.c.id, "ids")).order_by(entry.c.id)
 _REMOVE = delete(entry).where(entry.c.id == bindparam("entry_id"))
 _FORGET_DOWNLOADS = delete(download).where(download.c.entry_id == bindparam("entry_id"))
 _LOG_REMOVAL = (
-    "INSERT INTO removal (channel_id, family, partition, name, filename, cause, mirror_id, by_person, event_id, at)"
-    " SELECT channel_id, family, partition, name, filename, :cause, mirror_id, :by_person, :event_id, :at"
-    " FROM entry WHERE id = :entry_id"
+    "INSERT INTO removal (channel_id, family, partition, name, filename, cause, mirror_id, by_person, event_id, at,"
+    " arrival_event_id, visible_at)"
+    " SELECT channel_id, family, partition, name, filename, :cause, mirror_id, :by_person, :event_id, :at,"
+    " event_id, visible_at FROM entry WHERE id = :entry_id"
 )
 _RESTORE_FLAG = update(removal).where(_key(removal), removal.c.by_person.is_(True)).values(by_person=False)
 _BIND = """INSERT INTO binding (channel_id, family, partition, filename, sha256)

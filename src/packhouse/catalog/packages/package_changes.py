@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
     Select,
+    Table,
     bindparam,
     case,
     desc,
@@ -31,7 +32,6 @@ class PackageChange(msgspec.Struct, frozen=True):
     """One file that came to a channel or left it; the time in microseconds since the epoch."""
 
     event_id: int
-    row_id: int
     action: str  #: added | removed
     family: str
     partition: str
@@ -48,10 +48,24 @@ _ARRIVAL_CAUSE: ColumnElement[str] = case(
     (event.c.type.like("mirror%"), literal("mirror")),
     else_=literal("upload"),
 )
-_WHERE: dict[str, tuple[ColumnElement[bool], ColumnElement[bool]]] = {
-    "name": (entry.c.name == bindparam("name"), removal.c.name == bindparam("name")),
-    "cause": (bindparam("cause") == _ARRIVAL_CAUSE, removal.c.cause == bindparam("cause")),
-}
+
+
+class _Kind(NamedTuple):
+    """Rows that say that something happened to a file, and what of them says it."""
+
+    action: str
+    table: Table
+    event_id: ColumnElement[int]
+    cause: ColumnElement[str]
+    at: ColumnElement[int]
+
+
+# What has left is not among the entries any more: its removal says how it had come.
+_KINDS = (
+    _Kind("added", entry, entry.c.event_id, _ARRIVAL_CAUSE, entry.c.visible_at),
+    _Kind("added", removal, removal.c.arrival_event_id, _ARRIVAL_CAUSE, removal.c.visible_at),
+    _Kind("removed", removal, removal.c.event_id, removal.c.cause, removal.c.at),
+)
 
 
 async def package_changes(
@@ -63,32 +77,32 @@ async def package_changes(
     # a channel that was mirrored has as many rows as files: never on the event loop
     page = await db.fetch_large(rows, limit=limit, offset=offset, **values) if limit else []
     total = sum([(await db.fetch_large(count, **values))[0][0] for count in counts])
-    return [PackageChange(*row) for row in page], int(total)
+    return [PackageChange(*row[:9]) for row in page], int(total)
 
 
 @cache
-def _statements(names: frozenset[str]) -> tuple[CompoundSelect[Any], tuple[Select[Any], Select[Any]]]:
-    came = entry.join(event, event.c.id == entry.c.event_id)
-    left = removal.outerjoin(event, event.c.id == removal.c.event_id)
-    came_where = [entry.c.channel_id == bindparam("channel_id"), *(_WHERE[name][0] for name in names)]
-    left_where = [removal.c.channel_id == bindparam("channel_id"), *(_WHERE[name][1] for name in names)]
-    arrivals = _columns(entry, "added", _ARRIVAL_CAUSE, entry.c.visible_at).select_from(came).where(*came_where)
-    departures = _columns(removal, "removed", removal.c.cause, removal.c.at).select_from(left).where(*left_where)
-    both = union_all(arrivals, departures).order_by(desc("event_id"), desc("row_id"))
-    counted = came if "cause" in names else entry
-    return both.limit(bindparam("limit")).offset(bindparam("offset")), (
-        select(func.count()).select_from(counted).where(*came_where),
-        select(func.count()).select_from(removal).where(*left_where),
-    )
+def _statements(names: frozenset[str]) -> tuple[CompoundSelect[Any], list[Select[Any]]]:
+    pages, counts = [], []
+    for number, kind in enumerate(_KINDS):
+        joined = kind.table.outerjoin(event, event.c.id == kind.event_id)
+        where = [kind.table.c.channel_id == bindparam("channel_id")]
+        where += [kind.table.c.name == bindparam("name")] if "name" in names else []
+        where += [kind.cause == bindparam("cause")] if "cause" in names else []
+        pages.append(_columns(kind, number).select_from(joined).where(*where))
+        counts.append(select(func.count()).select_from(joined if "cause" in names else kind.table).where(*where))
+    # in the order of an index of each, so that the database merges them and sorts nothing
+    page = union_all(*pages).order_by(desc("event_id"), desc("row_id"), desc("kind"))
+    return page.limit(bindparam("limit")).offset(bindparam("offset")), counts
 
 
-def _columns(source: Any, action: str, cause: ColumnElement[Any], at: ColumnElement[Any]) -> Select[Any]:
+def _columns(kind: _Kind, number: int) -> Select[Any]:
     return select(
-        source.c.event_id.label("event_id"),
-        source.c.id.label("row_id"),
-        literal(action).label("action"),
-        *(source.c[name] for name in ("family", "partition", "name", "filename")),
-        cause.label("cause"),
+        kind.event_id.label("event_id"),
+        literal(kind.action).label("action"),
+        *(kind.table.c[name] for name in ("family", "partition", "name", "filename")),
+        kind.cause.label("cause"),
         event.c.actor,
-        at.label("at"),
+        kind.at.label("at"),
+        kind.table.c.id.label("row_id"),
+        literal(number).label("kind"),
     )

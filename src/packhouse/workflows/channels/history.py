@@ -24,4 +24,15 @@ async def channel_history(
     read = [(row, msgspec.json.decode(row[6], type=dict[str, Any])) for row in rows]
     named = {data[key] for _, data in read for key in PATHS if isinstance(data.get(key), str)}
     visible = await visible_paths(db, caller, named)
-    return [(row, {k: v for k, v in data.items() if k not in PATHS or v in visible}) for row, data in read], total
+    return [
+        (_seen_from(channel, row, data), {k: v for k, v in data.items() if k not in PATHS or v in visible})
+        for row, data in read
+    ], total
+
+
+def _seen_from(channel: Channel, row: Row, data: dict[str, Any]) -> Row:
+    """Return the row of an event; that of a move to another channel is about what stood here."""
+    if row[4] == channel.id:
+        return row
+    place = "/".join(data[key] for key in ("from", "ckey") if key in data)
+    return (*row[:5], place, *row[6:])

@@ -33,7 +33,7 @@ async def remove(services: Services, channel: Channel, actor: str, items: list[I
         here = await hold_writable(unit, channel.id)
         there = await _still_there(unit, batch)
         if there:
-            event_id = event_id or await _event(unit, "artifact_removed", actor, here, chosen, {})
+            event_id = event_id or await _event(unit, "artifact_removed", actor, here, chosen)
             await _take_out(unit, here, there, event_id)
         return len(there), event_id
 
@@ -43,7 +43,7 @@ async def remove(services: Services, channel: Channel, actor: str, items: list[I
 async def copy(
     services: Services, source: Channel, target: Channel, actor: str, items: list[Item], *, move: bool = False
 ) -> int:
-    """Show files of one channel in another too (or instead, with `move`); return how many.
+    """Show files of one channel in another too (or instead, with `move`); return how many changed their place.
 
     No byte is copied; a file that a mirror has not fetched yet keeps where it can be had. Raises PackhouseError:
     `not_found`, `channel_frozen`, `different_content` when the target knows a coordinate with other bytes, or with
@@ -51,9 +51,9 @@ async def copy(
     """
     if source.id == target.id:
         raise PackhouseError("bad_request", "Source and target are the same channel.", "Name another target.")
-    chosen = await select_entries(services.db, source, items)
-    for row in chosen:
-        await _check_one(services.db, target, row)
+    asked = await select_entries(services.db, source, items)
+    new = [row for row in asked if await _is_new(services.db, target, row)]
+    chosen = asked if move else new
 
     async def step(unit: Unit, batch: Batch, event_id: int | None) -> tuple[int, int | None]:
         # several channels are held in ascending id
@@ -61,13 +61,15 @@ async def copy(
         found = {number: await hold[number](unit, number) for number in sorted(hold)}
         here, there = found[source.id], found[target.id]
         rows = await _still_there(unit, batch)
-        if rows:
+        new = await _bound_here(unit, there, rows)
+        changed = rows if move else new
+        if changed:
             kind = "artifact_moved" if move else "artifact_copied"
-            event_id = event_id or await _event(unit, kind, actor, there, chosen, {"from": here.path})
-            await _put_in(unit, there, rows, event_id)
+            event_id = event_id or await _event(unit, kind, actor, there, chosen, here)
+            await _put_in(unit, there, new, event_id)
             if move:
                 await _take_out(unit, here, rows, event_id)
-        return len(rows), event_id
+        return len(changed), event_id
 
     return await _in_batches(services, chosen, step, target, *([source] if move else []))
 
@@ -99,7 +101,8 @@ async def _still_there(unit: Unit, batch: Batch) -> Batch:
     return [row for row in batch if row.id in left]
 
 
-async def _check_one(reader: Reader, target: Channel, row: entries.Selected) -> None:
+async def _is_new(reader: Reader, target: Channel, row: entries.Selected) -> bool:
+    """Return whether the target does not show this file yet. Raises `different_content`."""
     taken: set[bytes | None] = set(await entries.bound_to(reader, target.id, target.path, row.coordinate))
     held = await entries.find(reader, target.id, row.family, row.partition, row.filename)
     if held is not None:
@@ -110,13 +113,22 @@ async def _check_one(reader: Reader, target: Channel, row: entries.Selected) -> 
             f"{target.path}/{row.coordinate.ckey} names other bytes already, or bytes nobody has seen yet.",
             "Leave it out, or choose another channel.",
         )
+    return held is None
+
+
+async def _bound_here(unit: Unit, target: Channel, batch: Batch) -> Batch:
+    """Bind the coordinates of files we hold the bytes of; return those files that the target does not show yet."""
+    new = []
+    for row in batch:
+        if row.content_id is not None and row.sha256 is not None:
+            await entries.bind(unit, target.id, row.coordinate, row.sha256)
+        if await _is_new(unit, target, row):
+            new.append(row)
+    return new
 
 
 async def _put_in(unit: Unit, target: Channel, batch: Batch, event_id: int) -> None:
     for row in batch:
-        if row.content_id is not None and row.sha256 is not None:
-            await entries.bind(unit, target.id, row.coordinate, row.sha256)
-        await _check_one(unit, target, row)
         await entries.forgive(unit, target.id, row.coordinate)
     await entries.copy_rows(unit, [row.id for row in batch], target.id, event_id)
     await entries.mark_dirty(unit, target.id, _names(batch))
@@ -133,20 +145,28 @@ def _names(batch: Batch) -> list[tuple[str, str]]:
     return list(dict.fromkeys((row.partition, row.name) for row in batch))
 
 
-async def _event(unit: Unit, kind: str, actor: str, channel: Channel, chosen: Batch, data: dict[str, str]) -> int:
-    """Write the one event of the request. A single file is named, several are counted."""
+async def _event(
+    unit: Unit, kind: str, actor: str, channel: Channel, chosen: Batch, source: Channel | None = None
+) -> int:
+    """Write the one event of the request. A single file is named, several are counted.
+
+    A move is in the history of both channels, a copy changes nothing in its `source`.
+    """
     first = chosen[0]
     one = len(chosen) == 1
+    moved = kind == "artifact_moved"
     return await record_event(
         unit,
         type=kind,
         actor=actor,
         object=f"{channel.path}/{first.coordinate.ckey}" if one else channel.path,
         channel_id=channel.id,
+        source_id=source.id if source and moved else None,
         data={
             "files": len(chosen),
             "names": sorted({row.name for row in chosen})[:100],
             **({"ckey": first.coordinate.ckey, "artifact_family": first.family} if one else {}),
-            **data,
+            **({"from": source.path} if source else {}),
+            **({"to": channel.path} if moved else {}),
         },
     )

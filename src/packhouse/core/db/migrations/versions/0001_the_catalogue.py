@@ -126,6 +126,7 @@ def upgrade() -> None:
         sa.Column("type", sa.Text(), nullable=False),
         sa.Column("actor", sa.Text(), nullable=False),
         sa.Column("channel_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("source_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("object", sa.Text(), nullable=False),
         sa.Column("data", sa.Text(), nullable=False),
         sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
@@ -137,6 +138,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("event", schema=None) as batch_op:
         batch_op.create_index("ix_event_channel", ["channel_id", "id"], unique=False)
+        batch_op.create_index(
+            "ix_event_source",
+            ["source_id", "id"],
+            unique=False,
+            sqlite_where=sa.text("source_id IS NOT NULL"),
+            postgresql_where=sa.text("source_id IS NOT NULL"),
+        )
         batch_op.create_index(
             "ix_event_unsealed",
             ["id"],
@@ -182,6 +190,15 @@ def upgrade() -> None:
         sa.Column("holder", sa.Text(), nullable=False),
         sa.Column("until", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
+        "need",
+        sa.Column("channel_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("family", sa.Text(), nullable=False),
+        sa.Column("needed", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("channel_id", "family", "needed", "name"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "package_total",
@@ -238,9 +255,12 @@ def upgrade() -> None:
         sa.Column("by_person", sa.Boolean(), nullable=False),
         sa.Column("event_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("arrival_event_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("visible_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("removal", schema=None) as batch_op:
+        batch_op.create_index("ix_removal_arrival", ["channel_id", "arrival_event_id"], unique=False)
         batch_op.create_index("ix_removal_channel", ["channel_id", "event_id"], unique=False)
         batch_op.create_index("ix_removal_person", ["channel_id", "family", "partition", "filename"], unique=False)
 
@@ -376,6 +396,7 @@ def upgrade() -> None:
         sa.Column("summary", sa.Text(), nullable=False),
         sa.Column("platforms", sa.Text(), nullable=False),
         sa.Column("overview", sa.LargeBinary(), nullable=False),
+        sa.Column("needs", sa.Text(), server_default="[]", nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -569,6 +590,7 @@ def downgrade() -> None:
     with op.batch_alter_table("removal", schema=None) as batch_op:
         batch_op.drop_index("ix_removal_person")
         batch_op.drop_index("ix_removal_channel")
+        batch_op.drop_index("ix_removal_arrival")
 
     op.drop_table("removal")
     op.drop_table("record")
@@ -577,6 +599,7 @@ def downgrade() -> None:
 
     op.drop_table("part")
     op.drop_table("package_total")
+    op.drop_table("need")
     op.drop_table("lease")
     with op.batch_alter_table("job", schema=None) as batch_op:
         batch_op.drop_index(
@@ -588,6 +611,11 @@ def downgrade() -> None:
     with op.batch_alter_table("event", schema=None) as batch_op:
         batch_op.drop_index(
             "ix_event_unsealed", sqlite_where=sa.text("seq IS NULL"), postgresql_where=sa.text("seq IS NULL")
+        )
+        batch_op.drop_index(
+            "ix_event_source",
+            sqlite_where=sa.text("source_id IS NOT NULL"),
+            postgresql_where=sa.text("source_id IS NOT NULL"),
         )
         batch_op.drop_index("ix_event_channel")
 
