@@ -6,6 +6,7 @@ import hashlib
 from typing import Any
 
 from packhouse.catalog.packages.contents import Record
+from packhouse.formats.archives.limits import DEFAULT
 from packhouse.formats.base import Facts, Hashes
 from packhouse.formats.conda.record import canonical_json, columns, make_record, to_msgpack
 
@@ -18,6 +19,8 @@ def record_of(facts: Facts, hashes: Hashes) -> Record:
 def build_record(filename: str, source: dict[str, Any], signatures: str | None = None) -> Record:
     """Return a record encoded for both index forms. Raises Malformed for one that no index can carry."""
     text = canonical_json(source)
+    if len(text) > DEFAULT.record:
+        raise Malformed(f"The record of {filename} has {len(text):,} bytes; at most {DEFAULT.record:,} are taken.")
     read = columns(filename, source)
     return Record(
         sha256=hashlib.sha256(text + (signatures or "").encode()).digest(),

@@ -32,13 +32,16 @@ class Limits:
     #: links of one package: each is remembered to see that no path runs through it
     links: int = 100_000
     #: a metadata member that is read whole
-    metadata: int = 4 * MIB
+    metadata: int = 1 * MIB
     #: info/paths.json, which grows with the number of files
     paths: int = 64 * MIB
     #: a file whose text decides whether it runs code (`.pth`)
     script: int = 1 * MIB
-    #: nesting of a JSON document
+    #: nesting of a JSON document, and its values: a few compressed bytes can stand for millions
     json_depth: int = 32
+    json_values: int = 50_000
+    #: one repodata record as canonical JSON; the largest of conda-forge has 2 kB
+    record: int = 128 * KIB
 
 
 DEFAULT = Limits()

@@ -50,6 +50,8 @@ def load(data: bytes, what: str) -> Any:
     Malformed for text that is not UTF-8 or not JSON, duplicate keys, NaN and infinities, integers beyond a signed
     64-bit one, lone surrogates, and nesting beyond `Limits.json_depth`.
     """
+    if sum(map(data.count, (b",", b"[", b"{"))) > DEFAULT.json_values:
+        raise Malformed(f"{what} has more than {DEFAULT.json_values:,} values.")
     try:
         text = data.decode("utf-8")
         value = _DECODER.decode(text)

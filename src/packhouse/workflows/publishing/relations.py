@@ -36,7 +36,7 @@ async def dependencies(db: Database, channel: Channel, family: str, name: str, v
     found: dict[str, Dependency] = {}
     for row in rows:
         at = Coordinate(family, row.partition, row.filename, name, version)
-        for spec in _decode(row.record).get("depends", []):
+        for spec in _decode(row.record).get("depends") or []:
             _add(found, at, str(spec))
     return [found[key] for key in sorted(found)]
 
