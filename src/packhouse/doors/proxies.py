@@ -41,7 +41,7 @@ class Proxies:
 
 def _address(text: str) -> Address | None:
     try:
-        address = ip_address(text.strip())
+        address = ip_address(text.strip().partition("%")[0])  # a zone means something on the proxy only
     except ValueError:
         return None
     # a server that listens on `::` sees IPv4 clients as ::ffff:10.0.0.7

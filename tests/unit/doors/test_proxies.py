@@ -28,6 +28,7 @@ def test_the_nearest_machine_before_the_proxies_counts() -> None:
     assert seen("10.0.0.0/24, fd00::/8", "fd00::1", "1.2.3.4, 10.0.0.9") == "1.2.3.4"
     assert seen("10.0.0.0/24", "10.0.0.7", "1.2.3.4", "10.0.0.9") == "1.2.3.4"
     assert seen("10.0.0.0/24", "::ffff:10.0.0.7", "1.2.3.4") == "1.2.3.4"
+    assert seen("10.0.0.0/24", "10.0.0.7", "fe80::1%eth0") == "fe80::1"
 
 
 @pytest.mark.parametrize("forwarded", ["", "unknown", "1.2.3.4, x", ","])

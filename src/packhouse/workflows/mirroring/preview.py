@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -81,7 +82,8 @@ async def _one(services: Services, channel: Channel, difference: Difference, fou
         _fail(found, f"{partition}/{filename}", reason)
     todo = tasks(difference.plan)
     for start in range(0, len(todo), _BATCH):
-        batch, refused = prepared(difference.source, todo[start : start + _BATCH])
+        part = todo[start : start + _BATCH]
+        batch, refused = await asyncio.to_thread(prepared, difference.source, part)
         for filename, reason in refused:
             _fail(found, f"{partition}/{filename}", reason)
         await _batch(services, channel, partition, batch, found)

@@ -165,17 +165,23 @@ class Reader:
     async def _shards(self, base: str, names: dict[str, bytes]) -> dict[str, UpstreamIndex | str]:
         """Return the shard of each name, or why it cannot be read though it is the one the index names."""
         slots = asyncio.Semaphore(_AT_ONCE)
+        total = 0
 
         async def one(digest: bytes) -> UpstreamIndex | str:
+            nonlocal total
             async with slots:
                 url = f"{base}{digest.hex()}.msgpack.zst"
                 answer = (await self._fetcher.get(url, max_bytes=SHARD_LIMIT)).require()
             if hashlib.sha256(answer.body).digest() != digest:
                 raise Malformed("The shard is not the one its index names.")
             try:
-                return parse_shard(answer.body)
+                shard = await asyncio.to_thread(parse_shard, answer.body)
             except Malformed as fault:
                 return str(fault)
+            total += sum(len(memoryview(raw)) for raw in (*shard.packages.values(), *shard.packages_conda.values()))
+            if total > REPODATA_LIMIT:
+                raise Malformed(f"Its shards together hold more than {REPODATA_LIMIT:,} bytes.")
+            return shard
 
         try:
             async with asyncio.TaskGroup() as group:
