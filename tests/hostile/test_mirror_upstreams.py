@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from backports import zstd
@@ -113,3 +115,40 @@ async def test_a_shard_with_other_bytes_than_its_name_says(backend: Backend) -> 
         mirror = await run_and_wait(services, await add_mirror(services, channel, up.url))
         assert mirror.state == "failed"
         assert "not the one its index names" in mirror.progress.last_exception
+
+
+#: what one record of an upstream may hold that no client could read, or no database keep
+UNREADABLE: list[dict[str, Any]] = [
+    {"license": "a\0b"}, {"summary": ["\0"]}, {"url": "https://a\0b"}, {"timestamp": 9 * 10**18},
+    {"track_features": {}}, {"features": 7}, {"license": "x" * 20_000}, {"legacy_bz2_md5": "zz"}, {"run_exports": "a"},
+    {"depends": "python"},
+]  # fmt: skip
+
+
+async def test_a_record_that_clients_cannot_read_costs_only_itself(backend: Backend) -> None:
+    source = CondaSource()
+    source.add("flask")
+    for number, one in enumerate(UNREADABLE):
+        source.add(f"bad{number}", real=False, **one)
+    source.add("null", real=False)
+    source.records["noarch"]["null-1.0-0.conda"]["depends"] = None
+    async with services_on(backend) as services, Upstream(source.files()) as up:
+        channel = await make_test_channel(services)
+        mirror = await run_and_wait(services, await add_mirror(services, channel, up.url))
+        assert (mirror.state, mirror.progress.count.failed) == ("completed", len(UNREADABLE) + 1), mirror.progress
+        assert set(await shown(services, channel)) == {"flask-1.0-0.conda"}
+
+
+async def test_no_address_elsewhere_reaches_clients(backend: Backend) -> None:
+    elsewhere = "http://elsewhere.example/x"
+    source = CondaSource()
+    source.info = {"base_url": "."}
+    source.add("flask", base_url=elsewhere, channel=elsewhere, shards_base_url=elsewhere)
+    source.add("signed", channel=elsewhere)
+    source.signatures["signed-1.0-0.conda"] = {"key": {"signature": "00"}}
+    async with services_on(backend) as services, Upstream(source.files()) as up:
+        channel = await make_test_channel(services)
+        mirror = await run_and_wait(services, await add_mirror(services, channel, up.url))
+        assert (mirror.state, mirror.progress.count.failed) == ("completed", 1), mirror.progress
+        index = await shown(services, channel)
+        assert set(index) == {"flask-1.0-0.conda"} and "elsewhere" not in str(index)

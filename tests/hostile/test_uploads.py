@@ -9,10 +9,12 @@ import random
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import Backend
+from tests.kit.calls import upload
 from tests.kit.condapkg import make_conda, make_tarbz2
 from tests.kit.house import House, open_house
 from tests.kit.mutations import MUTATIONS, members_reordered
@@ -102,6 +104,32 @@ async def test_a_sample_of_damaged_packages(house: House, folder: Path) -> None:
 @pytest.mark.parametrize("seed", range(10, 20))
 async def test_five_thousand_damaged_packages(house: House, folder: Path, seed: int) -> None:
     await check(house, folder, seed, count=500)
+
+
+MALFORMED: dict[str, dict[str, Any]] = {
+    "legacy_bz2_md5": {"legacy_bz2_md5": "zz"},
+    "legacy_bz2_md5 ": {"legacy_bz2_md5": 5},
+    "hexadecimal digits": {"legacy_bz2_md5": "ab" * 15},
+    "info/index.json has a text with the character U+0000": {"license": "a\0b"},
+    "info/about.json has a text with the character U+0000": {"info": {"info/about.json": b'{"summary": "\\u0000"}'}},
+    "<= 253402207200000": {"timestamp": 253_402_300_800_001},
+    "track_features": {"track_features": {}},
+    "'>>> x' is no match spec": {"depends": [">>> x"]},
+    "'a >>> x' is no match spec": {"constrains": ["a >>> x"]},
+    "'x' is no package URL": {"purls": ["x"]},
+}
+
+
+async def test_what_no_index_can_carry_is_refused_and_leaves_nothing(house: House) -> None:
+    await house.channel("pub")
+    for fault, wrong in MALFORMED.items():
+        data = make_conda("one", "1.0", **wrong)
+        for answer in (
+            await house.admin.put("/api/repo/pub/noarch/one-1.0-0.conda", data),
+            await upload(house.admin, "pub", "one-1.0-0.conda", data),
+        ):
+            assert answer.status == 422 and fault.strip() in answer.json()["message"], answer.body
+    assert await house.leftovers() == []
 
 
 async def test_uploads_that_break_off_between_others_leave_nothing(house: House) -> None:

@@ -7,12 +7,13 @@ from typing import Any
 
 from packhouse.catalog.packages.contents import Record
 from packhouse.formats.archives.limits import DEFAULT
-from packhouse.formats.base import Facts, Hashes
+from packhouse.formats.base import Facts, Hashes, Malformed
 from packhouse.formats.conda.record import canonical_json, columns, make_record, to_msgpack
+from packhouse.formats.conda.strictjson import has_nul
 
 
 def record_of(facts: Facts, hashes: Hashes) -> Record:
-    """Return the record of an uploaded file: ours, so its claims are the facts."""
+    """Return the record of an uploaded file: ours, so its claims are the facts. Raises Malformed as `build_record`."""
     return build_record(facts.coordinate.filename, make_record(facts, hashes))
 
 
@@ -21,6 +22,8 @@ def build_record(filename: str, source: dict[str, Any], signatures: str | None =
     text = canonical_json(source)
     if len(text) > DEFAULT.record:
         raise Malformed(f"The record of {filename} has {len(text):,} bytes; at most {DEFAULT.record:,} are taken.")
+    if b"\\u0000" in text and has_nul(source):  # PostgreSQL cannot keep it, nor can a C program read it
+        raise Malformed(f"The record of {filename} has a text with the character U+0000.")
     read = columns(filename, source)
     return Record(
         sha256=hashlib.sha256(text + (signatures or "").encode()).digest(),

@@ -97,6 +97,18 @@ def test_a_foreign_url_is_taken_out_of_the_record() -> None:
     assert separate_url(canonical_json(RECORD)) == (RECORD, None)
 
 
+def test_no_record_sends_clients_elsewhere() -> None:
+    elsewhere = dict.fromkeys(("url", "base_url", "shards_base_url", "channel"), "https://elsewhere.example/x")
+    assert separate_url(json.dumps(RECORD | elsewhere).encode()) == (RECORD, "https://elsewhere.example/x")
+    for key, value in elsewhere.items():  # the signature covers it, so that it can neither stay nor go
+        with pytest.raises(Malformed, match=key):
+            separate_url(json.dumps(RECORD | {key: value}).encode(), signed=True)
+    named = RECORD | {"channel": "main"}
+    assert separate_url(json.dumps(named).encode(), signed=True) == (named, None)
+    with pytest.raises(Malformed):
+        separate_url(json.dumps(RECORD | {"url": "https://x/\0"}).encode())
+
+
 def test_a_shard_gives_the_records_of_repodata() -> None:
     entries = [("demo-1.0-0.conda", to_msgpack(RECORD), None), ("demo-1.0-0.tar.bz2", to_msgpack(RECORD), None)]
     index = parse_shard(zstd3(render_shard(entries)))

@@ -6,14 +6,14 @@ from typing import Any
 
 from packhouse.formats.base import Malformed
 from packhouse.formats.conda.filename import KNOWN_SUBDIRS, CondaFilename
-from packhouse.formats.conda.solver_types import check_parses
+from packhouse.formats.conda.record import ADDRESSES, MAX_TEXT, check_values
+from packhouse.formats.conda.solver_types import check_parses, check_spec
 
 #: what only a channel may say of a file; an index.json that says it would speak for the server
-SERVER_KEYS = frozenset(("channel", "fn", "indexed_timestamp", "md5", "sha256", "signatures", "size", "url"))
+SERVER_KEYS = frozenset((*ADDRESSES, "fn", "indexed_timestamp", "md5", "sha256", "signatures", "size"))
 
 _LISTS = ("depends", "constrains")
 _MAX_SPECS = 10_000
-_MAX_TEXT = 16_384
 _OS = {"linux": "linux", "osx": "osx", "win": "win"}
 _ARCH = {"x86_64": "64", "x86": "32", "amd64": "64", "i386": "32", "i686": "32"}
 
@@ -55,18 +55,16 @@ def _check(record: dict[str, Any]) -> None:
             raise Malformed(f"info/index.json must give {key} as a list of match specs.")
         if len(specs) > _MAX_SPECS:
             raise Malformed(f"info/index.json has more than {_MAX_SPECS:,} {key}.")
-    for key in ("license", "license_family"):
-        if not isinstance(record.get(key), (str, type(None))):
-            raise Malformed(f"info/index.json must give {key} as text.")
+        for spec in specs:
+            check_spec(spec)
     _check_lengths(record)
+    check_values(record, "info/index.json")
 
 
 def _check_lengths(value: Any) -> None:
     if isinstance(value, str):
-        if len(value) > _MAX_TEXT:
-            raise Malformed(
-                f"info/index.json has a text of {len(value):,} characters; at most {_MAX_TEXT:,} are taken."
-            )
+        if len(value) > MAX_TEXT:
+            raise Malformed(f"info/index.json has a text of {len(value):,} characters; at most {MAX_TEXT:,} are taken.")
     elif isinstance(value, dict):
         for key, item in value.items():
             _check_lengths(key)

@@ -6,18 +6,26 @@ bytes in shards).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from packhouse.formats.base import Facts, Hashes, Malformed
 from packhouse.formats.conda.licenses import license_family
+from packhouse.formats.conda.solver_types import check_parses, check_purl
 
-_INT64 = range(-(2**63), 2**63)
 _HASHES = {"md5": 16, "sha256": 32, "legacy_bz2_md5": 16}
 
-#: milliseconds; what claims to be later is no time
-_YEAR_10000 = 253_402_300_800_000
+#: py-rattler reads what is below as seconds and the rest as milliseconds, and knows no later time than the second
+_MILLISECONDS_FROM = 253_402_300_800
+_LAST_MILLISECOND = 253_402_207_200_000
+_Time = Annotated[int, msgspec.Meta(ge=0, le=_LAST_MILLISECOND)]
+#: what fits in a column; JSON and msgpack would hold twice as much
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+#: keys that say where a file is or comes from; here only this server says it
+ADDRESSES = ("url", "base_url", "shards_base_url", "channel")
+#: characters of a text that lists show
+MAX_TEXT = 16_384
 
 _json = msgspec.json.Encoder(order="deterministic")
 _msgpack = msgspec.msgpack.Encoder(order="deterministic")
@@ -41,26 +49,52 @@ class RecordColumns(msgspec.Struct, frozen=True):
     constrains: list[str]
 
 
-class _Loose(msgspec.Struct):
-    """What upstream records hold in practice: nulls, numbers for times, booleans for noarch, lists for licences."""
+class _RunExports(msgspec.Struct):
+    """The kinds of run exports that clients know (CEP 12)."""
+
+    weak: list[str] = []
+    strong: list[str] = []
+    noarch: list[str] = []
+    weak_constrains: list[str] = []
+    strong_constrains: list[str] = []
+
+
+class _Known(msgspec.Struct):
+    """Every key that clients give a meaning, with the type they insist on; where they take null, it says so.
+
+    One value of another type makes py-rattler refuse the whole shard or index that holds it, so that nothing of that
+    name can be installed. Keys that are not here are passed over by clients, and may hold anything.
+    """
 
     name: str
     version: str
-    build: str = ""
-    build_number: int = 0
-    size: int | None = None
+    build: str
+    build_number: _Count
+    size: _Count | None = None
     sha256: str | None = None
     md5: str | None = None
-    license: str | list[str] | None = None
+    license: str | None = None
     license_family: str | None = None
-    timestamp: int | float | None = None
-    noarch: str | bool | None = None
-    subdir: str | None = None
-    depends: list[str] | None = None
-    constrains: list[str] | None = None
+    timestamp: _Time | None = None
+    indexed_timestamp: _Time | None = None
+    noarch: Literal["python", "generic", ""] | bool | None = None
+    subdir: str = ""
+    depends: list[str] = []
+    constrains: list[str] = []
+    arch: str | None = None
+    platform: str | None = None
+    features: str | None = None
+    track_features: str | list[str] = ""
+    legacy_bz2_md5: str | None = None
+    legacy_bz2_size: _Count | None = None
+    extra_depends: dict[str, list[str]] = {}
+    flags: list[str] = []
+    purls: list[str] | None = None
+    python_site_packages_path: str | None = None
+    run_exports: _RunExports | None = None
 
 
-_loose = msgspec.json.Decoder(_Loose)
+_known = msgspec.json.Decoder(_Known)
 
 
 def canonical_json(record: dict[str, Any]) -> bytes:
@@ -104,8 +138,8 @@ def _digest(key: str, value: Any, length: int) -> bytes:
         digest = bytes.fromhex(value)
     except (TypeError, ValueError) as error:
         raise Malformed(f"The record's {key} is no hexadecimal text.") from error
-    if len(digest) != length:
-        raise Malformed(f"The record's {key} has {len(digest)} bytes instead of {length}.")
+    if len(value) != 2 * length:
+        raise Malformed(f"The record's {key} has {len(value)} hexadecimal digits instead of {2 * length}.")
     return digest
 
 
@@ -138,32 +172,53 @@ def decode_record(text: bytes | msgspec.Raw) -> dict[str, Any]:
 def columns(filename: str, record: dict[str, Any] | bytes | msgspec.Raw) -> RecordColumns:
     """Return the columns of a record, given as an object or as its JSON text.
 
-    Tolerates what real channels hold. Malformed when the record is no object, lacks a name or version, has a value of
-    an unusable type, or a number that does not fit in 64 bits.
+    Malformed when the record is no object, or clients could not read it, as `check_values` says.
     """
-    try:
-        loose = msgspec.convert(record, _Loose) if isinstance(record, dict) else _loose.decode(record)
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
-        raise Malformed(f"The record of {filename} cannot be used: {error}.") from error
-    for number in (loose.build_number, loose.size or 0):
-        if number not in _INT64 or number < 0:
-            raise Malformed(f"The record of {filename} has a number that is negative or does not fit in 64 bits.")
-    license = " OR ".join(loose.license) if isinstance(loose.license, list) else loose.license or ""
+    known = _read(record, f"The record of {filename}")
+    license = known.license or ""
     return RecordColumns(
-        name=loose.name,
-        version=loose.version,
-        build=loose.build,
-        build_number=loose.build_number,
-        size=loose.size,
-        sha256=_hex(loose.sha256, 32),
-        md5=_hex(loose.md5, 16),
+        name=known.name,
+        version=known.version,
+        build=known.build,
+        build_number=known.build_number,
+        size=known.size,
+        sha256=_hex(known.sha256, 32),
+        md5=_hex(known.md5, 16),
         license=license,
-        license_family=license_family(loose.license_family or "", license),
-        timestamp_ms=_milliseconds(loose.timestamp),
-        noarch=loose.subdir == "noarch" or bool(loose.noarch),
-        depends=loose.depends or [],
-        constrains=loose.constrains or [],
+        license_family=license_family(known.license_family or "", license),
+        timestamp_ms=_milliseconds(known.timestamp),
+        noarch=known.subdir == "noarch" or bool(known.noarch),
+        depends=known.depends,
+        constrains=known.constrains,
     )
+
+
+def check_values(record: dict[str, Any], what: str) -> None:
+    """Malformed for a record that clients cannot read; `what` names it in the message.
+
+    That is one that lacks a name, version, build or build number, has a value of another type than clients know under
+    its key, a version, package URL or digest that is none, a number that is negative or does not fit in 64 bits, a
+    time that is out of their range, or a licence longer than `MAX_TEXT`.
+    """
+    _read(record, what)
+
+
+def _read(record: dict[str, Any] | bytes | msgspec.Raw, what: str) -> _Known:
+    try:
+        known = msgspec.convert(record, _Known) if isinstance(record, dict) else _known.decode(record)
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
+        raise Malformed(f"{what} cannot be used: {error}.") from error
+    for time in (known.timestamp, known.indexed_timestamp):
+        if time is not None and _LAST_MILLISECOND // 1000 < time < _MILLISECONDS_FROM:
+            raise Malformed(f"{what} has a timestamp that is out of range: {time}.")
+    if known.license and len(known.license) > MAX_TEXT:
+        raise Malformed(f"{what} has a license of more than {MAX_TEXT:,} characters.")
+    if known.legacy_bz2_md5 is not None:
+        _digest("legacy_bz2_md5", known.legacy_bz2_md5, _HASHES["legacy_bz2_md5"])
+    for purl in known.purls or ():
+        check_purl(purl)
+    check_parses(known.version)
+    return known
 
 
 def _hex(text: str | None, length: int) -> str | None:
@@ -176,8 +231,8 @@ def _hex(text: str | None, length: int) -> str | None:
         return None
 
 
-def _milliseconds(timestamp: float | None) -> int | None:
+def _milliseconds(timestamp: int | None) -> int | None:
     """Return milliseconds; old records have seconds, which are below 10**11 until the year 5138. None for no time."""
-    if timestamp is None or not 0 < timestamp < _YEAR_10000:
+    if not timestamp:
         return None
-    return int(timestamp if timestamp >= 10**11 else timestamp * 1000)
+    return timestamp if timestamp >= 10**11 else timestamp * 1000

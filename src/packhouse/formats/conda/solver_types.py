@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from rattler import MatchSpec, PackageRecord, Version, VersionSpec
 from rattler.exceptions import (
@@ -34,6 +35,10 @@ _COMPARE: dict[str, Callable[[int, int], bool]] = {
     ">=": int.__ge__, "<=": int.__le__, ">": int.__gt__, "<": int.__lt__,
 }  # fmt: skip
 _MAX_SPEC = 2048
+_PURL = re.compile(
+    r"pkg:/*[A-Za-z][A-Za-z0-9.+-]*/[^@?#]*[^@?#/](@[^?#]*)?"
+    r"(\?[A-Za-z0-9._-]+=[^&#]*(&[A-Za-z0-9._-]+=[^&#]*)*)?(#.*)?"
+)
 _NO_SPEC = (CanonicalMatchSpecError, InvalidMatchSpecError, InvalidVersionSpecError, PackageNameMatcherParseError)
 
 
@@ -49,6 +54,25 @@ def check_parses(version: str) -> None:
     """Malformed unless conda's clients can read `version` (CEP 33)."""
     if _parsed(version) is None:
         raise Malformed(f"The version {version!r} is not one that conda's clients can read and compare.")
+
+
+def check_spec(text: str) -> None:
+    """Malformed unless conda's clients can read `text` as what a package depends on, which names one package."""
+    try:
+        MatchSpec(text)
+    except _NO_SPEC as error:
+        raise Malformed(f"{text[:80]!r} is no match spec that conda's clients can read: {error}.") from error
+
+
+@lru_cache(maxsize=100_000)
+def check_purl(purl: str) -> None:
+    """Malformed unless conda's clients can read `purl` as a package URL (ECMA-427)."""
+    try:
+        valid = _PURL.fullmatch(purl) and unquote_to_bytes(purl).decode()
+    except UnicodeError:
+        valid = None
+    if not valid:
+        raise Malformed(f"{purl[:80]!r} is no package URL (purl) that conda's clients can read.")
 
 
 def version_key(version: str) -> VersionKey:

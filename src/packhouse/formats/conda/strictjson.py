@@ -48,7 +48,8 @@ def load(data: bytes, what: str) -> Any:
     """Return the value of a JSON document; `what` names it in messages ("info/index.json").
 
     Malformed for text that is not UTF-8 or not JSON, duplicate keys, NaN and infinities, integers beyond a signed
-    64-bit one, lone surrogates, and nesting beyond `Limits.json_depth`.
+    64-bit one, lone surrogates, the character U+0000, which PostgreSQL cannot keep, and nesting beyond
+    `Limits.json_depth`.
     """
     if sum(map(data.count, (b",", b"[", b"{"))) > DEFAULT.json_values:
         raise Malformed(f"{what} has more than {DEFAULT.json_values:,} values.")
@@ -63,10 +64,12 @@ def load(data: bytes, what: str) -> Any:
         raise Malformed(f"{what} is nested too deeply.") from error
     except ValueError as error:
         raise Malformed(f"{what} is not JSON: {error}.") from error
-    if "\\ud" in text or "\\uD" in text:
-        _check_text(value, what)
     if text.count("{") + text.count("[") > DEFAULT.json_depth:
         _check_depth(value, what, DEFAULT.json_depth)
+    if "\\ud" in text or "\\uD" in text:
+        _check_text(value, what)
+    if ("\\u0000" in text or "\0" in text) and has_nul(value):
+        raise Malformed(f"{what} has a text with the character U+0000.")
     return value
 
 
@@ -92,3 +95,17 @@ def _check_text(value: Any, what: str) -> None:
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError as error:
         raise Malformed(f"{what} has half a surrogate pair, which is no text.") from error
+
+
+def has_nul(value: Any) -> bool:
+    """Say whether a text within a JSON value, however deep, holds the character U+0000."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            waiting += [*one, *one.values()]
+        elif isinstance(one, list):
+            waiting += one
+        elif isinstance(one, str) and "\0" in one:
+            return True
+    return False

@@ -16,7 +16,7 @@ from packhouse.formats.archives.limits import MIB
 from packhouse.formats.archives.zstandard import unzstd
 from packhouse.formats.base import Malformed
 from packhouse.formats.conda.filename import is_subdir
-from packhouse.formats.conda.record import canonical_json, decode_record, from_msgpack
+from packhouse.formats.conda.record import ADDRESSES, canonical_json, decode_record, from_msgpack
 
 #: the caps conda itself sets on decompressed sharded repodata
 SHARD_INDEX_LIMIT = 128 * MIB
@@ -173,11 +173,23 @@ def source_hash(record: msgspec.Raw | bytes) -> int:
     return unsigned - (1 << 64) if unsigned >= 1 << 63 else unsigned
 
 
-def separate_url(record: msgspec.Raw | bytes) -> tuple[dict[str, Any], str | None]:
-    """Return the record as an object without its absolute `url`, and that url, which only a mirror may use.
+def separate_url(record: msgspec.Raw | bytes, *, signed: bool = False) -> tuple[dict[str, Any], str | None]:
+    """Return the record as an object without its `ADDRESSES`, and its `url`, which only a mirror may use.
 
-    Malformed when the record is no JSON object.
+    Malformed when the record is no JSON object, and for a `signed` one with an absolute address: without it the
+    signature would not fit, and with it clients would be sent past this server.
     """
     found = decode_record(record)
-    url = found.pop("url", None)
-    return found, url if isinstance(url, str) else None
+    url = found.get("url")
+    for key in ADDRESSES:
+        if key not in found:
+            continue
+        if signed and "//" in str(found[key]):
+            raise Malformed(f"The record is signed and has the absolute address {key}, which cannot be passed on.")
+        if not signed:
+            del found[key]
+    if not isinstance(url, str):
+        return found, None
+    if "\0" in url:
+        raise Malformed("The url of the record holds the character U+0000.")
+    return found, url

@@ -33,7 +33,7 @@ def prepare(
     foreign: bool = False,
 ) -> Incoming:
     """Return what to keep of a record. Raises Malformed for one that no index can carry, or of another file."""
-    source, url = separate_url(raw)
+    source, url = separate_url(raw, signed=signature is not None)
     record = build_record(filename, source, _signature(signature))
     if filename not in _filenames(record.name, record.version, record.build):
         raise Malformed(f"The record of {filename[:200]} is one of {record.name}-{record.version}-{record.build}.")

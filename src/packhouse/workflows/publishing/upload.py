@@ -38,8 +38,10 @@ async def upload(
     `storage_full`, `try_later`. A refused upload leaves no row; bytes of a lost race are swept.
     """
     registry.identify(filename)
+    hashes = writer.hashes()
     try:
         facts = await services.sandbox.inspect(writer.path, filename)
+        record = record_of(facts, hashes)  # before any byte is kept, as it may be one that no index can carry
     except Malformed as fault:
         raise PackhouseError(
             "malformed_package", f"{filename[:200]}: {fault}", "Build the package again, and keep the name it then has."
@@ -50,17 +52,18 @@ async def upload(
             f"{filename} is a package for {facts.coordinate.partition}, not for {partition}.",
             f"Upload it below {facts.coordinate.partition}/.",
         )
-    hashes = writer.hashes()
     now = await writable(services.db, channel.id)
     await _held(services.db, now, facts.coordinate, bytes.fromhex(hashes.sha256))  # before any byte is kept
     await contents.rescue(services.db, bytes.fromhex(hashes.sha256))
     await writer.commit()
-    created = await services.db.write(lambda unit: _register(unit, channel.id, actor, facts, hashes))
+    created = await services.db.write(lambda unit: _register(unit, channel.id, actor, facts, hashes, record))
     await services.publisher.publish(channel.id)
     return Uploaded(facts.coordinate, hashes, created)
 
 
-async def _register(unit: Unit, channel_id: int, actor: str, facts: Facts, hashes: Hashes) -> bool:
+async def _register(
+    unit: Unit, channel_id: int, actor: str, facts: Facts, hashes: Hashes, record: contents.Record
+) -> bool:
     """Write the rows of one upload; False when the same file is there already.
 
     A file that a mirror brought, or promised, becomes the uploader's: no later run takes it away.
@@ -71,7 +74,7 @@ async def _register(unit: Unit, channel_id: int, actor: str, facts: Facts, hashe
     held = await _held(unit, channel, at, sha256)
     if held is not None and held.active and held.mirror_id is None:
         return False
-    record_id = await contents.add_record(unit, record_of(facts, hashes))
+    record_id = await contents.add_record(unit, record)
     content_id = await contents.add_content(unit, hashes, facts)
     event_id = await record_event(
         unit,
