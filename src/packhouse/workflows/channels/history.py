@@ -6,7 +6,9 @@ from typing import Any
 
 import msgspec
 
+from packhouse.catalog.accounts.permissions import Decision, permit
 from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.accounts.visibility import target_of
 from packhouse.catalog.audit import store as audit
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.channels.listing import visible_paths
@@ -14,6 +16,8 @@ from packhouse.core.db import Database, Row
 
 #: members of an event's data that hold the path of another channel
 PATHS = ("from", "to")
+#: members that tell of the network behind a mirror, for those who may see mirrors
+_OF_MIRRORS = frozenset({"source", "reason", "mirror_id"})
 
 
 async def channel_history(
@@ -24,10 +28,26 @@ async def channel_history(
     read = [(row, msgspec.json.decode(row[6], type=dict[str, Any])) for row in rows]
     named = {data[key] for _, data in read for key in PATHS if isinstance(data.get(key), str)}
     visible = await visible_paths(db, caller, named)
+    hidden = frozenset() if await _sees_mirrors(db, caller, channel) else _OF_MIRRORS
     return [
-        (_seen_from(channel, row, data), {k: v for k, v in data.items() if k not in PATHS or v in visible})
+        (
+            _seen_from(channel, row, data),
+            {k: v for k, v in data.items() if k not in hidden and (k not in PATHS or v in visible)},
+        )
         for row, data in read
     ], total
+
+
+async def _sees_mirrors(db: Database, caller: Principal, channel: Channel) -> bool:
+    target = await target_of(
+        db,
+        caller,
+        channel_id=channel.id,
+        privacy=channel.privacy,
+        owner_id=channel.owner_id,
+        subchannel=channel.parent_id is not None,
+    )
+    return permit(caller, "channel.mirror:view", target) is Decision.ALLOWED
 
 
 def _seen_from(channel: Channel, row: Row, data: dict[str, Any]) -> Row:
