@@ -7,6 +7,7 @@ import json
 from tests.kit.calls import call, read, upload
 from tests.kit.condapkg import make_conda
 from tests.kit.house import House
+from tests.kit.mirroring import add_mirror, run_and_wait
 
 SECRET = "projectx"
 METHODS = [
@@ -69,6 +70,15 @@ async def test_history_does_not_name_the_private_source_of_a_copy(house: House) 
     assert SECRET not in json.dumps(await read(house.as_("owner"), "/api/channels/team/history"))
     assert SECRET not in json.dumps(await read(house.as_("owner"), "/api/channels/team/changes"))
     assert SECRET in json.dumps(await read(house.admin, "/api/channels/team/history"))
+
+
+async def test_history_tells_an_owner_nothing_of_a_mirrors_network(house: House) -> None:
+    team = await house.channel("team", "public", "owner")
+    mirror = await add_mirror(house.services, team, "http://127.0.0.1:9/inside")
+    assert (await run_and_wait(house.services, mirror)).state == "failed"
+    assert "127.0.0.1" in json.dumps(await read(house.admin, "/api/channels/team/history"))
+    seen = await read(house.as_("owner"), "/api/channels/team/history")
+    assert "mirroring_failed" in json.dumps(seen) and "127.0.0.1" not in json.dumps(seen)
 
 
 async def test_rights_on_one_channel_are_none_on_another(house: House) -> None:
