@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from packhouse.formats.base import Facts, Hashes
+from packhouse.formats.base import Facts, Hashes, Malformed
 from packhouse.formats.conda.inspect import inspect
 from packhouse.formats.conda.record import make_record
 from tests.kit.condapkg import make_conda, make_tarbz2
@@ -56,12 +56,13 @@ def test_the_record_is_index_json_and_what_the_server_adds(tmp_path: Path) -> No
         "indexed_timestamp": 1,
         "fn": "x",
         "channel": "y",
+        "base_url": "https://evil.example",
     }
     facts = _facts(tmp_path, make_conda("demo", "1.0", purls=["pkg:pypi/demo"], **forged))
     record = make_record(facts, Hashes(7, "ab" * 32, "cd" * 16))
     assert record["purls"] == ["pkg:pypi/demo"] and record["timestamp"] == 1_704_067_200_000
     assert (record["size"], record["sha256"], record["md5"]) == (7, "ab" * 32, "cd" * 16)
-    assert not record.keys() & {"url", "indexed_timestamp", "fn", "channel"}
+    assert not record.keys() & {"url", "indexed_timestamp", "fn", "channel", "base_url"}
 
 
 @pytest.mark.parametrize(
@@ -118,3 +119,16 @@ def test_code_that_runs_at_install_or_start_is_named(name: str, text: bytes, tmp
 )
 def test_what_only_looks_like_it_is_not(name: str, text: bytes, tmp_path: Path) -> None:
     assert _facts(tmp_path, make_conda("demo", "1.0", files={name: text})).install_code == []
+
+
+@pytest.mark.parametrize(
+    ("key", "most"), [("summary", 16_384), ("license", 16_384), ("home", 16_384), ("description", 262_144)]
+)
+def test_what_lists_show_has_a_length(key: str, most: int, tmp_path: Path) -> None:
+    def make(value: Any) -> bytes:
+        return make_conda("demo", "1.0", info={"info/about.json": json.dumps({key: value}).encode()})
+
+    assert _facts(tmp_path, make("x" * most)).about[key] == "x" * most
+    for value in ("x" * (most + 1), ["x" * 1000] * (most // 1000 + 1)):
+        with pytest.raises(Malformed, match=f"a {key} of .* at most {most:,} are taken"):
+            _facts(tmp_path, make(value))

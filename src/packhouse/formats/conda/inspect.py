@@ -16,9 +16,13 @@ from packhouse.formats.conda.container import walk
 from packhouse.formats.conda.filename import CondaFilename, parse_filename
 from packhouse.formats.conda.indexjson import index_record
 from packhouse.formats.conda.licenses import license_family
+from packhouse.formats.conda.record import MAX_TEXT
 from packhouse.formats.conda.strictjson import load_object
 
 _METADATA = frozenset(f"info/{name}.json" for name in ("index", "about", "run_exports", "security"))
+#: characters of a key of info/about.json, all its texts together: all but the description go into lists
+_ABOUT = dict.fromkeys(("license", "license_family", "summary", "home", "dev_url", "doc_url", "source_url"), MAX_TEXT)
+_ABOUT |= {"description": 16 * MAX_TEXT}
 _README = re.compile(r"info/README(\.md|\.rst|\.txt)?", re.IGNORECASE)
 _README_SIZE = 256 * KIB
 _LINK_SCRIPT = re.compile(r"(bin/\.[^/]+-(pre|post)-(un)?link\.sh|Scripts/\.[^/]+-(pre|post)-(un)?link\.bat)")
@@ -130,6 +134,7 @@ def _run_exports(found: _Gathered) -> dict[str, Any]:
 def _facts(found: _Gathered, parsed: CondaFilename, filename: str) -> Facts:
     record = index_record(found.document("info/index.json"), parsed)
     about = found.document("info/about.json")
+    _check_about(about)
     license = _text(record, "license") or _text(about, "license")
     family = _text(record, "license_family") or _text(about, "license_family")
     return Facts(
@@ -149,6 +154,14 @@ def _facts(found: _Gathered, parsed: CondaFilename, filename: str) -> Facts:
         file_count=found.files,
         readme=found.readme,
     )
+
+
+def _check_about(about: dict[str, Any]) -> None:
+    for key, most in _ABOUT.items():
+        value = about.get(key)
+        length = len(value) if isinstance(value, str) else len(str(value)) if isinstance(value, list) else 0
+        if length > most:
+            raise Malformed(f"info/about.json has a {key} of {length:,} characters; at most {most:,} are taken.")
 
 
 def _text(source: dict[str, Any], key: str) -> str:
