@@ -14,6 +14,13 @@ SHAPE = {
 }  # fmt: skip
 
 
+async def test_a_member_given_twice_is_refused(house: House) -> None:
+    text = b'{"name": "dup", "privacy": "private", "privacy": "public"}'
+    answer = await house.admin.request("POST", "/api/channels", {"content-type": "application/json"}, [text])
+    assert answer.status == 400 and "`privacy` twice" in answer.json()["message"]
+    assert (await house.admin.get("/api/channels/dup")).status == 404
+
+
 async def test_a_channel_is_created_shown_edited_and_deleted(house: House) -> None:
     owner = house.as_("owner")
     made = await call(owner, "POST", "/api/channels", {"name": "team", "description": "Ours", "privacy": "private"})

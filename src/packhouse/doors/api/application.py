@@ -25,6 +25,7 @@ from packhouse.doors.api import (
     uploads,
     users,
 )
+from packhouse.doors.api.bodies import refuse_repeated
 from packhouse.doors.api.document import openapi_config
 from packhouse.doors.api.guard import caller_of, guard
 from packhouse.doors.api.pages import Pages
@@ -66,6 +67,7 @@ def create_api(services: Services, authenticator: Authenticator) -> Api:
             "authenticator": Provide(_authenticator, sync_to_thread=False),
             "reserved": Provide(_reserved, sync_to_thread=False),
         },
+        before_request=refuse_repeated,
         exception_handlers={Exception: answer},
         openapi_config=openapi_config(),
         logging_config=None,

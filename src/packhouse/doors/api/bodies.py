@@ -6,12 +6,15 @@ lines send and this server has no use for is a member of the body's structure, w
 
 from __future__ import annotations
 
+import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any
 
 import msgspec
+from litestar import Request
 from msgspec import inspect
 
 from packhouse.core.errors import PackhouseError
@@ -22,6 +25,32 @@ _INDEX = re.compile(r"\[[^\]]*\]")
 
 class Body(msgspec.Struct, forbid_unknown_fields=True):
     """The base of every structure that is read from a request."""
+
+
+class _Repeated(Exception):
+    """The name of a member that an object has twice."""
+
+
+async def refuse_repeated(request: Request[Any, Any, Any]) -> None:
+    """Refuse a JSON body that names a member twice in one object; other faults are left to the decoder."""
+    if request.content_type[0] != "application/json":
+        return
+    try:
+        json.loads(await request.body(), object_pairs_hook=_unique)
+    except _Repeated as repeated:
+        name = str(repeated)[:80]
+        raise PackhouseError(
+            "bad_request", f"The body names the member `{name}` twice.", "Name it once.", field=name
+        ) from None
+    except (ValueError, RecursionError):
+        return
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _Repeated(Counter(name for name, _ in pairs).most_common(1)[0][0])
+    return found
 
 
 def unknown_member(message: str, place: str, body: Any) -> PackhouseError | None:
