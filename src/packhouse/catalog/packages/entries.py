@@ -62,6 +62,7 @@ class Selected(msgspec.Struct, frozen=True):
     sha256: bytes | None
     version: str
     build: str
+    record_id: int
 
     @property
     def coordinate(self) -> Coordinate:
@@ -103,12 +104,15 @@ _FIND = (
     .select_from(_WITH_BYTES)
     .where(_key(entry))
 )
+# By itself: a joined row that waited for its lock would be shown beside what the rest of the join was before.
+_HOLD = select(entry.c.id).where(_key(entry)).with_for_update()
 _OF_PACKAGE = (
     select(
         *(entry.c[name] for name in ("id", "family", "partition", "name", "filename", "content_id")),
         func.coalesce(content.c.sha256, record.c.claimed_sha256),
         record.c.version,
         record.c.build,
+        entry.c.record_id,
     )
     .select_from(_WITH_BYTES)
     .where(
@@ -122,12 +126,12 @@ _COPY = """INSERT INTO entry (channel_id, family, partition, name, filename, rec
  source_url, source_hash, first_seen_at, visible_at, event_id)
  SELECT :target, family, partition, name, filename, record_id, content_id,
  CASE WHEN content_id IS NULL THEN mirror_id END, source_url, NULL, first_seen_at, :now, :event_id
- FROM entry WHERE id = :entry_id ON CONFLICT (channel_id, family, partition, filename) DO NOTHING"""
-_ADD = """INSERT INTO entry (channel_id, family, partition, name, filename, record_id, content_id, mirror_id,
+ FROM entry WHERE id = :entry_id"""
+_ADD_ONE = """INSERT INTO entry (channel_id, family, partition, name, filename, record_id, content_id, mirror_id,
  source_url, source_hash, first_seen_at, visible_at, event_id)
  VALUES (:channel_id, :family, :partition, :name, :filename, :record_id, :content_id, :mirror_id, :source_url,
- :source_hash, :first_seen_at, :visible_at, :event_id)
- ON CONFLICT (channel_id, family, partition, filename) DO NOTHING"""
+ :source_hash, :first_seen_at, :visible_at, :event_id)"""
+_ADD = _ADD_ONE + " ON CONFLICT (channel_id, family, partition, filename) DO NOTHING"
 _ADOPT = (
     update(entry)
     .where(_key(entry))
@@ -178,8 +182,14 @@ _DIRTY = insert(dirty).values(
 
 
 async def find(reader: Reader, channel_id: int, family: str, partition: str, filename: str) -> Entry | None:
-    """Return the entry of a coordinate, hidden or not; whoever asks must look at `rule`."""
-    row = await reader.fetch_one(_FIND, channel_id=channel_id, family=family, partition=partition, filename=filename)
+    """Return the entry of a coordinate, hidden or not; whoever asks must look at `rule`.
+
+    Inside a unit it stays so until its end.
+    """
+    key = {"channel_id": channel_id, "family": family, "partition": partition, "filename": filename}
+    if isinstance(reader, Unit) and not await reader.fetch_all(_HOLD, **key):
+        return None
+    row = await reader.fetch_one(_FIND, **key)
     if row is None:
         return None
     values = [*row[:11], *(row[11:14] if row[7] is not None else row[15:18]), row[14]]
@@ -193,7 +203,7 @@ async def of_package(reader: Reader, channel_id: int, family: str, name: str) ->
 
 
 async def copy_rows(unit: Unit, ids: Sequence[int], target: int, event_id: int) -> None:
-    """Show entries in another channel too; a coordinate that is taken there stays as it is.
+    """Show entries in another channel too, at coordinates the unit has found free; a rival there makes it run again.
 
     A passive entry keeps its mirror as the place its bytes can be had from.
     """
@@ -206,13 +216,13 @@ async def add(unit: Unit, rows: Sequence[dict[str, Any]]) -> None:
     await unit.execute_many(_ADD, rows)
 
 
-async def add_one(unit: Unit, row: dict[str, Any]) -> bool:
-    """Add one entry; False when its coordinate is taken."""
-    return await unit.execute(_ADD, **row) > 0
+async def add_one(unit: Unit, row: dict[str, Any]) -> None:
+    """Add one entry, at a coordinate the unit has found free; a rival there makes it run again."""
+    await unit.execute(_ADD_ONE, **row)
 
 
 async def adopt(unit: Unit, channel_id: int, at: Coordinate, record_id: int, content_id: int, event_id: int) -> None:
-    """An upload takes over a mirrored coordinate with the very bytes the mirror promised."""
+    """Somebody takes over a mirrored coordinate, which the unit has found, with the bytes the mirror promised."""
     await unit.execute(
         _ADOPT, new_record=record_id, new_content=content_id, new_event=event_id, **key_of(channel_id, at)
     )

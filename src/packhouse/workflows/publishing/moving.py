@@ -52,7 +52,7 @@ async def copy(
     if source.id == target.id:
         raise PackhouseError("bad_request", "Source and target are the same channel.", "Name another target.")
     asked = await select_entries(services.db, source, items)
-    new = [row for row in asked if await _is_new(services.db, target, row)]
+    new = [row for row in asked if _is_new(row, await _standing(services.db, target, row))]
     chosen = asked if move else new
 
     async def step(unit: Unit, batch: Batch, event_id: int | None) -> tuple[int, int | None]:
@@ -101,8 +101,8 @@ async def _still_there(unit: Unit, batch: Batch) -> Batch:
     return [row for row in batch if row.id in left]
 
 
-async def _is_new(reader: Reader, target: Channel, row: entries.Selected) -> bool:
-    """Return whether the target does not show this file yet. Raises `different_content`."""
+async def _standing(reader: Reader, target: Channel, row: entries.Selected) -> entries.Entry | None:
+    """Return what the target shows there already. Raises `different_content` when it may not be this file."""
     taken: set[bytes | None] = set(await entries.bound_to(reader, target.id, target.path, row.coordinate))
     held = await entries.find(reader, target.id, row.family, row.partition, row.filename)
     if held is not None:
@@ -113,25 +113,40 @@ async def _is_new(reader: Reader, target: Channel, row: entries.Selected) -> boo
             f"{target.path}/{row.coordinate.ckey} names other bytes already, or bytes nobody has seen yet.",
             "Leave it out, or choose another channel.",
         )
-    return held is None
+    return held
 
 
-async def _bound_here(unit: Unit, target: Channel, batch: Batch) -> Batch:
-    """Bind the coordinates of files we hold the bytes of; return those files that the target does not show yet."""
+def _is_new(row: entries.Selected, held: entries.Entry | None) -> bool:
+    """Return whether the target does not show this file yet, or only as long as a mirror says so.
+
+    Such a file becomes the target's own, as with an upload: after a move it may stand nowhere else.
+    """
+    return held is None or (row.content_id is not None and not (held.active and held.mirror_id is None))
+
+
+New = Sequence[tuple[entries.Selected, entries.Entry | None]]
+
+
+async def _bound_here(unit: Unit, target: Channel, batch: Batch) -> New:
+    """Bind the coordinates of files we hold the bytes of; return the new files, each beside what stands there."""
     new = []
     for row in batch:
         if row.content_id is not None and row.sha256 is not None:
             await entries.bind(unit, target.id, row.coordinate, row.sha256)
-        if await _is_new(unit, target, row):
-            new.append(row)
+        held = await _standing(unit, target, row)
+        if _is_new(row, held):
+            new.append((row, held))
     return new
 
 
-async def _put_in(unit: Unit, target: Channel, batch: Batch, event_id: int) -> None:
-    for row in batch:
+async def _put_in(unit: Unit, target: Channel, new: New, event_id: int) -> None:
+    for row, held in new:
         await entries.forgive(unit, target.id, row.coordinate)
-    await entries.copy_rows(unit, [row.id for row in batch], target.id, event_id)
-    await entries.mark_dirty(unit, target.id, _names(batch))
+        if held is not None and row.content_id is not None:
+            shown = held.record_id if held.active else row.record_id
+            await entries.adopt(unit, target.id, row.coordinate, shown, row.content_id, event_id)
+    await entries.copy_rows(unit, [row.id for row, held in new if held is None], target.id, event_id)
+    await entries.mark_dirty(unit, target.id, _names([row for row, _ in new]))
     await changes.note(unit, "entry", target.id)
 
 
