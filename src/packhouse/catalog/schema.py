@@ -37,6 +37,7 @@ channel = Table(
     Column("created_at", Micros, nullable=False),
     Column("updated_at", Micros, nullable=False),
     Column("deleted_at", Micros),  # invisible at once; its rows are cleared in batches
+    Column("notices_at", Micros),  # when its notices were changed last; null: never
 )
 
 # Which channels ever stood at a path, and how far: `binding`s up to `until_binding` hold at that path for ever.

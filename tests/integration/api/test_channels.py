@@ -111,11 +111,13 @@ async def test_channels_can_be_listed_by_privacy(house: House) -> None:
     for name, privacy in (("open", "public"), ("staff", "authenticated"), ("mine", "private"), ("free", "public")):
         await house.channel(name, privacy, "owner")
     for privacy, names in (
-        ("public", ["free", "open"]), ("authenticated", ["staff"]), ("private", ["mine"]), ("secret", [])
+        ("public", ["free", "open"]), ("authenticated", ["staff"]), ("private", ["mine"])
     ):  # fmt: skip
         listed = await read(house.as_("owner"), f"/api/channels?privacy={privacy}")
         assert [item["name"] for item in listed["items"]] == names, privacy
         assert listed["total_count"] == len(names), privacy
+    unknown = await house.web.get("/api/channels?privacy=secret")
+    assert (unknown.status, unknown.json()["code"]) == (400, "bad_request")
 
 
 async def test_a_renamed_channel_takes_its_subchannels_along(house: House) -> None:

@@ -14,6 +14,7 @@ from packhouse.core.db import Unit
 from tests.conftest import Backend
 from tests.kit.condapkg import zstd
 from tests.kit.house import House, second_process
+from tests.kit.inspection import findings
 
 NOARCH = "/api/repo/pub/noarch"
 SHARD_INDEX = f"{NOARCH}/repodata_shards.msgpack.zst"
@@ -138,6 +139,17 @@ async def test_channeldata_names_every_package_and_subdir(house: House) -> None:
     assert "two" in (await house.web.get("/api/repo/pub/channeldata.json")).json()["packages"]
 
 
+async def test_channeldata_has_the_run_exports_of_every_version_held(house: House) -> None:
+    for version, build in (("2.0", "0"), ("1.0", "0"), ("1.0", "1")):
+        exports = {"weak": [f"lib {version}={build}"]}
+        await house.upload("pub", "lib", version, build, info={"info/run_exports.json": json.dumps(exports).encode()})
+    await house.upload("pub", "lib", "3.0")
+    lib = (await house.web.get("/api/repo/pub/channeldata.json")).json()["packages"]["lib"]
+    assert lib["version"] == "3.0"
+    assert lib["run_exports"] == {"1.0": {"weak": ["lib 1.0=1"]}, "2.0": {"weak": ["lib 2.0=0"]}}
+    assert await findings(house.services) == []
+
+
 async def test_notices_are_shown_until_they_expire(house: House) -> None:
     assert (await house.web.get("/api/repo/pub/notices.json")).json() == {"notices": []}
     channel = await house.find("pub")
@@ -150,6 +162,36 @@ async def test_notices_are_shown_until_they_expire(house: House) -> None:
     shown = (await house.web.get("/api/repo/pub/notices.json")).json()["notices"]
     assert [(one["message"], one["level"]) for one in shown] == [("stays", "warning")]
     assert shown[0]["created_at"].endswith("Z")
+
+
+async def test_who_asks_by_date_is_told_when_the_notices_changed(house: House) -> None:
+    path, channel, db = "/api/repo/pub/notices.json", await house.find("pub"), house.services.db
+    await db.write(lambda unit: unit.execute("UPDATE channel SET created_at = created_at - 9000000"))
+    await is_told_so(house, path)
+    empty = (await house.web.get(path)).headers["last-modified"]
+    number = await db.write(lambda unit: channels.add_notice(unit, channel.id, "hello", "info", None))
+    await db.write(lambda unit: unit.execute("UPDATE channel SET notices_at = notices_at - 3000000"))
+    assert (await house.web.get(path, if_modified_since=empty)).status == 200
+    await is_told_so(house, path)
+    one = (await house.web.get(path)).headers["last-modified"]
+    await db.write(lambda unit: channels.drop_notice(unit, channel.id, number))
+    assert (await house.web.get(path, if_modified_since=one)).json() == {"notices": []}
+
+
+async def test_addresses_that_mean_nothing_tell_no_more_than_others(house: House) -> None:
+    await house.channel("hush", "private")
+    await house.channel("hush/open")
+    await house.channel("pub/closed", "private")
+    for address, status in (
+        ("pub/nothing.txt", 404), ("pub/noarch/channeldata.json", 404), ("pub/linux-64/notices.json", 404),
+        ("pub/closed/nothing.txt", 404), ("pub/absent/nothing.txt", 404),
+        ("hush/open/nothing.txt", 404), ("hush/label/open/nothing.txt", 404), ("hush/open", 404),
+        ("hush/nothing.txt", 401), ("hush/closed/nothing.txt", 401), ("absent/open/nothing.txt", 401),
+        ("hush/noarch/channeldata.json", 401), ("absent/noarch/channeldata.json", 401),
+    ):  # fmt: skip
+        assert (await house.web.get(f"/api/repo/{address}")).status == status, address
+    closed, absent = [(await house.web.get(f"/api/repo/pub/{name}/x.txt")).json() for name in ("closed", "absent")]
+    assert closed["message"] == absent["message"].replace("absent", "closed")
 
 
 async def test_root_files_of_a_subchannel_whose_name_looks_like_a_subdir(house: House) -> None:

@@ -66,6 +66,10 @@ _ADD_NOTICE = (
     .returning(notice.c.id)
 )
 _DROP_NOTICE = notice.delete().where(notice.c.channel_id == bindparam("channel_id"), notice.c.id == bindparam("id"))
+_NOTICES_AT = select(func.coalesce(channel.c.notices_at, channel.c.created_at)).where(
+    channel.c.id == bindparam("channel_id")
+)
+_CHANGE_NOTICES = update(channel).where(channel.c.id == bindparam("channel_id_")).values(notices_at=bindparam("now"))
 
 
 async def by_path(reader: Reader, path: str) -> Channel | None:
@@ -141,8 +145,14 @@ async def notices(reader: Reader, channel_id: int) -> list[Row]:
     return await reader.fetch_all(_NOTICES, channel_id=channel_id)
 
 
+async def notices_at(reader: Reader, channel_id: int) -> int:
+    """Return when the notices were changed last (µs): added or removed; that of the channel's beginning before."""
+    return int(await reader.fetch_value(_NOTICES_AT, channel_id=channel_id) or 0)
+
+
 async def add_notice(unit: Unit, channel_id: int, message: str, level: str, expires_at: int | None) -> int:
     """Add a notice and return its id."""
+    await unit.execute(_CHANGE_NOTICES, channel_id_=channel_id, now=unit.now)
     return int(
         await unit.fetch_value(
             _ADD_NOTICE, channel_id=channel_id, message=message, level=level, created_at=unit.now, expires_at=expires_at
@@ -152,4 +162,5 @@ async def add_notice(unit: Unit, channel_id: int, message: str, level: str, expi
 
 async def drop_notice(unit: Unit, channel_id: int, notice_id: int) -> bool:
     """Remove a notice; return whether it was there."""
+    await unit.execute(_CHANGE_NOTICES, channel_id_=channel_id, now=unit.now)
     return await unit.execute(_DROP_NOTICE, channel_id=channel_id, id=notice_id) > 0

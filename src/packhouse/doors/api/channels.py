@@ -8,6 +8,7 @@ import msgspec
 from litestar import delete, get, post, put
 from litestar.params import FromQuery, JSONBody
 
+from packhouse.catalog.channels.channel import check_privacy
 from packhouse.catalog.channels.listing import channel_row
 from packhouse.catalog.channels.listing import channels as list_rows
 from packhouse.doors.api.bodies import Body
@@ -70,6 +71,8 @@ async def list_channels(
     include_subchannels: FromQuery[bool] = False,
 ) -> Page[ChannelShape]:
     """List the channels the caller may see. `q` is a part of the name."""
+    if privacy:
+        check_privacy(privacy)
     given: dict[str, Any] = {"part": q or "", "privacy": privacy or "", "top": not include_subchannels}
     chosen = {name: value for name, value in given.items() if value}
     rows, total = await list_rows(services.db, caller, chosen, sort=sort, limit=page_size(limit), offset=offset)

@@ -11,7 +11,7 @@ from packhouse.catalog.packages.entries import Entry
 from packhouse.core.errors import PackhouseError
 from packhouse.doors.asgi import Scope, Send
 from packhouse.doors.serve.sending import Representation, send_representation
-from packhouse.formats.conda.filename import is_conda_filename, is_subdir
+from packhouse.formats.conda.filename import KNOWN_SUBDIRS, is_conda_filename, is_subdir
 from packhouse.workflows.delivering.counting import DownloadCounter
 from packhouse.workflows.delivering.files import Files
 from packhouse.workflows.delivering.gate import CAPACITY, Gate
@@ -37,14 +37,19 @@ def parse(segments: list[str]) -> Address | None:
 
     Nothing inside a subdir looks like a subdir, so the last of them decides: a subchannel may be called `team-a`.
     """
-    if len(segments) > 2 and segments[1] == "label":
-        segments = [segments[0], *segments[2:]]
-    if len(segments) in (2, 3) and segments[-1] in ROOT_FILES:  # no subdir holds files of these names
+    segments = _without_label(segments)
+    # no subdir holds files of these names, and no subchannel bears the name of a known one
+    if len(segments) in (2, 3) and segments[-1] in ROOT_FILES and segments[-2] not in KNOWN_SUBDIRS:
         return Address("/".join(segments[:-1]), "", segments[-1])
     for at in (2, 1):
         if len(segments) > at + 1 and is_subdir(segments[at]):
             return Address("/".join(segments[:at]), segments[at], "/".join(segments[at + 1 :]))
     return None
+
+
+def _without_label(segments: list[str]) -> list[str]:
+    """Return the segments of `CH/label/SUB/…` as those of `CH/SUB/…`, which it means."""
+    return [segments[0], *segments[2:]] if len(segments) > 2 and segments[1] == "label" else segments
 
 
 _SHARD_FILE = re.compile(SHARDS_FOLDER + r"([0-9a-f]{64})\.msgpack\.zst")
@@ -72,9 +77,18 @@ class CondaDoor:
             await self._index_file(scope, send, principal, address)
 
     async def nowhere(self, principal: Principal, segments: list[str]) -> None:
-        """Refuse an address that means nothing, without telling more about its channel than a right one would."""
-        channel = await self._gate.channel(principal, "channel:view-artifacts", segments[0])
-        raise PackhouseError("not_found", f"{channel.path} has nothing at {'/'.join(segments[1:])[:200]!r}.")
+        """Refuse an address that means nothing, without telling more about its channel than a right one would.
+
+        What of it may be a subchannel comes first: one that the caller may see answers for itself, and any other is
+        as if it were not there, so that its channel answers.
+        """
+        segments = _without_label(segments)
+        try:
+            channel = await self._gate.channel(principal, "channel:view-artifacts", "/".join(segments[:2]))
+        except PackhouseError:
+            channel = await self._gate.channel(principal, "channel:view-artifacts", segments[0])
+        rest = segments[channel.path.count("/") + 1 :]
+        raise PackhouseError("not_found", f"{channel.path} has nothing at {'/'.join(rest)[:200]!r}.")
 
     async def _package(self, scope: Scope, send: Send, principal: Principal, address: Address) -> None:
         channel = await self._gate.channel(principal, "artifact:download", address.channel)

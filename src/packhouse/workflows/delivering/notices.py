@@ -20,8 +20,10 @@ class Notices:
         self._db = db
 
     async def get(self, channel_id: int) -> tuple[str, int, bytes]:
-        """Return (etag, now in microseconds, body)."""
+        """Return (etag, when what it says changed last in microseconds, body)."""
         now = await self._db.now()
+        changed_at = await channels.notices_at(self._db, channel_id)
+        found = await channels.notices(self._db, channel_id)
         notices = [
             {
                 "id": str(number),
@@ -30,8 +32,9 @@ class Notices:
                 "created_at": to_iso(created_at),
                 **({"expires_at": to_iso(expires_at), "expired_at": to_iso(expires_at)} if expires_at else {}),
             }
-            for number, message, level, created_at, expires_at in await channels.notices(self._db, channel_id)
+            for number, message, level, created_at, expires_at in found
             if expires_at is None or expires_at > now
         ]
         body = _encode({"notices": notices})
-        return hashlib.sha256(body).hexdigest(), now, body
+        ended = [row[4] for row in found if row[4] is not None and row[4] <= now]
+        return hashlib.sha256(body).hexdigest(), max([changed_at, *ended]), body

@@ -24,6 +24,8 @@ from packhouse.doors.serve.conda import Address, parse
         ("ch/label/sub/notices.json", Address("ch/sub", "", "notices.json")),
         ("ch/label/sub/channeldata.json", Address("ch/sub", "", "channeldata.json")),
         ("ch/notices.json", Address("ch", "", "notices.json")),
+        ("ch/noarch/channeldata.json", Address("ch", "noarch", "channeldata.json")),
+        ("ch/linux-64/notices.json", Address("ch", "linux-64", "notices.json")),
         ("ch/sub/channeldata.json", Address("ch/sub", "", "channeldata.json")),
         ("ch/team-a/channeldata.json", Address("ch/team-a", "", "channeldata.json")),
     ],

@@ -20,7 +20,7 @@ class ChannelShape(msgspec.Struct, kw_only=True):
     owners: list[str]  #: user names
     artifact_count: int  #: packages
     file_count: int
-    download_count: int
+    download_count: int  #: of the packages that are there: one that loses its last file takes its own along
     mirror_count: int
     subchannel_count: int  #: those the caller may see
     channel_count: int  #: the same, as another client calls it

@@ -65,6 +65,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
         sa.Column("deleted_at", sa.BigInteger(), nullable=True),
+        sa.Column("notices_at", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
             ["parent_id"],
             ["channel.id"],
