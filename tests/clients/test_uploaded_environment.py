@@ -90,6 +90,29 @@ def test_what_the_upload_client_says(site: Site, tmp_path: Path) -> None:
     assert site.request("GET", "/api/repo/team/noarch/one-1.0-0.conda").data == first.read_bytes()
 
 
+@ONE_BACKEND
+def test_no_upload_makes_its_package_unusable(site: Site, tmp_path: Path) -> None:
+    """What is refused is refused; what is taken, however odd, leaves every build of the name installable."""
+    site.call("POST", "/api/channels", {"name": "team", "privacy": "public"})
+    odd: list[dict[str, Any]] = [
+        {"timestamp": 253_402_207_200_000}, {"timestamp": 253_402_300_800_001}, {"features": 7}, {"features": "a"},
+        {"track_features": {}}, {"extra_depends": {"a": ["b"]}}, {"extra_depends": 7}, {"legacy_bz2_size": -5},
+        {"purls": "a"}, {"purls": ["pkg:pypi/one"]}, {"flags": 7}, {"run_exports": "a"}, {"depends": [">>> x"]},
+        {"legacy_bz2_md5": "zz"}, {"platform": 7}, {"a key of ours": 7}, {"license": None},
+    ]  # fmt: skip
+    statuses = [
+        site.request("PUT", f"/api/repo/team/noarch/one-{n}-0.conda", make_conda("one", str(n), **index)).status
+        for n, index in enumerate(odd)
+    ]
+    taken = [number for number, status in enumerate(statuses) if status == 201]
+    assert taken == [0, 3, 5, 9, 15, 16] and set(statuses) == {201, 422}
+    for shards in (True, False):
+        result = solve_and_install(
+            f"{site.url}/api/repo/team", ["one"], None, shards=shards, cache_dir=tmp_path / f"{shards}"
+        )
+        assert result.installed == {"one": "16"}, result.error
+
+
 class Reader:
     """py-rattler as somebody who may or may not read a channel."""
 
