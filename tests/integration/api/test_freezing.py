@@ -26,7 +26,7 @@ async def test_a_channel_with_a_frozen_subchannel_keeps_its_name(house: House) -
 
 
 async def test_what_clients_of_a_frozen_channel_would_miss_is_refused_and_the_rest_is_not(house: House) -> None:
-    """As docs/decisions/0007 lists it."""
+    """As docs/decisions/0008 lists it."""
     source = CondaSource()
     source.add("m")
     for name in ("team", "else"):
