@@ -16,8 +16,13 @@ DAY = 86_400 * SECOND
 #: no time is taken in from outside these years, so that every time in the catalogue can be written down
 EARLIEST, LATEST = 0, 253_402_128_000 * SECOND  # 1970-01-01 … 9999-12-30
 
-#: seconds that only ever grow, for time-outs and intervals inside one process
-monotonic = time.monotonic
+#: Linux's own monotonic clock stands still while the machine is suspended; elsewhere it goes on
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def monotonic() -> float:
+    """Return seconds that only ever grow, also while the machine sleeps, for intervals inside one process."""
+    return time.clock_gettime(_CLOCK)
 
 
 def wall_micros() -> int:

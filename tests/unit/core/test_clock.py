@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from packhouse.core.clock import EARLIEST, LATEST, from_iso, to_http_date, to_iso
+from packhouse.core.clock import EARLIEST, LATEST, from_iso, monotonic, to_http_date, to_iso
 
 
 @pytest.mark.parametrize(
@@ -19,6 +21,17 @@ def test_what_could_not_be_written_down_again_is_not_taken_in(text: str) -> None
 def test_stored_times_beyond_the_edges_can_still_be_shown(micros: int) -> None:
     assert to_iso(micros) in (to_iso(EARLIEST), to_iso(LATEST))
     assert to_http_date(max(micros, 0)).endswith("GMT")
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="only Linux has a clock that stands still meanwhile")
+def test_a_machine_that_was_suspended_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, asleep = monotonic(), 3600.0
+    real = time.clock_gettime
+    # what Linux answers after an hour's sleep
+    monkeypatch.setattr(
+        time, "clock_gettime", lambda clock: real(clock) + (asleep if clock == time.CLOCK_BOOTTIME else 0)
+    )
+    assert monotonic() - before >= asleep
 
 
 def test_a_time_goes_in_and_out() -> None:
