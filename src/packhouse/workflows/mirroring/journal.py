@@ -15,6 +15,7 @@ import msgspec
 from packhouse.catalog.mirrors import store
 from packhouse.catalog.mirrors.holdings import Fetched, Wanted
 from packhouse.core.blobs import Hashes
+from packhouse.core.blobs.faults import disk_faults
 from packhouse.formats.base import Facts
 from packhouse.workflows.services import Services
 
@@ -37,20 +38,27 @@ class Journal:
         self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o640)
 
     def read(self) -> list[Fetched]:
-        """Return what an earlier run left; the line that a kill cut short is not there."""
+        """Return what an earlier run left; a line that a kill or a full disk cut short is not there."""
         found: list[Fetched] = []
         for text in self._path.read_bytes().splitlines():
             try:
                 line = _lines.decode(text)
             except (msgspec.DecodeError, UnicodeDecodeError):
-                break
+                continue
             found.append(Fetched(line.wanted, line.hashes, line.facts))
         return found
 
     def note(self, files: Sequence[Fetched]) -> None:
-        """Write files down; to outlive a killed process it need not be flushed."""
-        lines = (msgspec.json.encode(_Line(one.wanted, one.hashes, one.facts)) + b"\n" for one in files)
-        os.write(self._fd, b"".join(lines))
+        """Write files down; to outlive a killed process it need not be flushed.
+
+        Raises PackhouseError("storage_full" or "try_later"); of a batch cut short the whole lines count.
+        """
+        lines = [msgspec.json.encode(_Line(one.wanted, one.hashes, one.facts)) for one in files]
+        # an empty line first: a line before it that was cut short must not swallow one of these
+        rest = b"\n".join([b"", *lines, b""])
+        with disk_faults("The folder of the mirrors' journals"):
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
 
     def clear(self) -> None:
         """Forget all: everything in it is registered."""
