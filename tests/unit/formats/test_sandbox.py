@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from packhouse.formats.archives import sandbox as sandbox_module
-from packhouse.formats.archives.sandbox import Request, Sandbox, Worker, seconds_for
+from packhouse.formats.archives.sandbox import Reply, Request, Sandbox, Worker, seconds_for
 from packhouse.formats.base import Facts, Malformed
 from tests.kit.condapkg import make_conda
 
@@ -70,6 +70,41 @@ async def test_of_many_together_one_may_be_refused(sandbox: Sandbox, tmp_path: P
     found = await sandbox.inspect_all([(bad, "demo-1.0-0.conda")] + [(good, "demo-1.0-0.conda")] * 70)
     assert isinstance(found[0], Malformed) and str(found[0])
     assert [facts.coordinate.name for facts in found[1:] if isinstance(facts, Facts)] == ["demo"] * 70
+
+
+async def test_many_together_get_the_time_of_all(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox_module, "SECONDS", 0.001)
+    monkeypatch.setattr(sandbox_module, "SPEED", {".conda": 500})  # bytes a second
+    await sandbox.start()
+    first = sandbox._small.pid
+    found = await sandbox.inspect_all([(_package(tmp_path), "demo-1.0-0.conda")] * 20)
+    assert all(isinstance(facts, Facts) for facts in found)
+    assert sandbox._small.pid == first, "the worker was ended, and all was read again"
+
+
+async def test_a_large_file_does_not_split_up_the_small_ones(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox_module, "LARGE", 50_000)
+    small, large = _package(tmp_path), tmp_path / "large"
+    large.write_bytes(make_conda("large", "1.0", files={"share/noise": os.urandom(100_000)}))
+    asked: list[tuple[int, bool]] = []
+    ask = Worker.ask
+
+    async def noted(worker: Worker, requests: Sequence[Request], seconds: float) -> list[Reply]:
+        asked.append((len(requests), worker is sandbox._large))
+        return await ask(worker, requests, seconds)
+
+    monkeypatch.setattr(Worker, "ask", noted)
+    one = (small, "demo-1.0-0.conda")
+    found = await sandbox.inspect_all([one, (large, "large-1.0-0.conda"), one])
+    assert [facts.coordinate.name for facts in found if isinstance(facts, Facts)] == ["demo", "large", "demo"]
+    assert sorted(asked) == [(1, True), (2, False)]
+    asked.clear()
+    await sandbox.inspect_all([(large, "large-1.0-0.conda")])
+    assert asked == [(1, True)]
 
 
 async def test_of_many_together_one_may_hang(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,8 +53,11 @@ _replies = msgspec.msgpack.Decoder(Reply)
 
 def seconds_for(filename: str, size: int) -> float:
     """Return how long inspecting a file of `size` bytes may take."""
-    speed = next((speed for extension, speed in SPEED.items() if filename.endswith(extension)), _SPEED_ELSE)
-    return SECONDS + size / speed
+    return SECONDS + _reading_seconds(filename, size)
+
+
+def _reading_seconds(filename: str, size: int) -> float:
+    return size / next((speed for extension, speed in SPEED.items() if filename.endswith(extension)), _SPEED_ELSE)
 
 
 class Worker:
@@ -156,13 +159,23 @@ class Sandbox:
 
     async def inspect_all(self, files: Sequence[tuple[Path, str]]) -> list[Facts | Malformed]:
         """Do so for up to a hundred files, with fewer messages; each gets its facts or its refusal."""
+        sizes = [path.stat().st_size for path, _ in files]
+        together = [(*one, size) for one, size in zip(files, sizes, strict=True) if size <= LARGE]
+        small = iter(await self._inspected_together(together))
+        return [
+            next(small) if size <= LARGE else await self._inspected(*one)
+            for one, size in zip(files, sizes, strict=True)
+        ]
+
+    async def _inspected_together(self, files: Sequence[tuple[Path, str, int]]) -> list[Facts | Malformed]:
+        if not files:
+            return []
+        seconds = SECONDS + sum(_reading_seconds(filename, size) for _, filename, size in files)
         try:
-            if any(path.stat().st_size > LARGE for path, _ in files):
-                raise Malformed(_TOO_MUCH)
-            replies = await self._small.ask([_request(*one) for one in files], SECONDS)
-            return [reply.facts or Malformed(reply.refused) for reply in replies]
+            replies = await self._small.ask([_request(path, filename) for path, filename, _ in files], seconds)
         except Malformed:  # one of them: each gets the time that is its own
-            return [await self._inspected(*one) for one in files]
+            return [await self._inspected(path, filename) for path, filename, _ in files]
+        return [reply.facts or Malformed(reply.refused) for reply in replies]
 
     async def _inspected(self, path: Path, filename: str) -> Facts | Malformed:
         try:
