@@ -63,6 +63,18 @@ def test_a_demo_that_was_interrupted_is_ready_the_next_time(tmp_path: Path) -> N
         assert "Traceback" not in said
 
 
+def test_a_real_installation_is_not_made_a_demo(tmp_path: Path) -> None:
+    words = ("demo", "--port", "0", "--data", "real")
+    with serving(tmp_path, "serve", "--port", "0", "--no-worker", "--data", "real"):
+        pass
+    (unknown,) = run(tmp_path, words)
+    assert (unknown.code, unknown.out, unknown.err.count("\n")) == (2, "", 1), unknown.err
+    assert "was made by no demo" in unknown.err and "packhouse serve --data" in unknown.err
+    (wrong,) = run(tmp_path, words, env={"PACKHOUSE_ADMIN_PASSWORD": "another password"})
+    assert wrong.code == 2 and "has another password" in wrong.err
+    assert not list((tmp_path / "real").glob("demo-*"))
+
+
 def test_a_demo_whose_mirror_fails_says_so_and_ends(tmp_path: Path) -> None:
     folder = upstream(tmp_path / "demo")
     for index in folder.glob("*/repodata.json*"):

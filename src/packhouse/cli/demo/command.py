@@ -24,9 +24,8 @@ def demo(data: Path | None, host: str | None, port: int | None) -> None:
     """
     settings = settings_of(data or Path("packhouse-demo"), host, port)
     address = claim(settings)
-    upstream = _upstream(settings.data_dir)
-    settings = replace(settings, admin_password=settings.admin_password or _remembered_password(settings.data_dir))
-    serve(settings, address, ready=lambda: _fill(settings, address, upstream))
+    settings = replace(settings, admin_password=settings.admin_password or _remembered_password(settings))
+    serve(settings, address, ready=lambda: _fill(settings, address))
 
 
 def _upstream(data_dir: Path) -> Path:
@@ -39,16 +38,33 @@ def _upstream(data_dir: Path) -> Path:
     return folder
 
 
-def _remembered_password(data_dir: Path) -> str:
-    """Return the demonstration's password, made once and kept beside its data: this is no real installation."""
+def _remembered_password(settings: Settings) -> str:
+    """Return the demonstration's password, made once and kept beside its data.
+
+    Raises PackhouseError("conflict"), with nothing written, for an installation that no demo made.
+    """
+    from packhouse.core.db.migrating import has_schema
+
+    data_dir = settings.data_dir
     file, unfinished = data_dir / "demo-password", data_dir / "demo-password.part"
     if not file.is_file():
+        if has_schema(settings.database_url):
+            said = f"The installation in {data_dir} was made by no demo; its password is not known here."
+            raise PackhouseError("conflict", said, _hint(data_dir))
+        data_dir.mkdir(parents=True, exist_ok=True)
         unfinished.write_text(random_hex(8))
         unfinished.rename(file)
     return file.read_text()
 
 
-def _fill(settings: Settings, address: Address, upstream: Path) -> None:
+def _hint(data_dir: Path) -> str:
+    return (
+        "Give the password of `admin` in PACKHOUSE_ADMIN_PASSWORD, or another --data for a new demo; "
+        f"`packhouse serve --data {data_dir}` serves what is there."
+    )
+
+
+def _fill(settings: Settings, address: Address) -> None:
     api = Api(address.url)
     try:
         api.login("admin", settings.admin_password)
@@ -59,10 +75,9 @@ def _fill(settings: Settings, address: Address, upstream: Path) -> None:
         raise PackhouseError(
             "unauthenticated",
             f"The user `admin` of {settings.data_dir} has another password than the one {name}.",
-            f"Give the right one in PACKHOUSE_ADMIN_PASSWORD, or another --data for a new demo; "
-            f"`packhouse serve --data {settings.data_dir}` serves what is there.",
+            _hint(settings.data_dir),
         ) from None
-    count = fill(api, upstream)
+    count = fill(api, _upstream(settings.data_dir))  # only now: nothing is written into what is no demo
     _say(_usage(address, settings.admin_password, count))
 
 
