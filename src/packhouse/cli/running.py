@@ -147,6 +147,7 @@ class Beside:
     def __init__(self, command: list[str]) -> None:
         self._command = command
         self._stopping = threading.Event()
+        self._turn = threading.Lock()  #: held to start a process and to end it
         self._process = self._start()
         self._keeper = threading.Thread(target=self._keep, daemon=True)
         self._keeper.start()
@@ -160,13 +161,17 @@ class Beside:
             self._process.wait()
             if self._stopping.wait(RESTART_SECONDS):
                 return
-            self._process = self._start()
+            with self._turn:
+                if self._stopping.is_set():
+                    return
+                self._process = self._start()
 
     def stop(self) -> None:
         """Let the worker hand its jobs back and end."""
         self._stopping.set()
-        if self._process.poll() is None:
-            self._process.terminate()
+        with self._turn:  # or one that is being started now would never hear of it
+            if self._process.poll() is None:
+                self._process.terminate()
         self._keeper.join(timeout=20)
 
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import stat
+import subprocess
+import threading
+import time
 from pathlib import Path
+from typing import Any
 
+import pytest
 import urllib3
 
 from packhouse import __version__
+from packhouse.cli import running
 from tests.kit.commands import run, serving
 from tests.kit.services import Postgres
 
@@ -94,6 +101,30 @@ def test_a_server_says_its_address_when_it_answers_and_keeps_its_data_to_itself(
     with serving(tmp_path, *words, "--data", "wide"):
         assert stat.S_IMODE((tmp_path / "wide").stat().st_mode) == 0o755
         assert stat.S_IMODE((tmp_path / "wide" / "packhouse.db").stat().st_mode) == 0o600
+
+
+def test_a_worker_that_is_being_started_anew_is_ended_with_its_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "RESTART_SECONDS", 0.0)
+    begun, processes, popen = threading.Event(), list[subprocess.Popen[bytes]](), subprocess.Popen
+
+    def slow(*words: Any, **more: Any) -> subprocess.Popen[bytes]:
+        if processes:
+            begun.set()
+            time.sleep(0.3)
+        processes.append(popen(*words, **more))
+        return processes[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", slow)
+    beside = running.Beside(["sleep", "30"])
+    processes[0].kill()
+    assert begun.wait(5)
+    started = time.monotonic()
+    beside.stop()
+    try:
+        assert time.monotonic() - started < 5
+        assert [process.poll() for process in processes] == [-signal.SIGKILL, -signal.SIGTERM]
+    finally:
+        processes[-1].kill()
 
 
 def test_the_version(tmp_path: Path) -> None:
