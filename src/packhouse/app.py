@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from itertools import count
 from pathlib import Path
 
 from packhouse.catalog.accounts.accounts import ensure_admin
@@ -45,7 +44,7 @@ from packhouse.workflows.delivering.gate import Gate
 from packhouse.workflows.delivering.notices import Notices
 from packhouse.workflows.indexing.publishing import Publisher
 from packhouse.workflows.indexing.reading import IndexReader
-from packhouse.workflows.maintaining.sweep import sweep
+from packhouse.workflows.maintaining.sweep import clean_daily, sweep
 from packhouse.workflows.mirroring.fetching import OnDemand
 from packhouse.workflows.mirroring.run import mirror_handlers
 from packhouse.workflows.mirroring.schedule import schedule_mirrors
@@ -152,7 +151,8 @@ class Server:
         )
         await services.sandbox.start()
         await services.feed.poll()
-        self._tasks = [asyncio.create_task(loop) for loop in (services.feed.run(), self._counter.run())]
+        loops = (services.feed.run(), self._counter.run(), clean_daily(services.blobs))
+        self._tasks = [asyncio.create_task(loop) for loop in loops]
 
     async def stop(self) -> None:
         """Finish what is under way; counts of the last second are folded."""
@@ -197,7 +197,8 @@ class WorkerProcess:
         worker = Worker(services.db, mirror_handlers(services), name)
         timetable = Timetable(services.db, await _duties(services), name)
         await services.feed.poll()
-        tasks = [asyncio.create_task(loop) for loop in (worker.run(), timetable.run(), services.feed.run())]
+        loops = (worker.run(), timetable.run(), services.feed.run(), clean_daily(services.blobs))
+        tasks = [asyncio.create_task(loop) for loop in loops]
         waiting = asyncio.create_task(ended.wait())
         await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
         await asyncio.gather(worker.stop(), timetable.stop())
@@ -227,11 +228,13 @@ async def _duties(services: Services) -> list[Periodic]:
     async def scheduling() -> None:
         await schedule_mirrors(services)
 
-    rounds = count()
+    swept = 0
 
     async def sweeping() -> None:
         # the whole blob store is looked through at the start and once a day; the rest is a few queries
-        await sweep(services, listing=next(rounds) % SWEEPS_A_DAY == 0)
+        nonlocal swept
+        await sweep(services, listing=swept % SWEEPS_A_DAY == 0)
+        swept += 1  # only now: one that was refused or broken off has not looked
 
     async def forgetting() -> None:
         db = services.db

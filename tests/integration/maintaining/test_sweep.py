@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+from pathlib import Path
 
 import pytest
 
+from packhouse.app import WorkerProcess, _duties
+from packhouse.core import leases
+from packhouse.core.blobs import local_folder
 from packhouse.core.clock import SECOND
 from packhouse.core.errors import PackhouseError
+from packhouse.core.settings import load
 from packhouse.workflows.channels.deleting import clear_deleted, delete_channel
 from packhouse.workflows.maintaining import sweep as sweeping
 from packhouse.workflows.maintaining.repair import repair
 from packhouse.workflows.maintaining.sweep import Tally, diagnose, sweep
 from packhouse.workflows.publishing.moving import copy, remove
 from packhouse.workflows.publishing.selection import Item
+from tests.conftest import Backend
 from tests.integration.maintaining.test_verify import change
 from tests.kit.condapkg import make_conda
-from tests.kit.house import House
+from tests.kit.house import House, second_process
 from tests.kit.inspection import findings
 
 #: more than the grace period of these houses, in microseconds
@@ -134,6 +141,58 @@ async def test_an_upload_while_its_bytes_are_deleted_is_asked_to_come_again(stoc
     assert (await sweep(stocked.services)).deleted.count == 2  # the next one goes on
     await stocked.upload("lab", "numpy", "1.0")
     assert await findings(stocked.services, deep=True) == []
+
+
+async def test_a_round_that_was_refused_is_not_the_one_that_looks_through_the_store(stocked: House) -> None:
+    db = stocked.services.db
+    async with stocked.services.blobs.writer() as writer:
+        await writer.write(b"the upload was killed before its row")
+        await writer.commit()
+    await asyncio.sleep(GRACE + 1)
+    [duty] = [duty for duty in await _duties(stocked.services) if duty.name == "sweeper"]
+    await db.write(lambda unit: leases.acquire(unit, sweeping.LEASE, "an administrator's", 300.0))
+    with pytest.raises(PackhouseError, match="Another sweep"):
+        await duty.function()
+    await db.write(lambda unit: leases.release(unit, sweeping.LEASE, "an administrator's"))
+    await duty.function()
+    assert await db.fetch_value("SELECT count(*) FROM content WHERE doomed_at IS NOT NULL") == 1
+
+
+async def test_each_node_removes_what_was_killed_on_it(backend: Backend, house: House, tmp_path: Path) -> None:
+    folder = tmp_path / "other"
+    spool = Path(local_folder(backend.blob_url) or folder / "blob-cache")
+    left = [spool / "incoming" / "a", spool / "partial" / "b.part"]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"killed")
+        os.utime(path, (0, 0))
+    young = spool / "partial" / "c.part"
+    young.touch()
+    # another process has the duty, and a sweep is under way
+    await house.services.db.write(lambda unit: leases.acquire(unit, sweeping.LEASE, "another", 300.0))
+    async with second_process(backend, house, folder):
+        async with asyncio.timeout(10):
+            while any(path.exists() for path in left):
+                await asyncio.sleep(0.01)
+    assert young.exists(), "a download that a worker will go on with"
+
+
+async def test_a_worker_removes_what_was_killed_on_its_node(backend: Backend, house: House, tmp_path: Path) -> None:
+    folder = tmp_path / "other"
+    left = Path(local_folder(backend.blob_url) or folder / "blob-cache") / "incoming" / "a"
+    left.parent.mkdir(parents=True, exist_ok=True)
+    left.write_bytes(b"killed")
+    os.utime(left, (0, 0))
+    await house.services.db.write(lambda unit: leases.acquire(unit, "periodic sweeper", "another", 300.0))
+    ended = asyncio.Event()
+    worker = asyncio.create_task(WorkerProcess(load(backend.node(folder))).run(ended))
+    try:
+        async with asyncio.timeout(10):
+            while left.exists():
+                await asyncio.sleep(0.01)
+    finally:
+        ended.set()
+        await worker
 
 
 async def test_bytes_without_a_row_go_the_same_way(stocked: House) -> None:

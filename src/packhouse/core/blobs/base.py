@@ -33,7 +33,7 @@ class BlobStore(ABC):
     def clean_partial(self, older_than: float) -> int:
         """Remove what killed processes left: incoming files, and partials unchanged for `older_than` seconds.
 
-        Call it at start-up. Returns how many files went; files in use by any process stay.
+        Call it at start-up and daily, on each node. Returns how many files went; files in use by any process stay.
         """
         return self._spool.clean(older_than)
 

@@ -16,12 +16,16 @@ import msgspec
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.packages import contents, leftovers
 from packhouse.core import leases
-from packhouse.core.clock import SECOND, monotonic
+from packhouse.core.blobs import BlobStore
+from packhouse.core.clock import DAY, SECOND, monotonic
 from packhouse.core.db import Database, Row, Unit
 from packhouse.core.errors import PackhouseError
+from packhouse.core.log import get_logger
 from packhouse.core.randomness import new_uuid
 from packhouse.workflows.maintaining import stored
 from packhouse.workflows.services import Services
+
+_log = get_logger(__name__)
 
 #: rows per transaction
 BATCH = 1000
@@ -74,6 +78,19 @@ async def sweep(services: Services, *, dry_run: bool = False, listing: bool = Tr
         return await _sweep(services, lease, before, listing)
     finally:
         await services.db.write(lease.release)
+
+
+async def clean_daily(blobs: BlobStore) -> None:
+    """Remove what killed processes left on this node, now and once a day, until cancelled.
+
+    Each process does so, outside the lease: the sweep runs on one node and sees no other node's disk.
+    """
+    while True:
+        try:
+            await asyncio.to_thread(blobs.clean_partial, PARTIAL_SECONDS)
+        except Exception:  # a disk that is away for a moment must not end it for good
+            _log.exception("What killed processes left could not be removed.")
+        await asyncio.sleep(DAY / SECOND)
 
 
 async def diagnose(services: Services) -> Report:
