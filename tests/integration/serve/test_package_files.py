@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 
+import pytest
+
+from packhouse.core.clock import monotonic
+from packhouse.doors.serve import conda
 from packhouse.doors.serve.sending import INLINE_BYTES
+from tests.conftest import Backend
 from tests.kit.asgi import Client, listening
 from tests.kit.condapkg import make_conda
-from tests.kit.house import House
+from tests.kit.house import House, open_house
 from tests.kit.wire import fetch
 
 SMALL = "/api/repo/pub/noarch/small-1.0-0.conda"
@@ -111,6 +117,35 @@ async def test_a_removed_file_is_gone_and_its_name_stays_taken(house: House) -> 
     assert other.status == 409 and "never changes" in other.json()["message"]
     assert (await house.admin.put(SMALL, data)).status == 201
     assert (await house.web.get(SMALL)).body == data
+
+
+async def test_what_is_asked_for_again_and_again_stays_in_the_cache(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not backend.blob_url.startswith("s3:"):
+        pytest.skip("a folder forgets nothing")
+    hot, cold, new = (f"/api/repo/pub/noarch/{name}-1.0-0.conda" for name in ("hot", "cold", "new"))
+    async with open_house(backend, s3_cache_bytes=1_000_000) as house:
+        await house.channel("pub")
+        for target in (hot, cold):
+            assert (await house.admin.put(target, _of_400_kb(target))).status == 201
+        assert (await house.web.get(hot)).status == 200
+        cached = {path.name: path for path in (backend.data_dir / "blob-cache").glob("??/??/*")}
+        for path in cached.values():
+            os.utime(path, (1, 1))  # an hour passes
+        later = monotonic() + 3600
+        monkeypatch.setattr(conda, "monotonic", lambda: later)
+        for _ in range(2):
+            assert (await house.web.get(hot)).body == _of_400_kb(hot)
+        assert (await house.admin.put(new, _of_400_kb(new))).status == 201  # too much: something must go
+        left = [name for name, path in cached.items() if path.exists()]
+        assert left == [hashlib.sha256(_of_400_kb(hot)).hexdigest()]
+        assert (await house.web.get(cold)).body == _of_400_kb(cold)
+
+
+def _of_400_kb(target: str) -> bytes:
+    name = target.rpartition("/")[2].partition("-")[0]
+    return make_conda(name, "1.0", files={"share/noise": random.Random(name).randbytes(400_000)})
 
 
 async def test_index_files_survive_an_emptied_cache_folder(house: House) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -14,6 +15,9 @@ class BlobStore(ABC):
 
     Every method raises PackhouseError("try_later") when the store is away. Several processes may use one store.
     """
+
+    #: how long a path that the store gave may be used without asking again, in seconds
+    path_seconds: float = math.inf
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool

@@ -10,6 +10,7 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from packhouse.core.blobs.faults import BlobCorrupt
@@ -18,7 +19,7 @@ from packhouse.core.blobs.hashing import is_sha256, relative_name
 from packhouse.core.blobs.spool import Spool, Spooled, Writer, finish_in_thread
 
 #: a file used this recently may be about to be opened by someone who just got its path
-_IN_USE_SECONDS = 10.0
+IN_USE_SECONDS = 10.0
 #: evict down to this share of the limit, so that the folder is not looked through for each new file
 _LOW_WATER = 0.9
 
@@ -98,18 +99,30 @@ class BlobCache:
         self._file(sha256).unlink(missing_ok=True)
 
     def _trim(self) -> int:
-        """Remove the least recently used files if the folder is over its limit; return the bytes it holds now."""
+        """Remove the least recently used files if the folder is over its limit; return the bytes it holds now.
+
+        Used is what `find` was asked for: whoever remembers a path asks again before `IN_USE_SECONDS` are over.
+        """
         files = sorted(_files(self._root))
         total = sum(size for _, size, _ in files)
         if total <= self._limit:
             return total
-        newest = time.time() - _IN_USE_SECONDS
+        newest = time.time() - IN_USE_SECONDS
         for used, size, path in files:
             if total <= self._limit * _LOW_WATER or used > newest:
                 break
-            path.unlink(missing_ok=True)
-            total -= size
+            if _remove_unused_since(path, used):
+                total -= size
         return total
+
+
+def _remove_unused_since(path: Path, used: float) -> bool:
+    """Remove a file unless somebody was given it after `used`, the time we read; many files take seconds to list."""
+    with suppress(FileNotFoundError):  # another process evicted it
+        if path.stat().st_mtime != used:
+            return False
+        path.unlink()
+    return True
 
 
 def _files(root: Path) -> list[tuple[float, int, Path]]:

@@ -13,7 +13,7 @@ from obstore import exceptions
 from obstore.store import S3Store as Bucket
 
 from packhouse.core.blobs.base import BlobStore
-from packhouse.core.blobs.cache import BlobCache
+from packhouse.core.blobs.cache import IN_USE_SECONDS, BlobCache
 from packhouse.core.blobs.faults import disk_faults
 from packhouse.core.blobs.hashing import Hashes, is_sha256, relative_name
 from packhouse.core.blobs.ranges import read_range
@@ -33,6 +33,8 @@ _READ_BYTES = 256 * 1024
 
 class S3Store(BlobStore):
     """Blobs in `bucket` below `prefix`; incoming files, partials and the cache (`cache_bytes`) in `cache_dir`."""
+
+    path_seconds = IN_USE_SECONDS / 2  #: the other half is for opening it
 
     def __init__(
         self,

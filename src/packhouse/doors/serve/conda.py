@@ -8,6 +8,7 @@ from typing import NamedTuple
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.packages.entries import Entry
+from packhouse.core.clock import monotonic
 from packhouse.core.errors import PackhouseError
 from packhouse.doors.asgi import Scope, Send
 from packhouse.doors.serve.sending import Representation, send_representation
@@ -57,6 +58,14 @@ NOTICES = "notices.json"
 ROOT_FILES = frozenset({NOTICES, *ROOT_DOCUMENTS})
 
 
+class _Prepared(NamedTuple):
+    """What is sent for an entry, and until when (monotonic) the store lets us use its path."""
+
+    entry: Entry
+    what: Representation
+    until: float
+
+
 class CondaDoor:
     """Answers GET and HEAD below a conda channel."""
 
@@ -65,7 +74,7 @@ class CondaDoor:
     ) -> None:
         self._gate, self._index, self._notices, self._files = gate, index, notices, files
         self._counter = counter
-        self._prepared: dict[int, tuple[Entry, Representation]] = {}
+        self._prepared: dict[int, _Prepared] = {}
 
     async def get(self, scope: Scope, send: Send, principal: Principal, address: Address) -> None:
         """Send what the address names. Raises the refusals of the gate, and `not_found`."""
@@ -94,16 +103,16 @@ class CondaDoor:
         channel = await self._gate.channel(principal, "artifact:download", address.channel)
         entry = await self._files.find(channel, address.partition, address.file)
         known = self._prepared.get(entry.id)
-        if known is None or known[0] is not entry:
+        if known is None or known.entry is not entry or known.until < monotonic():
             known = await self._prepare(entry)
         try:
-            sent = await send_representation(scope, send, known[1])
+            sent = await send_representation(scope, send, known.what)
         except FileNotFoundError:  # a cache folder forgot it before we could open it
-            sent = await send_representation(scope, send, (await self._prepare(entry))[1])
+            sent = await send_representation(scope, send, (await self._prepare(entry)).what)
         if sent:
             self._counter.count(entry.id, channel.id, entry.name)
 
-    async def _prepare(self, entry: Entry) -> tuple[Entry, Representation]:
+    async def _prepare(self, entry: Entry) -> _Prepared:
         what = Representation(
             etag=(entry.sha256 or b"").hex(),
             modified_at=entry.visible_at,
@@ -113,8 +122,8 @@ class CondaDoor:
         )
         if len(self._prepared) >= CAPACITY:
             self._prepared.clear()
-        self._prepared[entry.id] = (entry, what)
-        return entry, what
+        known = self._prepared[entry.id] = _Prepared(entry, what, monotonic() + self._files.path_seconds)
+        return known
 
     async def _index_file(self, scope: Scope, send: Send, principal: Principal, address: Address) -> None:
         channel = await self._gate.channel(principal, "channel:view-artifacts", address.channel)

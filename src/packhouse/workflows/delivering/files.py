@@ -21,6 +21,11 @@ class Files:
     def __init__(self, gate: Gate, blobs: BlobStore, fetch: Fetch) -> None:
         self._gate, self._blobs, self._fetch = gate, blobs, fetch
 
+    @property
+    def path_seconds(self) -> float:
+        """How long a path may be used."""
+        return self._blobs.path_seconds
+
     async def find(self, channel: Channel, partition: str, filename: str) -> Entry:
         """Return the active entry of a file in a channel the caller may download from.
 
@@ -36,6 +41,6 @@ class Files:
         return entry
 
     async def path(self, entry: Entry) -> Path:
-        """Return a local file with the entry's bytes; open it soon."""
+        """Return a local file with the entry's bytes; use it for `path_seconds` at most, then ask again."""
         sha256 = (entry.sha256 or b"").hex()
         return self._blobs.local_path(sha256) or await self._blobs.path(sha256, entry.size or 0)
