@@ -239,11 +239,10 @@ async def _duties(services: Services) -> list[Periodic]:
     async def forgetting() -> None:
         db = services.db
         long_ago = await db.now() - HISTORY_DAYS * DAY
-        await db.write(forget_old)
         await db.write(partial(forget_ended, before=long_ago))
-        await db.write(partial(forget_old_chunks, before=long_ago))
-        while await db.write(partial(forget, before=long_ago)):
-            pass
+        for work in (forget_old, partial(forget_old_chunks, before=long_ago), partial(forget, before=long_ago)):
+            while await db.write(work):
+                pass
 
     return [
         Periodic("audit sealer", 1.0, sealing),

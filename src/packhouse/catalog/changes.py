@@ -37,7 +37,8 @@ _SINCE = (
     .where(change.c.seq > bindparam("seq"))
     .order_by(change.c.seq)
 )
-_FORGET = delete(change).where(change.c.at < bindparam("before"))
+_OLD = select(change.c.seq).where(change.c.at < bindparam("before")).order_by(change.c.seq).limit(bindparam("limit"))
+_FORGET = delete(change).where(change.c.seq.in_(_OLD))
 _LAST = select(change.c.seq).order_by(change.c.seq.desc()).limit(LOOK_BACK)
 
 
@@ -55,9 +56,9 @@ async def note(unit: Unit, kind: str, channel_id: int | None = None, name: str =
     await unit.execute(_NOTE, kind=kind, channel_id=channel_id, name=name, at=unit.now)
 
 
-async def forget_old(unit: Unit) -> int:
-    """Drop rows that every process has read long ago; return how many."""
-    return await unit.execute(_FORGET, before=unit.now - KEEP)
+async def forget_old(unit: Unit, limit: int = 2000) -> int:
+    """Drop at most `limit` rows that every process has read long ago, oldest first; return how many."""
+    return await unit.execute(_FORGET, before=unit.now - KEEP, limit=limit)
 
 
 class ChangeFeed:

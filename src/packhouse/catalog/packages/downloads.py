@@ -8,7 +8,8 @@ from operator import itemgetter
 from packhouse.core.db import Unit
 
 _TAKE = "INSERT INTO download_chunk (name, at) VALUES (:name, :at) ON CONFLICT (name) DO NOTHING"
-_FORGET = "DELETE FROM download_chunk WHERE at < :before"
+_FORGET = """DELETE FROM download_chunk WHERE name IN
+ (SELECT name FROM download_chunk WHERE at < :before ORDER BY name LIMIT :limit)"""
 _FORGET_ONE = "DELETE FROM download_chunk WHERE name = :name"
 # From `entry`, so that a file removed in the meantime gets no row that nobody would ever remove.
 _ADD = """INSERT INTO download (entry_id, channel_id, name, count)
@@ -28,9 +29,9 @@ async def forget_chunks(unit: Unit, names: Sequence[str]) -> None:
     await unit.execute_many(_FORGET_ONE, [{"name": name} for name in names])
 
 
-async def forget_old_chunks(unit: Unit, before: int) -> int:
-    """Forget what processes that were killed could not forget themselves; `before` is in microseconds."""
-    return await unit.execute(_FORGET, before=before)
+async def forget_old_chunks(unit: Unit, before: int, limit: int = 2000) -> int:
+    """Forget at most `limit` chunks from before a time (µs), which killed processes left; return how many."""
+    return await unit.execute(_FORGET, before=before, limit=limit)
 
 
 async def add(unit: Unit, rows: Sequence[tuple[int, int, str, int]]) -> None:
