@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from hypothesis import given
@@ -94,10 +95,12 @@ class TestChanneldata:
         coordinate=Coordinate("conda", "osx-64", "demo-1.1-0.conda", "demo", "1.1", "0"),
         record={},
         about={"summary": "A demo", "home": "https://example.org", "license": "old", "secret": "x"},
-        run_exports={"weak": ["demo >=1.1"]},
         install_code=["bin/.demo-post-link.sh"],
     )
-    overview = overview("1.1", "BSD-3-Clause", 1_700_000_000, ["linux-64", "osx-64"], held)
+    exports: Mapping[str, dict[str, Any]] = {
+        "1.1": {"weak": ["demo >=1.1"], "schema_version": 1}, "1.0": {"strong": ["demo"]}, "0": {},
+    }  # fmt: skip
+    overview = overview("1.1", "BSD-3-Clause", 1_700_000_000, ["linux-64", "osx-64"], held, exports)
     document = json.loads(assemble_channeldata([("demo", overview)], ["linux-64", "osx-64"]))
 
     def test_version_and_subdirs(self) -> None:
@@ -109,7 +112,8 @@ class TestChanneldata:
         assert demo == {
             "activate.d": False, "binary_prefix": False, "deactivate.d": False, "text_prefix": False,
             "home": "https://example.org", "license": "BSD-3-Clause", "summary": "A demo", "post_link": True,
-            "pre_link": False, "pre_unlink": False, "run_exports": {"1.1": {"weak": ["demo >=1.1"]}},
+            "pre_link": False, "pre_unlink": False,
+            "run_exports": {"1.1": {"weak": ["demo >=1.1"]}, "1.0": {"strong": ["demo"]}},
             "subdirs": ["linux-64", "osx-64"], "timestamp": 1_700_000_000, "version": "1.1",
         }  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -44,8 +44,19 @@ class Format(Protocol):
     def assemble(self, partition: str, fragments: Iterable[bytes]) -> Iterator[bytes]:
         """Yield the whole index of a partition, from the pieces that `render_part` made."""
 
-    def overview(self, version: str, license: str, timestamp: int, partitions: list[str], held: Facts | None) -> bytes:
-        """Return what the channel-wide document says of one name: of its newest file, and of the newest we hold."""
+    def overview(
+        self,
+        version: str,
+        license: str,
+        timestamp: int,
+        partitions: list[str],
+        held: Facts | None,
+        exports: Mapping[str, dict[str, Any]],
+    ) -> bytes:
+        """Return what the channel-wide document says of one name: of its newest file, and of the newest we hold.
+
+        `exports` maps each version we hold to the run exports read from it.
+        """
 
 
 FORMATS: dict[str, Format] = {

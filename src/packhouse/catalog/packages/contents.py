@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 from sqlalchemy import bindparam, select, update
@@ -63,9 +64,18 @@ _RESCUE = (
     .values(doomed_at=None, created_at=bindparam("now"))
 )
 _FACTS_OF_MANY = select(content.c.id, content.c.facts).where(any_of(content.c.id, "ids"))
+# Most packages have none, and then nothing is said of them: the database passes their facts over.
+_FACTS_WITH_EXPORTS = _FACTS_OF_MANY.where(content.c.facts.like('%"run_exports":{%'))
 
 facts_encoder = msgspec.json.Encoder(order="deterministic")
 _facts_decoder = msgspec.json.Decoder(Facts)
+
+
+class _Exporting(msgspec.Struct):
+    run_exports: dict[str, Any]
+
+
+_exports_decoder = msgspec.json.Decoder(_Exporting)
 
 
 def _values(one: Record) -> dict[str, object]:
@@ -144,6 +154,12 @@ async def facts_of_many(db: Database, content_ids: Sequence[int]) -> dict[int, F
     """Return content id → what was read from the bytes; bytes that nobody has looked into are missing."""
     rows = await db.fetch_large(_FACTS_OF_MANY, ids=list(content_ids))
     return {row[0]: _facts_decoder.decode(row[1]) for row in rows if row[1]}
+
+
+async def run_exports_of(reader: Reader, content_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Return content id → run exports read from the bytes; bytes without any are missing."""
+    rows = await reader.fetch_all(_FACTS_WITH_EXPORTS, ids=list(content_ids)) if content_ids else []
+    return {row[0]: _exports_decoder.decode(row[1]).run_exports for row in rows}
 
 
 async def rescue(db: Database, sha256: bytes) -> None:

@@ -1,12 +1,13 @@
 """channeldata.json: one overview for each name of a channel, over all its subdirs. Source: CEP 38.
 
 An overview is encoded when its name is published, so that the document is a join. It tells of the newest file; what
-only the bytes say (`about.json`, run exports, link scripts) is told of the newest file we hold.
+only the bytes say (`about.json`, link scripts) is told of the newest file we hold, and run exports of the newest of
+each version, since builds ask for those of the version that they were built with.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -18,8 +19,18 @@ _ABOUT = ("description", "dev_url", "doc_url", "home", "license", "source_url", 
 _SCRIPTS = {"post_link": "-post-link.", "pre_link": "-pre-link.", "pre_unlink": "-pre-unlink."}
 
 
-def overview(version: str, license: str, timestamp: int, subdirs: list[str], held: Facts | None) -> bytes:
-    """Return the JSON object of one name. `timestamp` is seconds since 1970, of the newest build."""
+def overview(
+    version: str,
+    license: str,
+    timestamp: int,
+    subdirs: list[str],
+    held: Facts | None,
+    exports: Mapping[str, dict[str, Any]],
+) -> bytes:
+    """Return the JSON object of one name. `timestamp` is seconds since 1970, of the newest build.
+
+    `exports` maps versions to what their packages say in run_exports.json; those that say nothing are left out.
+    """
     about = held.about if held else {}
     summary: dict[str, Any] = {key: about[key] for key in _ABOUT if isinstance(about.get(key), (str, list))}
     if license:
@@ -29,10 +40,9 @@ def overview(version: str, license: str, timestamp: int, subdirs: list[str], hel
         summary[key] = any(mark in script for script in scripts)
     for key in ("activate.d", "binary_prefix", "deactivate.d", "text_prefix"):
         summary[key] = False  # only ever a hint for a status page, and not among the facts we read
-    exports = {held.coordinate.version: held.run_exports} if held and held.run_exports else {}
-    return _json.encode(
-        summary | {"run_exports": exports, "subdirs": subdirs, "timestamp": timestamp, "version": version}
-    )
+    said = {of: {kind: specs for kind, specs in one.items() if kind != "schema_version"} for of, one in exports.items()}
+    summary["run_exports"] = {of: kinds for of, kinds in said.items() if kinds}
+    return _json.encode(summary | {"subdirs": subdirs, "timestamp": timestamp, "version": version})
 
 
 def assemble(overviews: Iterable[tuple[str, bytes]], subdirs: Iterable[str]) -> bytes:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from packhouse.formats.base import Coordinate, Facts, PartRow
 from packhouse.formats.conda.channeldata import overview
@@ -54,9 +55,17 @@ class CondaFormat:
         """Return the (partition, name) of the index that a change of this file touches."""
         return [(at.partition, at.name)]
 
-    def overview(self, version: str, license: str, timestamp: int, partitions: list[str], held: Facts | None) -> bytes:
-        """Return the object of one name in channeldata.json."""
-        return overview(version, license, timestamp, partitions, held)
+    def overview(
+        self,
+        version: str,
+        license: str,
+        timestamp: int,
+        partitions: list[str],
+        held: Facts | None,
+        exports: Mapping[str, dict[str, Any]],
+    ) -> bytes:
+        """Return the object of one name in channeldata.json. `exports` are the run exports of each version held."""
+        return overview(version, license, timestamp, partitions, held, exports)
 
     def render_part(self, rows: Sequence[PartRow]) -> tuple[bytes, bytes]:
         """Return the shard of one name and its fragment of repodata.json, both uncompressed.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from packhouse.catalog.packages import contents, summaries
@@ -21,7 +21,8 @@ async def summarise(unit: Unit, channel_id: int, name: str) -> None:
     for files in families.values():
         content_id = newest_held(files)
         facts = await contents.facts_of(unit, content_id) if content_id else None
-        await summaries.put(unit, channel_id, describe(name, files, facts))
+        exports = await contents.run_exports_of(unit, list(held_versions(files).values()))
+        await summaries.put(unit, channel_id, describe(name, files, facts, exports))
 
 
 def by_family(files: Iterable[VisibleFile]) -> dict[str, list[VisibleFile]]:
@@ -38,13 +39,29 @@ def newest_held(files: Sequence[VisibleFile]) -> int | None:
     return held.content_id if held else None
 
 
-def describe(name: str, files: Sequence[VisibleFile], facts: Facts | None) -> dict[str, Any]:
-    """Return the derived columns of a package, from its files (all of one family) and the facts of `newest_held`."""
+def held_versions(files: Sequence[VisibleFile]) -> dict[str, int]:
+    """Return the content that speaks for each version: as `newest_held`, of those of which we hold bytes."""
+    shown_last = sorted(files, key=lambda file: file.visible_at, reverse=True)
+    held: dict[str, int] = {}
+    for file in shown_last:
+        if file.content_id:
+            held.setdefault(file.version, file.content_id)
+    return held
+
+
+def describe(
+    name: str, files: Sequence[VisibleFile], facts: Facts | None, exports: Mapping[int, dict[str, Any]]
+) -> dict[str, Any]:
+    """Return the derived columns of a package, from its files (all of one family) and the facts of `newest_held`.
+
+    `exports` are the run exports of `held_versions`, by content; contents without any need not be there.
+    """
     family = files[0].family
     kind = registry.get(family)
     newest = max(files, key=lambda file: (kind.order(file.version), file.build_number, file.visible_at))
     partitions = sorted({file.partition for file in files})
     built_at = max(file.timestamp or 0 for file in files) // SECOND
+    versions = {version: exports[key] for version, key in held_versions(files).items() if key in exports}
     return {
         "family": family,
         "name": name,
@@ -55,5 +72,5 @@ def describe(name: str, files: Sequence[VisibleFile], facts: Facts | None) -> di
         "license_family": newest.license_family,
         "summary": facts.summary if facts else "",
         "platforms": " ".join(partitions),
-        "overview": kind.overview(newest.version, newest.license, built_at, partitions, facts),
+        "overview": kind.overview(newest.version, newest.license, built_at, partitions, facts, versions),
     }

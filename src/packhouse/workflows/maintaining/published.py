@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
 from packhouse.catalog.channels import store as channels
@@ -20,7 +20,7 @@ from packhouse.formats.base import Malformed
 from packhouse.workflows.indexing import store as index
 from packhouse.workflows.indexing.rendering import encode, identity
 from packhouse.workflows.indexing.store import IndexRow, VisibleFile
-from packhouse.workflows.indexing.summarising import by_family, describe, newest_held
+from packhouse.workflows.indexing.summarising import by_family, describe, held_versions, newest_held
 from packhouse.workflows.maintaining import store
 from packhouse.workflows.maintaining.store import StoredPart
 
@@ -142,7 +142,12 @@ async def _described(db: Database, channel_id: int, after: str, until: str) -> d
     grouped = {(family, name): of for name, some in files.items() for family, of in by_family(some).items()}
     held = {key: content_id for key, of in grouped.items() if (content_id := newest_held(of)) is not None}
     facts = await contents.facts_of_many(db, list(set(held.values())))
-    return {key: describe(key[1], of, facts.get(held.get(key, 0))) for key, of in grouped.items()}
+    exports = await contents.run_exports_of(db, _contents_of(grouped.values()))
+    return {key: describe(key[1], of, facts.get(held.get(key, 0)), exports) for key, of in grouped.items()}
+
+
+def _contents_of(packages: Iterable[list[VisibleFile]]) -> list[int]:
+    return [content_id for files in packages for content_id in held_versions(files).values()]
 
 
 async def _package_differs(db: Database, channel_id: int, name: str) -> bool:
@@ -150,7 +155,8 @@ async def _package_differs(db: Database, channel_id: int, name: str) -> bool:
     families = by_family(await index.visible_files(db, channel_id, name))
     held = {family: newest_held(files) or 0 for family, files in families.items()}
     facts = await contents.facts_of_many(db, list(held.values()))
-    said = {family: describe(name, files, facts.get(held[family])) for family, files in families.items()}
+    exports = await contents.run_exports_of(db, _contents_of(families.values()))
+    said = {family: describe(name, files, facts.get(held[family]), exports) for family, files in families.items()}
     return said != kept and await _is_settled(db, channel_id, name)
 
 
