@@ -278,6 +278,17 @@ async def test_any_of_uses_the_index_of_its_column(embedded: Database) -> None:
     assert any("SEARCH item USING" in row[3] for row in plan), plan
 
 
+async def test_a_stream_cannot_write_either_and_says_when_the_file_is_away(embedded: Database, file: Path) -> None:
+    with pytest.raises(PackhouseError) as refused:
+        await anext(aiter(embedded.stream("DELETE FROM item RETURNING id")))
+    assert refused.value.code == "try_later"
+    file.rename(file.with_name("elsewhere"))
+    file.mkdir()
+    with pytest.raises(PackhouseError) as away:
+        await anext(aiter(embedded.stream("SELECT id FROM item")))
+    assert away.value.code == "try_later"
+
+
 async def test_reads_cannot_write(embedded: Database) -> None:
     with pytest.raises(Exception, match=r"(?i)readonly|cannot be used"):
         await embedded.fetch_all("DELETE FROM item RETURNING id")

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -53,6 +53,13 @@ def connect(path: Path, cache_kib: int = CACHE_KIB) -> sqlite3.Connection:
     connection.execute("PRAGMA mmap_size = 2147483648")
     connection.execute(f"PRAGMA cache_size = -{cache_kib}")
     connection.execute("PRAGMA temp_store = MEMORY")
+    return connection
+
+
+def _connect_to_read(path: Path, cache_kib: int) -> sqlite3.Connection:
+    connection = connect(path, cache_kib)
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute("PRAGMA busy_timeout = 2000")
     return connection
 
 
@@ -271,10 +278,8 @@ class SqliteDatabase(Database):
     def _reader(self, cache_kib: int) -> sqlite3.Connection:
         """Return the calling thread's connection for reads."""
         if (connection := getattr(self._local, "connection", None)) is None:
-            connection = self._local.connection = connect(self._path, cache_kib)
+            connection = self._local.connection = _connect_to_read(self._path, cache_kib)
             self._readers.append(connection)
-            connection.execute("PRAGMA query_only = ON")
-            connection.execute("PRAGMA busy_timeout = 2000")
         return connection
 
     def _fetch(self, statement: Statement, values: Mapping[str, Any], cache_kib: int) -> list[Row]:
@@ -293,14 +298,14 @@ class SqliteDatabase(Database):
 
     async def stream(self, statement: Statement, **values: Any) -> AsyncIterator[list[Row]]:
         text, literals = compiled(statement, "sqlite")
-        connection = connect(self._path, STREAM_CACHE_KIB)
         try:
-            cursor = connection.execute(text, {**literals, **values})
-            while rows := cursor.fetchmany(STREAM_ROWS):
-                yield rows
-                await asyncio.sleep(0)
-        finally:
-            connection.close()
+            with closing(_connect_to_read(self._path, STREAM_CACHE_KIB)) as connection:
+                cursor = connection.execute(text, {**literals, **values})
+                while rows := cursor.fetchmany(STREAM_ROWS):
+                    yield rows
+                    await asyncio.sleep(0)
+        except sqlite3.Error as error:
+            raise _translated(error) from error
 
     async def write(self, work: Work[T]) -> T:
         loop = asyncio.get_running_loop()
