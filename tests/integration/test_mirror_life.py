@@ -423,6 +423,22 @@ async def test_an_administrator_decides_conflicts(backend: Backend) -> None:
         assert mirror.progress.count.conflicts == 1, "a decision holds for the bytes it was made about"
 
 
+async def test_a_decision_holds_although_the_upstream_claims_no_sha256(backend: Backend) -> None:
+    source = source_of("a", "b", "c")
+    async with services_on(backend) as services, Upstream(source.files()) as up:
+        channel = await make_test_channel(services)
+        mirror = await run_and_wait(services, await add_mirror(services, channel, up.url, mode="active"))
+        source.add("a", depends=["other"], sha256=None)
+        up.files = source.files()
+        mirror = await run_and_wait(services, mirror)
+        assert mirror.progress.count.conflicts == 1
+        await decide_conflict(services, channel, mirror, "root", "noarch", "a-1.0-0.conda", "keep")
+        source.add("new")
+        up.files = source.files()
+        mirror = await run_and_wait(services, mirror)
+        assert (mirror.progress.count.added, mirror.progress.count.conflicts) == (1, 0)
+
+
 async def test_what_was_published_with_other_bytes_before_never_comes_back_changed(backend: Backend) -> None:
     source = source_of("a", "b", "c")
     async with services_on(backend) as services, Upstream(source.files()) as up:

@@ -367,6 +367,8 @@ mirror = Table(
     Column("deleted_at", Micros),
 )
 Index("ix_mirror_channel", mirror.c.channel_id)
+_SHOWN = mirror.c.deleted_at.is_(None)
+Index("uq_mirror_name", mirror.c.channel_id, mirror.c.name, unique=True, sqlite_where=_SHOWN, postgresql_where=_SHOWN)
 
 # The upstream index of one partition as last taken in: what makes "nothing changed" cost one 304.
 mirror_index = Table(

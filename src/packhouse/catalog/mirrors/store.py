@@ -19,6 +19,8 @@ _SHOWN = mirror.c.deleted_at.is_(None)
 
 _BY_UUID = select(*_FIELDS).where(mirror.c.uuid == bindparam("uuid"), _SHOWN)
 _BY_ID = select(*_FIELDS).where(mirror.c.id == bindparam("mirror_id"))
+# not against rows that only refer to the mirror
+_HOLD = _BY_ID.with_for_update(key_share=True)
 _OF_CHANNEL = select(*_FIELDS).where(mirror.c.channel_id == bindparam("channel_id"), _SHOWN).order_by(mirror.c.name)
 _ALL = (
     select(*_FIELDS)
@@ -80,13 +82,14 @@ _CONFLICTS = (
     .where(mirror_conflict.c.mirror_id == bindparam("mirror_id"))
     .order_by(mirror_conflict.c.partition, mirror_conflict.c.filename)
 )
-# A decision holds for the bytes it was made about; other ones ask anew.
+# A decision holds for the bytes it was made about; other ones ask anew, where the upstream says which they are.
 _PUT_CONFLICT = """INSERT INTO mirror_conflict
  (mirror_id, partition, filename, held_sha256, upstream_sha256, reason, at)
  VALUES (:mirror_id, :partition, :filename, :held_sha256, :upstream_sha256, :reason, :at)
  ON CONFLICT (mirror_id, partition, filename) DO UPDATE SET held_sha256 = excluded.held_sha256, at = excluded.at,
  reason = excluded.reason, upstream_sha256 = excluded.upstream_sha256,
- decision = CASE WHEN mirror_conflict.upstream_sha256 = excluded.upstream_sha256 THEN mirror_conflict.decision END"""
+ decision = CASE WHEN mirror_conflict.upstream_sha256 = excluded.upstream_sha256
+ OR (mirror_conflict.upstream_sha256 IS NULL AND excluded.upstream_sha256 IS NULL) THEN mirror_conflict.decision END"""
 _DECIDE = (
     update(mirror_conflict)
     .where(
@@ -176,6 +179,12 @@ async def by_uuid(reader: Reader, uuid: str) -> Mirror | None:
 async def by_id(reader: Reader, mirror_id: int) -> Mirror | None:
     """Return a mirror, deleted or not."""
     row = await reader.fetch_one(_BY_ID, mirror_id=mirror_id)
+    return _mirror(row) if row else None
+
+
+async def hold(unit: Unit, mirror_id: int) -> Mirror | None:
+    """Return a mirror, deleted or not; nobody changes it before the unit has ended."""
+    row = await unit.fetch_one(_HOLD, mirror_id=mirror_id)
     return _mirror(row) if row else None
 
 

@@ -50,7 +50,7 @@ async def start(unit: Unit, mirror: Mirror, asked_by: str = "", accept_shrink: b
     `accept_shrink` is for the run that is asked for, not for one under way.
     """
     await offer(unit, mirror)  # holds the job's row, as does every unit of a run: progress stays as read from here on
-    now = await store.by_id(unit, mirror.id)
+    now = await store.hold(unit, mirror.id)  # against `_bury`
     if now is None:
         return
     progress = now.progress
@@ -100,8 +100,8 @@ async def _revive(services: Services, mirror: Mirror) -> None:
 
 
 async def _bury(unit: Unit, mirror: Mirror, job: Job) -> bool:
+    now = await store.hold(unit, mirror.id)  # first: whoever asks for a run meanwhile is seen, or waits
     latest = await list_jobs(unit, kind=KIND, subject=mirror.uuid, limit=1)
-    now = await store.by_id(unit, mirror.id)
     if now is None or now.state != "running" or not latest or latest[0].id != job.id:
         return False
     progress = now.progress

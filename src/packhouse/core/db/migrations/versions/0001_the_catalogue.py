@@ -362,6 +362,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("mirror", schema=None) as batch_op:
         batch_op.create_index("ix_mirror_channel", ["channel_id"], unique=False)
+        batch_op.create_index(
+            "uq_mirror_name",
+            ["channel_id", "name"],
+            unique=True,
+            sqlite_where=sa.text("deleted_at IS NULL"),
+            postgresql_where=sa.text("deleted_at IS NULL"),
+        )
 
     op.create_table(
         "notice",
@@ -576,6 +583,9 @@ def downgrade() -> None:
 
     op.drop_table("notice")
     with op.batch_alter_table("mirror", schema=None) as batch_op:
+        batch_op.drop_index(
+            "uq_mirror_name", sqlite_where=sa.text("deleted_at IS NULL"), postgresql_where=sa.text("deleted_at IS NULL")
+        )
         batch_op.drop_index("ix_mirror_channel")
 
     op.drop_table("mirror")
