@@ -154,14 +154,14 @@ async def test_a_deleted_channel_is_cleared_and_its_name_is_free(house: House) -
     await house.channel("team")
     await house.channel("team/dev")
     for number in range(3):
-        await house.upload("team", f"a{number}")
+        await house.upload("team", f"a{number}", depends=["python"])
     await house.upload("team/dev", "b")
     await call(house.admin, "DELETE", "/api/channels/team")
     assert (await house.web.get("/api/channels/team/subchannels/dev")).status == 404
     assert (await read(house.admin, "/api/artifacts?q=a1"))["total_count"] == 0
     assert await clear_deleted(house.services) == 2
     assert await clear_deleted(house.services) == 0
-    for table in ("entry", "package", "shelf", "dirty", "revision"):
+    for table in ("entry", "package", "need", "shelf", "dirty", "revision"):
         assert await house.services.db.fetch_value(f"SELECT count(*) FROM {table}") == 0, table
     assert await house.services.db.fetch_value("SELECT sum(packages) FROM package_total") == 0
     assert (await call(house.admin, "POST", "/api/channels", {"name": "team"})).status == 201

@@ -17,7 +17,7 @@ METHODS = [
     ("DELETE", "/notices/1", None), ("GET", "/artifacts", None),
     ("GET", "/artifacts/conda/a", None), ("DELETE", "/artifacts/conda/a", None),
     ("GET", "/artifacts/conda/a/files", None), ("GET", "/artifacts/conda/a/readme", None),
-    ("GET", "/artifacts/conda/a/dependencies", None),
+    ("GET", "/artifacts/conda/a/dependencies", None), ("GET", "/artifacts/conda/a/dependants", None),
     ("PUT", "/artifacts/bulk", {"action": "delete", "items": [{"name": "a"}]}),
 ]  # fmt: skip
 

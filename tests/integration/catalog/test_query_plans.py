@@ -7,12 +7,16 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
-from packhouse.catalog.packages import contents, entries, summaries
+from packhouse.catalog.accounts.principal import ANONYMOUS
+from packhouse.catalog.accounts.visibility import viewer
+from packhouse.catalog.packages import contents, entries, listing, needs, summaries
 from packhouse.core.db.migrating import migrate
 from packhouse.core.db.statements import Statement, compiled
 from packhouse.workflows.indexing import store
+from tests.kit.services import Postgres
 
 #: statement → the columns by which each of its look-ups finds its rows
 HOT: dict[str, tuple[Statement, list[str]]] = {
@@ -24,6 +28,7 @@ HOT: dict[str, tuple[Statement, list[str]]] = {
     "part on the shelf": (store._OPEN, ["channel_id", "partition", "name"]),
     "closed part": (store._CLOSE, ["channel_id", "partition", "name"]),
     "package row": (summaries._DROP_OTHERS, ["channel_id", "name"]),
+    "dependants": (needs._COUNT, ["channel_id", "family", "needed"]),
     "shard": (store._SHARD, ["shard_sha256"]),
     "shelf of a partition": (store._SHARDS, ["channel_id", "partition"]),
     "waiting names": (store._DIRTY, ["channel_id"]),
@@ -48,3 +53,24 @@ def test_rows_are_found_by_all_key_columns_and_nothing_is_sorted(catalogue: sqli
     assert not [step for step in plan if step.startswith("SCAN") and "json_each" not in step], plan
     searched = " AND ".join(f"{column}=?" for column in columns)
     assert any(f"({searched}" in step for step in plan), plan
+
+
+def test_a_search_asks_its_index_before_there_are_statistics_too(postgres: Postgres, _postgres_template: str) -> None:
+    name = postgres.database(_postgres_template)
+    rows, _ = listing._package_statements("postgresql", frozenset({"viewer_id", "words"}), "")
+    text, values = compiled(rows, "postgresql")
+    asked = {"words": "'tool':*", "exact": "tool", "limit": 50, "offset": 0, **viewer(ANONYMOUS)}
+    with psycopg.connect(postgres.url(name), autocommit=True) as connection:
+        connection.execute("ALTER TABLE package SET (autovacuum_enabled = off)")
+        connection.execute(_MANY)
+        plan = connection.execute(f"EXPLAIN {text}", {**values, **asked}).fetchall()
+    postgres.drop(name)
+    assert any("ix_package_search" in row[0] for row in plan), plan
+
+
+_MANY = """WITH pub AS (INSERT INTO channel (path, description, privacy, owner_id, created_at, updated_at)
+ VALUES ('pub', '', 'public', 1, 0, 0) RETURNING id)
+ INSERT INTO package (channel_id, family, name, file_count, download_count, latest_version, license, license_family,
+ summary, platforms, overview, created_at, updated_at)
+ SELECT pub.id, 'conda', 'package-' || number, 1, 0, '1', '', '', 'Synthetic package ' || number, 'noarch', '', 0, 0
+ FROM pub, generate_series(1, 5000) AS number"""

@@ -26,7 +26,7 @@ async def stocked(house: House) -> House:
     await house.channel("lab")
     await house.channel("lab/sub")
     for name, version in (("numpy", "1.0"), ("numpy", "1.1"), ("scipy", "2.0"), ("zlib", "3.0")):
-        await house.upload("lab", name, version)
+        await house.upload("lab", name, version, depends=["zlib"] if name == "numpy" else [])
     await house.upload("lab", "zlib", "3.0", subdir="linux-64")
     lab, sub = await house.find("lab"), await house.find("lab/sub")
     await copy(house.services, lab, sub, "test", [Item("scipy")])

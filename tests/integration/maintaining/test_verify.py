@@ -85,6 +85,12 @@ DAMAGES = {
         " license_family, summary, platforms, overview, created_at, updated_at) SELECT channel_id, family, 'zzz', 1,"
         " 0, '1', '', '', '', '', overview, 0, 0 FROM package WHERE name = 'zlib'", "I2", "lab zzz"),
     "a package row that is missing": ("DELETE FROM package WHERE name = 'zlib'", "I2", "lab zlib"),
+    "a package with other needs": (
+        """UPDATE package SET needs = '["a"]' WHERE name = 'numpy'""", "I2", "lab numpy"),
+    "a dependant that is none": (
+        "INSERT INTO need (channel_id, family, needed, name) SELECT channel_id, family, 'a', name FROM package"
+        " WHERE name = 'numpy'", "I2", "dependants"),
+    "a dependant that is missing": ("DELETE FROM need WHERE needed = 'zlib'", "I2", "dependants"),
     "other sums over a channel": ("UPDATE package_total SET files = files + 1 WHERE files > 2", "I2", "lab"),
     "the sums over a channel gone": ("DELETE FROM package_total WHERE files > 2", "I2", "lab"),
     "a coordinate bound to nothing": (

@@ -83,7 +83,8 @@ class FileRow(msgspec.Struct, frozen=True):
 
 Page = tuple[list[Any], int]
 
-_PACKAGE = tuple(package.c[name] for name in PackageRow.__struct_fields__[1:])
+#: what a PackageRow is read from, but the path of its channel
+PACKAGE_COLUMNS = tuple(package.c[name] for name in PackageRow.__struct_fields__[1:])
 _PACKAGE_SORTS: dict[str, ColumnElement[Any]] = {
     name: package.c[name] for name in ("name", "download_count", "file_count", "created_at", "updated_at")
 }
@@ -238,7 +239,7 @@ def _package_statements(dialect: str, names: frozenset[str], sort: str) -> tuple
         order = [package.c.download_count.desc(), package.c.name, package.c.id]
     if "words" in names:
         order = [EXACT.desc(), *order] if not sort else order
-    rows = select(path, *_PACKAGE).select_from(joined).where(*where).order_by(*order)
+    rows = select(path, *PACKAGE_COLUMNS).select_from(joined).where(*where).order_by(*order)
     return _paged(rows), select(func.count()).select_from(joined).where(*where)
 
 

@@ -10,13 +10,13 @@ from packhouse.catalog.schema import package
 from packhouse.core.db import Database, Row, Unit, any_of
 
 _PUT = """INSERT INTO package (channel_id, family, name, file_count, download_count, latest_version, build_number,
- license, license_family, summary, platforms, overview, created_at, updated_at)
+ license, license_family, summary, platforms, overview, needs, created_at, updated_at)
  VALUES (:channel_id, :family, :name, :file_count, 0, :latest_version, :build_number, :license, :license_family,
- :summary, :platforms, :overview, :now, :now)
+ :summary, :platforms, :overview, :needs, :now, :now)
  ON CONFLICT (channel_id, family, name) DO UPDATE SET file_count = excluded.file_count,
  latest_version = excluded.latest_version, build_number = excluded.build_number, license = excluded.license,
  license_family = excluded.license_family, summary = excluded.summary, platforms = excluded.platforms,
- overview = excluded.overview, updated_at = excluded.updated_at"""
+ overview = excluded.overview, needs = excluded.needs, updated_at = excluded.updated_at"""
 _DROP_OTHERS = delete(package).where(
     package.c.channel_id == bindparam("channel_id"),
     package.c.name == bindparam("name"),

@@ -10,7 +10,7 @@ from litestar.params import FromPath
 
 from packhouse.catalog.accounts.visibility import viewer
 from packhouse.catalog.channels.channel import Channel
-from packhouse.catalog.packages import contents, listing
+from packhouse.catalog.packages import contents, listing, needs
 from packhouse.catalog.packages.listing import PackageRow
 from packhouse.core.db import Database
 from packhouse.core.errors import PackhouseError
@@ -122,6 +122,16 @@ async def list_dependencies(
     return Page(found[offset : offset + page_size(limit)], len(found))
 
 
+@get(of_channel("/artifacts/{family:str}/{name:str}/dependants"), tags=["artifacts"], responses=refused())
+async def list_dependants(
+    services: House, here: Here, family: FromPath[str], name: FromPath[str], limit: Limit = 100, offset: Offset = 0
+) -> Page[PackageShape]:
+    """List the packages of the same channel whose latest version depends on this package, by name."""
+    await _package(services.db, here, family, name)
+    rows, total = await needs.dependants(services.db, here, family, name, limit=page_size(limit), offset=offset)
+    return Page([package_shape(row) for row in rows], total)
+
+
 async def _packages(
     db: Database, given: dict[str, Any], question: str, sort: str, limit: int, offset: int
 ) -> Page[PackageShape]:
@@ -151,4 +161,4 @@ def _plain(text: str) -> str:
     return text.replace("\0", "\ufffd")
 
 
-HANDLERS = [list_artifacts, search, show_artifact, delete_artifact, readme, list_dependencies]
+HANDLERS = [list_artifacts, search, show_artifact, delete_artifact, readme, list_dependencies, list_dependants]

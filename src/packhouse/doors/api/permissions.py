@@ -33,6 +33,7 @@ _OF_CHANNEL: dict[tuple[str, str], Action] = {
     ("GET", "/artifacts/{family}/{name}/readme"): "artifact:view",
     ("GET", "/artifacts/{family}/{name}/files"): "artifact:view",
     ("GET", "/artifacts/{family}/{name}/dependencies"): "artifact:view",
+    ("GET", "/artifacts/{family}/{name}/dependants"): "artifact:view",
     ("GET", "/mirrors"): "channel.mirror:view",
     ("POST", "/mirrors"): "channel.mirror:edit",
     ("POST", "/mirrors/dry_run"): "channel.mirror:edit",

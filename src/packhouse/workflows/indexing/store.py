@@ -76,6 +76,7 @@ _ALL_VISIBLE = (
         record.c.timestamp,
         entry.c.visible_at,
         entry.c.content_id,
+        entry.c.record_id,
     )
     .select_from(
         entry.join(channel, channel.c.id == entry.c.channel_id)
@@ -87,6 +88,7 @@ _ALL_VISIBLE = (
 )
 _VISIBLE = _ALL_VISIBLE.where(entry.c.name == bindparam("name"))
 _VISIBLE_BETWEEN = _ALL_VISIBLE.add_columns(entry.c.name).where(_BETWEEN)
+_RECORDS = select(record_body.c.record_id, record_body.c.json).where(any_of(record_body.c.record_id, "ids"))
 _PART_ID = select(part.c.id).where(part.c.sha256 == bindparam("sha256"))
 _ADD_PART = """INSERT INTO part (sha256, shard, shard_sha256, fragment)
  VALUES (:sha256, :shard, :shard_sha256, :fragment) ON CONFLICT (sha256) DO NOTHING RETURNING id"""
@@ -205,6 +207,7 @@ class VisibleFile(NamedTuple):
     timestamp: int | None
     visible_at: int
     content_id: int | None
+    record_id: int
 
 
 class Part(NamedTuple):
@@ -277,7 +280,12 @@ async def visible_files(reader: Reader, channel_id: int, name: str) -> list[Visi
 async def visible_between(db: Database, channel_id: int, after: str, until: str) -> list[tuple[str, VisibleFile]]:
     """Return (name, visible file) of the names above `after` up to `until`, by partition and file name."""
     rows = await db.fetch_large(_VISIBLE_BETWEEN, channel_id=channel_id, after=after, until=until)
-    return [(row[9], VisibleFile(*row[:9])) for row in rows]
+    return [(row[10], VisibleFile(*row[:10])) for row in rows]
+
+
+async def records_of(reader: Reader, ids: list[int]) -> dict[int, bytes]:
+    """Return record id → its canonical JSON."""
+    return {row[0]: row[1] for row in await reader.fetch_all(_RECORDS, ids=ids)}
 
 
 async def add_part(unit: Unit, rendered: Part) -> int:

@@ -11,6 +11,7 @@ from packhouse.core.db import Unit
 from packhouse.formats import registry
 from packhouse.formats.base import Facts
 from packhouse.workflows.indexing import store
+from packhouse.workflows.indexing.needing import add_needs
 from packhouse.workflows.indexing.store import VisibleFile
 
 
@@ -22,7 +23,9 @@ async def summarise(unit: Unit, channel_id: int, name: str) -> None:
         content_id = newest_held(files)
         facts = await contents.facts_of(unit, content_id) if content_id else None
         exports = await contents.run_exports_of(unit, list(held_versions(files).values()))
-        await summaries.put(unit, channel_id, describe(name, files, facts, exports))
+        said = describe(name, files, facts, exports)
+        await add_needs(unit, [(said, files)])
+        await summaries.put(unit, channel_id, said)
 
 
 def by_family(files: Iterable[VisibleFile]) -> dict[str, list[VisibleFile]]:

@@ -18,6 +18,7 @@ from packhouse.core.db import Database
 from packhouse.formats.archives.zstandard import unzstd
 from packhouse.formats.base import Malformed
 from packhouse.workflows.indexing import store as index
+from packhouse.workflows.indexing.needing import add_needs
 from packhouse.workflows.indexing.rendering import encode, identity
 from packhouse.workflows.indexing.store import IndexRow, VisibleFile
 from packhouse.workflows.indexing.summarising import by_family, describe, held_versions, newest_held
@@ -143,7 +144,9 @@ async def _described(db: Database, channel_id: int, after: str, until: str) -> d
     held = {key: content_id for key, of in grouped.items() if (content_id := newest_held(of)) is not None}
     facts = await contents.facts_of_many(db, list(set(held.values())))
     exports = await contents.run_exports_of(db, _contents_of(grouped.values()))
-    return {key: describe(key[1], of, facts.get(held.get(key, 0)), exports) for key, of in grouped.items()}
+    said = {key: describe(key[1], of, facts.get(held.get(key, 0)), exports) for key, of in grouped.items()}
+    await add_needs(db, [(said[key], of) for key, of in grouped.items()])
+    return said
 
 
 def _contents_of(packages: Iterable[list[VisibleFile]]) -> list[int]:
@@ -157,6 +160,7 @@ async def _package_differs(db: Database, channel_id: int, name: str) -> bool:
     facts = await contents.facts_of_many(db, list(held.values()))
     exports = await contents.run_exports_of(db, _contents_of(families.values()))
     said = {family: describe(name, files, facts.get(held[family]), exports) for family, files in families.items()}
+    await add_needs(db, [(said[family], files) for family, files in families.items()])
     return said != kept and await _is_settled(db, channel_id, name)
 
 

@@ -14,7 +14,7 @@ from packhouse.catalog import changes
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
-from packhouse.catalog.packages import entries, integrity
+from packhouse.catalog.packages import entries, integrity, needs
 from packhouse.core.db import Row, Unit
 from packhouse.workflows.indexing import store as index
 from packhouse.workflows.indexing.rendering import render
@@ -56,6 +56,9 @@ async def _everything(services: Services) -> AsyncIterator[Finding]:
     for row in await store.wrong_totals(services.db):
         await services.db.write(partial(store.set_total, channel_id=row[0]))
         yield Finding("I2", row[1], "the sums over its packages were summed up again")
+    if gaps := await needs.gaps(services.db):
+        await services.db.write(needs.rebuild)
+        yield Finding("I2", "dependants", f"{gaps} dependants were missing, or gone; they were derived again")
     if gaps := await integrity.search_gaps(services.db):
         await services.db.write(integrity.rebuild_search)
         yield Finding("I2", "search", f"{gaps} packages were missing from the search index, or gone; it was made anew")

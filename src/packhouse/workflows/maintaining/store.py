@@ -14,7 +14,7 @@ from packhouse.workflows.indexing.store import Part
 #: the columns of `package` that are derived, in the order the queries give them
 DERIVED = (
     *("family", "name", "file_count", "latest_version", "build_number", "license", "license_family", "summary"),
-    *("platforms", "overview"),
+    *("platforms", "needs", "overview"),
 )
 
 _CHANNELS = select(channel.c.id).where(channel.c.path.is_not(None)).order_by(channel.c.id)

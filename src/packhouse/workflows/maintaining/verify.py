@@ -14,7 +14,7 @@ from packhouse.catalog.audit import store as audit
 from packhouse.catalog.audit.chain import verify_chain
 from packhouse.catalog.audit.keys import find_public_key
 from packhouse.catalog.channels import store as channels
-from packhouse.catalog.packages import contents, integrity, leftovers
+from packhouse.catalog.packages import contents, integrity, leftovers, needs
 from packhouse.core.db import Database
 from packhouse.workflows.maintaining import published, store, stored
 from packhouse.workflows.maintaining.finding import Finding
@@ -92,6 +92,8 @@ async def _index(db: Database) -> AsyncIterator[Finding]:
         yield Finding("I2", f"part {part.sha256.hex()}", sentence)
     for row in await store.wrong_totals(db):
         yield Finding("I2", row[1], "the sums over its packages are not those of its packages")
+    if gaps := await needs.gaps(db):
+        yield Finding("I2", "dependants", f"{gaps} dependants are missing, or are none any more")
     if gaps := await integrity.search_gaps(db):
         yield Finding("I2", "search", f"the search index misses or invents {gaps} packages")
 

@@ -1,7 +1,8 @@
-"""Full-text search over packages, and the sums of each channel
+"""Full-text search over packages, the sums of each channel, and who needs a package
 
 What differs between the databases and what SQLAlchemy cannot declare: FTS5 and its triggers on SQLite, an expression
-index on PostgreSQL, and on both the triggers that keep `package_total`; every change of a package counts there.
+index on PostgreSQL, and on both the triggers that keep `need` and `package_total`; every change of a package counts
+there.
 """
 
 from alembic import op
@@ -10,6 +11,11 @@ revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
+
+_FORGET_NEEDS = """DELETE FROM need WHERE channel_id = old.channel_id AND family = old.family AND name = old.name
+ AND needed IN (SELECT value FROM json_each(old.needs));"""
+_ADD_NEEDS = """INSERT INTO need (channel_id, family, needed, name)
+ SELECT new.channel_id, new.family, value, new.name FROM json_each(new.needs) WHERE true ON CONFLICT DO NOTHING;"""
 
 SQLITE = [
     """CREATE VIRTUAL TABLE package_search USING fts5(name, summary, content='package', content_rowid='id',
@@ -35,12 +41,19 @@ END""",
  INSERT INTO package_search (package_search, rowid, name, summary) VALUES ('delete', old.id, old.name, old.summary);
  INSERT INTO package_search (rowid, name, summary) VALUES (new.id, new.name, new.summary);
 END""",
+    f"CREATE TRIGGER package_needs AFTER INSERT ON package BEGIN\n {_ADD_NEEDS}\nEND",
+    f"CREATE TRIGGER package_needed AFTER DELETE ON package BEGIN\n {_FORGET_NEEDS}\nEND",
+    f"""CREATE TRIGGER package_needs_others AFTER UPDATE OF needs ON package WHEN new.needs <> old.needs BEGIN
+ {_FORGET_NEEDS}
+ {_ADD_NEEDS}
+END""",
 ]
 
 POSTGRESQL = [
-    # the very expression of catalog/packages/search.py, or the index would not be used
+    # The very expression of catalog/packages/search.py, or the index would not be used. Without a list of pending rows:
+    # while it is long, and no statistics are there yet, a search reads every package instead.
     """CREATE INDEX ix_package_search ON package USING gin
- (to_tsvector('simple'::regconfig, translate(name || ' ' || summary, '-_./:@+', '       ')))""",
+ (to_tsvector('simple'::regconfig, translate(name || ' ' || summary, '-_./:@+', '       '))) WITH (fastupdate = off)""",
     """CREATE FUNCTION keep_package_total() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
  IF TG_OP = 'INSERT' THEN
@@ -61,6 +74,22 @@ BEGIN
 END $$""",
     """CREATE TRIGGER package_changed AFTER INSERT OR DELETE OR UPDATE ON package
  FOR EACH ROW EXECUTE FUNCTION keep_package_total()""",
+    """CREATE FUNCTION keep_needs() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+ IF TG_OP <> 'INSERT' THEN
+  DELETE FROM need WHERE channel_id = old.channel_id AND family = old.family AND name = old.name
+  AND needed IN (SELECT jsonb_array_elements_text(CAST(old.needs AS jsonb)));
+ END IF;
+ IF TG_OP <> 'DELETE' THEN
+  INSERT INTO need (channel_id, family, needed, name)
+  SELECT new.channel_id, new.family, jsonb_array_elements_text(CAST(new.needs AS jsonb)), new.name
+  ON CONFLICT DO NOTHING;
+ END IF;
+ RETURN NULL;
+END $$""",
+    """CREATE TRIGGER package_needs AFTER INSERT OR DELETE ON package FOR EACH ROW EXECUTE FUNCTION keep_needs()""",
+    """CREATE TRIGGER package_needs_others AFTER UPDATE OF needs ON package
+ FOR EACH ROW WHEN (new.needs <> old.needs) EXECUTE FUNCTION keep_needs()""",
 ]
 
 
