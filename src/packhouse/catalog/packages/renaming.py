@@ -10,6 +10,11 @@ from packhouse.core.db import Unit
 #: of so many clashes a refusal names the coordinates
 NAMED = 5
 
+_OTHERS = (
+    select(channel_path.c.channel_id)
+    .where(channel_path.c.path == bindparam("path"), channel_path.c.channel_id != bindparam("channel_id"))
+    .limit(1)
+)
 _THERE = binding.alias("there")
 _COUNTS_THERE = and_(
     channel_path.c.path == bindparam("path"),
@@ -50,7 +55,9 @@ _CLASHES = union(_BOUND, _PROMISED).order_by("ckey").limit(NAMED)
 async def clashes(unit: Unit, channel_id: int, path: str) -> list[str]:
     """Return the first `<partition>/<filename>` that `path` is bound to with other bytes than the channel's (I3).
 
-    What this very channel bound there earlier is its own. The database looks through what was ever bound at the path,
-    which is nothing for nearly every new name.
+    What this very channel bound there earlier is its own. A new name where nobody stood costs one look-up; else the
+    files of the channel are compared, about two seconds for a million.
     """
+    if await unit.fetch_one(_OTHERS, channel_id=channel_id, path=path) is None:
+        return []
     return [row[0] for row in await unit.fetch_all(_CLASHES, channel_id=channel_id, path=path)]
