@@ -44,6 +44,7 @@ from packhouse.workflows.delivering.gate import Gate
 from packhouse.workflows.delivering.notices import Notices
 from packhouse.workflows.indexing.publishing import Publisher
 from packhouse.workflows.indexing.reading import IndexReader
+from packhouse.workflows.maintaining.belonging import require_own_store
 from packhouse.workflows.maintaining.sweep import clean_daily, sweep
 from packhouse.workflows.mirroring.fetching import OnDemand
 from packhouse.workflows.mirroring.run import mirror_handlers
@@ -85,7 +86,7 @@ def build_services(settings: Settings, *, create: bool = False) -> Services:
 
 def _prepare(settings: Settings, create: bool) -> None:
     """Make what every process finds: the folders and the current schema."""
-    if not create:
+    if not create or has_schema(settings.database_url):
         _require_installation(settings)
     _make_folder(settings.data_dir, settings.origin("data_dir"))
     if folder := local_folder(settings.blob_url):
@@ -194,6 +195,7 @@ class WorkerProcess:
     async def run(self, ended: asyncio.Event) -> None:
         """Work until `ended` is set, then hand back what is not finished."""
         services, name = self.services, f"{socket.gethostname()}-{os.getpid()}"
+        await require_own_store(services)
         worker = Worker(services.db, mirror_handlers(services), name)
         timetable = Timetable(services.db, await _duties(services), name)
         await services.feed.poll()
@@ -286,11 +288,12 @@ def _forgetting(authenticator: Authenticator) -> Callable[[Change], None]:
 async def prepare(settings: Settings) -> str | None:
     """Make the installation unless it is there, bring its schema up to date and make the administrator.
 
-    Returns the administrator's password if one was made up. Raises PackhouseError as `build_services`, and
-    `bad_request` when `admin_password` is too short.
+    Returns the administrator's password if one was made up. Raises PackhouseError as `build_services` and
+    `require_own_store`, and `bad_request` when `admin_password` is too short.
     """
     services = build_services(settings, create=True)
     try:
+        await require_own_store(services)
         return await ensure_admin(services.db, settings.admin_password or None)
     except PackhouseError as error:
         if error.code == "bad_request":

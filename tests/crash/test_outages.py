@@ -117,7 +117,7 @@ async def test_a_database_that_goes_away(postgres_server: PostgresServer, tmp_pa
     url = postgres_server.url
     migrate(url)
     env = {"PACKHOUSE_DATA_DIR": str(tmp_path / "data"), "PACKHOUSE_DATABASE_URL": url}
-    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "blobs").mkdir(parents=True)  # as with the schema, a first start made it
     backend = Backend("postgres+folder", url, f"file://{tmp_path}/data/blobs", env, tmp_path / "data")
     with site_on(backend) as site:
         for channel in ("lab", "shelf"):

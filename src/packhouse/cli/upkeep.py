@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from packhouse.app import build_services, close
 from packhouse.cli.running import settings_of
+from packhouse.workflows.maintaining.belonging import require_own_store
 from packhouse.workflows.maintaining.finding import Finding
 from packhouse.workflows.maintaining.repair import repair as repair_all
 from packhouse.workflows.maintaining.sweep import Report, Tally, diagnose
@@ -57,6 +58,7 @@ def _with_services(data: Path | None, work: Callable[[Services], Awaitable[T]]) 
     async def run() -> T:
         services = build_services(settings_of(data))
         try:
+            await require_own_store(services)
             return await work(services)
         finally:
             await close(services)

@@ -56,6 +56,7 @@ _ADD_CONTENT = """INSERT INTO content (sha256, md5, size, facts, created_at)
  facts = CASE WHEN content.facts = '' THEN excluded.facts ELSE content.facts END
  WHERE content.deleting IS FALSE"""
 _ADD_ONE_CONTENT = f"{_ADD_CONTENT} RETURNING id"
+_ANY = select(content.c.id).limit(1)
 _FACTS = select(content.c.facts).where(content.c.id == bindparam("content_id"))
 # As if created now: between this and the new owner's row lies at most one upload, and grace is longer.
 _RESCUE = (
@@ -116,6 +117,11 @@ async def add_records(unit: Unit, records: Iterable[Record]) -> dict[bytes, int]
 async def find_content(reader: Reader, sha256: bytes) -> Row | None:
     """Return (id, size, doomed_at) of the content with this hash."""
     return await reader.fetch_one(_CONTENT, sha256=sha256)
+
+
+async def any_content(reader: Reader) -> bool:
+    """Tell whether the catalogue knows any bytes at all."""
+    return await reader.fetch_value(_ANY) is not None
 
 
 async def add_content(unit: Unit, hashes: Hashes, facts: Facts) -> int:

@@ -9,14 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from packhouse.core.blobs.base import BlobStore
+from packhouse.core.blobs.base import MARKER, BlobStore
 from packhouse.core.blobs.faults import BlobMissing
 from packhouse.core.blobs.hashing import Hashes
 from packhouse.core.blobs.local import LocalStore
 from packhouse.core.blobs.spool import Writer, commit_all
 from packhouse.core.errors import PackhouseError
 
-__all__ = ["BlobMissing", "BlobStore", "Hashes", "LocalStore", "Writer", "commit_all", "open_store"]
+__all__ = ["MARKER", "BlobMissing", "BlobStore", "Hashes", "LocalStore", "Writer", "commit_all", "open_store"]
 
 
 def local_folder(blob_url: str) -> Path | None:

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from packhouse.core.blobs.spool import Spool, Spooled, Writer
 
+#: the name, beside the blobs, under which a store keeps the id of the installation it belongs to
+MARKER = "packhouse-store"
+
 
 class BlobStore(ABC):
     """Bytes by SHA-256 (lower-case hex). Bytes of a blob never change; a blob is there whole or not at all.
@@ -21,6 +24,14 @@ class BlobStore(ABC):
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
+
+    @abstractmethod
+    async def marker(self) -> str | None:
+        """Return the id of the installation that the store belongs to; None when it has none yet."""
+
+    @abstractmethod
+    async def mark(self, installation: str) -> str:
+        """Make the store an installation's unless it is one's; return the id that it has now."""
 
     def writer(self) -> Writer:
         """Return a writer for new bytes: `async with store.writer() as w`, `w.write`, `w.commit`."""

@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from packhouse.core.blobs.base import BlobStore
+from packhouse.core.blobs.base import MARKER, BlobStore
 from packhouse.core.blobs.faults import BlobCorrupt, BlobMissing, away, disk_faults
 from packhouse.core.blobs.flushing import MANY, flush_file_system, flush_folder
 from packhouse.core.blobs.hashing import is_sha256, relative_name
@@ -26,6 +26,25 @@ class LocalStore(BlobStore):
         self._root = root
         #: folders (`ab`, `abcd`) whose own entry this process knows to be on disk; at most 65,792 of them
         self._settled: set[str] = set()
+
+    async def marker(self) -> str | None:
+        """Read the file that has the id."""
+        with disk_faults(_WHERE):
+            try:
+                return (self._root / MARKER).read_text(errors="replace").strip()
+            except FileNotFoundError:
+                return None
+
+    async def mark(self, installation: str) -> str:
+        """Write the file that has the id, whole or not at all, unless it is there."""
+        with disk_faults(_WHERE):
+            async with self.writer() as draft:
+                await draft.write(f"{installation}\n".encode())
+                os.fsync(draft.fd)
+                if not (self._root / MARKER).exists():
+                    draft.path.rename(self._root / MARKER)
+            flush_folder(self._root)
+        return await self.marker() or ""
 
     async def _publish(self, batch: Sequence[Spooled]) -> None:
         # In a thread: a flush takes 0.5 ms on a fast disk and 5 ms and more on a real one, for which the event loop

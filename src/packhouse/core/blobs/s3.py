@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from asyncio import gather
+from asyncio import gather, to_thread
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ import obstore
 from obstore import exceptions
 from obstore.store import S3Store as Bucket
 
-from packhouse.core.blobs.base import BlobStore
+from packhouse.core.blobs.base import MARKER, BlobStore
 from packhouse.core.blobs.cache import IN_USE_SECONDS, BlobCache
 from packhouse.core.blobs.faults import disk_faults
 from packhouse.core.blobs.hashing import Hashes, is_sha256, relative_name
@@ -57,6 +58,28 @@ class S3Store(BlobStore):
 
     def _key(self, sha256: str) -> str:
         return self._prefix + relative_name(sha256)
+
+    async def marker(self) -> str | None:
+        """Read the object that has the id."""
+
+        def read() -> str:
+            return bytes(obstore.get(self._bucket, self._prefix + MARKER).bytes()).decode(errors="replace").strip()
+
+        with s3_faults(self._name):
+            try:
+                # not `get_async`: its threads may still call Python when a command that is refused ends at once
+                return await to_thread(read)
+            except FileNotFoundError as error:
+                if "NoSuchBucket" in str(error):
+                    raise
+                return None
+
+    async def mark(self, installation: str) -> str:
+        """Write the object that has the id, by a conditional create."""
+        with s3_faults(self._name), suppress(exceptions.AlreadyExistsError):
+            text = f"{installation}\n".encode()
+            await obstore.put_async(self._bucket, self._prefix + MARKER, text, mode="create", use_multipart=False)
+        return await self.marker() or ""
 
     async def _publish(self, batch: Sequence[Spooled]) -> None:
         for start in range(0, len(batch), _UPLOADS_AT_ONCE):
