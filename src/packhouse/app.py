@@ -19,6 +19,7 @@ from packhouse.catalog.accounts.keys import load_keys
 from packhouse.catalog.audit.chain import seal
 from packhouse.catalog.audit.keys import load_signing_key
 from packhouse.catalog.changes import Change, ChangeFeed, forget_old
+from packhouse.catalog.mirrors.origins import forget_unused
 from packhouse.catalog.packages.downloads import forget_old_chunks
 from packhouse.core import log
 from packhouse.core.blobs import local_folder, open_store
@@ -242,6 +243,7 @@ async def _duties(services: Services) -> list[Periodic]:
         db = services.db
         long_ago = await db.now() - HISTORY_DAYS * DAY
         await db.write(partial(forget_ended, before=long_ago))
+        await db.write(forget_unused)
         for work in (forget_old, partial(forget_old_chunks, before=long_ago), partial(forget, before=long_ago)):
             while await db.write(work):
                 pass

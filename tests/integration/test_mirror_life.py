@@ -12,14 +12,14 @@ from backports import zstd
 
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
-from packhouse.catalog.mirrors import store
-from packhouse.catalog.mirrors.mirror import Mirror, Spec
+from packhouse.catalog.mirrors import origins, store
+from packhouse.catalog.mirrors.mirror import Credential, Mirror, Spec
 from packhouse.catalog.packages import entries
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.core.jobs import Worker, list_jobs
 from packhouse.workflows.channels.deleting import clear_deleted, delete_channel
-from packhouse.workflows.mirroring import clearing
+from packhouse.workflows.mirroring import clearing, editing
 from packhouse.workflows.mirroring.editing import (
     decide_conflict,
     delete_mirror,
@@ -45,7 +45,7 @@ from tests.kit.mirroring import (
     shown,
     wait,
 )
-from tests.kit.upstream import Fails, Slow, Upstream
+from tests.kit.upstream import Basic, Fails, Slow, Upstream
 
 
 def source_of(*names: str) -> CondaSource:
@@ -211,40 +211,68 @@ async def test_deleting_a_large_mirror_goes_on_in_rounds(backend: Backend, monke
         assert (numbers, (await get(services, mirror)).state) == ([3, 1, 0, 0], "deleted")
 
 
-async def test_copies_in_a_frozen_channel_outlive_their_mirror_until_it_thaws(backend: Backend) -> None:
-    async with services_on(backend) as services, Upstream(source_of("a", "b").files()) as up:
+async def fetched(services: Services, channel: Channel, name: str) -> bool:
+    """Ask for a file of a channel; say whether its bytes are held then."""
+    found = await entries.find(services.db, channel.id, "conda", "noarch", f"{name}-1.0-0.conda")
+    assert found is not None, name
+    return (await OnDemand(services).fetch(channel, found)).active
+
+
+@pytest.mark.parametrize("ends", ["mirror", "mirror and files", "channel"])
+async def test_copies_outlive_their_mirror_and_are_still_fetched(backend: Backend, ends: str) -> None:
+    source = source_of("a", "b", "c")
+    source.info = {"base_url": "../files/"}  # where the files are, only the index says
+    files = {path.replace("noarch/", "files/") if path in source.bytes else path: data
+             for path, data in source.files().items()}  # fmt: skip
+    async with services_on(backend) as services, Upstream(files, require=Basic("me", "hush")) as up:
         channel, pinned, other = [await make_test_channel(services, path) for path in ("ours", "pinned", "other")]
-        mirror = await run_and_wait(services, await add_mirror(services, channel, up.url))
+        secret = Credential(username="me", password="hush")
+        mirror = await run_and_wait(services, await add_mirror(services, channel, up.url, credential=secret))
         for target in (pinned, other):
             await copy(services, channel, target, "ann", [Item("a"), Item("b")])
+        assert await fetched(services, channel, "a") and await fetched(services, other, "a")
         await set_frozen(services, pinned, True)
-        await delete_mirror(services, channel, mirror, "ann")
+        if ends == "channel":
+            await delete_channel(services, channel, "ann")
+            await clear_deleted(services)
+        else:
+            await delete_mirror(services, channel, mirror, "ann", files=ends == "mirror and files")
         await schedule_mirrors(services)
-        assert [len(await shown(services, one)) for one in (channel, other, pinned)] == [0, 0, 2]
-        promised = await entries.find(services.db, pinned.id, "conda", "noarch", "a-1.0-0.conda")
-        assert promised is not None and (await OnDemand(services).fetch(pinned, promised)).active
-        await set_frozen(services, pinned, False)
-        await schedule_mirrors(services)
-        await schedule_mirrors(services)
-        assert set(await shown(services, pinned)) == {"a-1.0-0.conda"}, "what was fetched stays"
-        assert (await get(services, mirror)).state == "deleted"
+        gone = await get(services, mirror)
+        assert (gone.state, gone.credential) == ("deleted", Credential())
+        assert await store.indexes(services.db, mirror.id) == {}
+        assert [set(await shown(services, one)) for one in (pinned, other)] == [{"a-1.0-0.conda", "b-1.0-0.conda"}] * 2
+        await services.db.write(origins.forget_unused)
+        third = await make_test_channel(services, "third")
+        await copy(services, other, third, "ann", [Item("b")])
+        for one, name in ((pinned, "a"), (pinned, "b"), (other, "b"), (third, "b")):
+            assert await fetched(services, one, name)
+        await services.db.write(origins.forget_unused)
+        assert await services.db.fetch_value("SELECT count(*) FROM origin") == 0, "nobody needs it any more"
 
 
-async def test_copies_that_only_a_deleted_channel_could_fetch_go(backend: Backend) -> None:
-    async with services_on(backend) as services, Upstream(source_of("a", "b").files()) as up:
-        channel, other = await make_test_channel(services), await make_test_channel(services, "other")
+async def test_another_source_is_not_asked_for_what_came_from_the_one_before(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(editing, "ORIGINS", 2)
+    old, new = source_of("a", "b", "c", "d", "e"), source_of("d", "e", "f")
+    async with services_on(backend) as services, Upstream(old.files()) as up, Upstream(new.files()) as other:
+        channel, copies = await make_test_channel(services), await make_test_channel(services, "copies")
         mirror = await run_and_wait(services, await add_mirror(services, channel, up.url))
-        await copy(services, channel, other, "ann", [Item("a"), Item("b")])
-        copied = await entries.find(services.db, other.id, "conda", "noarch", "a-1.0-0.conda")
-        assert copied is not None and (await OnDemand(services).fetch(other, copied)).active
-        await delete_channel(services, channel, "ann")
-        await clear_deleted(services)
-        await schedule_mirrors(services)
-        assert set(await shown(services, other)) == {"a-1.0-0.conda"}
-        assert (await get(services, mirror)).state == "deleted"
-        for table in ("mirror_index", "removal"):
-            rows = f"SELECT count(*) FROM {table} WHERE {'channel' if table == 'removal' else 'mirror'}_id = :id"
-            assert await services.db.fetch_value(rows, id=channel.id if table == "removal" else mirror.id) == 0
+        await copy(services, channel, copies, "ann", [Item("a"), Item("d")])
+        turned = spec_of(mirror, source=other.url)
+        mirror = await update_mirror(services, channel, mirror, "ann", turned, administrator=True)
+        assert await fetched(services, channel, "a"), "until the next run it comes from where it was found"
+        mirror = await run_and_wait(services, mirror, accept_shrink=True)
+        assert set(await shown(services, channel)) == {f"{name}-1.0-0.conda" for name in "def"}
+        await up.__aexit__()
+        for name in "def":
+            assert await fetched(services, channel, name), "after the run only the new source is asked"
+        with pytest.raises(PackhouseError, match="upstream"):
+            await fetched(services, copies, "d")
+        await copy(services, channel, copies, "ann", [Item("f")])
+        assert await fetched(services, copies, "f")
+        assert (up.hits("noarch/a-1.0-0.conda"), other.hits("noarch/a-1.0-0.conda")) == (1, 0)
 
 
 async def test_nothing_is_left_of_the_downloads_of_a_deleted_mirror(backend: Backend) -> None:

@@ -128,7 +128,8 @@ entry = Table(
     Column("record_id", ForeignKey("record.id"), nullable=False, index=True),
     Column("content_id", ForeignKey("content.id"), index=True),  # null: passive, not fetched yet
     Column("mirror_id", ForeignKey("mirror.id"), index=True),  # null: arrived by upload or copy
-    Column("source_url", Text),  # where a passive entry's bytes can be had, when its mirror does not say it
+    Column("origin_id", ForeignKey("origin.id")),  # where a passive entry's bytes can be had; null: from its mirror
+    Column("source_url", Text),  # where exactly, when neither says it
     Column("source_hash", Int),  # xxh3 of the upstream's record text, to see changes without reading records
     Column("first_seen_at", Micros),  # in the upstream's index; null: it stood in the first one we saw
     Column("visible_at", Micros, nullable=False),  # set once: CEP 47 `indexed_timestamp`
@@ -138,6 +139,8 @@ entry = Table(
 )
 Index("ix_entry_name", entry.c.channel_id, entry.c.name, entry.c.partition)
 Index("ix_entry_event", entry.c.channel_id, entry.c.event_id)
+_ELSEWHERE = entry.c.origin_id.is_not(None)
+Index("ix_entry_origin", entry.c.origin_id, sqlite_where=_ELSEWHERE, postgresql_where=_ELSEWHERE)
 
 # A coordinate of a channel has one content for ever (invariant I3): uploads, fetches and trusted claims all bind.
 binding = Table(
@@ -369,6 +372,20 @@ mirror = Table(
 Index("ix_mirror_channel", mirror.c.channel_id)
 _SHOWN = mirror.c.deleted_at.is_(None)
 Index("uq_mirror_name", mirror.c.channel_id, mirror.c.name, unique=True, sqlite_where=_SHOWN, postgresql_where=_SHOWN)
+
+# The source of a mirror as files refer to it that were copied elsewhere, or taken in before the mirror turned to
+# another source. It is the mirror's own while `mirror_id` is set, and stands for itself from then on; it lasts while
+# an entry refers to it.
+origin = Table(
+    "origin",
+    METADATA,
+    serial(),
+    Column("mirror_id", ForeignKey("mirror.id"), unique=True),
+    Column("source", Text, nullable=False, server_default=""),
+    Column("options", Json),
+    Column("credential", Json),  # secret: never shown, never logged
+    Column("bases", Json),  # partition to where its files are, when not beside its index
+)
 
 # The upstream index of one partition as last taken in: what makes "nothing changed" cost one 304.
 mirror_index = Table(

@@ -28,6 +28,7 @@ class Known(NamedTuple):
     source_hash: int | None
     mirror_id: int | None
     active: bool
+    origin_id: int | None = None  #: what it comes from, when not from its mirror's source as it is now
 
 
 class Held(NamedTuple):
@@ -80,7 +81,13 @@ _IN_PARTITION = (
     entry.c.partition == bindparam("partition"),
 )
 _KNOWN = select(
-    entry.c.id, entry.c.filename, entry.c.name, entry.c.source_hash, entry.c.mirror_id, entry.c.content_id.is_not(None)
+    entry.c.id,
+    entry.c.filename,
+    entry.c.name,
+    entry.c.source_hash,
+    entry.c.mirror_id,
+    entry.c.content_id.is_not(None),
+    entry.c.origin_id,
 ).where(*_IN_PARTITION)
 _PARTITIONS = (
     select(entry.c.partition)
@@ -124,7 +131,12 @@ _BINDINGS = select(binding.c.filename, binding.c.sha256, binding.c.id).where(
 _REPLACE = (
     update(entry)
     .where(entry.c.id == bindparam("entry_id"))
-    .values(record_id=bindparam("new_record"), source_url=bindparam("new_url"), source_hash=bindparam("new_hash"))
+    .values(
+        record_id=bindparam("new_record"),
+        origin_id=None,
+        source_url=bindparam("new_url"),
+        source_hash=bindparam("new_hash"),
+    )
 )
 _STILL_MINE = (
     select(entry.c.id)
@@ -148,6 +160,7 @@ _WANTED = (
         entry.c.mirror_id == bindparam("mirror_id"),
         entry.c.channel_id == bindparam("channel_id"),
         entry.c.content_id.is_(None),
+        entry.c.origin_id.is_(None),
         entry.c.id > bindparam("after"),
     )
     .order_by(entry.c.id)
@@ -158,7 +171,8 @@ _STILL_WANTED = (
     .where(any_of(entry.c.id, "ids"), entry.c.content_id.is_(None))
     .with_for_update(of=entry)
 )
-_SET_CONTENT = """UPDATE entry SET source_url = NULL, content_id = (SELECT id FROM content WHERE sha256 = :sha256)
+_SET_CONTENT = """UPDATE entry SET source_url = NULL, origin_id = NULL,
+ content_id = (SELECT id FROM content WHERE sha256 = :sha256)
  WHERE id = :entry_id AND EXISTS (SELECT 1 FROM content WHERE sha256 = :sha256 AND deleting IS FALSE)"""
 _NOW_ACTIVE = select(entry.c.id).where(any_of(entry.c.id, "ids"), entry.c.content_id.is_not(None))
 _TO_CLEAR = (
@@ -220,7 +234,7 @@ async def bound(
 
 
 async def replace_records(unit: Unit, rows: Iterable[Incoming], ids: dict[bytes, int]) -> None:
-    """Give entries (`entry_id`) another record."""
+    """Give entries (`entry_id`) another record, whose file their mirror's source has now."""
     await unit.execute_many(
         _REPLACE,
         [

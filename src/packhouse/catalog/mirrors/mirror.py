@@ -159,3 +159,29 @@ class Mirror(msgspec.Struct, frozen=True):
     def active(self) -> bool:
         """Whether a run downloads every selected file."""
         return self.mode == "active"
+
+
+def unborn(channel_id: int) -> Mirror:
+    """Return a mirror that no row stands for: none has the id 0."""
+    spec = Spec("", "")
+    return Mirror(
+        id=0,
+        uuid="",
+        channel_id=channel_id,
+        name="",
+        type=spec.type,
+        mode=spec.mode,
+        source="",
+        cron="",
+        filters=spec.filters,
+        options=spec.options,
+        credential=Credential(),
+        state="stopped",
+        progress=Progress(),
+        needs_full_run=True,
+        last_run_at=None,
+        next_run_at=None,
+        created_at=0,
+        updated_at=0,
+        deleted_at=None,
+    )

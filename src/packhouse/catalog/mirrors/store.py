@@ -59,8 +59,9 @@ _FULL_ELSEWHERE = (
 _DELETE = (
     update(mirror)
     .where(mirror.c.id == bindparam("mirror_id"), _SHOWN)
-    .values(state="deleting", deleted_at=bindparam("now"), progress=bindparam("new_progress"), credential=None)
+    .values(state="deleting", deleted_at=bindparam("now"), progress=bindparam("new_progress"))
 )
+_FORGET_CREDENTIAL = update(mirror).where(mirror.c.id == bindparam("mirror_id")).values(credential=None)
 
 _INDEXES = select(*mirror_index.c).where(mirror_index.c.mirror_id == bindparam("mirror_id"))
 _PUT_INDEX = """INSERT INTO mirror_index
@@ -289,8 +290,13 @@ async def ask_full_run(unit: Unit, channel_id: int, but: int = 0) -> None:
 
 
 async def mark_deleted(unit: Unit, mirror_id: int, progress: Progress) -> bool:
-    """Take the mirror out of sight and forget its credential; False when that has happened already."""
+    """Take the mirror out of sight; False when that has happened already."""
     return await unit.execute(_DELETE, mirror_id=mirror_id, now=unit.now, new_progress=text(progress)) > 0
+
+
+async def forget_credential(unit: Unit, mirror_id: int) -> None:
+    """Forget what opened the source of a mirror that nothing is fetched for any more."""
+    await unit.execute(_FORGET_CREDENTIAL, mirror_id=mirror_id)
 
 
 async def indexes(reader: Reader, mirror_id: int) -> dict[str, TakenIndex]:

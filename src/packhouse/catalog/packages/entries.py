@@ -37,6 +37,7 @@ class Entry(msgspec.Struct, frozen=True):
     record_id: int
     content_id: int | None
     mirror_id: int | None
+    origin_id: int | None  #: with a passive entry: where its bytes can be had, if not from its mirror
     source_url: str | None
     visible_at: int
     sha256: bytes | None  #: of the content, or else what the record claims
@@ -92,7 +93,7 @@ _WITH_BYTES = (
 )
 _FIND = (
     select(
-        *(entry.c[name] for name in Entry.__struct_fields__[:11]),
+        *(entry.c[name] for name in Entry.__struct_fields__[:12]),
         content.c.sha256,
         content.c.md5,
         content.c.size,
@@ -122,11 +123,16 @@ _OF_PACKAGE = (
     )
     .order_by(entry.c.id)
 )
-_COPY = """INSERT INTO entry (channel_id, family, partition, name, filename, record_id, content_id, mirror_id,
+_COPY = """INSERT INTO entry (channel_id, family, partition, name, filename, record_id, content_id, origin_id,
  source_url, source_hash, first_seen_at, visible_at, event_id)
- SELECT :target, family, partition, name, filename, record_id, content_id,
- CASE WHEN content_id IS NULL THEN mirror_id END, source_url, NULL, first_seen_at, :now, :event_id
+ SELECT :target, family, partition, name, filename, record_id, content_id, CASE WHEN content_id IS NULL THEN
+ COALESCE(origin_id, (SELECT id FROM origin WHERE origin.mirror_id = entry.mirror_id)) END, source_url, NULL,
+ first_seen_at, :now, :event_id
  FROM entry WHERE id = :entry_id"""
+# also when it is there, so that it is held until the unit has ended
+_GIVE_ORIGIN = """INSERT INTO origin (mirror_id) SELECT mirror_id FROM entry
+ WHERE id = :entry_id AND content_id IS NULL AND origin_id IS NULL AND mirror_id IS NOT NULL
+ ON CONFLICT (mirror_id) DO UPDATE SET mirror_id = excluded.mirror_id"""
 _ADD_ONE = """INSERT INTO entry (channel_id, family, partition, name, filename, record_id, content_id, mirror_id,
  source_url, source_hash, first_seen_at, visible_at, event_id)
  VALUES (:channel_id, :family, :partition, :name, :filename, :record_id, :content_id, :mirror_id, :source_url,
@@ -139,6 +145,7 @@ _ADOPT = (
         record_id=bindparam("new_record"),
         content_id=bindparam("new_content"),
         mirror_id=None,
+        origin_id=None,
         source_url=None,
         source_hash=None,
         event_id=bindparam("new_event"),
@@ -192,7 +199,7 @@ async def find(reader: Reader, channel_id: int, family: str, partition: str, fil
     row = await reader.fetch_one(_FIND, **key)
     if row is None:
         return None
-    values = [*row[:11], *(row[11:14] if row[7] is not None else row[15:18]), row[14]]
+    values = [*row[:12], *(row[12:15] if row[7] is not None else row[16:19]), row[15]]
     return Entry(*values)
 
 
@@ -205,8 +212,9 @@ async def of_package(reader: Reader, channel_id: int, family: str, name: str) ->
 async def copy_rows(unit: Unit, ids: Sequence[int], target: int, event_id: int) -> None:
     """Show entries in another channel too, at coordinates the unit has found free; a rival there makes it run again.
 
-    A passive entry keeps its mirror as the place its bytes can be had from.
+    A passive copy belongs to no mirror, but keeps the origin its bytes can be had from, whatever becomes of the mirror.
     """
+    await unit.execute_many(_GIVE_ORIGIN, [{"entry_id": one} for one in ids])
     rows = [{"entry_id": one, "target": target, "event_id": event_id, "now": unit.now} for one in ids]
     await unit.execute_many(_COPY, rows)
 

@@ -15,8 +15,6 @@ from packhouse.catalog.schema import (
     entry,
     head,
     mirror,
-    mirror_conflict,
-    mirror_index,
     notice,
     package,
     removal,
@@ -34,7 +32,7 @@ _LOCK = (
 _END_MIRRORS = (
     update(mirror)
     .where(mirror.c.channel_id == bindparam("of_channel"), mirror.c.deleted_at.is_(None))
-    .values(state="deleting", deleted_at=bindparam("now"), next_run_at=null(), credential=null())
+    .values(state="deleting", deleted_at=bindparam("now"), next_run_at=null())
 )
 # its head goes last: a deleted channel that still has one is not cleared yet
 _TO_CLEAR = (
@@ -47,14 +45,12 @@ _DROP_HEAD = delete(head).where(head.c.channel_id == bindparam("of_channel"))
 
 
 _HERE: BindParameter[int] = bindparam("of_channel")
-_MIRRORS = select(mirror.c.id).where(mirror.c.channel_id == _HERE)
 
 
 def _some_of(table: Table) -> Any:
-    """Delete up to `most` rows of a channel or of its mirrors."""
+    """Delete up to `most` rows of a channel."""
     keys = list(table.primary_key.columns)
-    own = table.c.channel_id == _HERE if "channel_id" in table.c else table.c.mirror_id.in_(_MIRRORS)
-    chosen = select(*keys).where(own).limit(bindparam("most"))
+    chosen = select(*keys).where(table.c.channel_id == _HERE).limit(bindparam("most"))
     if len(keys) == 1:
         return delete(table).where(keys[0].in_(chosen))
     return delete(table).where(tuple_(*keys).in_(chosen))
@@ -63,7 +59,6 @@ def _some_of(table: Table) -> Any:
 #: in this order; bindings and paths stay for ever, events are history
 _CLEARED = [
     *(_some_of(table) for table in (entry, download, dirty, shelf, package, removal, revision, notice, channel_grant)),
-    *(_some_of(table) for table in (mirror_index, mirror_conflict)),
 ]
 
 
@@ -74,7 +69,7 @@ async def lock(unit: Unit, channel_id: int) -> Channel | None:
 
 
 async def end_mirrors(unit: Unit, channel_id: int) -> None:
-    """Delete the mirrors of a channel: none of them runs again, and copies that only they could fetch go as well."""
+    """Delete the mirrors of a channel: none of them runs again; what becomes of their rows is seen to elsewhere."""
     await unit.execute(_END_MIRRORS, of_channel=channel_id, now=unit.now)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from packhouse.catalog import changes
 from packhouse.catalog.channels import store as channels
-from packhouse.catalog.mirrors import holdings, store
+from packhouse.catalog.mirrors import holdings, origins, store
 from packhouse.catalog.mirrors.mirror import Mirror
 from packhouse.catalog.packages import entries
 from packhouse.core.clock import monotonic
@@ -24,8 +24,8 @@ ROUND_SECONDS = 0.5
 async def clear(services: Services, mirror_id: int) -> None:
     """Do one round of removing the entries of a mirror in state `deleting`; the last one makes it `deleted`.
 
-    Copies of unfetched files in other channels go as well, since nothing can fetch them any more. May be called again
-    after a crash, or twice at a time.
+    Copies in other channels do not belong to the mirror and stay, and unfetched ones keep its source as their origin.
+    May be called again after a crash, or twice at a time.
     """
     touched: set[int] = set()
     deadline = monotonic() + ROUND_SECONDS
@@ -73,6 +73,8 @@ async def _end(unit: Unit, mirror_id: int) -> None:
     mirror = await store.by_id(unit, mirror_id)
     if mirror is None or mirror.state != "deleting" or await holdings.has_any(unit, mirror_id):
         return
+    await origins.part(unit, mirror)
+    await store.forget_credential(unit, mirror_id)
     await store.drop_index(unit, mirror_id)
     keys = [(one.partition, one.filename) for one in await store.conflicts(unit, mirror_id)]
     await store.drop_conflicts(unit, mirror_id, keys)

@@ -12,7 +12,7 @@ from packhouse.catalog import changes
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
-from packhouse.catalog.mirrors import store
+from packhouse.catalog.mirrors import origins, store
 from packhouse.catalog.mirrors.holdings import FAMILY
 from packhouse.catalog.mirrors.mirror import LIVE, Mirror, Spec
 from packhouse.catalog.mirrors.source import check_spec
@@ -31,6 +31,8 @@ from packhouse.workflows.services import Services
 
 #: coordinates restored by one request
 MOST_RESTORED = 1000
+#: entries told their origin by one unit
+ORIGINS = 2000
 
 
 async def create_mirror(
@@ -74,13 +76,17 @@ async def update_mirror(
     """
     checked = check_spec(spec, administrator=administrator, before=mirror)
     policy_of(checked.filters)
+    if checked.source != mirror.source:
+        await _tell_origin(services, mirror)
 
     async def work(unit: Unit) -> Mirror:
         now = await _required(unit, mirror.id)
         await _require_free_name(unit, channel, checked.name, but=mirror.id)
+        if checked.source != now.source:  # what stands in its index is old again, and only had where it was found
+            await origins.tell_rest(unit, mirror.id)
+            await origins.part(unit, now)
+            await store.drop_index(unit, mirror.id)
         await store.edit(unit, mirror.id, checked, next_time(checked.cron, unit.now) if checked.cron else None)
-        if (checked.source, checked.credential) != (now.source, now.credential) and checked.source != now.source:
-            await store.drop_index(unit, mirror.id)  # another source: what stands in its index is old again
         edited = await _required(unit, mirror.id)
         await _event(unit, "mirror_updated", actor, channel, edited, {"mode": edited.mode, "cron": edited.cron})
         if run_now:
@@ -89,6 +95,18 @@ async def update_mirror(
         return await _required(unit, mirror.id)
 
     return await services.db.write(work)
+
+
+async def _tell_origin(services: Services, mirror: Mirror) -> None:
+    """Let the files a mirror has not fetched say where they come from, before it turns elsewhere; in batches."""
+    after = 0
+    while ids := await origins.untold(services.db, mirror.id, after, ORIGINS):
+
+        async def work(unit: Unit, ids: list[int] = ids) -> None:
+            await origins.tell(unit, mirror.id, ids)
+
+        await services.db.write(work)
+        after = ids[-1]
 
 
 async def delete_mirror(

@@ -5,7 +5,6 @@ Bytes arrive in a partial file named by address and claims, so that a killed pro
 
 from __future__ import annotations
 
-from packhouse.catalog.mirrors import store
 from packhouse.catalog.mirrors.holdings import FAMILY, Fetched, Wanted
 from packhouse.catalog.mirrors.mirror import Mirror
 from packhouse.catalog.mirrors.source import address, fetch_settings
@@ -14,7 +13,6 @@ from packhouse.core.blobs import Hashes, Writer
 from packhouse.core.errors import PackhouseError
 from packhouse.core.fetch import Expected, Fetcher
 from packhouse.formats.base import Coordinate, Facts, Malformed
-from packhouse.workflows.mirroring.upstream import file_url
 from packhouse.workflows.services import Services
 
 
@@ -22,12 +20,6 @@ def fetcher_of(services: Services, mirror: Mirror) -> Fetcher:
     """Return the fetcher of a mirror's source, to be opened with `async with`."""
     settings = services.settings
     return Fetcher(address(mirror), fetch_settings(mirror, settings.private_hosts, settings.mirror_concurrency))
-
-
-async def url_of(services: Services, mirror: Mirror, one: Wanted) -> str:
-    """Return where the bytes of an entry are, relative to the source or absolute."""
-    base = "" if one.source_url else await store.base_url(services.db, mirror.id, one.partition)
-    return file_url(base, one.partition, one.filename, one.source_url)
 
 
 def resume_key(mirror: Mirror, one: Wanted, url: str) -> str:

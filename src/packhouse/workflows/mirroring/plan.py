@@ -121,7 +121,7 @@ def _compare(
             else:
                 questions.append((filename, None, False))
             continue
-        same = entry.source_hash == hash_of(raw, signatures.get(filename))
+        same = entry.source_hash == hash_of(raw, signatures.get(filename)) and entry.origin_id is None
         if entry.mirror_id != mirror_id:
             result.held += 1
             if not same:

@@ -10,7 +10,7 @@ import msgspec
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.mirrors import holdings, store
 from packhouse.catalog.mirrors.holdings import Incoming
-from packhouse.catalog.mirrors.mirror import Counts, Credential, Failure, Mirror, Progress, Spec
+from packhouse.catalog.mirrors.mirror import Counts, Credential, Failure, Mirror, Spec, unborn
 from packhouse.catalog.mirrors.source import check_spec
 from packhouse.catalog.mirrors.store import TakenIndex
 from packhouse.workflows.mirroring.intake import conflict
@@ -65,7 +65,7 @@ async def preview_spec(
     Raises PackhouseError as creating and updating do, and `upstream_failed`.
     """
     checked = check_spec(spec, administrator=administrator, before=before)
-    base = before or _unborn(channel)
+    base = before or unborn(channel.id)
     values = {name: getattr(checked, name) for name in ("name", "source", "mode", "cron", "filters", "options")}
     mirror = msgspec.structs.replace(base, credential=checked.credential or Credential(), **values)
     taken = await store.indexes(services.db, base.id) if checked.source == base.source else {}
@@ -117,29 +117,3 @@ def _fail(found: Preview, ckey: str, reason: str) -> None:
     found.counts.failed += 1
     if len(found.failures) < MOST_NAMES:
         found.failures.append(Failure(ckey, reason))
-
-
-def _unborn(channel: Channel) -> Mirror:
-    """Return the mirror that does not exist yet; no row has the id 0."""
-    spec = Spec("", "")
-    return Mirror(
-        id=0,
-        uuid="",
-        channel_id=channel.id,
-        name="",
-        type=spec.type,
-        mode=spec.mode,
-        source="",
-        cron="",
-        filters=spec.filters,
-        options=spec.options,
-        credential=Credential(),
-        state="stopped",
-        progress=Progress(),
-        needs_full_run=True,
-        last_run_at=None,
-        next_run_at=None,
-        created_at=0,
-        updated_at=0,
-        deleted_at=None,
-    )

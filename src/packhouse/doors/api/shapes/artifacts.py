@@ -130,7 +130,7 @@ def file_shape(row: FileRow, path: str) -> FileShape:
         license_family=row.license_family,
         signed=bool(row.signed),
         indexing_status="passive" if row.content_id is None else "active",
-        source="upload" if row.mirror_id is None else "mirror",
+        source="upload" if row.mirror_id is None and row.content_id is not None else "mirror",
         download_count=row.download_count,
         created_at=to_iso(row.visible_at) or "",
         built_at=to_iso(row.timestamp),

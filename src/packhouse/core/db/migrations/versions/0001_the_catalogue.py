@@ -472,6 +472,21 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_token_account_id"), ["account_id"], unique=False)
 
     op.create_table(
+        "origin",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("mirror_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("source", sa.Text(), server_default="", nullable=False),
+        sa.Column("options", sa.Text(), nullable=True),
+        sa.Column("credential", sa.Text(), nullable=True),
+        sa.Column("bases", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["mirror_id"],
+            ["mirror.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("mirror_id", name=op.f("uq_origin_mirror_id")),
+    )
+    op.create_table(
         "entry",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("channel_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -482,6 +497,7 @@ def upgrade() -> None:
         sa.Column("record_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("content_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("mirror_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("origin_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("source_url", sa.Text(), nullable=True),
         sa.Column("source_hash", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("first_seen_at", sa.BigInteger(), nullable=True),
@@ -504,6 +520,10 @@ def upgrade() -> None:
             ["record.id"],
         ),
         sa.PrimaryKeyConstraint("id"),
+        sa.ForeignKeyConstraint(
+            ["origin_id"],
+            ["origin.id"],
+        ),
         sa.UniqueConstraint(
             "channel_id", "family", "partition", "filename", name=op.f("uq_entry_channel_id_family_partition_filename")
         ),
@@ -514,6 +534,13 @@ def upgrade() -> None:
         batch_op.create_index("ix_entry_event", ["channel_id", "event_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_entry_mirror_id"), ["mirror_id"], unique=False)
         batch_op.create_index("ix_entry_name", ["channel_id", "name", "partition"], unique=False)
+        batch_op.create_index(
+            "ix_entry_origin",
+            ["origin_id"],
+            unique=False,
+            sqlite_where=sa.text("origin_id IS NOT NULL"),
+            postgresql_where=sa.text("origin_id IS NOT NULL"),
+        )
         batch_op.create_index(batch_op.f("ix_entry_record_id"), ["record_id"], unique=False)
 
     op.create_table(
@@ -558,12 +585,18 @@ def downgrade() -> None:
     op.drop_table("mirror_conflict")
     with op.batch_alter_table("entry", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_entry_record_id"))
+        batch_op.drop_index(
+            "ix_entry_origin",
+            sqlite_where=sa.text("origin_id IS NOT NULL"),
+            postgresql_where=sa.text("origin_id IS NOT NULL"),
+        )
         batch_op.drop_index("ix_entry_name")
         batch_op.drop_index(batch_op.f("ix_entry_mirror_id"))
         batch_op.drop_index("ix_entry_event")
         batch_op.drop_index(batch_op.f("ix_entry_content_id"))
 
     op.drop_table("entry")
+    op.drop_table("origin")
     with op.batch_alter_table("token", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_token_account_id"))
 
