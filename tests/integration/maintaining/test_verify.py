@@ -12,6 +12,7 @@ import pytest
 from packhouse.core.errors import PackhouseError
 from packhouse.workflows.publishing.moving import copy, remove
 from packhouse.workflows.publishing.selection import Item
+from tests.kit.calls import call
 from tests.kit.condapkg import make_conda
 from tests.kit.house import House
 from tests.kit.inspection import findings, information, seal_all
@@ -49,6 +50,9 @@ DAMAGES = {
         "UPDATE record SET claimed_md5 = claimed_sha256 WHERE name = 'scipy'", "I1", "scipy-2.0-0.conda"),
     "a content of another size": (
         "UPDATE content SET size = size + 1 WHERE id = 1", "I1", ""),
+    "a file that nobody has": (
+        "UPDATE entry SET content_id = NULL WHERE filename = 'zlib-3.0-0.conda' AND partition = 'noarch'", "I1",
+        "lab/noarch/zlib-3.0-0.conda"),
     "an entry that is gone though the index shows it": (
         "DELETE FROM entry WHERE filename = 'numpy-1.1-0.conda'", "I2", "lab/noarch numpy"),
     "an entry shown under another name": (
@@ -221,3 +225,14 @@ async def test_finds_nothing_while_the_house_is_open(house: House) -> None:
         over.set()
         await asyncio.gather(*customers)
     assert await findings(house.services, deep=True) == []
+
+
+async def test_a_frozen_channel_without_a_file_it_promises_is_found(stocked: House) -> None:
+    lab = "/api/channels/lab"
+    frozen = await call(stocked.admin, "PUT", lab, {"indexing_behavior": "frozen"})
+    assert frozen.status < 300, frozen.body
+    await seal_all(stocked.services)
+    assert await findings(stocked.services) == []
+    await change(stocked, "DELETE FROM entry WHERE filename = 'numpy-1.0-0.conda'")
+    found = await findings(stocked.services)
+    assert [one.object for one in found if one.invariant == "I1"] == ["lab/noarch/numpy-1.0-0.conda"]

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Table, and_, bindparam, func, or_, select
 
-from packhouse.catalog.schema import binding, channel, channel_path, content, entry, event, record, removal
+from packhouse.catalog.schema import binding, channel, channel_path, content, entry, event, mirror, record, removal
 from packhouse.core.db import Database, Row, Unit
 from packhouse.core.db.base import Reader
 
@@ -68,6 +68,19 @@ _CAUSELESS = {
     .where(_range(table), event.c.id.is_(None))
     for table in (entry, removal)
 }
+_WITHOUT_SOURCE = (
+    select(_PLACE)
+    .select_from(
+        entry.join(channel, channel.c.id == entry.c.channel_id).outerjoin(mirror, mirror.c.id == entry.c.mirror_id)
+    )
+    .where(
+        _range(entry),
+        channel.c.path.is_not(None),
+        entry.c.content_id.is_(None),
+        entry.c.origin_id.is_(None),
+        or_(mirror.c.id.is_(None), mirror.c.state == "deleted"),
+    )
+)
 _LAST = {table.name: select(func.coalesce(func.max(table.c.id), 0)) for table in (entry, removal)}
 
 _OWNED = select(entry.c.id).where(entry.c.content_id == content.c.id).exists()
@@ -98,6 +111,13 @@ async def false_claims(db: Database) -> AsyncIterator[Row]:
     async for ids in _ranges(db, "entry"):
         for row in await db.fetch_large(_CLAIMS, **ids):
             yield row
+
+
+async def without_source(db: Database) -> AsyncIterator[str]:
+    """Yield the places of files that were never fetched and say no more where from."""
+    async for ids in _ranges(db, "entry"):
+        for row in await db.fetch_large(_WITHOUT_SOURCE, **ids):
+            yield row[0]
 
 
 async def other_bindings(db: Database) -> AsyncIterator[Row]:

@@ -55,6 +55,30 @@ _STATE = select(
     )
     .scalar_subquery(),
 ).where(channel.c.id == bindparam("channel_id"), channel.c.path.is_not(None))
+_PINNED_AT = (
+    select(head.c.revision)
+    .join_from(head, channel, channel.c.id == head.c.channel_id)
+    .where(channel.c.id == bindparam("channel_id"), channel.c.frozen_at.is_not(None), channel.c.path.is_not(None))
+)
+_PINNED = (
+    select(shelf.c.name, part.c.shard)
+    .join_from(shelf, part, part.c.id == shelf.c.part_id)
+    .where(
+        shelf.c.channel_id == bindparam("channel_id"),
+        shelf.c.partition == bindparam("partition"),
+        shelf.c.name > bindparam("after"),
+        shelf.c.from_rev <= bindparam("number"),
+        or_(shelf.c.to_rev.is_(None), shelf.c.to_rev > bindparam("number")),
+    )
+    .order_by(shelf.c.name)
+    .limit(bindparam("limit"))
+)
+_FILENAMES = select(entry.c.filename).where(
+    entry.c.channel_id == bindparam("channel_id"),
+    entry.c.partition == bindparam("partition"),
+    entry.c.name > bindparam("after"),
+    entry.c.name <= bindparam("until"),
+)
 _IS_DIRTY = (
     select(dirty.c.id).where(dirty.c.channel_id == bindparam("channel_id"), dirty.c.name == bindparam("name")).limit(1)
 )
@@ -224,6 +248,26 @@ async def state_of(reader: Reader, channel_id: int, partition: str, name: str) -
     """Return whether a name waits for publishing, and the identity of what is shown; None: the channel is gone."""
     row = await reader.fetch_one(_STATE, channel_id=channel_id, partition=partition, name=name)
     return (row[0] > 0, None if row[1] is None else bytes(row[1])) if row else None
+
+
+async def pinned_at(reader: Reader, channel_id: int) -> int | None:
+    """Return the revision a frozen channel shows; None when it is not frozen."""
+    row = await reader.fetch_one(_PINNED_AT, channel_id=channel_id)
+    return int(row[0]) if row else None
+
+
+async def pinned_shards(
+    db: Database, channel_id: int, partition: str, number: int, after: str, limit: int
+) -> list[tuple[str, bytes]]:
+    """Return the next (name, shard as served) that a partition shows in a revision, by name."""
+    where = {"channel_id": channel_id, "partition": partition, "number": number}
+    return [(row[0], bytes(row[1])) for row in await db.fetch_large(_PINNED, after=after, limit=limit, **where)]
+
+
+async def filenames_between(db: Database, channel_id: int, partition: str, after: str, until: str) -> set[str]:
+    """Return the files a partition has of the names above `after` up to `until`."""
+    where = {"channel_id": channel_id, "partition": partition}
+    return {row[0] for row in await db.fetch_large(_FILENAMES, after=after, until=until, **where)}
 
 
 async def waits(reader: Reader, channel_id: int, name: str) -> bool:

@@ -16,7 +16,7 @@ from packhouse.catalog.audit.keys import find_public_key
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.packages import contents, integrity, leftovers, needs
 from packhouse.core.db import Database
-from packhouse.workflows.maintaining import published, store, stored
+from packhouse.workflows.maintaining import pinned, published, store, stored
 from packhouse.workflows.maintaining.finding import Finding
 from packhouse.workflows.maintaining.stored import Pair
 from packhouse.workflows.services import Services
@@ -40,6 +40,8 @@ async def verify(services: Services, *, deep: bool = False, after: str = "") -> 
 async def _claims(db: Database) -> AsyncIterator[Finding]:
     async for place, sha256 in integrity.false_claims(db):
         yield Finding("I1", place, f"its record claims another size or hash than its content {sha256.hex()} has")
+    async for place in integrity.without_source(db):
+        yield Finding("I1", place, "it was never fetched, and what it would be fetched from is gone")
 
 
 async def _stored(services: Services) -> AsyncIterator[Finding]:
@@ -114,6 +116,8 @@ async def _channel(db: Database, channel_id: int, path: str) -> AsyncIterator[Fi
         yield Finding("I2", f"{path}/{partition} {name}", "the published index is not what the catalogue says")
     async for name in published.packages_that_differ(db, channel_id):
         yield Finding("I2", f"{path} {name}", "the package row is not what its files say")
+    async for ckey in pinned.missing_files(db, channel_id):
+        yield Finding("I1", f"{path}/{ckey}", "the pinned index shows it, but the channel does not have it")
     if waiting := await store.waiting(db, channel_id):
         yield Finding("I2", path, f"{waiting} changes wait for publishing", True)
 
