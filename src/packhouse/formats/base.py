@@ -48,6 +48,7 @@ class Facts(msgspec.Struct, omit_defaults=True):
     install_code: list[str] = []  #: member names that run code at install or at interpreter start
     file_count: int = 0
     readme: str = ""
+    fault: str = ""  #: why clients could not read `record`, for the package's author; a mirror shows another one
 
 
 class PartRow(NamedTuple):

@@ -14,6 +14,8 @@ from packhouse.formats.conda.strictjson import has_nul
 
 def record_of(facts: Facts, hashes: Hashes) -> Record:
     """Return the record of an uploaded file: ours, so its claims are the facts. Raises Malformed as `build_record`."""
+    if facts.fault:
+        raise Malformed(facts.fault)
     return build_record(facts.coordinate.filename, make_record(facts, hashes))
 
 

@@ -11,6 +11,7 @@ import pytest
 from packhouse.formats.base import Facts, Hashes, Malformed
 from packhouse.formats.conda.inspect import inspect
 from packhouse.formats.conda.record import make_record
+from packhouse.workflows.records import record_of
 from tests.kit.condapkg import make_conda, make_tarbz2
 
 
@@ -132,3 +133,11 @@ def test_what_lists_show_has_a_length(key: str, most: int, tmp_path: Path) -> No
     for value in ("x" * (most + 1), ["x" * 1000] * (most // 1000 + 1)):
         with pytest.raises(Malformed, match=f"a {key} of .* at most {most:,} are taken"):
             _facts(tmp_path, make(value))
+
+
+@pytest.mark.parametrize("wrong", [{"depends": [">>> x"]}, {"features": 7}, {"timestamp": 2**60}])
+def test_a_record_clients_cannot_read_is_no_fault_of_a_mirrored_file(wrong: dict[str, Any], tmp_path: Path) -> None:
+    facts = _facts(tmp_path, make_conda("demo", "1.0", **wrong))  # the upstream's record may say it right
+    assert facts.fault
+    with pytest.raises(Malformed, match=r"info/index\.json|match spec"):
+        record_of(facts, Hashes(7, "ab" * 32, "cd" * 16))

@@ -39,6 +39,21 @@ def index_record(index: dict[str, Any], filename: CondaFilename) -> dict[str, An
     return record
 
 
+def publishing_fault(record: dict[str, Any]) -> str:
+    """Return why clients could not use a package if its own record were published, or "".
+
+    A mirror shows the record of its upstream, which may have been put right there, so it need not mind.
+    """
+    try:
+        check_values(record, "info/index.json")
+        for key in _LISTS:
+            for spec in record.get(key, ()):
+                check_spec(spec)
+    except Malformed as fault:
+        return str(fault)
+    return ""
+
+
 def _check(record: dict[str, Any]) -> None:
     if record["subdir"] not in KNOWN_SUBDIRS:
         raise Malformed(f"info/index.json names the subdir {_short(record['subdir'])}, which is not a known one.")
@@ -55,10 +70,10 @@ def _check(record: dict[str, Any]) -> None:
             raise Malformed(f"info/index.json must give {key} as a list of match specs.")
         if len(specs) > _MAX_SPECS:
             raise Malformed(f"info/index.json has more than {_MAX_SPECS:,} {key}.")
-        for spec in specs:
-            check_spec(spec)
+    for key in ("license", "license_family"):
+        if not isinstance(record.get(key), (str, type(None))):
+            raise Malformed(f"info/index.json must give {key} as text.")
     _check_lengths(record)
-    check_values(record, "info/index.json")
 
 
 def _check_lengths(value: Any) -> None:

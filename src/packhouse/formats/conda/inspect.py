@@ -14,7 +14,7 @@ from packhouse.formats.archives.tar import Member, Seen, TarReader
 from packhouse.formats.base import Coordinate, Facts, Malformed
 from packhouse.formats.conda.container import walk
 from packhouse.formats.conda.filename import CondaFilename, parse_filename
-from packhouse.formats.conda.indexjson import index_record
+from packhouse.formats.conda.indexjson import index_record, publishing_fault
 from packhouse.formats.conda.licenses import license_family
 from packhouse.formats.conda.record import MAX_TEXT
 from packhouse.formats.conda.strictjson import load_object
@@ -153,6 +153,7 @@ def _facts(found: _Gathered, parsed: CondaFilename, filename: str) -> Facts:
         install_code=sorted(found.install_code),
         file_count=found.files,
         readme=found.readme,
+        fault=publishing_fault(record),
     )
 
 
