@@ -1,8 +1,9 @@
 """Verify: check the invariants of an installation (docs/invariants.md), beside a live server, in constant memory.
 
-I1 what an active entry shows has a stored file of the size and hashes that are advertised · I2 the published index is
-what the catalogue says, in numbers without a gap · I3 a coordinate is bound to the content it shows · I4 nothing
-stored is unknown, nothing known is missing · I5 every change has its event, and the events form an unbroken chain.
+I1 what an active entry shows has a stored file of the size and hashes that are advertised, a passive one a source, and
+what a pinned index shows an entry · I2 the published index is what the catalogue says, in numbers without a gap · I3 a
+coordinate is bound to the content it shows · I4 nothing stored is unknown, nothing known is missing · I5 every change
+has its event, and the events form an unbroken chain.
 What may be so for a while (a name that waits for publishing, bytes that wait for the sweep) is said as information.
 """
 
