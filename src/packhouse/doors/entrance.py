@@ -15,6 +15,7 @@ from packhouse.core.log import get_logger
 from packhouse.core.randomness import random_bytes
 from packhouse.doors.asgi import STARTED, App, Message, Receive, Scope, Send, respond_error
 from packhouse.doors.credentials import from_request, mask
+from packhouse.doors.faults import told_to_the_log
 from packhouse.doors.proxies import Proxies
 from packhouse.doors.serve import Repository
 
@@ -43,6 +44,7 @@ class Entrance:
         try:
             await self._admit(scope, receive, send)
         except PackhouseError as refusal:
+            told_to_the_log(refusal, scope["method"], scope["path"])
             if STARTED in scope:
                 raise
             await respond_error(send, refusal, head=scope["method"] == "HEAD")

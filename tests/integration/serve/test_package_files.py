@@ -162,3 +162,16 @@ async def test_other_methods_are_refused_and_the_right_ones_named(house: House) 
     for method in ("DELETE", "PATCH", "OPTIONS", "TRACE"):
         answer = await Client(house.server).request(method, SMALL)
         assert answer.status == 405 and set(answer.headers["allow"].split(", ")) == {"GET", "HEAD", "PUT"}, method
+
+
+async def test_a_package_whose_bytes_are_gone_is_a_fault_that_the_log_knows(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = (await both_sizes(house))[LARGE]
+    await house.services.blobs.delete(hashlib.sha256(data).hexdigest())
+    answer = await house.web.get(LARGE)
+    assert answer.status == 500
+    number = answer.json()["details"]["request_id"]
+    assert number in answer.json()["detail"]
+    (logged,) = [record for record in caplog.records if record.exc_info]
+    assert vars(logged)["values"] == {"request_id": number, "method": "GET", "path": LARGE}

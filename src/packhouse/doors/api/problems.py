@@ -21,6 +21,7 @@ from packhouse.core.randomness import random_hex
 from packhouse.doors.api.bodies import unknown_member
 from packhouse.doors.asgi import REALM
 from packhouse.doors.credentials import mask
+from packhouse.doors.faults import told_to_the_log
 
 log = get_logger("packhouse.api")
 MEDIA_TYPE = "application/problem+json"
@@ -83,7 +84,7 @@ def answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]
 
 def _translated(request: Request[Any, Any, Any], error: Exception) -> PackhouseError:
     if isinstance(error, PackhouseError):
-        return error
+        return told_to_the_log(error, request.method, request.url.path)
     if isinstance(error, NotFoundException):
         return PackhouseError("not_found", "There is nothing at this address.", "`/api/openapi.json` lists all.")
     if isinstance(error, MethodNotAllowedException):
