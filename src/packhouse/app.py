@@ -25,6 +25,7 @@ from packhouse.core import log
 from packhouse.core.blobs import local_folder, open_store
 from packhouse.core.clock import DAY
 from packhouse.core.db import open_database
+from packhouse.core.db.files import keep_private
 from packhouse.core.db.migrating import has_schema, migrate
 from packhouse.core.errors import PackhouseError
 from packhouse.core.jobs import Periodic, Timetable, Worker, forget
@@ -88,14 +89,16 @@ def build_services(settings: Settings, *, create: bool = False) -> Services:
 def _prepare(settings: Settings, create: bool) -> None:
     """Make what every process finds: the folders and the current schema."""
     if not create or has_schema(settings.database_url):
-        _require_installation(settings)
+        require_installation(settings)
     _make_folder(settings.data_dir, settings.origin("data_dir"))
     if folder := local_folder(settings.blob_url):
         _make_folder(folder, settings.origin("blob_url"))
     migrate(settings.database_url)
+    keep_private(settings.database_url)
 
 
-def _require_installation(settings: Settings) -> None:
+def require_installation(settings: Settings) -> None:
+    """Raise PackhouseError("not_found") unless the database has our schema and its packages have their folder."""
     if not has_schema(settings.database_url):
         embedded = settings.database_url.startswith("sqlite:")
         place = f"{settings.data_dir} ({settings.origin('data_dir')})"

@@ -14,7 +14,7 @@ from packhouse.core.errors import PackhouseError
 
 app = typer.Typer(
     name="packhouse",
-    help="A secure, on-premises repository for conda, Python and R packages.",
+    help="A secure, on-premises repository for conda packages.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -59,7 +59,7 @@ def root(
         bool, typer.Option("--version", help="Print the version and leave.", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
-    """A secure, on-premises repository for conda, Python and R packages."""
+    """A secure, on-premises repository for conda packages."""
 
 
 @app.command()
@@ -123,6 +123,15 @@ def sweep(
     """Delete stored bytes that no file has owned for a while: PACKHOUSE_SWEEP_GRACE_SECONDS, by default 3600 s."""
     upkeep = _server_part("packhouse.cli.upkeep")
     raise typer.Exit(upkeep.sweep(data, dry_run=dry_run))
+
+
+@app.command()
+def backup(
+    to: Annotated[Path | None, typer.Argument(help="Folder to make.", show_default="./packhouse-backup-DATE")] = None,
+    data: Data = None,
+) -> None:
+    """Copy an installation on SQLite and a folder, beside a live server too. The copy is an installation."""
+    raise typer.Exit(_server_part("packhouse.cli.backup").backup(data, to))
 
 
 def _server_part(module: str) -> Any:

@@ -12,11 +12,21 @@ from urllib.parse import unquote, urlsplit
 from packhouse.core.blobs.base import MARKER, BlobStore
 from packhouse.core.blobs.faults import BlobMissing
 from packhouse.core.blobs.hashing import Hashes
-from packhouse.core.blobs.local import LocalStore
+from packhouse.core.blobs.local import LocalStore, copy_folder
 from packhouse.core.blobs.spool import Writer, commit_all
 from packhouse.core.errors import PackhouseError
 
-__all__ = ["MARKER", "BlobMissing", "BlobStore", "Hashes", "LocalStore", "Writer", "commit_all", "open_store"]
+__all__ = [
+    "MARKER",
+    "BlobMissing",
+    "BlobStore",
+    "Hashes",
+    "LocalStore",
+    "Writer",
+    "commit_all",
+    "copy_folder",
+    "open_store",
+]
 
 
 def local_folder(blob_url: str) -> Path | None:

@@ -1,0 +1,85 @@
+"""`backup`: a copy of an installation on SQLite and a folder, made beside a live server.
+
+The database goes first and the packages after it: what the copied catalogue names stays for an hour after its last
+owner has gone (`sweep_grace_seconds`), so the copy has it all.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from packhouse.app import require_installation
+from packhouse.cli.running import settings_of
+from packhouse.core.blobs import MARKER, copy_folder, local_folder
+from packhouse.core.blobs.flushing import flush_folder
+from packhouse.core.clock import to_iso, wall_micros
+from packhouse.core.db.backup import copy_database
+from packhouse.core.errors import PackhouseError
+from packhouse.core.settings import PREFIX, Settings
+
+_SQLITE = "sqlite:///"
+#: settings that would lead from the copy back to the original
+_PLACES = ("data_dir", "database_url", "blob_url")
+_PLACE_LINE = re.compile(rf"(?m)^(?=[ \t]*({'|'.join(_PLACES)})[ \t]*=)")
+
+
+def backup(data: Path | None, to: Path | None) -> int:
+    """Copy the installation to a folder that does not exist yet; nobody but this user may read it."""
+    settings = settings_of(data)
+    minute = str(to_iso(wall_micros()))[:16].replace(":", "")
+    target = (to or Path(f"packhouse-backup-{minute}")).absolute()
+    folder = _packages(settings)
+    draft = target.with_name(target.name + ".unfinished")
+    for path in (target, draft):
+        if path.exists():
+            raise PackhouseError("conflict", f"{path} is there already.", "Name a folder that is not.")
+    try:
+        draft.mkdir(parents=True)
+        count, size = _copy(settings, folder, draft)
+        os.sync()
+        draft.rename(target)
+        flush_folder(target.parent)
+    except OSError as error:
+        raise PackhouseError(
+            "bad_request", f"{target} cannot be written: {error.strerror}.", "Free or name it."
+        ) from None
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    sys.stdout.write(f"Copied the database and {count} packages ({size:,} bytes) to {target}.\n")
+    for name in _PLACES:
+        if "environment" in settings.origins.get(name, ""):
+            sys.stdout.write(f"Unset {PREFIX}{name.upper()} before you use the copy: it names the original.\n")
+    sys.stdout.write(f"Check the copy with: packhouse verify --data {target}\n")
+    return 0
+
+
+def _packages(settings: Settings) -> Path:
+    """Return the folder of the packages. Raises PackhouseError for what cannot be backed up by this command."""
+    folder = local_folder(settings.blob_url)
+    if folder is None or not settings.database_url.startswith(_SQLITE):
+        raise PackhouseError(
+            "bad_request",
+            "This command copies SQLite and a folder, and this installation has PostgreSQL or S3.",
+            "Run pg_dump (or copy the SQLite file with VACUUM INTO) first, then copy the bucket with its own tools.",
+        )
+    require_installation(settings)
+    if not (folder / MARKER).is_file():
+        raise PackhouseError(
+            "conflict",
+            f"{folder} is not the store of this installation: it has no `{MARKER}`.",
+            "Mount its disk; a server that starts says more.",
+        )
+    return folder
+
+
+def _copy(settings: Settings, folder: Path, draft: Path) -> tuple[int, int]:
+    """Return how many packages were copied, and their bytes."""
+    copy_database(Path(settings.database_url.removeprefix(_SQLITE)), draft / "packhouse.db")
+    file = settings.data_dir / "packhouse.toml"
+    if file.is_file():
+        (draft / file.name).write_text(_PLACE_LINE.sub("# in the original: ", file.read_text()))
+    return copy_folder(folder, draft / "blobs")
