@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from packhouse.catalog.packages import downloads, entries
+from packhouse.core.db import Unit
 from packhouse.workflows.delivering.counting import DownloadCounter
+from packhouse.workflows.indexing import publishing, summarising
+from packhouse.workflows.indexing.publishing import publish_batch
 from tests.kit.house import House
 
 FILE = "/api/repo/pub/noarch/one-1.0-0.conda"
@@ -161,6 +166,53 @@ async def test_a_chunk_torn_by_a_power_cut_stops_nothing(
     await counter.fold()
     assert await counted(house) == (1, 1)
     assert list((tmp_path / "counts").iterdir()) == []
+
+
+@pytest.mark.parametrize("who", ["fold", "publish"])
+async def test_folds_and_publishes_of_one_channel_wait_for_each_other_in_one_order(
+    house: House, monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    db = house.services.db
+    if db.dialect == "sqlite":
+        pytest.skip("SQLite runs one unit at a time")
+    for name in ("one", "two"):
+        await house.upload("pub", name)
+    rows = await db.fetch_all("SELECT id, channel_id, name, 1 FROM entry ORDER BY name")
+    one, two = ((row[0], row[1], row[2], row[3]) for row in rows)
+    begun: list[str] = []
+    second: list[asyncio.Task[None]] = []
+
+    async def fold(unit: Unit) -> None:
+        begun.append("second")
+        await downloads.add(unit, [two])
+
+    async def let_the_second_begin() -> None:
+        if not second:
+            second.append(asyncio.create_task(db.write(fold)))
+            await asyncio.wait(second, timeout=0.5)
+
+    async def first(unit: Unit) -> None:
+        begun.append("first")
+        if who == "fold":
+            await downloads.add(unit, [one])
+            await let_the_second_begin()
+            await downloads.add(unit, [two])
+        else:
+            await entries.mark_dirty(unit, one[1], [("noarch", "one"), ("noarch", "two")])
+            await publish_batch(unit, one[1])
+
+    async def summarise(unit: Unit, channel_id: int, name: str) -> None:
+        await really(unit, channel_id, name)
+        await let_the_second_begin()
+
+    really = summarising.summarise
+    monkeypatch.setattr(publishing, "summarise", summarise)
+    monkeypatch.setattr(publishing, "BUDGET_SECONDS", 60)
+    await db.write(first)
+    await second[0]
+    assert begun == ["first", "second"], "a deadlock makes one of them begin again"
+    total = await db.fetch_value("SELECT sum(download_count) FROM package")
+    assert total == (3 if who == "fold" else 1)
 
 
 async def test_a_file_removed_meanwhile_does_not_stop_the_others(house: House, counter: DownloadCounter) -> None:

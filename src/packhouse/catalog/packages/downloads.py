@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from operator import itemgetter
 
-from packhouse.core.db import Unit
+from sqlalchemy import select
 
+from packhouse.catalog.schema import package_total
+from packhouse.core.db import Unit, any_of
+
+_HOLD_TOTALS = (
+    select(package_total.c.channel_id)
+    .where(any_of(package_total.c.channel_id, "channels"))
+    .order_by(package_total.c.channel_id)
+    .with_for_update()
+)
 _TAKE = "INSERT INTO download_chunk (name, at) VALUES (:name, :at) ON CONFLICT (name) DO NOTHING"
 _FORGET = """DELETE FROM download_chunk WHERE name IN
  (SELECT name FROM download_chunk WHERE at < :before ORDER BY name LIMIT :limit)"""
@@ -34,11 +43,20 @@ async def forget_old_chunks(unit: Unit, before: int, limit: int = 2000) -> int:
     return await unit.execute(_FORGET, before=before, limit=limit)
 
 
+async def hold_totals(unit: Unit, channels: Sequence[int]) -> None:
+    """Take the sums of channels, which every change of a package changes too, before the first such change.
+
+    Otherwise who holds the sums and waits for a package may meet who holds that package and waits for the sums.
+    """
+    await unit.fetch_all(_HOLD_TOTALS, channels=list(channels))
+
+
 async def add(unit: Unit, rows: Sequence[tuple[int, int, str, int]]) -> None:
     """Add (entry id, channel id, package name, count) to the totals; what was removed in the meantime is left out.
 
-    Packages are taken in the order of their names, as a publish takes them, so that the two never block each other.
+    The sums of the channels are taken first, as a publish does, so that neither the two nor two of these deadlock.
     """
+    await hold_totals(unit, sorted({row[1] for row in rows}))
     values = [dict(zip(("entry_id", "channel_id", "name", "count"), row, strict=True)) for row in rows]
     await unit.execute_many(_ADD, sorted(values, key=itemgetter("entry_id")))
-    await unit.execute_many(_ADD_TO_PACKAGE, sorted(values, key=itemgetter("channel_id", "name")))
+    await unit.execute_many(_ADD_TO_PACKAGE, values)

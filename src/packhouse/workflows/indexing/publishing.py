@@ -13,6 +13,7 @@ from itertools import groupby
 
 from packhouse.catalog import changes
 from packhouse.catalog.channels import store as channels
+from packhouse.catalog.packages import downloads
 from packhouse.core.clock import monotonic
 from packhouse.core.db import Database, Unit
 from packhouse.workflows.indexing import store
@@ -109,10 +110,11 @@ async def _render_batch(unit: Unit, channel_id: int, number: int) -> tuple[bool,
     waiting = await store.dirty_names(unit, channel_id, BATCH)
     if not waiting:
         return False, False
+    await downloads.hold_totals(unit, [channel_id])
     deadline = monotonic() + BUDGET_SECONDS
     finished: list[int] = []
     changed = False
-    # by name, in the order in which download counts are added, so that each is described once and nobody deadlocks
+    # by name, so that each is described once
     for name, group in groupby(sorted(waiting, key=lambda row: row[2]), key=lambda row: row[2]):
         if finished and monotonic() > deadline:
             break
