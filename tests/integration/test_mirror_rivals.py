@@ -13,10 +13,20 @@ from packhouse.catalog.mirrors.mirror import Mirror
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.workflows.mirroring import schedule
-from packhouse.workflows.mirroring.editing import run_mirror_now
+from packhouse.workflows.mirroring.editing import delete_mirror, run_mirror_now
 from packhouse.workflows.mirroring.schedule import schedule_mirrors
 from tests.conftest import Backend
-from tests.kit.mirroring import CondaSource, add_mirror, events, make_test_channel, services_on, wait
+from tests.kit.mirroring import (
+    CondaSource,
+    add_mirror,
+    events,
+    get,
+    make_test_channel,
+    run_and_wait,
+    services_on,
+    shown,
+    wait,
+)
 from tests.kit.upstream import Upstream
 
 
@@ -24,6 +34,36 @@ def one_package() -> CondaSource:
     source = CondaSource()
     source.add("a")
     return source
+
+
+async def test_only_neighbours_that_share_coordinates_look_again_when_one_removes_something(backend: Backend) -> None:
+    source, same, other = one_package(), one_package(), CondaSource()
+    other.add("other")
+    source.add("b")
+    async with (
+        services_on(backend) as services,
+        Upstream(source.files()) as up,
+        Upstream(same.files()) as shares,
+        Upstream(other.files()) as alone,
+    ):
+        channel = await make_test_channel(services)
+        mirror, sharing, lonely = [
+            await run_and_wait(services, await add_mirror(services, channel, one.url, name=str(number)))
+            for number, one in enumerate((up, shares, alone))
+        ]
+        source.drop("noarch/b-1.0-0.conda")
+        up.files = source.files()
+        mirror = await run_and_wait(services, mirror)
+        assert mirror.progress.count.removed == 1
+        looked = [(await get(services, one)).needs_full_run for one in (mirror, sharing, lonely)]
+        assert looked == [False, True, False]
+        await run_and_wait(services, sharing)
+        await delete_mirror(services, channel, mirror, "ann")
+        assert [(await get(services, one)).needs_full_run for one in (sharing, lonely)] == [True, False]
+        await run_and_wait(services, sharing)
+        assert set(await shown(services, channel)) == {"a-1.0-0.conda", "other-1.0-0.conda"}
+        await delete_mirror(services, channel, await run_and_wait(services, sharing), "ann")
+        assert not (await get(services, lonely)).needs_full_run
 
 
 async def test_two_mirrors_of_one_name_are_not_created_at_once(backend: Backend) -> None:

@@ -22,6 +22,12 @@ _BY_ID = select(*_FIELDS).where(mirror.c.id == bindparam("mirror_id"))
 # not against rows that only refer to the mirror
 _HOLD = _BY_ID.with_for_update(key_share=True)
 _OF_CHANNEL = select(*_FIELDS).where(mirror.c.channel_id == bindparam("channel_id"), _SHOWN).order_by(mirror.c.name)
+_HOLD_ALL = (
+    select(*_FIELDS)
+    .where(mirror.c.channel_id == bindparam("channel_id"), _SHOWN)
+    .order_by(mirror.c.id)
+    .with_for_update(key_share=True)
+)
 _ALL = (
     select(*_FIELDS)
     .join_from(mirror, channel, and_(channel.c.id == mirror.c.channel_id, channel.c.path.is_not(None)))
@@ -51,11 +57,7 @@ _PROGRESS_BETWEEN_RUNS = _PROGRESS.where(mirror.c.state == bindparam("known_stat
 _RAN = update(mirror).where(mirror.c.id == bindparam("mirror_id")).values(last_run_at=bindparam("at"))
 _NEXT = update(mirror).where(mirror.c.id == bindparam("mirror_id")).values(next_run_at=bindparam("at"))
 _FULL = update(mirror).where(mirror.c.id == bindparam("mirror_id")).values(needs_full_run=bindparam("needed"))
-_FULL_ELSEWHERE = (
-    update(mirror)
-    .where(mirror.c.channel_id == bindparam("channel"), mirror.c.id != bindparam("mirror_id"))
-    .values(needs_full_run=True)
-)
+_FULL_ALL = update(mirror).where(mirror.c.channel_id == bindparam("channel")).values(needs_full_run=True)
 _DELETE = (
     update(mirror)
     .where(mirror.c.id == bindparam("mirror_id"), _SHOWN)
@@ -284,9 +286,20 @@ async def set_full_run(unit: Unit, mirror_id: int, needed: bool) -> None:
     await unit.execute(_FULL, mirror_id=mirror_id, needed=needed)
 
 
-async def ask_full_run(unit: Unit, channel_id: int, but: int = 0) -> None:
-    """Let the other mirrors of a channel look at every file in their next run: a coordinate has become free."""
-    await unit.execute(_FULL_ELSEWHERE, channel=channel_id, mirror_id=but)
+async def ask_full_run(unit: Unit, channel_id: int) -> None:
+    """Let the mirrors of a channel look at every file in their next run: they may bring again what was kept out."""
+    await unit.execute(_FULL_ALL, channel=channel_id)
+
+
+async def tell_neighbours(unit: Unit, channel_id: int, mirror_id: int) -> None:
+    """Let other mirrors look at every file in their next run, as coordinates that this one held have become free.
+
+    Only those that met coordinates of others, or are finding out: what the rest bring, nobody else ever held.
+    """
+    for other in [_mirror(row) for row in await unit.fetch_all(_HOLD_ALL, channel_id=channel_id)]:
+        concerned = other.progress.meets_others or other.state in LIVE
+        if other.id != mirror_id and concerned and not other.needs_full_run:
+            await set_full_run(unit, other.id, True)
 
 
 async def mark_deleted(unit: Unit, mirror_id: int, progress: Progress) -> bool:

@@ -167,6 +167,7 @@ async def _take_out(unit: Unit, turn: Turn, channel: Channel, part: Sequence[tup
     names = {(partition, known.name) for partition, known in part if known.id in mine}
     await entries.mark_dirty(unit, channel.id, sorted(names))
     await store.drop_conflicts(unit, turn.mirror.id, [(partition, known.filename) for partition, known in part])
-    await store.ask_full_run(unit, channel.id, but=turn.mirror.id)
+    if mine:
+        await store.tell_neighbours(unit, channel.id, turn.mirror.id)
     await changes.note(unit, "entry", channel.id)
     return len(mine)

@@ -65,7 +65,7 @@ async def _in_channel(unit: Unit, mirror: Mirror, channel_id: int, rows: Sequenc
     await holdings.let_go(unit, [row[0] for row in rows if row[0] not in gone])
     if channel is not None and leaving:  # of a channel that is being cleared itself nothing is published
         await entries.mark_dirty(unit, channel_id, sorted({(row[2], row[3]) for row in leaving}))
-        await store.ask_full_run(unit, channel_id, but=mirror.id)
+        await store.tell_neighbours(unit, channel_id, mirror.id)
         await changes.note(unit, "entry", channel_id)
 
 

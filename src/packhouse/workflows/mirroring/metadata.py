@@ -55,6 +55,7 @@ class Metadata:
         """Take in what is new in one index."""
         turn, partition = self._turn, found.source.partition
         count(turn.counts, found)
+        turn.progress.meets_others |= found.plan.held > 0
         turn.step(2, f"Taking in {partition}")
         contested = await take_in(turn, found.source, found.plan, found.first)
         await self._settle_conflicts(found.source, contested)

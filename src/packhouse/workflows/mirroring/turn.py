@@ -86,11 +86,13 @@ def fresh_progress(mirror: Mirror, steps: int) -> Progress:
     """Return the progress a run begins with: the counts of holdings stay until they are counted again."""
     before = mirror.progress
     counts = Counts(active=before.count.active, passive=before.count.passive)
+    full = before.full_run or mirror.needs_full_run
     return Progress(
         total_steps_count=steps,
         count=counts,
         accept_shrink=before.accept_shrink or before.asked_to_shrink,
         requested_by=before.asked_by or before.requested_by,
         looked_around_at=before.looked_around_at,
-        full_run=before.full_run or mirror.needs_full_run,
+        full_run=full,
+        meets_others=before.meets_others and not full,  # a full run finds out anew
     )
