@@ -22,7 +22,7 @@ _COMPRESSED = (".gz", ".tgz", ".bz2", ".xz", ".zst", ".conda", ".zip", ".whl", "
 
 
 class Fetcher:
-    """Fetches from one source: `async with Fetcher("https://conda.anaconda.org/main/", settings) as fetcher`.
+    """Fetches from one source: `async with Fetcher("https://conda.example.org/main/", settings) as fetcher`.
 
     `source` is an http, https or file URL, taken as a folder; a user and password in it become HTTP Basic. URLs given
     to the methods are relative to it or absolute. Absolute ones may lead to other public hosts, without credentials.
