@@ -108,7 +108,8 @@ _HELD = (
     )
     .where(any_of(entry.c.id, "ids"))
 )
-_HELD_LOCKED = _HELD.with_for_update(of=entry)
+# A statement of its own: one that waits for a lock shows the row's new columns beside what they joined before.
+_LOCK = select(entry.c.id).where(any_of(entry.c.id, "ids")).with_for_update()
 _KEPT_OUT = (
     select(removal.c.filename)
     .distinct()
@@ -210,8 +211,11 @@ async def kept_out(reader: Reader, channel_id: int, partition: str) -> frozenset
 
 async def held(reader: Reader, ids: Sequence[int]) -> dict[int, Held]:
     """Return what is known of the bytes of entries, by id; inside a unit they stay so until its end."""
-    statement = _HELD_LOCKED if isinstance(reader, Unit) else _HELD
-    return {row[0]: Held(*row) for row in await reader.fetch_all(statement, ids=list(ids))}
+    if not ids:
+        return {}
+    if isinstance(reader, Unit):
+        await reader.fetch_all(_LOCK, ids=list(ids))
+    return {row[0]: Held(*row) for row in await reader.fetch_all(_HELD, ids=list(ids))}
 
 
 async def bound(
