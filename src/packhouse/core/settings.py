@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -20,6 +21,7 @@ from msgspec import Meta
 from packhouse.core.errors import PackhouseError
 
 PREFIX = "PACKHOUSE_"
+_HOST_AND_PORT = re.compile(r"([^\s:/\[\]]+|\[[0-9a-fA-F:.]+\]):\d{1,5}")
 #: variables that steer our own test suites
 _TESTS = PREFIX + "TEST_"
 
@@ -83,8 +85,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def private_hosts(self) -> frozenset[str]:
-        """The `host:port` pairs an administrator allowed as private mirror sources."""
-        return frozenset(part.strip() for part in self.allowed_private_hosts.split(",") if part.strip())
+        """The `host:port` pairs an administrator allowed as private mirror sources. Raises as `proxies` does."""
+        found = frozenset(part.strip() for part in self.allowed_private_hosts.split(",") if part.strip())
+        for pair in sorted(found):
+            if not _HOST_AND_PORT.fullmatch(pair):
+                raise PackhouseError(
+                    "bad_request",
+                    f"The setting {self.origin('allowed_private_hosts')}, cannot be used: {pair!r} is no `host:port`.",
+                    "Write the port, too, for example 10.0.0.7:443,packages.lan:8080 or [fd00::7]:443.",
+                )
+        return found
 
     @property
     def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
@@ -127,7 +137,7 @@ def load(environ: Mapping[str, str] = os.environ, file: Path | None = None, **gi
     kinds = get_type_hints(Settings, include_extras=True)
     checked = {name: _checked(name, value, kinds[name], origins) for name, value in values.items()}
     settings = Settings(**checked, origins=origins)
-    _ = settings.proxies  # an ill-formed one is noticed before anything starts
+    _ = settings.proxies, settings.private_hosts  # an ill-formed one is noticed before anything starts
     return settings
 
 

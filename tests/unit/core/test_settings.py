@@ -113,3 +113,12 @@ def test_unknown_variables_are_found() -> None:
 
 def test_every_setting_is_described() -> None:
     assert set(Settings.__struct_fields__) == {*DESCRIPTIONS, "origins"}
+
+
+def test_private_hosts_are_named_with_their_ports() -> None:
+    good = "10.0.0.1:443, packages.lan:8080,[fd00::7]:443"
+    assert len(load({"PACKHOUSE_ALLOWED_PRIVATE_HOSTS": good}).private_hosts) == 3
+    for bad in ("10.0.0.1", "packages.lan", "http://10.0.0.1:80", "10.0.0.0/24", "[fd00::7]"):
+        said = refusal({"PACKHOUSE_ALLOWED_PRIVATE_HOSTS": f"10.0.0.1:443,{bad}"})
+        assert "`allowed_private_hosts`, from the environment variable" in said
+        assert f"{bad!r} is no `host:port`" in said
