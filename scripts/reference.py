@@ -66,9 +66,8 @@ def permissions() -> Iterator[str]:
     yield "# Permissions"
     yield ""
     yield "Levels: none < read < write < manage. A role has a level in each category; `admin` has manage in all. Owners"
-    yield "have manage, and people a channel is shared with have their level, on that channel, where the last column"
-    yield "says so. A private channel is opened by no role but `admin`. A token is limited to its scopes: the actions"
-    yield "below."
+    yield "have manage on their channels, where the last column says so. A private channel is opened by no role but"
+    yield "`admin`. A token is limited to its scopes: the actions below."
     yield ""
     rows: Any = (
         (f"`{name}`", level(row.everyone), level(row.author), "yes" if row.of_channel else "")
@@ -147,7 +146,11 @@ def route(path: str, method: str, operation: dict[str, Any]) -> Iterator[str]:
     yield ""
     if "requestBody" in operation:
         media, content = next(iter(operation["requestBody"]["content"].items()))
-        yield f"Body: `{media}`{', ' + kind(content['schema']) if content['schema'] else ''}."
+        schema = content["schema"]
+        shape = f", {kind(schema)}" if schema else ""
+        if fields := ", ".join(f"`{name}`" for name in schema.get("properties", ())):
+            shape = f" with {fields}; the file is `content`"
+        yield f"Body: `{media}`{shape}."
     good = {status: r for status, r in operation["responses"].items() if int(status) < 400}
     for status, response in sorted(good.items()):
         media, body = next(iter(response.get("content", {}).items()), ("", None))

@@ -136,6 +136,9 @@ class _Reader:
             raise PackhouseError("bad_request", "A part of the form has no name.", "Name every part.")
         self._name = _text(options[b"name"], "name of a part")
         if self._name != self._file_field:
+            if b"filename" in options:
+                said = f"The file came as the field `{self._name[:80]}`."
+                raise PackhouseError("bad_request", said, f"Name the field `{self._file_field}`.")
             self._spend(len(self._name))
             return
         if self.form.has_file:

@@ -116,6 +116,15 @@ async def test_a_bad_page_names_the_parameter(house: House) -> None:
             assert query.split("=")[0] in answer.json()["message"]
 
 
+async def test_a_body_that_lacks_something_is_told_what(house: House) -> None:
+    said = {"{}": "lacks the member `name`", "[]": "of type `array`", "3": "of type `int`", "": "needs a body"}
+    for body, words in said.items():
+        answer = await house.admin.request(
+            "POST", "/api/channels", {"content-type": "application/json"}, [body.encode()]
+        )
+        assert answer.status == 400 and words in answer.json()["message"], (body, answer.body)
+
+
 async def test_a_fault_of_our_own_tells_a_number_and_nothing_else(house: House) -> None:
     await house.channel("team")
     await house.services.db.write(lambda unit: unit.execute("DROP TABLE notice"))

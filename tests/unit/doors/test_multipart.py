@@ -96,3 +96,8 @@ async def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 4 << 20
+
+
+async def test_a_file_under_another_name_is_told_the_right_one(tmp_path: Path) -> None:
+    with pytest.raises(PackhouseError, match=r"as the field `file`\. Name the field `content`"):
+        await read(tmp_path, [form([("file", "x.conda", b"\xff\xfe")])])

@@ -88,8 +88,8 @@ async def delete_user(db: Database, username: str, actor: str) -> None:
         if owned := await store.count_owned(unit, account.id):
             raise PackhouseError(
                 "conflict",
-                f"The user {username} owns {owned} channels.",
-                "Delete them or give them another owner first, or disable the user instead.",
+                f"The user {username} owns {owned} channel{'' if owned == 1 else 's'}.",
+                "Delete what they own first, or disable the user instead.",
             )
         await store.delete_account(unit, account.id)
         await _tell(unit, "user_deleted", actor, username)

@@ -230,9 +230,7 @@ def refusal(decision: Decision, principal: Principal, action: Action, *, data_pl
     if decision is Decision.UNAUTHENTICATED or (decision is Decision.INVISIBLE and data_plane and not principal.known):
         return PackhouseError("unauthenticated", "This needs a credential.", "Log in, or send a token.")
     if decision is Decision.INVISIBLE:
-        return PackhouseError(
-            "not_found", "There is no such channel.", "Check its name, and that it is shared with you."
-        )
+        return PackhouseError("not_found", "There is no such channel.", "Check its name, and that you may see it.")
     scopes = dict.fromkeys((action, _on_subchannel(action)))
     if not all(in_scope(principal, scope) for scope in scopes):
         hint = f"Use a token whose scopes include {' and, for subchannels, '.join(scopes)}."
@@ -244,5 +242,5 @@ def refusal(decision: Decision, principal: Principal, action: Action, *, data_pl
 def _who_may(action: Action) -> str:
     category, needed = ACTIONS[action]
     if CATEGORIES[category].of_channel:
-        return "The owner of the channel, those it is shared with at a high enough level, and administrators"
+        return "The owner of the channel and administrators"
     return "Users" if role_level("author", category) >= needed else "Only administrators"

@@ -17,7 +17,7 @@ DESCRIPTION = """The HTTP interface of Packhouse. What is below `/api/` for mana
 what package clients read and write is tagged `repository`. HEAD works wherever GET does.
 
 A credential goes as `X-Auth: TOKEN`, `Authorization: Bearer SESSION-OR-TOKEN`, or Basic with a user name and password.
-Times are RFC 3339 in UTC, sizes are bytes. Lists answer `items` and `total_count`; any `limit` is honoured.
+Times are RFC 3339 in UTC, sizes are bytes. Lists answer at most 10,000 `items` and `total_count`.
 Refusals are `application/problem+json` with a stable `code`."""
 
 #: `bytes` that are already JSON

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -25,6 +26,9 @@ from packhouse.doors.faults import told_to_the_log
 
 log = get_logger("packhouse.api")
 MEDIA_TYPE = "application/problem+json"
+#: what msgspec says of a body, without a place inside it
+_MISSING = re.compile(r"Object missing required field `(.*)`")
+_OTHER = re.compile(r"Expected `object(?: \| null)?`, got `(?!null)(\w+)`")
 #: what every route can refuse with; a password may come with any request, hence the attempts
 _ANY_ROUTE = (
     "bad_request", "unauthenticated", "forbidden", "not_found", "too_large", "too_many_attempts", "internal",
@@ -118,6 +122,11 @@ def _ill_formed(request: Request[Any, Any, Any], error: HTTPException) -> Packho
         body = request.route_handler.parsed_fn_signature.parameters["data"].annotation
         if (unknown := unknown_member(message, name, body)) is not None:
             return unknown
+        if name == "data" and (missing := _MISSING.match(message)) is not None:
+            lacking = missing[1]
+            return PackhouseError("bad_request", f"The body lacks the member `{lacking}`.", "Send it.", field=lacking)
+        if name == "data" and (other := _OTHER.match(message)) is not None:
+            return PackhouseError("bad_request", f"The body is of type `{other[1]}`.", "Send a JSON object.")
         if name == "data":
             return PackhouseError("bad_request", "The request needs a body.", "Send a JSON object.")
     return PackhouseError("bad_request", f"`{name}`: {message}.", "`/api/openapi.json` says what it takes.", field=name)
