@@ -25,7 +25,7 @@ from packhouse.core import log
 from packhouse.core.blobs import local_folder, open_store
 from packhouse.core.clock import DAY
 from packhouse.core.db import open_database
-from packhouse.core.db.files import keep_private
+from packhouse.core.db.files import keep_private, require_writable
 from packhouse.core.db.migrating import has_schema, migrate
 from packhouse.core.errors import PackhouseError
 from packhouse.core.jobs import Periodic, Timetable, Worker, forget
@@ -93,6 +93,7 @@ def _prepare(settings: Settings, create: bool) -> None:
     _make_folder(settings.data_dir, settings.origin("data_dir"))
     if folder := local_folder(settings.blob_url):
         _make_folder(folder, settings.origin("blob_url"))
+    require_writable(settings.database_url)
     migrate(settings.database_url)
     keep_private(settings.database_url)
 

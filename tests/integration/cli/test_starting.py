@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import signal
 import socket
 import stat
@@ -15,7 +17,9 @@ import pytest
 import urllib3
 
 from packhouse import __version__
+from packhouse.app import prepare
 from packhouse.cli import running
+from packhouse.core.settings import load
 from tests.kit.commands import run, serving
 from tests.kit.services import Postgres
 
@@ -125,6 +129,15 @@ def test_a_worker_that_is_being_started_anew_is_ended_with_its_server(monkeypatc
         assert [process.poll() for process in processes] == [-signal.SIGKILL, -signal.SIGTERM]
     finally:
         processes[-1].kill()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to every file")
+def test_a_database_that_cannot_be_written_is_named_with_its_rights(tmp_path: Path) -> None:
+    asyncio.run(prepare(load({}, data_dir=tmp_path)))
+    (tmp_path / "packhouse.db").chmod(0o400)
+    (end,) = run(tmp_path, ("serve", "--port", "0", "--data", "."))
+    assert (end.code, end.err.count("\n")) == (2, 1), end.err
+    assert f"{tmp_path / 'packhouse.db'} (-r--------) cannot be written" in end.err
 
 
 def test_the_version(tmp_path: Path) -> None:
