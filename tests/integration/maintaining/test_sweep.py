@@ -115,7 +115,7 @@ async def test_an_upload_of_marked_bytes_rescues_them(stocked: House) -> None:
     await emptied(stocked)
     await age(stocked)
     await sweep(stocked.services)
-    await stocked.upload("lab", "numpy", "1.0")
+    await stocked.upload("lab", "numpy", "1.0", depends=["zlib"])
     await age(stocked)
     assert (await sweep(stocked.services)).deleted.count == 1
     answer = await stocked.web.get("/api/repo/lab/noarch/numpy-1.0-0.conda")
@@ -135,12 +135,12 @@ async def test_a_copy_of_a_marked_file_keeps_it(stocked: House) -> None:
 async def test_an_upload_while_its_bytes_are_deleted_is_asked_to_come_again(stocked: House) -> None:
     await emptied(stocked)
     await change(stocked, "UPDATE content SET doomed_at = 1, deleting = TRUE WHERE id IN (1, 2)")  # killed in between
-    body = make_conda("numpy", "1.0")
+    body = make_conda("numpy", "1.0", depends=["zlib"])
     answer = await stocked.admin.put("/api/repo/lab/noarch/numpy-1.0-0.conda", body)
     assert (answer.status, answer.headers.get("retry-after")) == (503, "1")
     assert await findings(stocked.services) == []
     assert (await sweep(stocked.services)).deleted.count == 2  # the next one goes on
-    await stocked.upload("lab", "numpy", "1.0")
+    await stocked.upload("lab", "numpy", "1.0", depends=["zlib"])
     assert await findings(stocked.services, deep=True) == []
 
 
