@@ -10,6 +10,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +59,8 @@ def serve(
     `ready` runs beside, in a thread of its own, once requests are answered; a PackhouseError of it ends the server.
     Raises that one, and PackhouseError when the installation cannot be prepared.
     """
-    from packhouse.app import prepare
-
-    password = asyncio.run(prepare(settings))
+    with ProcessPoolExecutor(1, get_context("fork")) as beforehand:
+        password = beforehand.submit(_prepare, settings).result()
     if password is not None:
         _say(f"User `admin` was made. Its password, shown this once: {password}")
     _export(settings)
@@ -81,6 +82,15 @@ def serve(
             beside.stop()
     if announcing.error is not None:
         raise announcing.error
+
+
+def _prepare(settings: Settings) -> str | None:
+    """Prepare the installation, in a process of its own: the server processes are forked from this one, and what an S3
+    client or a pool of connections leaves behind, threads and locks among it, would hang them.
+    """
+    from packhouse.app import prepare
+
+    return asyncio.run(prepare(settings))
 
 
 def _granian(address: Address, processes: int) -> AbstractServer[Any]:

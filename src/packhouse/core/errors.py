@@ -51,6 +51,10 @@ class PackhouseError(Exception):
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Go to another process as a plain PackhouseError, whatever the class."""
+        return _again, (self.code, self.message, self.hint, {**self.details, "retry_after": self.retry_after})
+
     def body(self) -> dict[str, Any]:
         """Return the JSON body: RFC 9457 members, and `error{code,message}` for old clients."""
         text = str(self)
@@ -64,3 +68,7 @@ class PackhouseError(Exception):
             "error": {"code": self.code, "message": text},
             **({"details": self.details} if self.details else {}),
         }
+
+
+def _again(code: str, message: str, hint: str, details: dict[str, Any]) -> PackhouseError:
+    return PackhouseError(code, message, hint, **details)
