@@ -1,6 +1,6 @@
 """`python -m bench`: runs the benches and prints one table.
 
-python -m bench                          # everything, full size: about half an hour
+python -m bench                          # everything, full size: more than half an hour
 python -m bench upload download          # some of it
 python -m bench --size small             # does every script still run? No figure means anything
 python -m bench --only-sqlite --no-peers # ours alone, embedded

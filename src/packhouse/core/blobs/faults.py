@@ -30,7 +30,7 @@ class BlobMissing(PackhouseError):
         super().__init__(
             "internal",
             f"The bytes of {sha256} are not in the blob store.",
-            "An administrator should run `packhouse verify`; a mirrored file is fetched again by its next mirror run.",
+            "An administrator should run `packhouse verify` and bring the bytes back from a backup.",
         )
 
 

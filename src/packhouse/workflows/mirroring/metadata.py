@@ -39,7 +39,7 @@ class Metadata:
         if self._survey.looked_around:
             turn.progress.looked_around_at = begun
         if self._survey.looked_around or self._reader.same:
-            await turn.write(self._note_same)
+            await turn.write(self._note_look)
         if not self._taken and not self._survey.absent and not self._survey.leaving:
             return False
         await self._leave()
@@ -89,7 +89,8 @@ class Metadata:
             await take_out(turn, survey.leaving)
             await turn.services.publisher.publish(turn.channel.id)
 
-    async def _note_same(self, unit: Unit, channel: Channel) -> None:
+    async def _note_look(self, unit: Unit, channel: Channel) -> None:
+        """Write down when the source was searched, and the new ETags of indexes that are the same."""
         for taken in self._reader.same:
             await store.put_index(unit, taken)
 
