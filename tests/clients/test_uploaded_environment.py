@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -169,6 +170,18 @@ def test_a_private_channel_is_installed_from_with_every_credential_of_the_client
             result = reader.install("mine", credential, shards)
             assert result.ok and result.installed == {"one": "1.0"}, (next(iter(credential)), result.error)
     assert reader.install("mine", None, None, prefix=f"/t/{token}").ok
+
+
+@ONE_BACKEND
+def test_the_credential_files_that_the_readme_shows(site: Site, reader: Reader) -> None:
+    """The one of pixi and rattler-build opens a private channel; the one of mamba says the same in mamba's words."""
+    token = token_of(site, session_of(site))
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    rattler, mamba = (json.loads(found) for found in re.findall(r"`(\{\"localhost.*?\}\})`", text))
+    assert rattler == {"localhost": {"CondaToken": "TOKEN"}}
+    assert mamba == {"localhost:8080": {"type": "CondaToken", "token": "TOKEN"}}
+    shown = {kind: value.replace("TOKEN", token) for kind, value in rattler["localhost"].items()}
+    assert reader.install("mine", shown, None).ok
 
 
 @ONE_BACKEND
