@@ -46,7 +46,7 @@ def upload(site: Site, channel: str, files: list[Path], token: str) -> subproces
 def token_of(site: Site, headers: dict[str, str] | None = None, scopes: list[str] | None = None) -> str:
     """Make a token for whoever `headers` show: the administrator by default."""
     scopes = scopes or ["channel:view", "channel:view-artifacts", "artifact:download", "artifact:create"]
-    body = json.dumps({"name": "client", "expires_at": "2099-01-01", "scopes": scopes}).encode()
+    body = json.dumps({"name": f"client for {scopes}", "expires_at": "2099-01-01", "scopes": scopes}).encode()
     more = {"Content-Type": "application/json", **(headers or {})}
     answer = site.request("POST", "/api/account/tokens", body, more)
     assert answer.status == 200, answer.data

@@ -173,6 +173,23 @@ async def test_ill_formed_tokens_are_not_made(db: Database, keys: Keys) -> None:
     assert await tokens.of_account(db, ann.account_id or 0) == []
 
 
+async def test_a_name_stands_for_one_token_that_works(db: Database, keys: Keys) -> None:
+    ann, bob, now = await person(db, "ann"), await person(db, "bob"), await db.now()
+    made = await asyncio.gather(
+        *(tokens.create(db, keys, ann, "ci", None, to_iso(now + 2 * SECOND)) for _ in range(3)), return_exceptions=True
+    )
+    first = [one for one in made if not isinstance(one, BaseException)]
+    assert len(first) == 1
+    assert {one.code for one in made if isinstance(one, PackhouseError)} == {"conflict"}
+    await tokens.create(db, keys, bob, "ci", None, None)  # names are those of an account
+    await asyncio.sleep(2.1)
+    second, _ = await tokens.create(db, keys, ann, "ci", None, None)  # the other is over
+    with pytest.raises(PackhouseError, match="'ci' already"):
+        await tokens.create(db, keys, ann, "ci", None, None)
+    await tokens.revoke(db, ann, second.id)  # what `--force-scopes` of the old command line does before it makes anew
+    await tokens.create(db, keys, ann, "ci", None, None)
+
+
 async def test_the_date_of_expiry_is_its_last_day(db: Database, keys: Keys) -> None:
     ann, now = await person(db, "ann"), await db.now()
     today = (to_iso(now) or "")[:10]

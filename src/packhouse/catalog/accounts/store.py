@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, or_, select, update
 
 from packhouse.catalog.accounts.account import Account
 from packhouse.catalog.schema import account, channel, channel_grant, secret, token
@@ -47,6 +47,13 @@ _TOKENS = (
     select(*_TOKEN)
     .where(token.c.account_id == bindparam("account_id"), token.c.revoked_at.is_(None))
     .order_by(token.c.id)
+)
+_HOLD_ACCOUNT = select(account.c.id).where(account.c.id == bindparam("account_id")).with_for_update(key_share=True)
+_LIVE_NAME = select(token.c.id).where(
+    token.c.account_id == bindparam("account_id"),
+    token.c.name == bindparam("name"),
+    token.c.revoked_at.is_(None),
+    or_(token.c.expires_at.is_(None), token.c.expires_at > bindparam("now")),
 )
 _TOKEN_BY_UUID = select(*_TOKEN).where(token.c.uuid == bindparam("uuid"), token.c.revoked_at.is_(None))
 _INSERT_TOKEN = insert(token).values(
@@ -148,6 +155,12 @@ async def tokens(reader: Reader, account_id: int) -> list[Row]:
 async def token_by_uuid(reader: Reader, uuid: str) -> Row | None:
     """Return the same six fields of one token not revoked."""
     return await reader.fetch_one(_TOKEN_BY_UUID, uuid=uuid)
+
+
+async def has_live_token(unit: Unit, account_id: int, name: str) -> bool:
+    """Whether a token of that name works for the account; two units that ask about one account come one by one."""
+    await unit.fetch_one(_HOLD_ACCOUNT, account_id=account_id)
+    return await unit.fetch_one(_LIVE_NAME, account_id=account_id, name=name, now=unit.now) is not None
 
 
 async def insert_token(unit: Unit, values: dict[str, Any]) -> None:

@@ -76,8 +76,8 @@ async def create(
 ) -> tuple[Token, str]:
     """Make a token for the caller's own account; return it and its value, which exists nowhere else.
 
-    Raises PackhouseError: `bad_request` for an ill-formed name, scope or expiry, `forbidden` if it could do more than
-    the token the caller shows, `unauthenticated` without an account.
+    Raises PackhouseError: `bad_request` for an ill-formed name, scope or expiry, `conflict` for the name of another
+    that works, `forbidden` if it could do more than the token the caller shows, `unauthenticated` without an account.
     """
     owner = _owner(principal)
     if not name.strip() or len(name) > NAME_LENGTH or not name.isprintable():
@@ -87,6 +87,12 @@ async def create(
     value = random_hex(24)
 
     async def work(unit: Unit) -> Token:
+        if await store.has_live_token(unit, owner, name):
+            raise PackhouseError(
+                "conflict",
+                f"You have a token named {name!r} already.",
+                "Choose another name, or renew or revoke that one.",
+            )
         made = Token(new_uuid(), owner, name, wanted, unit.now, parse_expiry(expires_at, unit.now))
         await store.insert_token(
             unit,
