@@ -19,6 +19,7 @@ from tests.kit.condapkg import make_conda
 from tests.kit.mirroring import (
     CondaSource,
     add_mirror,
+    events,
     make_test_channel,
     run_and_wait,
     services_on,
@@ -74,6 +75,41 @@ async def test_filters_select(
             assert {rule: getattr(found, rule) for rule in filtered} == filtered
         assert dry.counts.added == mirror.progress.count.added
         assert dry.counts.mirror_filtered == found
+
+
+@pytest.mark.parametrize("form", ["json", "shards"])
+async def test_a_run_says_when_nothing_passes_the_filters(backend: Backend, form: str) -> None:
+    source = mixed()
+    async with services_on(backend) as services, Upstream(source.files(forms=[form])) as up:
+        channel = await make_test_channel(services)
+        mirror = await add_mirror(services, channel, up.url, filters={"only_specs": ["pyhton"], "subdirs": ["noarch"]})
+        for _ in range(2):  # also when the upstream is the same again
+            mirror = await run_and_wait(services, mirror)
+            assert mirror.state == "completed"
+            assert "passes the filters (subdirs, only_specs)" in mirror.progress.current_step_description
+            assert (await events(services, "mirroring_completed"))[-1][2]["takes_nothing"] is True
+        source.add("pyhton")
+        up.files = source.files(forms=[form])
+        mirror = await run_and_wait(services, mirror)
+        assert mirror.progress.current_step_description == "Completed"
+        assert "takes_nothing" not in (await events(services, "mirroring_completed"))[-1][2]
+
+
+async def test_an_empty_upstream_is_said_to_be_empty_and_a_mirror_that_others_forestall_is_not(
+    backend: Backend,
+) -> None:
+    source = CondaSource()
+    async with services_on(backend) as services, Upstream(source.files()) as up:
+        channel = await make_test_channel(services)
+        mirror = await run_and_wait(services, await add_mirror(services, channel, up.url))
+        assert "the upstream has no files" in mirror.progress.current_step_description
+        source.add("mit")
+        up.files = source.files()
+        await run_and_wait(services, mirror)
+        second = await add_mirror(services, channel, up.url, name="second")
+        for _ in range(2):
+            second = await run_and_wait(services, second)
+            assert second.progress.current_step_description == "Completed"  # the first holds what it would bring
 
 
 async def test_only_signed_records(backend: Backend) -> None:

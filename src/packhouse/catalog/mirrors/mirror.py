@@ -130,6 +130,7 @@ class Progress(msgspec.Struct, omit_defaults=False):
     looked_around_at: int = 0  #: microseconds: when the source was last searched for further subdirs
     full_run: bool = False  #: a run that was to look at every file has not come to its end yet
     meets_others: bool = True  #: uploads or other mirrors hold, as far as it knows, coordinates of its upstream
+    takes_nothing: bool = False  #: the upstream had no file that passes the filters
     purge: bool = False  #: while deleting: remove the files we hold, too
 
 

@@ -16,7 +16,7 @@ from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.mirrors import holdings, store
-from packhouse.catalog.mirrors.mirror import LIVE, Mirror, Progress
+from packhouse.catalog.mirrors.mirror import LIVE, Counts, Mirror, Progress
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.core.jobs import Handler, RunEnded, RunningJob
@@ -119,27 +119,42 @@ async def _run(turn: Turn) -> None:
                 await downloading.run(turn.counts.passive)
             await services.publisher.publish(turn.channel.id)
             await _count(turn)
-    await _complete(turn)
+    await _complete(turn, looked)
 
 
 async def _count(turn: Turn) -> None:
     turn.counts.active, turn.counts.passive = await holdings.count(turn.services.db, turn.mirror.id, turn.channel.id)
 
 
-async def _complete(turn: Turn) -> None:
+async def _complete(turn: Turn, looked: bool) -> None:
     progress = turn.progress
     progress.accept_shrink, progress.requested_by = False, ""
     conflicts = await store.conflicts(turn.services.db, turn.mirror.id)
     turn.counts.conflicts = sum(one.decision is None for one in conflicts)
-    turn.step(progress.total_steps_count, "Completed", 100)
+    if looked:  # at everything, or at what is new since it was found so
+        progress.takes_nothing = _empty(turn.counts) and (turn.mirror.needs_full_run or progress.takes_nothing)
+    turn.step(progress.total_steps_count, "Completed" + (_why_nothing(turn) if progress.takes_nothing else ""), 100)
 
     async def work(unit: Unit, channel: Channel) -> None:
-        await _event(unit, turn.mirror, channel, "mirroring_completed", _summary(progress))
+        data = _summary(progress) | ({"takes_nothing": True} if progress.takes_nothing else {})
+        await _event(unit, turn.mirror, channel, "mirroring_completed", data)
         await store.set_state(unit, turn.mirror.id, "pending" if progress.asked_by else "completed", progress)
         await store.set_last_run(unit, turn.mirror.id)
         await changes.note(unit, "mirror", channel.id)
 
     await turn.write(work)
+
+
+def _empty(counts: Counts) -> bool:
+    """Whether the upstream had no file for the mirror, be it one that others hold, people took out or is unusable."""
+    found = (counts.active, counts.passive, counts.failed, counts.conflicts, counts.held, counts.kept_out)
+    return not any((*found, counts.unsupported, counts.deferred))
+
+
+def _why_nothing(turn: Turn) -> str:
+    if filters := msgspec.to_builtins(turn.mirror.filters):  # only those that are set
+        return f", but no file of the upstream passes the filters ({', '.join(filters)}): is a name mistyped?"
+    return ", but the upstream has no files."
 
 
 def _summary(progress: Progress) -> dict[str, Any]:

@@ -94,5 +94,6 @@ def fresh_progress(mirror: Mirror, steps: int) -> Progress:
         requested_by=before.asked_by or before.requested_by,
         looked_around_at=before.looked_around_at,
         full_run=full,
+        takes_nothing=before.takes_nothing,
         meets_others=before.meets_others and not full,  # a full run finds out anew
     )
