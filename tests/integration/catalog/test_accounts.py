@@ -238,6 +238,25 @@ async def test_a_token_makes_no_stronger_token(db: Database, keys: Keys) -> None
     await tokens.create(db, keys, weak, "less", ["artifact:view"], None)
 
 
+async def test_a_token_revokes_itself_and_none_that_can_do_more(db: Database, keys: Keys) -> None:
+    ann = await person(db, "ann")
+    made = {
+        name: (await tokens.create(db, keys, ann, name, scopes, None))[0]
+        for name, scopes in (("all", None), ("other", ["channel:edit"]), ("own", ["account:edit"]), ("less", []))
+    }
+    own = Principal(ann.account_id, "ann", "author", made["own"].scopes, made["own"].id)
+    for stronger in ("all", "other"):
+        with pytest.raises(PackhouseError) as error:
+            await tokens.revoke(db, own, made[stronger].id)
+        assert error.value.code == "forbidden"
+    await tokens.revoke(db, own, made["less"].id)
+    await tokens.revoke(db, own, made["own"].id)
+    few = Principal(ann.account_id, "ann", "author", made["other"].scopes, made["all"].id)
+    await tokens.revoke(db, few, made["all"].id)  # oneself, whatever one can do
+    await tokens.revoke(db, ann, made["other"].id)  # logged in
+    assert await tokens.of_account(db, ann.account_id or 0) == []
+
+
 async def follow(feed: ChangeFeed, authenticator: Authenticator) -> None:
     def listener(change: Change) -> None:
         authenticator.forget(change.kind, change.name)

@@ -132,11 +132,16 @@ async def reissue(
 
 
 async def revoke(db: Database, principal: Principal, token_id: str) -> None:
-    """Stop a token for ever: one's own, or as an administrator anybody's. Raises PackhouseError("not_found")."""
+    """Stop a token for ever: one's own, or as an administrator anybody's.
+
+    Raises PackhouseError: `not_found`, and `forbidden` if the token can do more than another one that the caller shows.
+    """
     owner = None if principal.role == "admin" and principal.scopes is None else _owner(principal)
 
     async def work(unit: Unit) -> None:
         token = await _found(unit, token_id, owner)
+        if token.id != principal.token_id and not _covers(principal, token.scopes):
+            raise PackhouseError("forbidden", "That token can do more than the one you show.", "Log in to revoke it.")
         await store.revoke_token(unit, token_id)
         await _tell(unit, "user_token_revoked", principal, token)
 
@@ -160,10 +165,15 @@ def _owner(principal: Principal) -> int:
 
 
 def _within(principal: Principal, wanted: frozenset[str] | None) -> None:
-    if principal.scopes is not None and (wanted is None or not wanted <= principal.scopes):
+    if not _covers(principal, wanted):
         raise PackhouseError(
             "forbidden", "The token would be able to do more than the one you show.", "Log in, or ask for fewer scopes."
         )
+
+
+def _covers(principal: Principal, scopes: frozenset[str] | None) -> bool:
+    """Whether what the caller shows can do all that a token with these scopes can."""
+    return principal.scopes is None or (scopes is not None and scopes <= principal.scopes)
 
 
 async def _found(reader: Reader, token_id: str, owner: int | None) -> Token:
