@@ -58,8 +58,7 @@ async def test_bytes_are_on_disk_before_the_name_and_the_name_before_the_answer(
     sha256 = await put(store, b"data")
     first, rest = steps[0], steps[1:]
     assert first.startswith("flush incoming/")
-    upper, lower = sha256[:2], f"{sha256[:2]}/{sha256[2:4]}"
-    assert rest == ["flush .", f"flush {upper}", "rename", f"flush {lower}"]
+    assert rest == ["flush .", "rename", f"flush {sha256[:2]}"]
 
 
 async def test_storing_again_heals_a_blob_a_bad_disk_changed(tmp_path: Path) -> None:
@@ -82,7 +81,7 @@ async def test_a_blob_of_the_wrong_length_is_not_handed_out(tmp_path: Path) -> N
 async def test_the_hot_path_is_the_file_itself(tmp_path: Path) -> None:
     store = LocalStore(tmp_path)
     sha256 = await put(store, b"data")
-    assert store.local_path(sha256) == tmp_path / sha256[:2] / sha256[2:4] / sha256
+    assert store.local_path(sha256) == tmp_path / sha256[:2] / sha256
     assert store.local_path("0" * 64) is None
 
 
@@ -98,7 +97,7 @@ async def test_a_folder_removed_by_hand_comes_back(tmp_path: Path) -> None:
     store = LocalStore(tmp_path)
     sha256 = await put(store, b"data")
     await store.delete(sha256)
-    (tmp_path / sha256[:2] / sha256[2:4]).rmdir()
+    (tmp_path / sha256[:2]).rmdir()
     with pytest.raises(PackhouseError, match="removed"):
         await put(store, b"data")
     assert await put(store, b"data") == sha256

@@ -27,7 +27,7 @@ async def change(house: House, statement: str, **values: object) -> None:
 def blob_file(house: House, request: pytest.FixtureRequest, sha256: str) -> Path:
     """Return the file behind a blob."""
     url = urlsplit(house.services.settings.blob_url)
-    name = f"{sha256[:2]}/{sha256[2:4]}/{sha256}"
+    name = f"{sha256[:2]}/{sha256}"
     if url.scheme == "file":
         return Path(url.path) / name
     server: S3 = request.getfixturevalue("s3")

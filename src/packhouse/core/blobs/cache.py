@@ -128,7 +128,7 @@ def _remove_unused_since(path: Path, used: float) -> bool:
 def _files(root: Path) -> list[tuple[float, int, Path]]:
     """Return (last use, size, path) of every cached file."""
     found = []
-    for path in root.glob("??/??/*"):
+    for path in root.glob("??/*"):
         try:
             status = path.stat()
         except FileNotFoundError:  # another process evicted it

@@ -57,10 +57,11 @@ def is_sha256(name: str) -> bool:
 
 
 def relative_name(sha256: str) -> str:
-    """Return `ab/cd/<sha256>`, the name of a blob in a folder or bucket. Raises ValueError for anything else.
+    """Return `ab/<sha256>`, the name of a blob in a folder or bucket. Raises ValueError for anything else.
 
-    Two levels keep every folder small: a million blobs are 65,536 folders of about 15.
+    One level: a million blobs are 256 folders of about 4,000. With a second one nearly every blob of the first 65,536
+    had to make a folder too, which is six times the work of giving it its name.
     """
     if not is_sha256(sha256):
         raise ValueError(f"not a SHA-256 in lower-case hex: {sha256!r}")
-    return f"{sha256[:2]}/{sha256[2:4]}/{sha256}"
+    return f"{sha256[:2]}/{sha256}"

@@ -1,4 +1,4 @@
-"""Blobs in a local folder: `<root>/ab/cd/<sha256>`."""
+"""Blobs in a local folder: `<root>/ab/<sha256>`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class LocalStore(BlobStore):
         with disk_faults(_WHERE):
             super().__init__(Spool(root))
         self._root = root
-        #: folders (`ab`, `abcd`) whose own entry this process knows to be on disk; at most 65,792 of them
+        #: folders (`ab`) whose own entry this process knows to be on disk; at most 256 of them
         self._settled: set[str] = set()
 
     async def marker(self) -> str | None:
@@ -67,22 +67,21 @@ class LocalStore(BlobStore):
 
     def _place_one(self, writer: Writer, sha256: str) -> None:
         os.fsync(writer.fd)
-        for prefix in self._unsettled(sha256):
-            folder = self._folder(prefix)
+        folder = self._root / sha256[:2]
+        if folder.name not in self._settled:
             folder.mkdir(exist_ok=True)  # perhaps another process just made it and has not flushed it yet
-            flush_folder(folder.parent)
-            self._settled.add(prefix)
+            flush_folder(self._root)
+            self._settled.add(folder.name)
         self._name_it(writer, sha256)
-        flush_folder(self._folder(sha256[:4]))
+        flush_folder(folder)
 
     def _place_many(self, batch: Sequence[Spooled]) -> None:
         """Place them with two flushes in all: one before the first gets its name, one after the last."""
         flush_file_system(self._root)
-        made: set[str] = set()
+        made = {hashes.sha256[:2] for _, hashes in batch} - self._settled
+        for prefix in made:
+            (self._root / prefix).mkdir(exist_ok=True)
         for writer, hashes in batch:
-            for prefix in self._unsettled(hashes.sha256):
-                self._folder(prefix).mkdir(exist_ok=True)
-                made.add(prefix)
             self._name_it(writer, hashes.sha256)
         flush_file_system(self._root)
         self._settled |= made
@@ -90,13 +89,6 @@ class LocalStore(BlobStore):
     def _name_it(self, writer: Writer, sha256: str) -> None:
         # over whatever is there: the bytes are the same, and if a bad disk changed them, this heals it
         writer.path.rename(self._file(sha256))
-
-    def _unsettled(self, sha256: str) -> list[str]:
-        """Return the prefixes of those of a blob's two folders, upper first, that are not known to be on disk."""
-        return [prefix for prefix in (sha256[:2], sha256[:4]) if prefix not in self._settled]
-
-    def _folder(self, prefix: str) -> Path:
-        return self._root / prefix[:2] / prefix[2:]
 
     def _file(self, sha256: str) -> Path:
         return self._root / relative_name(sha256)
@@ -146,10 +138,10 @@ class LocalStore(BlobStore):
             self._file(sha256).unlink(missing_ok=True)
 
     async def iterate(self) -> AsyncIterator[tuple[str, int]]:
-        """Yield (sha256, size) in ascending order; one thread hop for each of the 256 upper folders."""
+        """Yield (sha256, size) in ascending order; one thread hop for each of the 256 folders."""
         with disk_faults(_WHERE):
-            for upper in await asyncio.to_thread(_folders, self._root):
-                for blob in await asyncio.to_thread(_blobs, upper):
+            for folder in await asyncio.to_thread(_folders, self._root):
+                for blob in await asyncio.to_thread(_blobs, folder):
                     yield blob
 
 
@@ -161,10 +153,10 @@ def copy_folder(root: Path, target: Path) -> tuple[int, int]:
     count = total = 0
     target.mkdir()
     shutil.copyfile(root / MARKER, target / MARKER)
-    for upper in _folders(root):
-        for sha256, size in _blobs(upper):
-            source, copied = (folder / relative_name(sha256) for folder in (root, target))
-            copied.parent.mkdir(parents=True, exist_ok=True)
+    for folder in _folders(root):
+        (target / folder.name).mkdir()
+        for sha256, size in _blobs(folder):
+            source, copied = (place / relative_name(sha256) for place in (root, target))
             try:
                 copied.hardlink_to(source)
             except OSError:  # another file system, or one without links
@@ -180,11 +172,6 @@ def _folders(folder: Path) -> list[Path]:
     return sorted(entry for entry in folder.iterdir() if len(entry.name) == 2 and entry.is_dir())
 
 
-def _blobs(upper: Path) -> list[tuple[str, int]]:
-    """Return (sha256, size) of all blobs below `upper`, sorted."""
-    return sorted(
-        (entry.name, entry.stat().st_size)
-        for folder in _folders(upper)
-        for entry in os.scandir(folder)
-        if is_sha256(entry.name)
-    )
+def _blobs(folder: Path) -> list[tuple[str, int]]:
+    """Return (sha256, size) of all blobs in `folder`, sorted."""
+    return sorted((entry.name, entry.stat().st_size) for entry in os.scandir(folder) if is_sha256(entry.name))

@@ -1,4 +1,4 @@
-"""Blobs in an S3 bucket: `<prefix>/ab/cd/<sha256>`, read through a cache on local disk. The only user of obstore."""
+"""Blobs in an S3 bucket: `<prefix>/ab/<sha256>`, read through a cache on local disk. The only user of obstore."""
 
 from __future__ import annotations
 

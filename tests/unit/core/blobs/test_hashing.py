@@ -22,9 +22,9 @@ def test_hashes_do_not_depend_on_how_the_bytes_were_cut(chunks: list[bytes]) -> 
 
 
 @given(st.binary(max_size=20))
-def test_a_blob_lies_two_folders_down(data: bytes) -> None:
+def test_a_blob_lies_one_folder_down(data: bytes) -> None:
     sha256 = hashlib.sha256(data).hexdigest()
-    assert relative_name(sha256) == f"{sha256[0:2]}/{sha256[2:4]}/{sha256}"
+    assert relative_name(sha256) == f"{sha256[0:2]}/{sha256}"
 
 
 @pytest.mark.parametrize(
