@@ -301,3 +301,31 @@ async def test_reads_cannot_write(embedded: Database) -> None:
 def test_an_unknown_database_url_is_refused(url: str) -> None:
     with pytest.raises(PackhouseError, match="database_url"):
         open_database(url)
+
+
+async def test_who_always_has_more_to_write_leaves_every_second_turn_to_others(embedded: Database, file: Path) -> None:
+    turns = 0
+
+    async def long_work(unit: Unit) -> None:
+        nonlocal turns
+        turns += 1
+        time.sleep(0.02)  # noqa: ASYNC251  # as long as a batch of a mirror's run
+
+    async def go_on() -> None:
+        while True:
+            await embedded.write(long_work)
+
+    other = open_database(f"sqlite:///{file}")
+    busy = [asyncio.create_task(go_on()) for _ in range(3)]
+    try:
+        waited = []
+        for number in range(20):
+            before = turns
+            await add(other, number)
+            waited.append(turns - before)
+    finally:
+        for one in busy:
+            one.cancel()
+        await asyncio.gather(*busy, return_exceptions=True)
+        await other.close()
+    assert sum(waited) <= 2 * len(waited)  # each waits for the turn that is being taken, and it may begin just then

@@ -1,4 +1,4 @@
-"""The files of the embedded database: SQLite makes the two beside it with the rights of the first."""
+"""The files of the embedded database: SQLite makes two beside it with its rights, and writers queue at a third."""
 
 from __future__ import annotations
 
@@ -46,4 +46,4 @@ def keep_private(url: str) -> None:
 
 def _files(url: str) -> list[Path]:
     path = url.removeprefix(_SQLITE)
-    return [Path(path + ending) for ending in ("", "-wal", "-shm")] if url.startswith(_SQLITE) else []
+    return [Path(path + ending) for ending in ("", "-wal", "-shm", "-turn")] if url.startswith(_SQLITE) else []

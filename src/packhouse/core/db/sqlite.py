@@ -8,6 +8,7 @@ own savepoint; so a hundred uploads pay for a handful of syncs.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import queue
 import sqlite3
@@ -31,6 +32,8 @@ T = TypeVar("T")
 GROUP_SECONDS = 0.02
 #: how long a writer waits for another process's transaction before it says `try_later`, in seconds
 BUSY_SECONDS = 30.0
+#: between two attempts to begin, in seconds; short naps are fairer than SQLite's growing ones
+NAP_SECONDS = 0.0005
 STREAM_ROWS = 2000
 #: threads for queries too long to run inline; each has a connection
 LARGE_THREADS = 2
@@ -63,7 +66,7 @@ def _connect_to_read(path: Path, cache_kib: int) -> sqlite3.Connection:
     return connection
 
 
-def _refusal(error: sqlite3.Error) -> PackhouseError:
+def _refusal(error: sqlite3.Error | OSError) -> PackhouseError:
     if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
         return PackhouseError("storage_full", "The disk of the database is full.", "Free space, then try again.")
     return PackhouseError(
@@ -144,6 +147,7 @@ class _Writer(threading.Thread):
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._path = path
         self._connection: sqlite3.Connection | None = None
+        self._turn: _Turn | None = None
         self._last_now = 0
         self._lock = threading.Lock()
         self._closed = False  # under the lock, so that no job is queued behind the end
@@ -173,7 +177,9 @@ class _Writer(threading.Thread):
         try:
             if self._connection is None:
                 self._connection = connect(self._path)
-            self._commit_group(self._connection, group)
+            if self._turn is None:
+                self._turn = _Turn(self._path)
+            self._commit_group(self._connection, self._turn, group)
         except BaseException as error:  # the thread must outlive every fault, or no write would ever return
             self._fail(group, error)
         for done in group:
@@ -191,6 +197,8 @@ class _Writer(threading.Thread):
                 job.error = _closed()
                 job.tell()
         self._disconnect()
+        if self._turn is not None:
+            self._turn.close()
 
     def _disconnect(self) -> None:
         if self._connection is not None:
@@ -198,8 +206,8 @@ class _Writer(threading.Thread):
                 self._connection.close()
             self._connection = None
 
-    def _commit_group(self, connection: sqlite3.Connection, group: list[_Job]) -> None:
-        _begin(connection)
+    def _commit_group(self, connection: sqlite3.Connection, turn: _Turn, group: list[_Job]) -> None:
+        turn.begin(connection)
         self._last_now = max(self._last_now + 1, wall_micros())
         deadline = time.monotonic() + GROUP_SECONDS
         self._run_one(connection, group[0])
@@ -234,7 +242,7 @@ class _Writer(threading.Thread):
         except sqlite3.Error:
             self._disconnect()  # closing ends the transaction too; the next group opens the file again
         for job in group:
-            job.error = job.error or (_refusal(error) if isinstance(error, sqlite3.Error) else error)
+            job.error = job.error or (_refusal(error) if isinstance(error, (sqlite3.Error, OSError)) else error)
 
 
 def _drive(work: Work[T], unit: Unit) -> T:
@@ -247,17 +255,46 @@ def _drive(work: Work[T], unit: Unit) -> T:
     raise RuntimeError("a unit of work awaited something other than the database")
 
 
-def _begin(connection: sqlite3.Connection) -> None:
-    """Start a write transaction; short naps are fairer between processes than SQLite's growing ones."""
-    deadline = time.monotonic() + BUSY_SECONDS
-    while True:
+class _Turn:
+    """The right to be the next writer of the file, among all processes; the kernel gives it back for who dies.
+
+    SQLite lets writers try again and again, so that one with much to write, such as a mirror's first run, would get
+    nearly every turn. Whoever waits here holds the lock of a file beside the database until its transaction begins,
+    and who has just committed queues behind it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.with_name(path.name + "-turn").open("ab")  # as long as the writer lives
+
+    def begin(self, connection: sqlite3.Connection) -> None:
+        """Start a write transaction. Raises sqlite3.OperationalError (busy) after `BUSY_SECONDS`."""
+        deadline = time.monotonic() + BUSY_SECONDS
+        mine = False
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(0.0005)
+            while True:
+                mine = mine or self._take()
+                try:
+                    if mine or time.monotonic() > deadline:
+                        connection.execute("BEGIN IMMEDIATE")
+                        return
+                except sqlite3.OperationalError as error:
+                    if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                        raise
+                time.sleep(NAP_SECONDS)
+        finally:
+            if mine:
+                fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def _take(self) -> bool:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
 
 
 class SqliteDatabase(Database):
