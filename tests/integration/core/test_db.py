@@ -309,7 +309,7 @@ async def test_who_always_has_more_to_write_leaves_every_second_turn_to_others(e
     async def long_work(unit: Unit) -> None:
         nonlocal turns
         turns += 1
-        time.sleep(0.02)  # noqa: ASYNC251  # as long as a batch of a mirror's run
+        time.sleep(0.02)  # as long as a batch of a mirror's run
 
     async def go_on() -> None:
         while True:
