@@ -18,7 +18,7 @@ from packhouse.catalog.accounts.principal import ANONYMOUS, Principal
 from packhouse.catalog.accounts.visibility import GRANT, VISIBLE, target_of, viewer
 from packhouse.catalog.changes import Change, ChangeFeed
 from packhouse.catalog.schema import channel
-from packhouse.core.clock import DAY, SECOND, to_iso
+from packhouse.core.clock import SECOND, to_iso
 from packhouse.core.db import Database, Unit, open_database
 from packhouse.core.errors import PackhouseError
 from tests.conftest import Backend
@@ -154,107 +154,6 @@ async def test_a_token_works_until_it_expires(db: Database, keys: Keys) -> None:
     await asyncio.sleep(2.1)
     assert await refused(authenticator, Credential("token", value))
     assert await refused(Authenticator(db, keys), Credential("token", value))
-
-
-async def test_ill_formed_tokens_are_not_made(db: Database, keys: Keys) -> None:
-    ann = await person(db, "ann")
-    for name, scopes, expires_at in (
-        ("", None, None),
-        ("a\nb", None, None),
-        ("x" * 129, None, None),
-        ("x", ["artifact:fly"], None),
-        ("x", None, "2020-01-01"),
-        ("x", None, "soon"),
-        ("x", None, "9999999-01-01"),
-    ):
-        with pytest.raises(PackhouseError) as error:
-            await tokens.create(db, keys, ann, name, scopes, expires_at)
-        assert error.value.code == "bad_request"
-    assert await tokens.of_account(db, ann.account_id or 0) == []
-
-
-async def test_a_name_stands_for_one_token_that_works(db: Database, keys: Keys) -> None:
-    ann, bob, now = await person(db, "ann"), await person(db, "bob"), await db.now()
-    made = await asyncio.gather(
-        *(tokens.create(db, keys, ann, "ci", None, to_iso(now + 2 * SECOND)) for _ in range(3)), return_exceptions=True
-    )
-    first = [one for one in made if not isinstance(one, BaseException)]
-    assert len(first) == 1
-    assert {one.code for one in made if isinstance(one, PackhouseError)} == {"conflict"}
-    await tokens.create(db, keys, bob, "ci", None, None)  # names are those of an account
-    await asyncio.sleep(2.1)
-    second, _ = await tokens.create(db, keys, ann, "ci", None, None)  # the other is over
-    with pytest.raises(PackhouseError, match="'ci' already"):
-        await tokens.create(db, keys, ann, "ci", None, None)
-    await tokens.revoke(db, ann, second.id)  # what `--force-scopes` of the old command line does before it makes anew
-    await tokens.create(db, keys, ann, "ci", None, None)
-
-
-async def test_the_date_of_expiry_is_its_last_day(db: Database, keys: Keys) -> None:
-    ann, now = await person(db, "ann"), await db.now()
-    today = (to_iso(now) or "")[:10]
-    token, _ = await tokens.create(db, keys, ann, "today", None, today)
-    assert token.expires_at is not None
-    assert now < token.expires_at <= now + DAY
-
-
-async def test_reissue_gives_a_new_value_for_as_long_again(db: Database, keys: Keys) -> None:
-    ann, now = await person(db, "ann"), await db.now()
-    token, old = await tokens.create(db, keys, ann, "ci", ["artifact:view"], to_iso(now + 30 * DAY))
-    again, new = await tokens.reissue(db, keys, ann, token.id)
-    authenticator = Authenticator(db, keys)
-    assert await refused(authenticator, Credential("token", old))
-    assert (await authenticator.principal(Credential("token", new))).scopes == frozenset({"artifact:view"})
-    assert again.expires_at and token.expires_at and again.expires_at >= token.expires_at
-    assert [listed.id for listed in await tokens.of_account(db, ann.account_id or 0)] == [token.id]
-
-
-async def test_nobody_touches_anothers_tokens(db: Database, keys: Keys) -> None:
-    ann, bob, root = await person(db, "ann"), await person(db, "bob"), await person(db, "root", "admin")
-    token, value = await tokens.create(db, keys, ann, "ci", None, None)
-    narrow_root = Principal(root.account_id, "root", "admin", frozenset({"artifact:view"}))
-    for principal in (bob, narrow_root):
-        with pytest.raises(PackhouseError) as error:
-            await tokens.revoke(db, principal, token.id)
-        assert error.value.code == "not_found"
-        with pytest.raises(PackhouseError):
-            await tokens.reissue(db, keys, principal, token.id)
-    assert not await refused(Authenticator(db, keys), Credential("token", value))
-    await tokens.revoke(db, root, token.id)
-    assert await refused(Authenticator(db, keys), Credential("token", value))
-
-
-async def test_a_token_makes_no_stronger_token(db: Database, keys: Keys) -> None:
-    ann = await person(db, "ann")
-    strong, _ = await tokens.create(db, keys, ann, "strong", None, None)
-    weak = Principal(ann.account_id, "ann", "author", frozenset({"account:edit", "artifact:view"}), "x")
-    for scopes in (None, ["artifact:delete"], ["artifact:view", "channel:edit"]):
-        with pytest.raises(PackhouseError) as error:
-            await tokens.create(db, keys, weak, "more", scopes, None)
-        assert error.value.code == "forbidden"
-    with pytest.raises(PackhouseError) as error:
-        await tokens.reissue(db, keys, weak, strong.id)
-    assert error.value.code == "forbidden"
-    await tokens.create(db, keys, weak, "less", ["artifact:view"], None)
-
-
-async def test_a_token_revokes_itself_and_none_that_can_do_more(db: Database, keys: Keys) -> None:
-    ann = await person(db, "ann")
-    made = {
-        name: (await tokens.create(db, keys, ann, name, scopes, None))[0]
-        for name, scopes in (("all", None), ("other", ["channel:edit"]), ("own", ["account:edit"]), ("less", []))
-    }
-    own = Principal(ann.account_id, "ann", "author", made["own"].scopes, made["own"].id)
-    for stronger in ("all", "other"):
-        with pytest.raises(PackhouseError) as error:
-            await tokens.revoke(db, own, made[stronger].id)
-        assert error.value.code == "forbidden"
-    await tokens.revoke(db, own, made["less"].id)
-    await tokens.revoke(db, own, made["own"].id)
-    few = Principal(ann.account_id, "ann", "author", made["other"].scopes, made["all"].id)
-    await tokens.revoke(db, few, made["all"].id)  # oneself, whatever one can do
-    await tokens.revoke(db, ann, made["other"].id)  # logged in
-    assert await tokens.of_account(db, ann.account_id or 0) == []
 
 
 async def follow(feed: ChangeFeed, authenticator: Authenticator) -> None:
