@@ -15,6 +15,7 @@ from sqlalchemy import bindparam, delete, insert, select
 from packhouse.catalog.schema import change
 from packhouse.core.clock import SECOND, monotonic
 from packhouse.core.db import Database, Unit
+from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
 from packhouse.core.log import get_logger
 
@@ -54,6 +55,12 @@ class Change(NamedTuple):
 async def note(unit: Unit, kind: str, channel_id: int | None = None, name: str = "") -> None:
     """Tell every process, once this unit is committed, that something changed."""
     await unit.execute(_NOTE, kind=kind, channel_id=channel_id, name=name, at=unit.now)
+
+
+async def last(reader: Reader) -> int:
+    """Return the highest number given so far; one of a unit under way may be lower, by less than `LOOK_BACK`."""
+    row = await reader.fetch_one(_LAST)
+    return int(row[0]) if row else 0
 
 
 async def forget_old(unit: Unit, limit: int = 2000) -> int:

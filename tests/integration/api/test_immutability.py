@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import count
+from typing import Any
+
 import pytest
 
+from packhouse.catalog.packages import renaming
 from tests.kit.calls import call, read, upload
 from tests.kit.condapkg import make_conda
 from tests.kit.house import House
@@ -110,3 +114,46 @@ async def test_a_mirror_that_promises_other_bytes_is_not_renamed_there_either(ho
     async with Upstream(source.files()) as upstream:
         await run_and_wait(house.services, await add_mirror(house.services, await house.find("fed"), upstream.url))
     assert (await rename(house, "fed", "team"))[:2] == (409, "different_content")
+
+
+async def test_what_comes_while_a_rename_is_compared_is_compared_too(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await leave(house, "deleted")
+    await call(house.admin, "DELETE", "/api/channels/team")
+    await house.channel("new")
+    await house.channel("other")
+    compare, pending = renaming.compare, [OTHER]
+
+    async def compare_slowly(*args: Any) -> renaming.Compared:
+        compared = await compare(*args)
+        if pending:
+            assert await put(house, "new", pending.pop()) == 201
+        return compared
+
+    monkeypatch.setattr(renaming, "compare", compare_slowly)
+    status, code, message = await rename(house, "new", "team")
+    assert (status, code) == (409, "different_content"), message
+    assert (await rename(house, "other", "team"))[0] == 200
+    assert await findings(house.services) == []
+
+
+async def test_a_channel_that_never_rests_is_not_renamed_to_where_another_stood(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await leave(house, "deleted")
+    await call(house.admin, "DELETE", "/api/channels/team")
+    await house.channel("busy")
+    compare, numbers = renaming.compare, count()
+
+    async def compare_slowly(*args: Any) -> renaming.Compared:
+        compared = await compare(*args)
+        version = f"1.{next(numbers)}"
+        data = make_conda("more", version)
+        assert (await house.admin.put(f"/api/repo/busy/noarch/more-{version}-0.conda", data)).status == 201
+        return compared
+
+    monkeypatch.setattr(renaming, "compare", compare_slowly)
+    status, code, message = await rename(house, "busy", "team")
+    assert (status, code) == (409, "conflict") and "Files come to 'busy'" in message
+    assert (await rename(house, "busy", "fresh"))[0] == 200, "where nobody stood nothing is compared"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -11,7 +12,9 @@ from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel, check_privacy
 from packhouse.catalog.packages import renaming
-from packhouse.core.db import Unit
+from packhouse.catalog.packages.renaming import Compared
+from packhouse.core.db import Database, Unit
+from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
 from packhouse.workflows.channels.creating import check_description, gone, taken
 from packhouse.workflows.channels.names import check_channel_name, check_subchannel_name
@@ -21,6 +24,14 @@ from packhouse.workflows.publishing.channels import refuse_frozen
 from packhouse.workflows.services import Services
 
 BEHAVIORS = ("default", "frozen")
+#: how often a channel that changes meanwhile is compared before its rename is refused
+COMPARISONS = 3
+#: by (channel id, path)
+Comparisons = Mapping[tuple[int, str], Compared]
+
+
+class _Outdated(Exception):
+    """What a rename would bring together is not what was compared."""
 
 
 class Edit(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,28 +57,53 @@ async def edit_channel(
 ) -> tuple[Channel, bool]:
     """Apply an edit; return the channel as it is now and whether anything changed.
 
-    Raises PackhouseError: `bad_request`, `name_reserved`, `conflict` (the name is taken), `not_found`,
+    Raises PackhouseError: `bad_request`, `name_reserved`, `conflict` (the name is taken, or others published there and
+    files come faster than they are compared with theirs), `not_found`,
     `channel_frozen` for a new name while the index of the channel or of a subchannel is pinned, `different_content`
     when other bytes were published at the new name under one of its coordinates.
     """
     _check(channel, edit, reserved)
-
-    async def work(unit: Unit) -> bool:
-        held = await lock(unit, channel.id)
-        if held is None:
-            raise gone()
-        changed = await _edit_fields(unit, held, actor, edit)
-        if edit.frozen and held.frozen_at is None:
-            changed |= await _freeze(unit, held, actor)
-        return changed
-
-    changed = await services.db.write(work)
+    changed = await _edit(services, channel, actor, edit)
     if edit.frozen is False:
         changed |= await _unfreeze(services, channel.id, actor)
     now = await channels.by_id(services.db, channel.id)
     if now is None:
         raise gone()
     return now, changed
+
+
+async def _edit(services: Services, channel: Channel, actor: str, edit: Edit) -> bool:
+    """Apply all but the end of a freeze in one unit, for which a new name has been compared beforehand."""
+    for _ in range(COMPARISONS):
+        compared = await _compared(services.db, channel.id, edit.name) if edit.name is not None else {}
+
+        async def work(unit: Unit, compared: Comparisons = compared) -> bool:
+            held = await lock(unit, channel.id)
+            if held is None:
+                raise gone()
+            changed = await _edit_fields(unit, held, actor, edit, compared)
+            if edit.frozen and held.frozen_at is None:
+                changed |= await _freeze(unit, held, actor)
+            return changed
+
+        try:
+            return await services.db.write(work)
+        except _Outdated:
+            continue
+    raise PackhouseError(
+        "conflict",
+        f"Files come to {channel.path!r} while it is compared with what others published at {edit.name!r}.",
+        "Try again when nothing is uploaded to it and none of its mirrors runs.",
+    )
+
+
+async def _compared(db: Database, channel_id: int, name: str) -> Comparisons:
+    """Compare what a rename would move with what stood there, without holding anything up meanwhile."""
+    channel = await channels.by_id(db, channel_id)
+    if channel is None or channel.name == name:
+        return {}
+    moved = await _moved(db, channel, name)
+    return {(one.id, path): await renaming.compare(db, one.id, path) for one, path in moved.items()}
 
 
 def _check(channel: Channel, edit: Edit, reserved: frozenset[str]) -> None:
@@ -82,7 +118,7 @@ def _check(channel: Channel, edit: Edit, reserved: frozenset[str]) -> None:
             check_subchannel_name(edit.name)
 
 
-async def _edit_fields(unit: Unit, held: Channel, actor: str, edit: Edit) -> bool:
+async def _edit_fields(unit: Unit, held: Channel, actor: str, edit: Edit, compared: Comparisons) -> bool:
     """Write name, description and privacy where they differ, with one event that says what was and what is."""
     differences: dict[str, Any] = {}
     for field, old, new in (
@@ -95,7 +131,7 @@ async def _edit_fields(unit: Unit, held: Channel, actor: str, edit: Edit) -> boo
     if not differences:
         return False
     if "name" in differences:
-        await _rename(unit, held, edit.name or "")
+        await _rename(unit, held, edit.name or "", compared)
     if edit.description is not None or edit.privacy is not None:
         description = held.description if edit.description is None else edit.description
         await channels.edit(unit, held.id, description, edit.privacy or held.privacy)
@@ -106,24 +142,35 @@ async def _edit_fields(unit: Unit, held: Channel, actor: str, edit: Edit) -> boo
     return True
 
 
-async def _rename(unit: Unit, held: Channel, name: str) -> None:
+async def _rename(unit: Unit, held: Channel, name: str, compared: Comparisons) -> None:
     """Move a channel, and its subchannels with it. What was bound to the old path stays bound there."""
-    new = f"{held.parent}/{name}" if held.parent else name
-    if await channels.by_path(unit, new) is not None:
-        raise taken(new)
-    children = await channels.children(unit, held.id)
-    moved = {held: new, **{child: f"{new}/{child.name}" for child in children}}
+    for child in sorted(await channels.children(unit, held.id), key=lambda child: child.id):
+        await lock(unit, child.id)  # what is read of them from here on stays
+    moved = await _moved(unit, held, name)
+    if await channels.by_path(unit, moved[held]) is not None:
+        raise taken(moved[held])
     for one, path in moved.items():
         refuse_frozen(one)
-        await _refuse_other_content(unit, one, path)
+        await _refuse_other_content(unit, one, path, compared.get((one.id, path)))
     for one, path in moved.items():
         await channels.rename(unit, one.id, one.path, path)
         await changes.note(unit, "channel", one.id, one.path)
 
 
-async def _refuse_other_content(unit: Unit, channel: Channel, path: str) -> None:
-    """Refuse a path at which clients may have got other bytes under an address of this channel (invariant I3)."""
-    if found := await renaming.clashes(unit, channel.id, path):
+async def _moved(reader: Reader, channel: Channel, name: str) -> dict[Channel, str]:
+    """Return the path that a channel and each of its subchannels would have."""
+    new = f"{channel.parent}/{name}" if channel.parent else name
+    return {channel: new} | {child: f"{new}/{child.name}" for child in await channels.children(reader, channel.id)}
+
+
+async def _refuse_other_content(unit: Unit, channel: Channel, path: str, compared: Compared | None) -> None:
+    """Refuse a path at which clients may have got other bytes under an address of this channel (invariant I3).
+
+    Raises _Outdated when that was compared before something came.
+    """
+    if compared is None or not await renaming.holds(unit, channel.id, path, compared):
+        raise _Outdated
+    if found := compared.clashes:
         raise PackhouseError(
             "different_content",
             f"{path!r} was published with other bytes under {', '.join(found)}, and a file never changes.",
