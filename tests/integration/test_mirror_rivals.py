@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.mirrors import store
-from packhouse.catalog.mirrors.mirror import Mirror
+from packhouse.catalog.mirrors.mirror import Mirror, Spec
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.workflows.mirroring import schedule
-from packhouse.workflows.mirroring.editing import delete_mirror, run_mirror_now
+from packhouse.workflows.mirroring.editing import delete_mirror, run_mirror_now, stop_mirror, update_mirror
 from packhouse.workflows.mirroring.schedule import schedule_mirrors
+from packhouse.workflows.services import Services
 from tests.conftest import Backend
 from tests.kit.mirroring import (
     CondaSource,
@@ -105,3 +109,73 @@ async def test_who_asks_for_a_run_while_a_lost_one_is_given_up_gets_it(
         await asking[0]
         assert (await wait(services, mirror)).state == "completed"
         assert [actor for _, actor, _ in await events(services, "mirroring_started")] == ["bob"]
+
+
+ON_POSTGRES = pytest.mark.parametrize("backend", ["postgres+s3"], indirect=True)  # elsewhere units come one by one
+
+
+@asynccontextmanager
+async def beside(services: Services, mirror: Mirror, change: Callable[[Unit], Awaitable[None]]) -> AsyncIterator[None]:
+    """Change a mirror in a unit that has its job's row, as those of a run, and ends a while after the block begins."""
+    done = asyncio.Event()
+
+    async def work(unit: Unit) -> None:
+        await schedule.offer(unit, mirror)
+        await change(unit)
+        done.set()
+        await asyncio.sleep(0.5)  # by then the others wait for it
+
+    task = asyncio.create_task(services.db.write(work))
+    await done.wait()
+    yield
+    await task
+
+
+@ON_POSTGRES
+async def test_a_run_that_ends_while_somebody_stops_it_has_ended(backend: Backend) -> None:
+    async with services_on(backend) as services, Upstream(one_package().files()) as up:
+        channel = await make_test_channel(services)
+        mirror = await add_mirror(services, channel, up.url)
+        await services.db.write(lambda unit: store.set_state(unit, mirror.id, "running", mirror.progress))
+
+        async def end(unit: Unit) -> None:
+            await store.set_state(unit, mirror.id, "completed", mirror.progress)
+
+        async with beside(services, mirror, end):
+            with pytest.raises(PackhouseError, match="it is completed"):
+                await stop_mirror(services, channel, mirror, "ann")
+        assert (await get(services, mirror)).state == "completed"
+        assert "mirroring_stopped" not in {event[0] for event in await events(services)}
+
+
+@ON_POSTGRES
+async def test_an_edit_sees_the_source_that_an_edit_before_it_set(backend: Backend) -> None:
+    async with services_on(backend) as services, Upstream(one_package().files()) as up:
+        channel = await make_test_channel(services)
+        mirror = await run_and_wait(services, await add_mirror(services, channel, up.url))
+        assert await store.indexes(services.db, mirror.id)
+        same = Spec(mirror.name, mirror.source, options=mirror.options)
+
+        async def turn_elsewhere(unit: Unit) -> None:
+            elsewhere = msgspec.structs.replace(same, source="https://example.org/main")
+            await store.edit(unit, mirror.id, elsewhere, None)
+
+        async with beside(services, mirror, turn_elsewhere):
+            await update_mirror(services, channel, mirror, "ann", same, administrator=True)
+        assert await store.indexes(services.db, mirror.id) == {}, "it may be the index of the other source"
+
+
+@ON_POSTGRES
+async def test_who_deletes_a_mirror_waits_for_the_unit_of_its_run(backend: Backend) -> None:
+    async with services_on(backend) as services, Upstream(one_package().files()) as up:
+        channel = await make_test_channel(services)
+        mirror = await run_and_wait(services, await add_mirror(services, channel, up.url))
+
+        async def go_on(unit: Unit) -> None:
+            progress = msgspec.structs.replace(mirror.progress, last_ckey="noarch/last-1.0-0.conda")
+            await store.set_state(unit, mirror.id, "running", progress)
+
+        async with beside(services, mirror, go_on):
+            await delete_mirror(services, channel, mirror, "ann")
+        assert (await get(services, mirror)).progress.last_ckey == "noarch/last-1.0-0.conda"
+        assert await shown(services, channel) == {}

@@ -1,4 +1,4 @@
-"""Tokens on both databases: how they are named, how long they work, and what one that shows a token can do to others."""
+"""Tokens on both databases: their names, how long they work, and what who shows one can do to the others."""
 
 from __future__ import annotations
 

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from sqlalchemy import bindparam, select
 
 from packhouse.core.db import Database, Row, Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.core.jobs.job import Job
+from packhouse.core.jobs.tables import job
 
 _COLUMNS = (
     "id, kind, subject, payload, state, not_before, run_attempt, holder, heartbeat, progress, error, "
@@ -32,6 +34,11 @@ _CANCEL = """
 """
 _CANCEL_ID = _CANCEL.format(which="id = :id")
 _CANCEL_SUBJECT = _CANCEL.format(which="kind = :kind AND subject = :subject")
+_HOLD = (
+    select(job.c.id)
+    .where(job.c.kind == bindparam("kind"), job.c.subject == bindparam("subject"), job.c.finished_at.is_(None))
+    .with_for_update()
+)
 _PROGRESS = f"SELECT {_COLUMNS} FROM job WHERE id = :id"  # noqa: S608  # constants only
 _LIST = f"SELECT {_COLUMNS} FROM job WHERE id < :before{{filters}} ORDER BY id DESC LIMIT :limit"  # noqa: S608  # same
 _FORGET = """
@@ -73,6 +80,11 @@ async def cancel(unit: Unit, which: int | tuple[str, str]) -> str | None:
     return await unit.fetch_value(  # type: ignore[no-any-return]  # a column
         _CANCEL_SUBJECT, kind=kind, subject=subject, now=unit.now
     )
+
+
+async def hold(unit: Unit, kind: str, subject: str) -> None:
+    """Let nobody run, end or cancel the live job, if there is one, before the unit has ended."""
+    await unit.fetch_one(_HOLD, kind=kind, subject=subject)
 
 
 async def progress(db: Database | Unit, job_id: int) -> Job | None:

@@ -19,12 +19,12 @@ from packhouse.catalog.mirrors.source import check_spec
 from packhouse.catalog.packages import entries
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
-from packhouse.core.jobs import cancel, next_time
+from packhouse.core.jobs import cancel, hold, next_time
 from packhouse.core.randomness import new_uuid
 from packhouse.workflows.mirroring.clearing import clear
 from packhouse.workflows.mirroring.policy import policy_of
 from packhouse.workflows.mirroring.run import KIND
-from packhouse.workflows.mirroring.schedule import start
+from packhouse.workflows.mirroring.schedule import offer, start
 from packhouse.workflows.publishing.channels import hold_writable
 from packhouse.workflows.publishing.selection import Item
 from packhouse.workflows.services import Services
@@ -80,7 +80,8 @@ async def update_mirror(
         await _tell_origin(services, mirror)
 
     async def work(unit: Unit) -> Mirror:
-        now = await _required(unit, mirror.id)
+        await (offer(unit, mirror) if run_now else hold(unit, KIND, mirror.uuid))
+        now = await _held(unit, mirror.id)
         await _require_free_name(unit, channel, checked.name, but=mirror.id)
         if checked.source != now.source:  # what stands in its index is old again, and only had where it was found
             await origins.tell_rest(unit, mirror.id)
@@ -119,7 +120,8 @@ async def delete_mirror(
     """
 
     async def work(unit: Unit) -> None:
-        now = await _required(unit, mirror.id)
+        await cancel(unit, (KIND, mirror.uuid))
+        now = await _held(unit, mirror.id)
         here = await channels.by_id(unit, channel.id)
         if here is not None and here.frozen_at is not None:
             raise PackhouseError(
@@ -131,7 +133,6 @@ async def delete_mirror(
         progress.purge = files
         progress.event_id = await _event(unit, "mirror_deleted", actor, channel, now, {"files_removed": files})
         await store.mark_deleted(unit, mirror.id, progress)
-        await cancel(unit, (KIND, mirror.uuid))
         await changes.note(unit, "mirror", channel.id)
 
     await services.db.write(work)
@@ -160,7 +161,8 @@ async def stop_mirror(services: Services, channel: Channel, mirror: Mirror, acto
     """
 
     async def work(unit: Unit) -> Mirror:
-        now = await _required(unit, mirror.id)
+        await cancel(unit, (KIND, mirror.uuid))
+        now = await _held(unit, mirror.id)
         if now.state not in LIVE:
             raise PackhouseError(
                 "conflict", f"The mirror {now.name!r} is not running: it is {now.state}.", "There is nothing to stop."
@@ -169,7 +171,6 @@ async def stop_mirror(services: Services, channel: Channel, mirror: Mirror, acto
         now.progress.requested_by = now.progress.asked_by = ""
         now.progress.asked_to_shrink = now.progress.accept_shrink = False
         await store.set_state(unit, mirror.id, "stopped", now.progress)
-        await cancel(unit, (KIND, mirror.uuid))
         await changes.note(unit, "mirror", channel.id)
         return await _required(unit, mirror.id)
 
@@ -239,8 +240,19 @@ async def restore(services: Services, channel: Channel, actor: str, items: Seque
     return await services.db.write(work)
 
 
+async def _held(unit: Unit, mirror_id: int) -> Mirror:
+    """Return the mirror as it stays until the unit has ended, which has its job's row by now: every unit of a run does.
+
+    Raises as `_required`.
+    """
+    return _there(await store.hold(unit, mirror_id))
+
+
 async def _required(unit: Unit, mirror_id: int) -> Mirror:
-    mirror = await store.by_id(unit, mirror_id)
+    return _there(await store.by_id(unit, mirror_id))
+
+
+def _there(mirror: Mirror | None) -> Mirror:
     if mirror is None or mirror.deleted_at is not None:
         raise PackhouseError("not_found", "The mirror is gone.", "List the mirrors to see what there is.")
     return mirror

@@ -78,7 +78,8 @@ async def offer(unit: Unit, mirror: Mirror) -> None:
 
 
 async def _start_due(unit: Unit, mirror: Mirror) -> None:
-    now = await store.by_id(unit, mirror.id)
+    await offer(unit, mirror)  # the job's row before the mirror's, here too; nothing runs if it is not due any more
+    now = await store.hold(unit, mirror.id)
     if now is None or now.deleted_at is not None or now.next_run_at is None or now.next_run_at > unit.now:
         return
     await store.set_next_run(unit, now.id, next_time(now.cron, unit.now) if now.cron else None)
