@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from packhouse.catalog.audit.store import record_event
-from packhouse.catalog.mirrors import store
+from packhouse.catalog.channels import store as channels
+from packhouse.catalog.mirrors import holdings, store
 from packhouse.catalog.mirrors.mirror import Mirror, Spec
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
@@ -109,6 +110,29 @@ async def test_who_asks_for_a_run_while_a_lost_one_is_given_up_gets_it(
         await asking[0]
         assert (await wait(services, mirror)).state == "completed"
         assert [actor for _, actor, _ in await events(services, "mirroring_started")] == ["bob"]
+
+
+async def test_what_a_deleted_mirror_left_in_a_frozen_channel_waits_unlooked_at(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with services_on(backend) as services, Upstream(one_package().files()) as up:
+        channel = await make_test_channel(services)
+        mirror = await run_and_wait(services, await add_mirror(services, channel, up.url))
+        await services.db.write(lambda unit: store.mark_deleted(unit, mirror.id, mirror.progress))
+        await services.db.write(lambda unit: channels.set_frozen(unit, channel.id, unit.now))
+        to_clear, looks = holdings.to_clear, []
+
+        async def look(*args: Any) -> list[Any]:
+            looks.append(args)
+            return await to_clear(*args)
+
+        monkeypatch.setattr(holdings, "to_clear", look)
+        await schedule_mirrors(services)
+        assert looks == [], "its million entries are not read every second"
+        assert set(await shown(services, channel)) == {"a-1.0-0.conda"}
+        await services.db.write(lambda unit: channels.set_frozen(unit, channel.id, None))
+        await schedule_mirrors(services)
+        assert (await shown(services, channel), (await get(services, mirror)).state) == ({}, "deleted")
 
 
 ON_POSTGRES = pytest.mark.parametrize("backend", ["postgres+s3"], indirect=True)  # elsewhere units come one by one

@@ -35,6 +35,12 @@ _ALL = (
     .order_by(mirror.c.name, mirror.c.id)
 )
 _IN_STATE = select(*_FIELDS).where(mirror.c.state == bindparam("state")).order_by(mirror.c.id)
+_TO_BE_CLEARED = (
+    select(*_FIELDS)
+    .join_from(mirror, channel, channel.c.id == mirror.c.channel_id)
+    .where(mirror.c.state == "deleting", channel.c.frozen_at.is_(None))
+    .order_by(mirror.c.id)
+)
 _DUE = _ALL.where(mirror.c.next_run_at <= bindparam("now"))
 _INSERT = insert(mirror).values({column.name: bindparam(column.name) for column in mirror.c if column.name != "id"})
 _INSERT = _INSERT.returning(mirror.c.id)
@@ -202,8 +208,13 @@ async def all_mirrors(reader: Reader) -> list[Mirror]:
 
 
 async def in_state(reader: Reader, state: str) -> list[Mirror]:
-    """Return the mirrors in one state, those being deleted too."""
+    """Return the mirrors in one state."""
     return [_mirror(row) for row in await reader.fetch_all(_IN_STATE, state=state)]
+
+
+async def to_be_cleared(reader: Reader) -> list[Mirror]:
+    """Return the deleted mirrors that left something behind, but for those of frozen channels, which wait."""
+    return [_mirror(row) for row in await reader.fetch_all(_TO_BE_CLEARED)]
 
 
 async def due(reader: Reader, now: int) -> list[Mirror]:

@@ -32,7 +32,7 @@ async def schedule_mirrors(services: Services) -> None:
     for state in LIVE:
         for mirror in await store.in_state(db, state):
             await _guarded(_revive(services, mirror), mirror)
-    for mirror in await store.in_state(db, "deleting"):
+    for mirror in await store.to_be_cleared(db):
         await _guarded(clear(services, mirror.id), mirror)
 
 
