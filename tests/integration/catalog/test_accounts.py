@@ -13,10 +13,11 @@ from packhouse.catalog.accounts import accounts, store, tokens
 from packhouse.catalog.accounts.authenticator import Authenticator
 from packhouse.catalog.accounts.credential import MALFORMED, Credential
 from packhouse.catalog.accounts.keys import Keys, load_keys
-from packhouse.catalog.accounts.permissions import Decision, permit
+from packhouse.catalog.accounts.permissions import Decision, Target, permit
 from packhouse.catalog.accounts.principal import ANONYMOUS, Principal
 from packhouse.catalog.accounts.visibility import GRANT, VISIBLE, target_of, viewer
 from packhouse.catalog.changes import Change, ChangeFeed
+from packhouse.catalog.channels import store as channels
 from packhouse.catalog.schema import channel
 from packhouse.core.clock import SECOND, to_iso
 from packhouse.core.db import Database, Unit, open_database
@@ -287,6 +288,12 @@ async def add_channel(db: Database, path: str | None, privacy: str, owner: int, 
     return await db.write(work)
 
 
+async def target(db: Database, principal: Principal, channel_id: int) -> Target:
+    found = await channels.by_id(db, channel_id)
+    assert found is not None
+    return await target_of(db, principal, found)
+
+
 async def test_owners_are_not_deleted_and_numbers_not_inherited(db: Database) -> None:
     ann = await person(db, "ann")
     channel_id = await add_channel(db, "data", "private", ann.account_id or 0)
@@ -305,12 +312,11 @@ async def test_owners_are_not_deleted_and_numbers_not_inherited(db: Database) ->
 async def test_lists_show_what_permit_allows(db: Database) -> None:
     ann, bob, root = await person(db, "ann"), await person(db, "bob"), await person(db, "root", "admin")
     owner = ann.account_id or 0
-    rows: dict[int, tuple[str, bool]] = {}
+    numbers: list[int] = []
     for privacy in ("public", "authenticated", "private"):
         top = await add_channel(db, privacy, privacy, owner)
-        rows[top] = (privacy, False)
-        for inner in ("public", "private"):
-            rows[await add_channel(db, f"{privacy}/{inner}", inner, owner, top)] = (inner, True)
+        inner = [await add_channel(db, f"{privacy}/{one}", one, owner, top) for one in ("public", "private")]
+        numbers += [top, *inner]
     await add_channel(db, None, "public", owner)  # deleted
 
     async def grant(unit: Unit) -> None:
@@ -325,14 +331,11 @@ async def test_lists_show_what_permit_allows(db: Database) -> None:
     for principal in (ANONYMOUS, ann, bob, root, only_top, blind):
         listed = await db.fetch_all(select(channel.c.id, GRANT).where(VISIBLE), **viewer(principal))
         expected = set()
-        for number, (privacy, sub) in rows.items():
-            target = await target_of(db, principal, channel_id=number, privacy=privacy, owner_id=owner, subchannel=sub)
-            if permit(principal, "channel:view", target) is Decision.ALLOWED:
+        for number in numbers:
+            if permit(principal, "channel:view", await target(db, principal, number)) is Decision.ALLOWED:
                 expected.add((number, 2 if number == top and principal.username == "bob" else 0))
         assert set(listed) == expected, principal
-    assert permit(bob, "artifact:create", await target_of(
-        db, bob, channel_id=top, privacy="private", owner_id=owner, subchannel=False)
-    ) is Decision.ALLOWED  # fmt: skip
+    assert permit(bob, "artifact:create", await target(db, bob, top)) is Decision.ALLOWED
 
 
 async def test_every_change_is_one_event_without_a_secret(db: Database, keys: Keys) -> None:

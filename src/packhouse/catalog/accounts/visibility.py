@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, case, func, or_, select
 
 from packhouse.catalog.accounts.permissions import READ, Action, Decision, Target, in_scope, permit
 from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.schema import channel, channel_grant
 from packhouse.core.db import any_of
 from packhouse.core.db.base import Reader
@@ -61,12 +62,10 @@ def viewer(principal: Principal) -> dict[str, Any]:
     }
 
 
-async def target_of(
-    reader: Reader, principal: Principal, *, channel_id: int, privacy: str, owner_id: int, subchannel: bool
-) -> Target:
+async def target_of(reader: Reader, principal: Principal, on: Channel) -> Target:
     """Return the `Target` of a channel whose row is known; asks for the grant only where one could count."""
     grant = 0
-    if principal.known and principal.role != "admin" and owner_id != principal.account_id:
-        row = await reader.fetch_one(_GRANT_ON, channel_id=channel_id, viewer_id=principal.account_id)
+    if principal.known and principal.role != "admin" and on.owner_id != principal.account_id:
+        row = await reader.fetch_one(_GRANT_ON, channel_id=on.id, viewer_id=principal.account_id)
         grant = row[0] if row else 0
-    return Target(privacy=privacy, owner_id=owner_id, grant=grant, subchannel=subchannel)
+    return Target(privacy=on.privacy, owner_id=on.owner_id, grant=grant, subchannel=on.parent_id is not None)

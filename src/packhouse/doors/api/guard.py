@@ -42,16 +42,7 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
 async def permitted_channel(db: Database, principal: Principal, action: Action, path: str) -> Channel:
     """Return the channel at `path` if the caller may do `action` there; a hidden one is refused like a missing one."""
     found = None if "\0" in path else await channels.by_path(db, path)
-    target = NOWHERE
-    if found is not None:
-        target = await target_of(
-            db,
-            principal,
-            channel_id=found.id,
-            privacy=found.privacy,
-            owner_id=found.owner_id,
-            subchannel=found.parent_id is not None,
-        )
+    target = NOWHERE if found is None else await target_of(db, principal, found)
     decision = permit(principal, action, target)
     if found is None or decision is not Decision.ALLOWED:
         raise refusal(decision, principal, action, data_plane=False)

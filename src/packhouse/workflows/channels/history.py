@@ -39,15 +39,7 @@ async def channel_history(
 
 
 async def _sees_mirrors(db: Database, caller: Principal, channel: Channel) -> bool:
-    target = await target_of(
-        db,
-        caller,
-        channel_id=channel.id,
-        privacy=channel.privacy,
-        owner_id=channel.owner_id,
-        subchannel=channel.parent_id is not None,
-    )
-    return permit(caller, "channel.mirror:view", target) is Decision.ALLOWED
+    return permit(caller, "channel.mirror:view", await target_of(db, caller, channel)) is Decision.ALLOWED
 
 
 def _seen_from(channel: Channel, row: Row, data: dict[str, Any]) -> Row:

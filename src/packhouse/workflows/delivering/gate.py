@@ -76,15 +76,7 @@ class Gate:
         known = self._rights.get(key) if self._feed.fresh else None
         if known is not None:
             return known
-        target = await target_of(
-            self._db,
-            principal,
-            channel_id=channel.id,
-            privacy=channel.privacy,
-            owner_id=channel.owner_id,
-            subchannel=channel.parent_id is not None,
-        )
-        decision = permit(principal, action, target)
+        decision = permit(principal, action, await target_of(self._db, principal, channel))
         if epoch == self._epoch:
             if len(self._rights) > CAPACITY:
                 self._rights.clear()
