@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -59,8 +60,7 @@ def serve(
     `ready` runs beside, in a thread of its own, once requests are answered; a PackhouseError of it ends the server.
     Raises that one, and PackhouseError when the installation cannot be prepared.
     """
-    with ProcessPoolExecutor(1, get_context("fork")) as beforehand:
-        password = beforehand.submit(_prepare, settings).result()
+    password = _prepared(settings)
     if password is not None:
         _say(f"User `admin` was made. Its password, shown this once: {password}")
     _export(settings)
@@ -82,6 +82,18 @@ def serve(
             beside.stop()
     if announcing.error is not None:
         raise announcing.error
+
+
+def _prepared(settings: Settings) -> str | None:
+    with ProcessPoolExecutor(1, get_context("fork")) as beforehand:
+        try:
+            return beforehand.submit(_prepare, settings).result()
+        except BrokenProcessPool:
+            raise PackhouseError(
+                "internal",
+                "The process that prepares the installation was killed, perhaps for want of memory.",
+                "Start again: it goes on where it was.",
+            ) from None
 
 
 def _prepare(settings: Settings) -> str | None:

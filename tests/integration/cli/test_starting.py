@@ -19,7 +19,9 @@ import urllib3
 from packhouse import __version__
 from packhouse.app import prepare
 from packhouse.cli import running
-from packhouse.core.settings import load
+from packhouse.cli.address import claim
+from packhouse.core.errors import PackhouseError
+from packhouse.core.settings import Settings, load
 from tests.kit.commands import run, serving
 from tests.kit.services import Postgres
 
@@ -129,6 +131,17 @@ def test_a_worker_that_is_being_started_anew_is_ended_with_its_server(monkeypatc
         assert [process.poll() for process in processes] == [-signal.SIGKILL, -signal.SIGTERM]
     finally:
         processes[-1].kill()
+
+
+def killed(settings: Settings) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_start_whose_preparation_is_killed_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load({}, data_dir=tmp_path, port=0)
+    monkeypatch.setattr(running, "_prepare", killed)  # what the process of its own runs
+    with pytest.raises(PackhouseError, match="prepares the installation was killed"):
+        running.serve(settings, claim(settings))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write to every file")
