@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Backend
+from tests.kit.mirroring import CondaSource
 from tests.kit.rattler_client import solve_and_install
 from tests.kit.realchannel import build_real_channel
 from tests.kit.server import site_on
@@ -100,3 +101,29 @@ def test_a_packhouse_mirrors_a_private_channel_of_another(backend: Backend, tmp_
             assert done.ok, done.error
             assert made["token"] not in second.request("GET", "/api/mirrors").data.decode()
             assert made["token"].encode() not in second.log.read_bytes()
+
+
+@pytest.mark.parametrize("backend", ["sqlite+folder"], indirect=True)
+@pytest.mark.parametrize("shards", [True, False])
+def test_a_record_that_names_another_place_is_fetched_from_its_own(
+    backend: Backend, shards: bool, tmp_path: Path
+) -> None:
+    source = CondaSource()
+    source.add("odd", fn="../other-2.0-0.conda", subdir="noarch")
+    source.records["noarch"]["odd-1.0-0.conda"]["subdir"] = "win-64"
+    for path, data in source.files().items():
+        (tmp_path / "upstream" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "upstream" / path).write_bytes(data)
+    with site_on(backend) as site:
+        site.mirror("team", (tmp_path / "upstream").as_uri(), mirror_mode="passive")
+        channel = f"{site.url}/api/repo/team"
+        done = solve_and_install(channel, ["odd"], tmp_path / "env", shards=shards, cache_dir=tmp_path / "cache")
+        assert done.installed == {"odd": "1.0"}, done.error
+        assert (tmp_path / "env" / "conda-meta" / "odd-1.0-0.json").exists()
+        [file] = site.call("GET", "/api/channels/team/artifacts/conda/odd/files")["items"]
+        record = file["metadata"]["repodata_record.json"]
+        assert (file["ckey"], record["fn"], record["subdir"]) == ("noarch/odd-1.0-0.conda", "odd-1.0-0.conda", "noarch")
+        index = site.request("GET", "/api/repo/team/noarch/repodata.json").data
+        assert (
+            b"../other-2.0-0.conda" in index and b"win-64" in index
+        )  # as its upstream, and perhaps a signature, has it

@@ -158,7 +158,10 @@ def upload_shape(done: Uploaded, path: str) -> UploadShape:
 
 
 def _metadata(row: FileRow) -> dict[str, Any]:
-    """Return the record as its source wrote it, with the two keys clients need that an index says elsewhere."""
+    """Return the record as its source wrote it, with the two keys clients need that an index says elsewhere.
+
+    What a record of a mirror says of its own place may be wrong, and clients of an index pass it over.
+    """
     metadata: dict[str, Any] = {"repodata_record.json": _with_place(row)}
     if row.signatures:
         metadata["signatures"] = msgspec.Raw(row.signatures.encode())
@@ -166,10 +169,10 @@ def _metadata(row: FileRow) -> dict[str, Any]:
 
 
 def _with_place(row: FileRow) -> Any:
-    text = bytes(row.record)
-    if b'"subdir":' in text and b'"fn":' not in text:  # nearly all; an unescaped quote before a colon ends a key
+    text, subdir = bytes(row.record), _encode(row.partition)
+    once = text.count(b'"subdir":') == 1  # nearly all; an unescaped quote before a colon ends a key
+    if once and b'"subdir":' + subdir in text and b'"fn":' not in text:
         return msgspec.Raw(b'{"fn":' + _encode(row.filename) + b"," + text[1:])
     record = _record.decode(text)
-    record["fn"] = msgspec.Raw(_encode(row.filename))
-    record.setdefault("subdir", msgspec.Raw(_encode(row.partition)))
+    record["fn"], record["subdir"] = msgspec.Raw(_encode(row.filename)), msgspec.Raw(subdir)
     return record
