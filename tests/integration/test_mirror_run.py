@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from packhouse.catalog.mirrors import store
+from packhouse.workflows.mirroring import downloading
 from tests.conftest import Backend
 from tests.kit.mirroring import (
     CondaSource,
@@ -50,6 +53,23 @@ async def test_an_active_mirror_holds_every_byte(backend: Backend) -> None:
         again = await run_and_wait(services, mirror)
         assert again.progress.count.active == 30
         assert all(up.hits(key) == 1 for key in keys)
+
+
+async def test_many_batches_of_files_all_arrive_and_bytes_that_were_to_be_swept_stay(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloading, "TOGETHER", 8)
+    monkeypatch.setattr(downloading, "PAGE", 10)
+    source = CondaSource()
+    keys = [source.add(f"pkg{number}") for number in range(45)]
+    async with services_on(backend) as services, Upstream(source.files(forms=["zst"])) as up:
+        for number in range(2):
+            channel = await make_test_channel(services, f"channel{number}")
+            mirror = await run_and_wait(services, await add_mirror(services, channel, up.url, mode="active"))
+            assert mirror.progress.count.active == len(keys), mirror.progress
+            assert await services.db.fetch_value("SELECT count(*) FROM content WHERE doomed_at IS NOT NULL") == 0
+            await services.db.write(lambda unit: unit.execute("UPDATE content SET doomed_at = 1 WHERE id % 2 = 0"))
+        assert not list((services.settings.data_dir / "spool" / "mirrors").glob("*.jsonl"))[0].stat().st_size
 
 
 async def test_an_unchanged_upstream_costs_one_question(backend: Backend) -> None:

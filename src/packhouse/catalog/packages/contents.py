@@ -48,6 +48,10 @@ _PAIRS = ", ".join(f"(:n{number}, :h{number})" for number in range(_GROUP))
 _RECORD_IDS = f"""SELECT record.sha256, record.id FROM (VALUES {_PAIRS}) AS asked CROSS JOIN record
  WHERE record.name = asked.column1 AND record.sha256 = asked.column2"""  # noqa: S608  # the names are ours
 
+_HASHES = ", ".join(f"(:h{number})" for number in range(_GROUP))
+_DOOMED = f"""SELECT content.sha256 FROM (VALUES {_HASHES}) AS asked CROSS JOIN content
+ WHERE content.sha256 = asked.column1 AND content.doomed_at IS NOT NULL"""  # noqa: S608  # the names are ours
+
 _CONTENT = select(content.c.id, content.c.size, content.c.doomed_at).where(content.c.sha256 == bindparam("sha256"))
 # A row that the sweep made for bytes nobody knew has no facts yet; one it is deleting is not to be had.
 _ADD_CONTENT = """INSERT INTO content (sha256, md5, size, facts, created_at)
@@ -156,9 +160,9 @@ async def facts_of(reader: Reader, content_id: int) -> Facts | None:
     return _facts_decoder.decode(text) if text else None
 
 
-async def facts_of_many(db: Database, content_ids: Sequence[int]) -> dict[int, Facts]:
+async def facts_of_many(reader: Reader, content_ids: Sequence[int]) -> dict[int, Facts]:
     """Return content id → what was read from the bytes; bytes that nobody has looked into are missing."""
-    rows = await db.fetch_large(_FACTS_OF_MANY, ids=list(content_ids))
+    rows = await reader.fetch_all(_FACTS_OF_MANY, ids=list(content_ids)) if content_ids else []
     return {row[0]: _facts_decoder.decode(row[1]) for row in rows if row[1]}
 
 
@@ -182,6 +186,17 @@ async def rescue(db: Database, sha256: bytes) -> None:
             raise _being_swept()
 
     await db.write(work)
+
+
+async def doomed(db: Database, hashes: Sequence[bytes]) -> set[bytes]:
+    """Return those of many contents that are on the sweeper's list, for `rescue` to take them off."""
+    found: set[bytes] = set()
+    for start in range(0, len(hashes), _GROUP):
+        group = [*hashes[start : start + _GROUP]]
+        group += group[-1:] * (_GROUP - len(group))
+        rows = await db.fetch_all(_DOOMED, **{f"h{number}": one for number, one in enumerate(group)})
+        found |= {bytes(row[0]) for row in rows}
+    return found
 
 
 def _being_swept() -> PackhouseError:

@@ -44,7 +44,7 @@ async def finish_in_thread(work: Callable[[], T]) -> T:
 
 
 class Writer:
-    """One content being received. Use it as `async with`; what is not committed at the end is removed.
+    """One content being received, by `async with` or `open` and `close`; what is not committed then is removed.
 
     A writer from `partial` instead stays for a later process to go on with, unless `discard` is called.
     """
@@ -64,6 +64,16 @@ class Writer:
         return self._hasher.size
 
     async def __aenter__(self) -> Self:
+        """Open it, as `open` does."""
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def open(self) -> None:
         """Open and lock the file, and hash what a killed predecessor left in it.
 
         Raises PackhouseError("try_later") when another writer has the same partial open.
@@ -80,11 +90,9 @@ class Writer:
             except BaseException:
                 os.close(self.fd)
                 raise
-        return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Close the file, and remove it unless it was committed or is to stay."""
         try:
             if not self.committed and not self._keep:
                 self.path.unlink(missing_ok=True)

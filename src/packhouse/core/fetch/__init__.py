@@ -9,10 +9,9 @@ from __future__ import annotations
 from packhouse.core.fetch.fetcher import Fetcher
 from packhouse.core.fetch.guard import Refused
 from packhouse.core.fetch.masking import mask_url
-from packhouse.core.fetch.model import Downloaded, Expected, FetchSettings, MemorySink, Response, Sink
+from packhouse.core.fetch.model import Expected, FetchSettings, MemorySink, Response, Sink
 
 __all__ = [
-    "Downloaded",
     "Expected",
     "FetchSettings",
     "Fetcher",

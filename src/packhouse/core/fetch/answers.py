@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from email.utils import parsedate_to_datetime
 
 import aiohttp
+from yarl import URL
 
 from packhouse.core.clock import SECOND, wall_micros
 from packhouse.core.errors import PackhouseError
@@ -28,12 +29,17 @@ _TELLING_SECONDS = 2
 
 
 class Answer:
-    """Status and headers in HTTP's terms; `where` is the masked address after redirects."""
+    """Status and headers in HTTP's terms, of what the address after redirects answered."""
 
-    def __init__(self, status: int, headers: Mapping[str, str], where: str) -> None:
+    def __init__(self, status: int, headers: Mapping[str, str], url: URL) -> None:
         self.status = status
         self.headers = headers
-        self.where = where
+        self._url = url
+
+    @property
+    def where(self) -> str:
+        """The masked address after redirects."""
+        return mask_url(self._url)
 
     @property
     def etag(self) -> str | None:
@@ -110,7 +116,7 @@ class HttpAnswer(Answer):
     """An answer of an HTTP server."""
 
     def __init__(self, response: aiohttp.ClientResponse, settings: FetchSettings) -> None:
-        super().__init__(response.status, response.headers, mask_url(response.url))
+        super().__init__(response.status, response.headers, response.url)
         self._content = response.content
         self._settings = settings
 

@@ -7,7 +7,8 @@ import re
 from packhouse.core.blobs.hashing import Hashes
 from packhouse.core.errors import PackhouseError
 from packhouse.core.fetch.answers import Answer, Ask
-from packhouse.core.fetch.model import Downloaded, Expected, Sink, refusal
+from packhouse.core.fetch.masking import mask_url
+from packhouse.core.fetch.model import Expected, Sink, refusal
 from packhouse.core.fetch.retry import Attempts, Transient
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
@@ -20,17 +21,16 @@ class Download:
     is the same file (RFC 9110 section 13.1.5). When joined pieces prove wrong, the file is fetched once more whole.
     """
 
-    def __init__(self, ask: Ask, where: str, sink: Sink, expect: Expected, max_bytes: int) -> None:
+    def __init__(self, ask: Ask, url: str, sink: Sink, expect: Expected, max_bytes: int) -> None:
         self._ask = ask
-        self._where = where
+        self._url = url
         self._sink = sink
         self._expect = expect
         self._max_bytes = max_bytes
         self._joined = sink.size > 0
         self._validator: str | None = None
-        self._result: Answer | None = None
 
-    async def run(self, attempts: Attempts) -> Downloaded:
+    async def run(self, attempts: Attempts) -> Hashes:
         """Fetch, verify and return. Raises PackhouseError; the sink loses only bytes that are proved wrong."""
         if self._expect.size is not None and self._expect.size > self._max_bytes:
             raise self._too_large()
@@ -38,7 +38,7 @@ class Download:
             before = self._sink.size
             try:
                 await self._receive()
-                return self._downloaded(await self._verified())
+                return await self._verified()
             except Transient as fault:
                 attempts.note_progress(self._sink.size - before)
                 await attempts.pause(fault)
@@ -55,7 +55,6 @@ class Download:
                 headers["If-Range"] = self._validator
         async with self._ask("GET", headers) as answer:
             await self._accept(answer, offset)
-            self._result = answer
             async for chunk in answer.chunks():
                 if self._sink.size + len(chunk) > self._limit:
                     raise await self._wrong("it is longer than that", answer)
@@ -119,14 +118,12 @@ class Download:
         self._validator = None
 
     @property
+    def _where(self) -> str:
+        return mask_url(self._url)
+
+    @property
     def _limit(self) -> int:
         return self._max_bytes if self._expect.size is None else self._expect.size
-
-    def _downloaded(self, hashes: Hashes) -> Downloaded:
-        answer = self._result
-        if answer is None:
-            return Downloaded(hashes)
-        return Downloaded(hashes, answer.etag, answer.last_modified, answer.where)
 
     def _mismatch(self, difference: str) -> PackhouseError:
         return PackhouseError(

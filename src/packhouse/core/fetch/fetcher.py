@@ -7,6 +7,7 @@ from typing import Self
 
 from yarl import URL
 
+from packhouse.core.blobs.hashing import Hashes
 from packhouse.core.errors import PackhouseError
 from packhouse.core.fetch.answers import Answer, Ask
 from packhouse.core.fetch.download import Download
@@ -14,7 +15,7 @@ from packhouse.core.fetch.files import FileSource
 from packhouse.core.fetch.guard import Refused
 from packhouse.core.fetch.http import HttpSource
 from packhouse.core.fetch.masking import mask_url
-from packhouse.core.fetch.model import Downloaded, Expected, FetchSettings, Response, Sink
+from packhouse.core.fetch.model import Expected, FetchSettings, Response, Sink
 from packhouse.core.fetch.retry import Attempts, Transient
 
 #: what is compressed already is asked for as it is; some servers would label it `Content-Encoding: gzip`
@@ -83,7 +84,7 @@ class Fetcher:
             except Transient as fault:
                 await attempts.pause(fault)
 
-    async def download(self, url: str, sink: Sink, *, expect: Expected, max_bytes: int) -> Downloaded:
+    async def download(self, url: str, sink: Sink, *, expect: Expected, max_bytes: int) -> Hashes:
         """Bring one file into `sink` and prove it is the expected one; goes on from the bytes the sink has.
 
         Returns only when size and every given hash agree; only then may the caller commit the sink. Without any hash
@@ -91,8 +92,7 @@ class Fetcher:
         `details["upstream_status"]` for a 4xx and `details["mismatch"]` for other bytes than expected (the sink is
         empty then); after other faults the sink keeps its bytes for a later call. Raises "forbidden" as `get` does.
         """
-        download = Download(self._ask(url), mask_url(url), sink, expect, max_bytes)
-        return await download.run(Attempts(self._settings))
+        return await Download(self._ask(url), url, sink, expect, max_bytes).run(Attempts(self._settings))
 
     def _ask(self, url: str) -> Ask:
         target = self._transport.locate(url)

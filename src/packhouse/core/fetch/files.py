@@ -9,7 +9,6 @@ import re
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from email.utils import formatdate
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote
@@ -20,6 +19,7 @@ from yarl import URL
 from packhouse.core.errors import PackhouseError
 from packhouse.core.fetch.answers import Answer
 from packhouse.core.fetch.guard import Refused
+from packhouse.core.fetch.hops import Hops
 from packhouse.core.fetch.masking import mask_url
 from packhouse.core.fetch.model import FetchSettings
 from packhouse.core.fetch.retry import Transient
@@ -35,6 +35,7 @@ class FileSource:
     def __init__(self, source: URL, settings: FetchSettings) -> None:
         self._origin = source
         self._roots = settings.file_roots
+        self._hops = Hops()
 
     async def open(self) -> None:
         """Find the tree. Raises Refused unless an administrator named it or a folder above it."""
@@ -62,17 +63,22 @@ class FileSource:
     @asynccontextmanager
     async def exchange(self, method: str, url: URL, headers: dict[str, str]) -> AsyncIterator[Answer]:
         """Yield 200, 206, 304, 404 or 416. Raises Refused for a path that leads out of the tree."""
+        answer = await self._hops.run(lambda: self._answer(method, url, headers))
         try:
-            file = await asyncio.to_thread(self._open_file, url)
+            yield answer
+        finally:
+            answer.close()
+
+    def _answer(self, method: str, url: URL, headers: dict[str, str]) -> _FileAnswer:
+        try:
+            file = self._open_file(url)
         except OSError as error:
             if error.errno not in _ABSENT:
                 raise PackhouseError("upstream_failed", f"{url} cannot be read: {error.strerror}.") from None
-            yield _FileAnswer(404, CIMultiDict(), url, None)
-            return
-        try:
-            yield _answer(method, url, headers, file)
-        finally:
-            file.close()
+            return _FileAnswer(404, CIMultiDict(), url)
+        answer = _answer(method, url, headers, file)
+        answer.begin()
+        return answer
 
     def _open_file(self, url: URL) -> BinaryIO:
         """Open a regular file of the tree for reading; the path is resolved first, then opened without links."""
@@ -87,37 +93,58 @@ class FileSource:
 
 
 class _FileAnswer(Answer):
-    def __init__(self, status: int, headers: CIMultiDict[str], url: URL, file: BinaryIO | None) -> None:
-        super().__init__(status, headers, mask_url(url))
+    def __init__(self, status: int, headers: CIMultiDict[str], url: URL, file: BinaryIO | None = None) -> None:
+        super().__init__(status, headers, url)
         self._file = file
+        self._left = (self.length or 0) if file else 0
+        self._first = b""
+
+    def begin(self) -> None:
+        """Read the first piece while this is in a thread already; most files are no longer, and need not stay open."""
+        self._first = self._read()
+        if not self._left:
+            self.close()
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def _read(self) -> bytes:
+        chunk = self._file.read(min(self._left, _READ_BYTES)) if self._file and self._left else b""
+        self._left -= len(chunk)
+        return chunk
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield as much as was announced, read in threads, since a tree is often a network mount."""
-        left = (self.length or 0) if self._file else 0
-        while self._file and left:
-            chunk = await asyncio.to_thread(self._file.read, min(left, _READ_BYTES))
-            if not chunk:
-                raise Transient(f"{self.where} became shorter while it was read.")
-            left -= len(chunk)
+        chunk = self._first
+        while chunk:
             yield chunk
+            chunk = await asyncio.to_thread(self._read) if self._left else b""
+        if self._left:
+            raise Transient(f"{self.where} became shorter while it was read.")
 
 
-def _answer(method: str, url: URL, asked: dict[str, str], file: BinaryIO) -> Answer:
+def _answer(method: str, url: URL, asked: dict[str, str], file: BinaryIO) -> _FileAnswer:
     info = os.fstat(file.fileno())
     etag = f'"{info.st_mtime_ns:x}-{info.st_size:x}"'
-    headers = CIMultiDict({"ETag": etag, "Last-Modified": formatdate(info.st_mtime, usegmt=True)})
+    headers = CIMultiDict({"ETag": etag})
     if asked.get("If-None-Match") == etag:
-        return _FileAnswer(304, headers, url, None)
+        return _unread(304, headers, url, file)
     start, status = 0, 200
     wanted = _RANGE.fullmatch(asked.get("Range", ""))
     if wanted and asked.get("If-Range", etag) == etag:
         start, status = int(wanted[1]), 206
         if start >= info.st_size:
-            return _FileAnswer(416, headers, url, None)
+            return _unread(416, headers, url, file)
         headers["Content-Range"] = f"bytes {start}-{info.st_size - 1}/{info.st_size}"
         file.seek(start)
     headers["Content-Length"] = str(info.st_size - start)
-    return _FileAnswer(status, headers, url, None if method == "HEAD" else file)
+    return (_unread if method == "HEAD" else _FileAnswer)(status, headers, url, file)
+
+
+def _unread(status: int, headers: CIMultiDict[str], url: URL, file: BinaryIO) -> _FileAnswer:
+    file.close()
+    return _FileAnswer(status, headers, url)
 
 
 def _path(url: URL) -> str:

@@ -86,7 +86,9 @@ class HttpSource:
         """
         trusted = _same_origin(self._origin, url)
         for hop in range(MAX_REDIRECTS + 1):
-            async with self._hop(method, url, headers | (self._credentials if trusted else {}), hop) as answer:
+            sent = headers | self._credentials if trusted else headers
+            async with self._slot(url), await self._dial(method, url, sent, hop) as response:
+                answer = HttpAnswer(response, self._settings)
                 location = answer.headers.get("Location")
                 if answer.status not in _REDIRECTS or location is None:
                     self._raise_transient(url, answer)
@@ -97,38 +99,34 @@ class HttpSource:
             url = target
         raise PackhouseError("upstream_failed", f"{mask_url(url)} redirects more than {MAX_REDIRECTS} times.")
 
-    @asynccontextmanager
-    async def _hop(self, method: str, url: URL, headers: dict[str, str], hop: int) -> AsyncIterator[Answer]:
-        async with self._slot(url):
-            try:
-                response = await self._dial(method, url, headers)
-            except Refused as refused:
-                if hop == 0:
-                    raise
-                raise PackhouseError("upstream_failed", f"A redirect was not followed. {refused.message}") from None
-            async with response:
-                yield HttpAnswer(response, self._settings)
+    def _slot(self, url: URL) -> asyncio.Semaphore:
+        """Return what has as many places as there may be connections to the host."""
+        found = self._slots.get(url.authority)
+        if found is None:
+            found = self._slots[url.authority] = asyncio.Semaphore(self._settings.connections)
+        return found
 
-    async def _dial(self, method: str, url: URL, headers: dict[str, str]) -> aiohttp.ClientResponse:
-        """Send one request and return when the response headers are there."""
-        self._guard.check_url(url)
-        proxy = self._proxies.pick(url)
-        if proxy is not None:
-            await self._guard.check_behind_proxy(url)
-        session = self._direct if proxy is None else self._proxied
+    async def _dial(self, method: str, url: URL, headers: dict[str, str], hop: int) -> aiohttp.ClientResponse:
+        """Send one request, when the host's last Retry-After is over, and return when the response headers are there.
+
+        `hop` is the number of redirects that led here.
+        """
+        if (wait := self._not_before.get(url.authority, 0.0) - time.monotonic()) > 0:
+            await asyncio.sleep(wait)
         try:
+            self._guard.check_url(url)
+            proxy = self._proxies.pick(url)
+            if proxy is not None:
+                await self._guard.check_behind_proxy(url)
+            session = self._direct if proxy is None else self._proxied
             async with asyncio.timeout(self._settings.answer_timeout):
                 return await session.request(method, url, headers=headers, proxy=proxy, allow_redirects=False)
+        except Refused as refused:
+            if hop == 0:
+                raise
+            raise PackhouseError("upstream_failed", f"A redirect was not followed. {refused.message}") from None
         except FAULTS as error:
             raise translate(error, mask_url(url)) from None
-
-    @asynccontextmanager
-    async def _slot(self, url: URL) -> AsyncIterator[None]:
-        """Wait for a free connection to the host, and until its last Retry-After is over."""
-        host = url.authority
-        async with self._slots.setdefault(host, asyncio.Semaphore(self._settings.connections)):
-            await asyncio.sleep(max(0.0, self._not_before.get(host, 0.0) - time.monotonic()))
-            yield
 
     def _raise_transient(self, url: URL, answer: Answer) -> None:
         if answer.status not in _TRY_AGAIN:

@@ -86,16 +86,6 @@ class Response:
         raise refusal(self.url, self.status)
 
 
-@dataclass(frozen=True, slots=True)
-class Downloaded:
-    """A finished, verified download. `url` is masked; None when every byte had been there already."""
-
-    hashes: Hashes
-    etag: str | None = None
-    last_modified: str | None = None
-    url: str | None = None
-
-
 class Sink(Protocol):
     """Where a download goes; `core.blobs.Writer` is one. It hashes what it takes; nothing is kept before success."""
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from packhouse.formats.archives.limits import MIB
+from packhouse.formats.archives.limits import KIB, MIB
 from packhouse.formats.base import Facts, Malformed
 
 #: files above this go to the worker for large ones, so that nobody waits for them
@@ -30,6 +30,8 @@ MEMORY = 512 * MIB
 SECONDS = 5.0
 SPEED = {".conda": 20 * MIB, ".tar.bz2": 3 * MIB}
 _SPEED_ELSE = 5 * MIB
+#: bytes of answers the worker keeps until all requests that came together are done; each write wakes the other side
+_ANSWERS = 256 * KIB
 _TOO_MUCH = "The file could not be read within the limits of time and memory for its size."
 
 
@@ -74,7 +76,7 @@ class Worker:
         return self._process.pid if self._process is not None else None
 
     async def ask(self, requests: Sequence[Request], seconds: float) -> list[Reply]:
-        """Return the replies to requests, whose frames together are at most some 10 kB.
+        """Return the replies to requests, whose frames together fit a socket: some hundred.
 
         Malformed when answering them all takes too long or breaks the worker.
         """
@@ -122,9 +124,8 @@ class Worker:
             if not piece:
                 raise EOFError
             data += piece
-            while len(data) >= 4 and len(data) >= (end := 4 + int.from_bytes(data[:4], "big")):
-                replies.append(_replies.decode(data[4:end]))
-                del data[:end]
+            while (body := _taken(data)) is not None:
+                replies.append(_replies.decode(body))
         return replies
 
     def close(self) -> None:
@@ -158,7 +159,7 @@ class Sandbox:
         return reply.facts
 
     async def inspect_all(self, files: Sequence[tuple[Path, str]]) -> list[Facts | Malformed]:
-        """Do so for up to a hundred files, with fewer messages; each gets its facts or its refusal."""
+        """Do so for some hundred files, with few messages; each gets its facts or its refusal."""
         sizes = [path.stat().st_size for path, _ in files]
         together = [(*one, size) for one, size in zip(files, sizes, strict=True) if size <= LARGE]
         small = iter(await self._inspected_together(together))
@@ -201,6 +202,15 @@ def _frame(body: bytes) -> bytes:
     return len(body).to_bytes(4, "big") + body
 
 
+def _taken(data: bytearray) -> bytes | None:
+    """Take the first message from what was received; None while it is not whole."""
+    if len(data) < 4 or len(data) < (end := 4 + int.from_bytes(data[:4], "big")):
+        return None
+    body = bytes(data[4:end])
+    del data[:end]
+    return body
+
+
 # ---------------------------------------------------------------- the worker's side
 
 
@@ -227,14 +237,24 @@ def _answer(request: Request) -> Reply:
         return Reply(refused=f"The file could not be read: {type(error).__name__}.")
 
 
-def _read(count: int) -> bytes:
-    data = b""
-    while len(data) < count:
-        piece = os.read(0, count - len(data))
-        if not piece:
-            raise EOFError
-        data += piece
-    return data
+def _serve() -> None:
+    """Answer requests from standard input until it is closed; what came together is answered together."""
+    received, answers = bytearray(), bytearray()
+    while piece := os.read(0, 64 * KIB):
+        received += piece
+        while (body := _taken(received)) is not None:
+            answers += _frame(msgspec.msgpack.encode(_answer(_requests.decode(body))))
+            if len(answers) > _ANSWERS:
+                _write(answers)
+        _write(answers)
+
+
+def _write(answers: bytearray) -> None:
+    with memoryview(answers) as rest:
+        sent = 0
+        while sent < len(rest):
+            sent += os.write(1, rest[sent:])
+    answers.clear()
 
 
 def main() -> None:
@@ -243,12 +263,8 @@ def main() -> None:
 
     registry.identify("ready-1-0.conda")  # everything is imported before memory is limited
     _limit()
-    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionError):
-        while True:
-            request = _requests.decode(_read(int.from_bytes(_read(4), "big")))
-            data = memoryview(_frame(msgspec.msgpack.encode(_answer(request))))
-            while data:
-                data = data[os.write(1, data) :]
+    with contextlib.suppress(ConnectionError):
+        _serve()
 
 
 if __name__ == "__main__":

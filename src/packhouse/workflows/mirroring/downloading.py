@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
 from typing import NamedTuple
 
 from packhouse.catalog import changes
@@ -24,9 +23,11 @@ from packhouse.workflows.mirroring.upstream import file_url
 
 #: files looked up at a time
 PAGE = 1000
-#: files, or bytes, that are made durable and registered together; as many files are open meanwhile
-TOGETHER = 64
+#: files, or bytes, that are looked into, made durable and registered together
+TOGETHER = 128
 _TOGETHER_BYTES = 32 * 2**20
+#: batches on that way at a time: one is looked into while the one before it is stored; their files are open meanwhile
+_BATCHES = 2
 #: so many files for which this server was busy or away mean that it is the server
 _MOST_BUSY = 100
 
@@ -36,8 +37,7 @@ class Received(NamedTuple):
 
     wanted: Wanted
     hashes: Hashes
-    writer: Writer
-    stack: AsyncExitStack  #: closes the writer
+    writer: Writer  #: to be closed
 
 
 class Downloading:
@@ -48,8 +48,13 @@ class Downloading:
         self._fetcher = fetcher
         self._bases = {partition: taken.base_url for partition, taken in indexes.items()}
         self._journal = Journal(journal_folder(turn.services), turn.mirror.uuid)
+        self._queue: list[Wanted] = []
+        self._paging = asyncio.Lock()
+        self._after = self._looked_up = self._total = 0
         self._received: list[Received] = []
-        self._keeping = asyncio.Lock()
+        self._bytes = 0  #: of what was received
+        self._keeping = asyncio.Semaphore(_BATCHES)
+        self._storing = asyncio.Lock()
         self._busy = 0
 
     def close(self) -> None:
@@ -69,84 +74,92 @@ class Downloading:
         self._journal.clear()
 
     async def run(self, total: int) -> None:
-        """Download the mirror's passive files. A file that fails is counted and reported, and stays passive."""
-        turn = self._turn
-        after = done = 0
-        while page := await holdings.wanted(turn.services.db, turn.mirror.id, turn.channel.id, after, PAGE):
-            after = page[-1].id
-            turn.step(4, "Downloading", 100 * done // max(total, 1))
-            await self._page(page)
-            done += len(page)
-        if self._busy:
-            raise PackhouseError(
-                "try_later", f"{self._busy} files are being fetched by somebody else.", "The run goes on shortly."
-            )
+        """Download the mirror's passive files, about `total`. One that fails is counted, reported, and stays passive.
 
-    async def _page(self, page: Sequence[Wanted]) -> None:
-        """Download one page with a fixed number of tasks; whatever ends the run lets none of them go on."""
-        queue = list(reversed(page))
+        A fixed number of tasks does it; whatever ends the run lets none of them go on.
+        """
+        self._total = max(total, 1)
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(min(self._turn.services.settings.mirror_concurrency, len(queue))):
-                    group.create_task(self._work(queue))
+                for _ in range(min(self._turn.services.settings.mirror_concurrency, self._total)):
+                    group.create_task(self._work())
             await self._keep()
         except* Exception as faults:
             raise _worst(faults) from None
         finally:
             for one in self._received:  # of a run that ends early: partial files, which the next run finds whole
-                await one.stack.aclose()
+                one.writer.close()
+        if self._busy:
+            raise PackhouseError(
+                "try_later", f"{self._busy} files are being fetched by somebody else.", "The run goes on shortly."
+            )
 
-    async def _work(self, queue: list[Wanted]) -> None:
-        while queue:
-            one = queue.pop()
+    async def _work(self) -> None:
+        while (one := await self._next()) is not None:
             await self._turn.job.checkpoint()
             if (received := await self._one(one)) is None:
                 continue
             self._received.append(received)
+            self._bytes += received.writer.size
             if self._is_batch():
                 async with self._keeping:  # all others wait here too when the disk is slower than the network
                     if self._is_batch():
                         await self._keep()
 
+    async def _next(self) -> Wanted | None:
+        """Return the file to download next; None when there is none left."""
+        async with self._paging:
+            if not self._queue:
+                turn = self._turn
+                page = await holdings.wanted(turn.services.db, turn.mirror.id, turn.channel.id, self._after, PAGE)
+                turn.step(4, "Downloading", 100 * min(self._looked_up, self._total) // self._total)
+                self._queue = page[::-1]
+                self._looked_up += len(page)
+                self._after = page[-1].id if page else self._after
+            return self._queue.pop() if self._queue else None
+
     def _is_batch(self) -> bool:
-        return (
-            len(self._received) >= TOGETHER
-            or sum(received.writer.size for received in self._received) >= _TOGETHER_BYTES
-        )
+        return len(self._received) >= TOGETHER or self._bytes >= _TOGETHER_BYTES
 
     async def _one(self, one: Wanted) -> Received | None:
         turn = self._turn
         try:
             url = file_url(self._bases.get(one.partition, ""), one.partition, one.filename, one.source_url)
-            async with AsyncExitStack() as stack:
-                writer = await stack.enter_async_context(partial(turn.services, turn.mirror, one, url))
-                hashes = await receive(turn.services, self._fetcher, writer, one, url)
-                return Received(one, hashes, writer, stack.pop_all())
+            writer = partial(turn.services, turn.mirror, one, url)
+            await writer.open()
+            try:
+                return Received(one, await receive(turn.services, self._fetcher, writer, one, url), writer)
+            except BaseException:
+                writer.close()
+                raise
         except PackhouseError as fault:
             self._missed(one, fault)
             return None
 
     async def _keep(self) -> None:
         """Look into what was received, make blobs of it and register them; others fill the emptied list meanwhile."""
-        batch, self._received = self._received, []
+        batch, self._received, self._bytes = self._received, [], 0
         try:
             files = await self._checked(batch)
-            self._journal.note(list(files.values()))
-            await commit_all(list(files))
+            async with self._storing:  # the journal has one batch at a time
+                self._journal.note(list(files.values()))
+                await commit_all(list(files))
+                await self._register(list(files.values()))
+                self._journal.clear()
         finally:
             for one in batch:
-                await one.stack.aclose()
-        await self._register(list(files.values()))
-        self._journal.clear()
+                one.writer.close()
 
     async def _checked(self, batch: Sequence[Received]) -> dict[Writer, Fetched]:
-        sandbox = self._turn.services.sandbox
-        found = await sandbox.inspect_all([(one.writer.path, one.wanted.filename) for one in batch])
+        services = self._turn.services
+        found = await services.sandbox.inspect_all([(one.writer.path, one.wanted.filename) for one in batch])
+        doomed = await contents.doomed(services.db, [bytes.fromhex(one.hashes.sha256) for one in batch])
         files: dict[Writer, Fetched] = {}
         for one, facts in zip(batch, found, strict=True):
             try:
                 file = checked(one.writer, one.wanted, one.hashes, facts)
-                await contents.rescue(self._turn.services.db, bytes.fromhex(one.hashes.sha256))
+                if (sha256 := bytes.fromhex(one.hashes.sha256)) in doomed:
+                    await contents.rescue(services.db, sha256)
                 files[one.writer] = file
             except PackhouseError as fault:
                 self._missed(one.wanted, fault)

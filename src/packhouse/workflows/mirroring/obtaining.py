@@ -55,8 +55,7 @@ async def receive(services: Services, fetcher: Fetcher, writer: Writer, one: Wan
         sha256=one.sha256.hex() if one.sha256 else None,
         md5=one.md5.hex() if one.md5 else None,
     )
-    done = await fetcher.download(url, writer, expect=expect, max_bytes=services.settings.upload_bytes)
-    return done.hashes
+    return await fetcher.download(url, writer, expect=expect, max_bytes=services.settings.upload_bytes)
 
 
 def checked(writer: Writer, one: Wanted, hashes: Hashes, facts: Facts | Malformed) -> Fetched:

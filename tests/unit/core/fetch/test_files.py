@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 from collections.abc import AsyncIterator
@@ -115,3 +116,52 @@ async def test_an_http_source_leads_to_no_file(tree: Path) -> None:
     async with Fetcher("http://conda.example", settings) as fetcher:
         with pytest.raises(Refused):
             await fetcher.get((tree / "noarch/repodata.json").as_uri(), max_bytes=100)
+
+
+async def test_many_at_once_each_get_their_own(fetcher: Fetcher, tree: Path) -> None:
+    for number in range(300):
+        (tree / f"file{number}").write_bytes(b"%d" % number * 1000)
+
+    async def get(number: int) -> bytes | None:
+        await asyncio.sleep(number % 7 / 1000)
+        if number % 3 == 0:
+            return (await fetcher.get(f"file{number}", max_bytes=10_000)).body
+        if number % 3 == 1:
+            return None if (await fetcher.get(f"none{number}", max_bytes=10_000)).status == 404 else b""
+        with pytest.raises(Refused):
+            await fetcher.get("../secret", max_bytes=10_000)
+        return None
+
+    async with asyncio.timeout(20):
+        found = await asyncio.gather(*(get(number) for number in range(300)))
+    assert found == [b"%d" % number * 1000 if number % 3 == 0 else None for number in range(300)]
+
+
+async def test_those_who_go_away_leave_the_others_their_answers(fetcher: Fetcher, tree: Path) -> None:
+    (tree / "file").write_bytes(b"here")
+    asked = [asyncio.create_task(fetcher.get("file", max_bytes=10)) for _ in range(50)]
+    await asyncio.sleep(0)
+    for task in asked[::2]:
+        task.cancel()
+    async with asyncio.timeout(20):
+        assert {(await task).body for task in asked[1::2]} == {b"here"}
+        assert (await fetcher.get("file", max_bytes=10)).body == b"here"
+
+
+async def test_a_file_that_becomes_shorter_is_read_again(fetcher: Fetcher, tree: Path) -> None:
+    path = tree / "noarch" / "a+b-1!1.0.conda"
+
+    class Cuts(MemorySink):
+        async def write(self, chunk: bytes, /) -> None:
+            await super().write(chunk)
+            if path.stat().st_size > 2_000_000 and not self.cut:
+                self.cut = True
+                os.truncate(path, 1_500_000)
+            elif self.size < 2_000_000:
+                path.write_bytes(CONTENT)
+
+        cut = False
+
+    sink = Cuts()
+    await fetcher.download("noarch/a+b-1!1.0.conda", sink, expect=EXPECTED, max_bytes=1 << 24)
+    assert sink.cut and sink.body == CONTENT

@@ -1,0 +1,60 @@
+"""Calls that block, run in threads: those that wait at the same time share one hop.
+
+A hop into a thread and back costs as much as three small files take to be read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+#: hops at a time: more would find fewer calls waiting
+_AT_ONCE = 2
+#: calls that share a hop at most
+_TOGETHER = 32
+
+T = TypeVar("T")
+_Call = tuple[Callable[[], Any], "asyncio.Future[Any]"]
+
+
+class Hops:
+    """The hops of one source, from one event loop."""
+
+    def __init__(self) -> None:
+        self._waiting: list[_Call] = []
+        self._hopping: set[asyncio.Task[None]] = set()  #: no more than _AT_ONCE
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Return what `work` returns or raises in a thread."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append((work, future))
+        if len(self._hopping) < _AT_ONCE:
+            self._hopping.add(asyncio.create_task(self._hop()))
+        return await future
+
+    async def _hop(self) -> None:
+        """Go on for as long as calls wait; they are taken when the hop begins, so that more can share it."""
+        task = asyncio.current_task()
+        while self._waiting:
+            calls, self._waiting = self._waiting[:_TOGETHER], self._waiting[_TOGETHER:]
+            for (_, future), (result, fault) in zip(calls, await asyncio.to_thread(_outcomes, calls), strict=True):
+                if future.done():  # whoever asked has gone away
+                    continue
+                if fault is not None:
+                    future.set_exception(fault)
+                else:
+                    future.set_result(result)
+        assert task is not None  # this is one
+        self._hopping.remove(task)  # here and not when it is over: a call that comes between must not wait for it
+
+
+def _outcomes(calls: list[_Call]) -> list[tuple[Any, Exception | None]]:
+    return [_outcome(work) for work, _ in calls]
+
+
+def _outcome(work: Callable[[], Any]) -> tuple[Any, Exception | None]:
+    try:
+        return work(), None
+    except Exception as fault:
+        return None, fault
