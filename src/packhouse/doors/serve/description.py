@@ -37,7 +37,7 @@ _FILES = {
     "repodata_shards.msgpack.zst": "The shard index (CEP 16): name to hash.",
     "repodata.json": "The monolithic index.",
     "current_repodata.json": "The index of the newest versions and what they need.",
-    "run_exports.json": "The run exports of the packages (CEP 12).",
+    "run_exports.json": "The run exports (CEP 12) of the files whose bytes are held: a mirror's, once fetched.",
     SHARD: "The records of one name (CEP 16). Immutable.",
     PACKAGE: "A package file. One that a mirror has not fetched yet is fetched, checked and kept first.",
 }
