@@ -11,7 +11,7 @@ import pytest
 
 from packhouse.app import WorkerProcess, _duties
 from packhouse.core import leases
-from packhouse.core.blobs import local_folder
+from packhouse.core.blobs import Writer, local_folder
 from packhouse.core.clock import SECOND
 from packhouse.core.errors import PackhouseError
 from packhouse.core.settings import load
@@ -26,6 +26,8 @@ from tests.integration.maintaining.test_verify import change
 from tests.kit.condapkg import make_conda
 from tests.kit.house import House, second_process
 from tests.kit.inspection import findings
+from tests.kit.mirroring import CondaSource, add_mirror, run_and_wait
+from tests.kit.upstream import Upstream
 
 #: more than the grace period of these houses, in microseconds
 LONG = 10 * SECOND
@@ -120,6 +122,45 @@ async def test_an_upload_of_marked_bytes_rescues_them(stocked: House) -> None:
     assert (await sweep(stocked.services)).deleted.count == 1
     answer = await stocked.web.get("/api/repo/lab/noarch/numpy-1.0-0.conda")
     assert answer.status == 200
+    assert await findings(stocked.services, deep=True) == []
+
+
+@pytest.fixture
+def held_after_storing(stocked: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever stores bytes next is held before they are registered, for so long that they are swept."""
+    commit, held = Writer.commit, [True]
+
+    async def commit_and_wait(writer: Writer) -> None:
+        await commit(writer)
+        if held:
+            held.clear()
+            await asyncio.sleep(GRACE + 1.1)
+            assert (await sweep(stocked.services)).unknown.count >= 1
+            await change(stocked, f"UPDATE content SET doomed_at = doomed_at - {LONG}")
+            assert (await sweep(stocked.services)).deleted.count >= 1
+
+    monkeypatch.setattr(Writer, "commit", commit_and_wait)
+
+
+async def test_an_upload_that_was_held_until_its_bytes_were_swept_is_asked_to_come_again(
+    stocked: House, held_after_storing: None
+) -> None:
+    data = make_conda("held", "1.0")
+    statuses = [(await stocked.admin.put("/api/repo/lab/noarch/held-1.0-0.conda", data)).status for _ in range(2)]
+    assert statuses == [503, 201]
+    assert await findings(stocked.services, deep=True) == []
+
+
+async def test_a_fetch_that_was_held_until_its_bytes_were_swept_fetches_again(
+    stocked: House, held_after_storing: None
+) -> None:
+    source = CondaSource()
+    source.add("held")
+    async with Upstream(source.files()) as upstream:
+        lab = await stocked.find("lab")
+        await run_and_wait(stocked.services, await add_mirror(stocked.services, lab, upstream.url))
+        ask = [(await stocked.admin.get("/api/repo/lab/noarch/held-1.0-0.conda")).status for _ in range(2)]
+    assert ask == [503, 200]
     assert await findings(stocked.services, deep=True) == []
 
 

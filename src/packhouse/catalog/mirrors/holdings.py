@@ -73,6 +73,7 @@ class Fetched(NamedTuple):
     wanted: Wanted
     hashes: Hashes
     facts: Facts
+    since: float  #: before they were rescued from the sweep and stored, of `monotonic`
 
 
 _IN_PARTITION = (

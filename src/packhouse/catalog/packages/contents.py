@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import bindparam, select, update
 
 from packhouse.catalog.schema import content, record
+from packhouse.core.clock import monotonic
 from packhouse.core.db import Database, Row, Unit, any_of
 from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
@@ -186,6 +187,19 @@ async def rescue(db: Database, sha256: bytes) -> None:
             raise _being_swept()
 
     await db.write(work)
+
+
+def refuse_late(since: float, grace: int) -> None:
+    """At the end of the unit that registers bytes: refuse them if they may have been swept before it.
+
+    `since` is a moment of `monotonic` before they were rescued and stored, `grace` how long the sweep spares them from
+    then on, in seconds; 0 promises nothing. The unit has their row by now, so from here on the sweep does not get it.
+    Raises PackhouseError("try_later"): this process, or its machine, stood still meanwhile.
+    """
+    if 0 < grace < monotonic() - since:
+        raise PackhouseError(
+            "try_later", "This server stood still, and what it had stored may have been swept meanwhile.", "Try again."
+        )
 
 
 async def doomed(db: Database, hashes: Sequence[bytes]) -> set[bytes]:

@@ -13,6 +13,7 @@ from packhouse.catalog.mirrors.holdings import Fetched, Wanted
 from packhouse.catalog.mirrors.store import TakenIndex
 from packhouse.catalog.packages import contents, entries
 from packhouse.core.blobs import Hashes, Writer, commit_all
+from packhouse.core.clock import monotonic
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.core.fetch import Fetcher
@@ -65,7 +66,8 @@ class Downloading:
         """Register what an earlier run on this node had downloaded when it was killed."""
         services = self._turn.services
         there: list[Fetched] = []
-        for one in self._journal.read():
+        for noted in self._journal.read():
+            one = noted._replace(since=monotonic())
             await contents.rescue(services.db, bytes.fromhex(one.hashes.sha256))
             if await services.blobs.exists(one.hashes.sha256):
                 there.append(one)
@@ -185,7 +187,7 @@ class Downloading:
             return
 
         async def work(unit: Unit, channel: Channel) -> tuple[set[int], set[int]]:
-            return await activate(unit, channel, files)
+            return await activate(unit, channel, files, turn.services.settings.sweep_grace_seconds)
 
         last = files[-1].wanted
         turn.progress.last_ckey = f"{last.partition}/{last.filename}"
@@ -198,15 +200,17 @@ class Downloading:
                 self._failed(one.wanted, "It was published here with other bytes before.")
 
 
-async def activate(unit: Unit, channel: Channel, files: Sequence[Fetched]) -> tuple[set[int], set[int]]:
+async def activate(unit: Unit, channel: Channel, files: Sequence[Fetched], grace: int) -> tuple[set[int], set[int]]:
     """Make passive entries active; return the ids that are now, and those whose coordinate is bound to other bytes.
 
     What is said of a package (its summary) comes from the bytes, so its name is published anew.
+    Raises PackhouseError("try_later") when the sweep, which spares bytes for `grace` seconds, may have been there.
     """
     taken, refused = await holdings.set_contents(unit, channel.id, channel.path, files)
     names = {(one.wanted.partition, one.wanted.name) for one in files if one.wanted.id in taken}
     await entries.mark_dirty(unit, channel.id, sorted(names))
     await changes.note(unit, "entry", channel.id)
+    contents.refuse_late(min(one.since for one in files), grace)
     return taken, refused
 
 

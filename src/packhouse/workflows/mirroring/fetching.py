@@ -181,7 +181,7 @@ class OnDemand:
         now = await channels.hold(unit, channel.id)  # renamed meanwhile, it stands for what both its paths promised
         if now is None:
             raise PackhouseError("not_found", "The channel is gone.", "List the channels to see what there is.")
-        _, refused = await activate(unit, now, [fetched])
+        _, refused = await activate(unit, now, [fetched], self._services.settings.sweep_grace_seconds)
         return bool(refused)
 
     async def _acquire(self, lease: Lease) -> bool:

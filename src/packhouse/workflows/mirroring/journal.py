@@ -38,14 +38,17 @@ class Journal:
         self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o640)
 
     def read(self) -> list[Fetched]:
-        """Return what an earlier run left; a line that a kill or a full disk cut short is not there."""
+        """Return what an earlier run left; a line that a kill or a full disk cut short is not there.
+
+        Rescue them first: since when the sweep spares them is not known.
+        """
         found: list[Fetched] = []
         for text in self._path.read_bytes().splitlines():
             try:
                 line = _lines.decode(text)
             except (msgspec.DecodeError, UnicodeDecodeError):
                 continue
-            found.append(Fetched(line.wanted, line.hashes, line.facts))
+            found.append(Fetched(line.wanted, line.hashes, line.facts, since=0))
         return found
 
     def note(self, files: Sequence[Fetched]) -> None:

@@ -10,6 +10,7 @@ from packhouse.catalog.mirrors.mirror import Mirror
 from packhouse.catalog.mirrors.source import address, fetch_settings
 from packhouse.catalog.packages import contents
 from packhouse.core.blobs import Hashes, Writer
+from packhouse.core.clock import monotonic
 from packhouse.core.errors import PackhouseError
 from packhouse.core.fetch import Expected, Fetcher
 from packhouse.formats.base import Coordinate, Facts, Malformed
@@ -59,10 +60,10 @@ async def receive(services: Services, fetcher: Fetcher, writer: Writer, one: Wan
 
 
 def checked(writer: Writer, one: Wanted, hashes: Hashes, facts: Facts | Malformed) -> Fetched:
-    """Return what was received when its bytes say what their coordinate says; else they are dropped, and it raises."""
+    """Return what was received, to be kept at once, if its bytes are of that coordinate; else drop it and raise."""
     fault = facts if isinstance(facts, Malformed) else _difference(one, facts.coordinate)
     if isinstance(facts, Facts) and fault is None:
-        return Fetched(one, hashes, facts)
+        return Fetched(one, hashes, facts, monotonic())
     writer.discard()
     raise PackhouseError(
         "upstream_failed",

@@ -9,6 +9,7 @@ from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.packages import contents, entries
 from packhouse.core.blobs.spool import Writer
+from packhouse.core.clock import monotonic
 from packhouse.core.db import Unit
 from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
@@ -54,9 +55,16 @@ async def upload(
         )
     now = await writable(services.db, channel.id)
     await _held(services.db, now, facts.coordinate, bytes.fromhex(hashes.sha256))  # before any byte is kept
+    since = monotonic()
     await contents.rescue(services.db, bytes.fromhex(hashes.sha256))
     await writer.commit()
-    created = await services.db.write(lambda unit: _register(unit, channel.id, actor, facts, hashes, record))
+
+    async def work(unit: Unit) -> bool:
+        created = await _register(unit, channel.id, actor, facts, hashes, record)
+        contents.refuse_late(since, services.settings.sweep_grace_seconds)
+        return created
+
+    created = await services.db.write(work)
     await services.publisher.publish(channel.id)
     return Uploaded(facts.coordinate, hashes, created)
 

@@ -21,7 +21,7 @@ def fetched(number: int) -> Fetched:
     filename = f"tea-{number:03}-0.conda"
     wanted = Wanted(number + 1000, "noarch", "tea", filename, 1, None, None, None, None)
     facts = Facts(Coordinate("conda", "noarch", filename, "tea", f"{number:03}", "0"), {})
-    return Fetched(wanted, Hashes(1, "0" * 64, "0" * 32), facts)
+    return Fetched(wanted, Hashes(1, "0" * 64, "0" * 32), facts, since=0)
 
 
 @contextmanager
