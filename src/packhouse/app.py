@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import multiprocessing
 import os
 import socket
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -30,6 +28,7 @@ from packhouse.core.db.migrating import has_schema, migrate
 from packhouse.core.errors import PackhouseError
 from packhouse.core.jobs import Periodic, Timetable, Worker, forget
 from packhouse.core.leases import forget_ended
+from packhouse.core.processes import end_with_parent
 from packhouse.core.settings import Settings, load
 from packhouse.doors.api import create_api, management_words
 from packhouse.doors.asgi import App, Receive, Scope, Send
@@ -264,22 +263,16 @@ async def _duties(services: Services) -> list[Periodic]:
 
 def create_from_environment() -> Server:
     """Return the application for a server process that another one started; the environment has the settings."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     settings = load()
     log.configure(settings.log_format, settings.log_level)
     return Server(settings)
 
 
-def _end_with_parent() -> None:
-    """End this process, and so free its port, as soon as the one that started it has died, even of `kill -9`."""
-    if (parent := multiprocessing.parent_process()) is not None:
-        parent.join()
-        os._exit(1)
-
-
 async def close(services: Services) -> None:
     """Let go of everything a process holds."""
     services.sandbox.close()
+    services.publisher.close()
     await services.db.close()
 
 

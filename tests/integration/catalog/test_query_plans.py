@@ -25,13 +25,15 @@ HOT: dict[str, tuple[Statement, list[str]]] = {
     "record": (contents._RECORD_ID, ["name", "sha256"]),
     "rendered files": (store._ROWS, ["channel_id", "name", "partition"]),
     "files of a name": (store._VISIBLE, ["channel_id", "name"]),
-    "part on the shelf": (store._OPEN, ["channel_id", "partition", "name"]),
+    "part on the shelf": (store._SHOWN, ["channel_id", "partition", "name"]),
     "closed part": (store._CLOSE, ["channel_id", "partition", "name"]),
-    "package row": (summaries._DROP_OTHERS, ["channel_id", "name"]),
+    "package rows": (summaries._THERE, ["channel_id", "name"]),
     "dependants": (needs._COUNT, ["channel_id", "family", "needed"]),
     "shard": (store._SHARD, ["shard_sha256"]),
     "shelf of a partition": (store._SHARDS, ["channel_id", "partition"]),
     "waiting names": (store._DIRTY, ["channel_id"]),
+    "rows that wait": (store._DIRTY_OF, ["channel_id", "name"]),
+    "names that wait": (store._NAMES_WAITING, ["channel_id"]),
 }
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from packhouse.catalog.packages import downloads, entries
+from packhouse.catalog.packages import downloads, entries, summaries
 from packhouse.core.db import Unit
 from packhouse.workflows.delivering.counting import DownloadCounter
-from packhouse.workflows.indexing import publishing, summarising
+from packhouse.workflows.indexing import publishing
 from packhouse.workflows.indexing.publishing import publish_batch
 from tests.kit.house import House
 
@@ -201,12 +201,13 @@ async def test_folds_and_publishes_of_one_channel_wait_for_each_other_in_one_ord
             await entries.mark_dirty(unit, one[1], [("noarch", "one"), ("noarch", "two")])
             await publish_batch(unit, one[1])
 
-    async def summarise(unit: Unit, channel_id: int, name: str) -> None:
-        await really(unit, channel_id, name)
+    async def put(unit: Unit, channel_id: int, names: list[str], packages: list[dict[str, Any]]) -> None:
+        await really(unit, channel_id, names, packages)
         await let_the_second_begin()
 
-    really = summarising.summarise
-    monkeypatch.setattr(publishing, "summarise", summarise)
+    really = summaries.put
+    monkeypatch.setattr(summaries, "put", put)
+    monkeypatch.setattr(publishing, "STEP", 1)
     monkeypatch.setattr(publishing, "BUDGET_SECONDS", 60)
     await db.write(first)
     await second[0]

@@ -51,6 +51,7 @@ async def test_a_name_that_is_as_it_was_makes_no_revision(house: House) -> None:
 
 async def test_much_work_is_cut_into_short_transactions(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publishing, "BUDGET_SECONDS", 0.0)
+    monkeypatch.setattr(publishing, "STEP", 1)
     await add_passive(house, [f"p{number}" for number in range(20)])
     await publish(house)
     assert (await head_of(house), await dirty_rows(house)) == (20, 0)
@@ -68,6 +69,7 @@ async def test_a_frozen_index_stays_and_its_end_shows_everything_at_once(
     house: House, backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publishing, "BUDGET_SECONDS", 0.0)  # many small steps of staging
+    monkeypatch.setattr(publishing, "STEP", 1)
     await house.upload("pub", "stays")
     await house.upload("pub", "goes")
     pinned = (await read_subdir(house.web, "pub", "noarch")).bodies
@@ -121,7 +123,7 @@ async def test_nobody_reads_what_is_only_staged(house: House) -> None:
     await set_frozen(house, True)
     await add_passive(house, ["secret"])
     channel = await house.find("pub")
-    await house.services.db.write(lambda unit: publishing.stage_batch(unit, channel.id))
+    await house.services.db.write(lambda unit: publishing.publish_batch(unit, channel.id, staging=True))
     head = await head_of(house)
     staged = (await shards_at(house.services.db, channel.id, "noarch", head + 1))["secret"].hex()
     target = f"/api/repo/pub/noarch/shards/{staged}.msgpack.zst"

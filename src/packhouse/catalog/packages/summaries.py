@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, delete, select
@@ -17,10 +18,13 @@ _PUT = """INSERT INTO package (channel_id, family, name, file_count, download_co
  latest_version = excluded.latest_version, build_number = excluded.build_number, license = excluded.license,
  license_family = excluded.license_family, summary = excluded.summary, platforms = excluded.platforms,
  overview = excluded.overview, needs = excluded.needs, updated_at = excluded.updated_at"""
-_DROP_OTHERS = delete(package).where(
+_THERE = select(package.c.family, package.c.name).where(
+    package.c.channel_id == bindparam("channel_id"), any_of(package.c.name, "names")
+)
+_DROP = delete(package).where(
     package.c.channel_id == bindparam("channel_id"),
     package.c.name == bindparam("name"),
-    ~any_of(package.c.family, "families"),
+    package.c.family == bindparam("family"),
 )
 
 _OVERVIEWS = (
@@ -35,11 +39,11 @@ async def overviews(db: Database, channel_id: int, family: str) -> list[Row]:
     return await db.fetch_large(_OVERVIEWS, channel_id=channel_id, family=family)
 
 
-async def put(unit: Unit, channel_id: int, summary: dict[str, Any]) -> None:
-    """Write the row of one package; its download count and its birth stay as they are."""
-    await unit.execute(_PUT, channel_id=channel_id, now=unit.now, **summary)
-
-
-async def keep_only(unit: Unit, channel_id: int, name: str, families: list[str]) -> None:
-    """Remove the rows of a name in every family but these: of the others no file is visible any more."""
-    await unit.execute(_DROP_OTHERS, channel_id=channel_id, name=name, families=families)
+async def put(unit: Unit, channel_id: int, names: Iterable[str], packages: Sequence[Mapping[str, Any]]) -> None:
+    """Let these packages be all that a channel has under these names; download counts and births stay as they are."""
+    here = {"channel_id": channel_id, "now": unit.now}
+    said = {(one["family"], one["name"]) for one in packages}
+    there = await unit.fetch_all(_THERE, channel_id=channel_id, names=list(names))
+    gone = [{"channel_id": channel_id, "family": row[0], "name": row[1]} for row in there if tuple(row) not in said]
+    await unit.execute_many(_DROP, gone)
+    await unit.execute_many(_PUT, [{**one, **here} for one in packages])

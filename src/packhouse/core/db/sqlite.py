@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 from packhouse.core.clock import wall_micros
 from packhouse.core.db.base import Database, Row, Unit, Work
-from packhouse.core.db.statements import Statement, compiled
+from packhouse.core.db.statements import Statement, compiled, positional
 from packhouse.core.errors import PackhouseError
 
 T = TypeVar("T")
@@ -113,8 +113,8 @@ class SqliteUnit(Unit):
         return self._run(statement, values).rowcount
 
     async def execute_many(self, statement: Statement, rows: Iterable[Mapping[str, Any]]) -> None:
-        text, literals = compiled(statement, "sqlite")
-        self._connection.executemany(text, ({**literals, **row} for row in rows) if literals else rows)
+        text, in_order = positional(statement)
+        self._connection.executemany(text, map(in_order, rows))
 
 
 @dataclass(slots=True)

@@ -6,6 +6,8 @@ both databases. Statements are module constants in a `store.py`, so the cache be
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, text
@@ -22,6 +24,7 @@ DIALECTS: dict[str, Dialect] = {
     "postgresql": postgresql.dialect(paramstyle="pyformat"),  # type: ignore[no-untyped-call]  # untyped upstream
 }
 
+_positional: dict[Statement, tuple[str, Callable[[Mapping[str, Any]], tuple[Any, ...]]]] = {}
 _texts: dict[tuple[str, Statement], tuple[str, dict[str, Any]]] = {}
 
 
@@ -34,6 +37,27 @@ def compiled(statement: Statement, dialect: str) -> tuple[str, dict[str, Any]]:
         literals = {name: value for name, value in result.params.items() if not _is_given(result, name)}
         known = _texts[key] = (str(result), literals)
     return known
+
+
+def positional(statement: Statement) -> tuple[str, Callable[[Mapping[str, Any]], tuple[Any, ...]]]:
+    """Return SQLite's text with `?` for each value, and what puts a mapping of values in their order.
+
+    For statements that run thousands of times: looking each value up by its name costs a fifth of an insert.
+    """
+    if (known := _positional.get(statement)) is None:
+        clause = text(statement) if isinstance(statement, str) else statement
+        dialect = sqlite.dialect(paramstyle="qmark")
+        result: Any = clause.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+        names: list[str] = list(result.positiontup or ())
+        literals = {name: value for name, value in result.params.items() if not _is_given(result, name)}
+        known = _positional[statement] = (str(result), _in_order(names, literals))
+    return known
+
+
+def _in_order(names: list[str], literals: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    if literals or len(names) < 2:
+        return lambda row: tuple([literals[name] if name in literals else row[name] for name in names])
+    return itemgetter(*names)
 
 
 def _is_given(result: Any, name: str) -> bool:

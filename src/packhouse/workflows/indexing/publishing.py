@@ -8,21 +8,25 @@ stages everything that accumulated under the next number, which no reader sees, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from itertools import groupby
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from packhouse.catalog import changes
 from packhouse.catalog.channels import store as channels
-from packhouse.catalog.packages import downloads
+from packhouse.catalog.packages import downloads, summaries
 from packhouse.core.clock import monotonic
 from packhouse.core.db import Database, Unit
 from packhouse.workflows.indexing import store
-from packhouse.workflows.indexing.rendering import render
-from packhouse.workflows.indexing.summarising import summarise
+from packhouse.workflows.indexing.ahead import DraftingProcess
+from packhouse.workflows.indexing.drafting import Draft, draft
 
-#: names looked at per transaction at most, and how long rendering may hold one, in seconds
+#: names looked at per transaction at most, how many of them are drafted at a time, and how long that may go on, in
+#: seconds
 BATCH = 500
+STEP = 10
 BUDGET_SECONDS = 0.03
+#: when more than so many wait, as in a mirror's first run, they are drafted ahead by another process
+MANY = 1000
 
 
 class Publisher:
@@ -30,6 +34,7 @@ class Publisher:
 
     def __init__(self, db: Database, published: Callable[[int], None]) -> None:
         self._db = db
+        self._drafting = DraftingProcess(db.url)
         self._published = published  # told of each channel, so that this process reads its own writes
         self._locks: dict[int, asyncio.Lock] = {}
         self._asked: dict[int, int] = {}
@@ -42,8 +47,7 @@ class Publisher:
             if self._done.get(channel_id, 0) >= ticket:
                 return
             served = self._asked[channel_id]
-            while await self._db.write(lambda unit: publish_batch(unit, channel_id)):
-                pass
+            await self._publish(channel_id)
             self._published(channel_id)
             self._done[channel_id] = served
 
@@ -57,15 +61,15 @@ class Publisher:
 
         Returns False when the channel is not frozen (any more): of several who unfreeze at once, one does.
         """
-        while await self._db.write(lambda unit: stage_batch(unit, channel_id)):
-            pass
+        await self._publish(channel_id, staging=True)
 
         async def flip(unit: Unit) -> bool:
-            number = await _frozen_at(unit, channel_id)
+            number = await _next(unit, channel_id, frozen=True)
             if number is None:
                 return False
-            await _render_batch(unit, channel_id, number + 1)
-            await store.advance(unit, channel_id, number + 1)
+            await downloads.hold_totals(unit, [channel_id])
+            await _shelve_waiting(unit, channel_id, number)
+            await store.advance(unit, channel_id, number)
             await channels.set_frozen(unit, channel_id, None)
             await changes.note(unit, "index", channel_id)
             await end(unit)
@@ -75,68 +79,99 @@ class Publisher:
         await self.publish(channel_id)
         return flipped
 
+    async def _publish(self, channel_id: int, *, staging: bool = False) -> None:
+        more = True
+        while more:
+            if await store.beyond(self._db, channel_id, MANY):
+                more = await self._publish_ahead(channel_id, staging)
+            else:
+                more = await self._db.write(partial(publish_batch, channel_id=channel_id, staging=staging))
 
-async def publish_batch(unit: Unit, channel_id: int) -> bool:
-    """Publish some dirty names as one revision; return whether more may wait."""
-    number = await store.lock_head(unit, channel_id)
-    channel = await channels.by_id(unit, channel_id)
-    if number is None or channel is None or channel.frozen_at is not None:
+    async def _publish_ahead(self, channel_id: int, staging: bool) -> bool:
+        """Publish every name that waits now, once; return whether more may wait."""
+        drafts = await self._drafting.draft(channel_id, "")
+        while drafts:
+            following = self._drafting.draft(channel_id, drafts[-1].name)
+            work = partial(publish_batch, channel_id=channel_id, ahead=drafts, staging=staging)
+            try:
+                open_ = await self._db.write(work)
+            finally:
+                drafts = await following
+            if not open_:
+                return False
+        return True
+
+    def close(self) -> None:
+        """Let go of the process that drafts, if there is one."""
+        self._drafting.end()
+
+
+async def publish_batch(
+    unit: Unit, channel_id: int, ahead: Sequence[Draft] | None = None, *, staging: bool = False
+) -> bool:
+    """Publish some dirty names as one revision, or those that were drafted ahead; return whether more may wait.
+
+    With `staging` they are put on the shelf of the next revision of a frozen channel, which nobody sees yet.
+    """
+    number = await _next(unit, channel_id, frozen=staging)
+    if number is None:
         return False
-    changed, more = await _render_batch(unit, channel_id, number + 1)
-    if changed:
-        await store.advance(unit, channel_id, number + 1)
+    await downloads.hold_totals(unit, [channel_id])
+    if ahead is None:
+        changed, more = await _shelve_waiting(unit, channel_id, number)
+    else:
+        changed, more = await _shelve(unit, channel_id, number, await _still_right(unit, channel_id, ahead)), True
+    if changed and not staging:
+        await store.advance(unit, channel_id, number)
         await changes.note(unit, "index", channel_id)
     return more
 
 
-async def stage_batch(unit: Unit, channel_id: int) -> bool:
-    """Put some dirty names of a frozen channel on the shelf of its next, still invisible, revision."""
-    number = await _frozen_at(unit, channel_id)
-    if number is None:
-        return False
-    _, more = await _render_batch(unit, channel_id, number + 1)
-    return more
-
-
-async def _frozen_at(unit: Unit, channel_id: int) -> int | None:
-    """Take the publish lock and return the pinned revision; None when the channel is not frozen, or gone."""
+async def _next(unit: Unit, channel_id: int, *, frozen: bool) -> int | None:
+    """Take the publish lock and return the number of the next revision; None when the channel is not as said."""
     number = await store.lock_head(unit, channel_id)
     channel = await channels.by_id(unit, channel_id)
-    return number if channel is not None and channel.frozen_at is not None else None
+    if number is None or channel is None or (channel.frozen_at is not None) is not frozen:
+        return None
+    return number + 1
 
 
-async def _render_batch(unit: Unit, channel_id: int, number: int) -> tuple[bool, bool]:
-    """Render dirty names into revision `number` until the budget is spent; return (anything changed, more wait)."""
+async def _shelve_waiting(unit: Unit, channel_id: int, number: int) -> tuple[bool, bool]:
+    """Draft and shelve dirty names until the budget is spent; return (anything changed, more may wait)."""
     waiting = await store.dirty_names(unit, channel_id, BATCH)
-    if not waiting:
-        return False, False
-    await downloads.hold_totals(unit, [channel_id])
+    names = list(dict.fromkeys(name for _, _, name in waiting))
     deadline = monotonic() + BUDGET_SECONDS
-    finished: list[int] = []
     changed = False
-    # by name, so that each is described once
-    for name, group in groupby(sorted(waiting, key=lambda row: row[2]), key=lambda row: row[2]):
-        if finished and monotonic() > deadline:
-            break
-        rows = list(group)
-        for partition in sorted({partition for _, partition, _ in rows}):
-            changed |= await shelve(unit, channel_id, partition, name, number)
-        await summarise(unit, channel_id, name)
-        finished += [row_id for row_id, _, _ in rows]
-    await store.clean(unit, finished)
-    if not changed:  # only what is said of packages may be another
+    for at in range(0, len(names), STEP):
+        if at and monotonic() > deadline:
+            return changed, True
+        some = set(names[at : at + STEP])
+        drafts = await draft(unit, channel_id, [row for row in waiting if row[2] in some])
+        changed |= await _shelve(unit, channel_id, number, drafts)
+    return changed, len(waiting) == BATCH
+
+
+async def _still_right(unit: Unit, channel_id: int, drafts: Sequence[Draft]) -> list[Draft]:
+    """Return those of whose names nothing has changed, and nobody published any, since they were drafted."""
+    waiting: dict[str, set[int]] = {one.name: set() for one in drafts}
+    for number, _, name in await store.waiting_of(unit, channel_id, waiting):
+        waiting[name].add(number)
+    return [one for one in drafts if waiting[one.name] == set(one.answered)]
+
+
+async def _shelve(unit: Unit, channel_id: int, number: int, drafts: Sequence[Draft]) -> bool:
+    """Let shelf and package rows show what drafts say from revision `number` on; return whether the shelf changed."""
+    parts = {(partition, one.name): part for one in drafts for partition, part in one.parts.items()}
+    before = await store.shown(unit, channel_id, parts.keys())
+    changed = {key: part for key, part in parts.items() if (part.sha256 if part else None) != before.get(key)}
+    await store.add_parts(unit, filter(None, changed.values()))
+    await store.show(
+        unit, channel_id, number, {key: part.sha256 if part else None for key, part in changed.items()}, before
+    )
+    await summaries.put(
+        unit, channel_id, [one.name for one in drafts], [said for one in drafts for said in one.packages.values()]
+    )
+    await store.clean(unit, [number for one in drafts for number in one.answered])
+    if drafts and not changed:  # only what is said of packages may be another
         await changes.note(unit, "package", channel_id)
-    return changed, len(finished) < len(waiting) or len(waiting) == BATCH
-
-
-async def shelve(unit: Unit, channel_id: int, partition: str, name: str, number: int) -> bool:
-    """Let the shelf show what the catalogue says of one name from revision `number` on; return whether it changed."""
-    rendered = render(await store.rows_of(unit, channel_id, partition, name))
-    to = None
-    if rendered is not None:
-        to = await store.add_part(unit, rendered)
-    shown = await store.open_part(unit, channel_id, partition, name)
-    if (shown[1] if shown else None) == to:
-        return False
-    await store.put(unit, channel_id, partition, name, number, to, first=shown is None)
-    return True
+    return bool(changed)

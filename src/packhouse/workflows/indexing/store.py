@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Container, Iterable, Mapping
 from typing import NamedTuple
 
 from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
@@ -42,9 +43,22 @@ _DIRTY = (
 # By the very rows that were read: on PostgreSQL a smaller number may become visible later, and must stay.
 _CLEAN = delete(dirty).where(any_of(dirty.c.id, "ids"))
 _DIRTY_CHANNELS = select(dirty.c.channel_id).distinct()
+_DIRTY_BEYOND = (
+    select(dirty.c.id).where(dirty.c.channel_id == bindparam("channel_id")).offset(bindparam("number")).limit(1)
+)
+_NAMES_WAITING = (
+    select(dirty.c.name)
+    .distinct()
+    .where(dirty.c.channel_id == bindparam("channel_id"), dirty.c.name > bindparam("after"))
+    .order_by(dirty.c.name)
+    .limit(bindparam("limit"))
+)
+_DIRTY_OF = select(dirty.c.id, dirty.c.partition, dirty.c.name).where(
+    dirty.c.channel_id == bindparam("channel_id"), any_of(dirty.c.name, "names")
+)
 
-#: everything a part is rendered from: the visible entries of one name in one partition
-_ALL_ROWS = (
+#: everything parts are rendered from: the visible entries of names in partitions
+_ROWS = (
     select(
         entry.c.filename,
         entry.c.family,
@@ -52,20 +66,23 @@ _ALL_ROWS = (
         record_body.c.json,
         record_body.c.msgpack,
         record_body.c.signatures,
+        entry.c.partition,
+        entry.c.name,
     )
     .select_from(
         entry.join(channel, channel.c.id == entry.c.channel_id)
         .join(record_body, record_body.c.record_id == entry.c.record_id)
         .outerjoin(verdict, HIDDEN)
     )
-    .where(entry.c.channel_id == bindparam("channel_id"), verdict.c.rule.is_(None))
-    .order_by(entry.c.filename)
+    .where(
+        entry.c.channel_id == bindparam("channel_id"),
+        any_of(entry.c.name, "names"),
+        any_of(entry.c.partition, "partitions"),
+        verdict.c.rule.is_(None),
+    )
 )
-_ROWS = _ALL_ROWS.where(entry.c.name == bindparam("name"), entry.c.partition == bindparam("partition"))
-_BETWEEN = and_(entry.c.name > bindparam("after"), entry.c.name <= bindparam("until"))
-_ROWS_BETWEEN = _ALL_ROWS.add_columns(entry.c.partition, entry.c.name).where(_BETWEEN)
 # In a fixed order, so that of equals the same one stands for the package every time.
-_ALL_VISIBLE = (
+_VISIBLE = (
     select(
         entry.c.family,
         entry.c.partition,
@@ -77,27 +94,29 @@ _ALL_VISIBLE = (
         entry.c.visible_at,
         entry.c.content_id,
         entry.c.record_id,
+        entry.c.name,
     )
     .select_from(
         entry.join(channel, channel.c.id == entry.c.channel_id)
         .join(record, record.c.id == entry.c.record_id)
         .outerjoin(verdict, HIDDEN)
     )
-    .where(entry.c.channel_id == bindparam("channel_id"), verdict.c.rule.is_(None))
+    .where(entry.c.channel_id == bindparam("channel_id"), any_of(entry.c.name, "names"), verdict.c.rule.is_(None))
     .order_by(entry.c.partition, entry.c.filename)
 )
-_VISIBLE = _ALL_VISIBLE.where(entry.c.name == bindparam("name"))
-_VISIBLE_BETWEEN = _ALL_VISIBLE.add_columns(entry.c.name).where(_BETWEEN)
 _RECORDS = select(record_body.c.record_id, record_body.c.json).where(any_of(record_body.c.record_id, "ids"))
-_PART_ID = select(part.c.id).where(part.c.sha256 == bindparam("sha256"))
 _ADD_PART = """INSERT INTO part (sha256, shard, shard_sha256, fragment)
- VALUES (:sha256, :shard, :shard_sha256, :fragment) ON CONFLICT (sha256) DO NOTHING RETURNING id"""
+ VALUES (:sha256, :shard, :shard_sha256, :fragment) ON CONFLICT (sha256) DO NOTHING"""
 
-_OPEN = select(shelf.c.from_rev, shelf.c.part_id).where(
-    shelf.c.channel_id == bindparam("channel_id"),
-    shelf.c.partition == bindparam("partition"),
-    shelf.c.name == bindparam("name"),
-    shelf.c.to_rev.is_(None),
+_SHOWN = (
+    select(shelf.c.partition, shelf.c.name, part.c.sha256)
+    .join_from(shelf, part, part.c.id == shelf.c.part_id, isouter=True)
+    .where(
+        shelf.c.channel_id == bindparam("channel_id"),
+        any_of(shelf.c.partition, "partitions"),
+        any_of(shelf.c.name, "names"),
+        shelf.c.to_rev.is_(None),
+    )
 )
 _CLOSE = (
     update(shelf)
@@ -110,8 +129,8 @@ _CLOSE = (
     )
     .values(to_rev=bindparam("number"))
 )
-_PUT = """INSERT INTO shelf (channel_id, partition, name, from_rev, part_id)
- VALUES (:channel_id, :partition, :name, :number, :part_id)
+_SHOW = """INSERT INTO shelf (channel_id, partition, name, from_rev, part_id)
+ VALUES (:channel_id, :partition, :name, :number, (SELECT id FROM part WHERE sha256 = :sha256))
  ON CONFLICT (channel_id, partition, name, from_rev) DO UPDATE SET part_id = excluded.part_id, to_rev = NULL"""
 
 # `+ 0` keeps a planner without statistics from an index over every revision of every partition.
@@ -182,6 +201,10 @@ _RUN_EXPORTS = (
     )
     .order_by(entry.c.filename)
 )
+
+
+#: a name in a partition: what one part is of
+Key = tuple[str, str]
 
 
 class IndexRow(NamedTuple):
@@ -260,27 +283,40 @@ async def clean(unit: Unit, ids: list[int]) -> None:
     await unit.execute(_CLEAN, ids=ids)
 
 
-async def rows_of(reader: Reader, channel_id: int, partition: str, name: str) -> list[IndexRow]:
-    """Return the visible entries of a name, by file name."""
-    rows = await reader.fetch_all(_ROWS, channel_id=channel_id, partition=partition, name=name)
-    return [IndexRow(*row) for row in rows]
+async def beyond(reader: Reader, channel_id: int, number: int) -> bool:
+    """Tell whether more than so many names wait for publishing."""
+    return await reader.fetch_one(_DIRTY_BEYOND, channel_id=channel_id, number=number) is not None
 
 
-async def rows_between(db: Database, channel_id: int, after: str, until: str) -> list[tuple[str, str, IndexRow]]:
-    """Return (partition, name, visible entry) of the names above `after` up to `until`, by file name."""
-    rows = await db.fetch_large(_ROWS_BETWEEN, channel_id=channel_id, after=after, until=until)
-    return [(row[6], row[7], IndexRow(*row[:6])) for row in rows]
+async def names_waiting(reader: Reader, channel_id: int, after: str, limit: int) -> list[str]:
+    """Return the next names that wait for publishing, in order."""
+    rows = await reader.fetch_all(_NAMES_WAITING, channel_id=channel_id, after=after, limit=limit)
+    return [row[0] for row in rows]
 
 
-async def visible_files(reader: Reader, channel_id: int, name: str) -> list[VisibleFile]:
-    """Return the visible files of a name, by partition and file name."""
-    return [VisibleFile(*row) for row in await reader.fetch_all(_VISIBLE, channel_id=channel_id, name=name)]
+async def waiting_of(reader: Reader, channel_id: int, names: Iterable[str]) -> list[tuple[int, str, str]]:
+    """Return (id, partition, name) of every row of these names that waits for publishing."""
+    rows = await reader.fetch_all(_DIRTY_OF, channel_id=channel_id, names=list(names))
+    return [(row[0], row[1], row[2]) for row in rows]
 
 
-async def visible_between(db: Database, channel_id: int, after: str, until: str) -> list[tuple[str, VisibleFile]]:
-    """Return (name, visible file) of the names above `after` up to `until`, by partition and file name."""
-    rows = await db.fetch_large(_VISIBLE_BETWEEN, channel_id=channel_id, after=after, until=until)
-    return [(row[10], VisibleFile(*row[:10])) for row in rows]
+async def rows_of(
+    reader: Reader, channel_id: int, partitions: Iterable[str], names: Iterable[str]
+) -> dict[Key, list[IndexRow]]:
+    """Return the visible entries of names in partitions, in no order; without those of which there is none."""
+    found: dict[Key, list[IndexRow]] = {}
+    some = {"partitions": list(partitions), "names": list(names)}
+    for row in await reader.fetch_all(_ROWS, channel_id=channel_id, **some):
+        found.setdefault((row[6], row[7]), []).append(IndexRow(*row[:6]))
+    return found
+
+
+async def visible_files(reader: Reader, channel_id: int, names: Iterable[str]) -> dict[Key, list[VisibleFile]]:
+    """Return (family, name) → visible files of names, by partition and file name."""
+    found: dict[Key, list[VisibleFile]] = {}
+    for row in await reader.fetch_all(_VISIBLE, channel_id=channel_id, names=list(names)):
+        found.setdefault((row[0], row[10]), []).append(VisibleFile(*row[:10]))
+    return found
 
 
 async def records_of(reader: Reader, ids: list[int]) -> dict[int, bytes]:
@@ -288,25 +324,33 @@ async def records_of(reader: Reader, ids: list[int]) -> dict[int, bytes]:
     return {row[0]: row[1] for row in await reader.fetch_all(_RECORDS, ids=ids)}
 
 
-async def add_part(unit: Unit, rendered: Part) -> int:
-    """Keep a part, unless the same was rendered before; return its id."""
-    added = await unit.fetch_value(_ADD_PART, **rendered._asdict())
-    return int(added if added is not None else await unit.fetch_value(_PART_ID, sha256=rendered.sha256))
+async def shown(reader: Reader, channel_id: int, keys: Collection[Key]) -> dict[Key, bytes | None]:
+    """Return the identity of the part that the shelf shows of each key (None: nothing any more).
+
+    Keys of which it never showed anything are missing.
+    """
+    partitions, names = {partition for partition, _ in keys}, {name for _, name in keys}
+    some = {"partitions": list(partitions), "names": list(names)}
+    rows = await reader.fetch_all(_SHOWN, channel_id=channel_id, **some)
+    return {(row[0], row[1]): None if row[2] is None else bytes(row[2]) for row in rows if (row[0], row[1]) in keys}
 
 
-async def open_part(unit: Unit, channel_id: int, partition: str, name: str) -> tuple[int, int | None] | None:
-    """Return (from_rev, part id) of what the shelf shows of a name, or None if it never showed any."""
-    row = await unit.fetch_one(_OPEN, channel_id=channel_id, partition=partition, name=name)
-    return (row[0], row[1]) if row else None
+async def add_parts(unit: Unit, parts: Iterable[Part]) -> None:
+    """Keep parts, unless the same were rendered before."""
+    await unit.execute_many(_ADD_PART, [one._asdict() for one in parts])
 
 
-async def put(
-    unit: Unit, channel_id: int, partition: str, name: str, number: int, to: int | None, *, first: bool
+async def show(
+    unit: Unit, channel_id: int, number: int, parts: Mapping[Key, bytes | None], before: Container[Key]
 ) -> None:
-    """From revision `number` on the shelf shows part `to` for this name (None: nothing); `first`: it never had one."""
-    if not first:
-        await unit.execute(_CLOSE, channel=channel_id, in_partition=partition, of_name=name, number=number)
-    await unit.execute(_PUT, channel_id=channel_id, partition=partition, name=name, number=number, part_id=to)
+    """From revision `number` on the shelf shows these parts, by identity (None: nothing).
+
+    `before` are keys of which it showed something at any time.
+    """
+    again = [{"in_partition": key[0], "of_name": key[1]} for key in parts if key in before]
+    await unit.execute_many(_CLOSE, [{"channel": channel_id, "number": number, **one} for one in again])
+    rows = [{"partition": key[0], "name": key[1], "sha256": sha256} for key, sha256 in parts.items()]
+    await unit.execute_many(_SHOW, [{"channel_id": channel_id, "number": number, **one} for one in rows])
 
 
 async def shards_at(reader: Reader, channel_id: int, partition: str, number: int) -> dict[str, bytes]:

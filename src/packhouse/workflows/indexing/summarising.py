@@ -1,39 +1,30 @@
-"""The package rows of a name: what lists, searches and channel-wide documents say of it; derived at publishing."""
+"""The package rows of names: what lists, searches and channel-wide documents say of them; derived at publishing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from packhouse.catalog.packages import contents, summaries
+from packhouse.catalog.packages import contents
 from packhouse.core.clock import SECOND
-from packhouse.core.db import Unit
+from packhouse.core.db.base import Reader
 from packhouse.formats import registry
 from packhouse.formats.base import Facts
 from packhouse.workflows.indexing import store
 from packhouse.workflows.indexing.needing import add_needs
-from packhouse.workflows.indexing.store import VisibleFile
+from packhouse.workflows.indexing.store import Key, VisibleFile
 
 
-async def summarise(unit: Unit, channel_id: int, name: str) -> None:
-    """Write the package rows of one name anew, and remove those of families of which nothing is visible."""
-    families = by_family(await store.visible_files(unit, channel_id, name))
-    await summaries.keep_only(unit, channel_id, name, list(families))
-    for files in families.values():
-        content_id = newest_held(files)
-        facts = await contents.facts_of(unit, content_id) if content_id else None
-        exports = await contents.run_exports_of(unit, list(held_versions(files).values()))
-        said = describe(name, files, facts, exports)
-        await add_needs(unit, [(said, files)])
-        await summaries.put(unit, channel_id, said)
-
-
-def by_family(files: Iterable[VisibleFile]) -> dict[str, list[VisibleFile]]:
-    """Return the files of each family of one name."""
-    families: dict[str, list[VisibleFile]] = {}
-    for file in files:
-        families.setdefault(file.family, []).append(file)
-    return families
+async def summaries_of(reader: Reader, channel_id: int, names: Sequence[str]) -> dict[Key, dict[str, Any]]:
+    """Return (family, name) → derived columns of the package, for those of the names of which anything is visible."""
+    visible = await store.visible_files(reader, channel_id, names)
+    speaking = {key: newest_held(files) for key, files in visible.items()}
+    facts = await contents.facts_of_many(reader, [one for one in speaking.values() if one is not None])
+    versions = [one for files in visible.values() for one in held_versions(files).values()]
+    exports = await contents.run_exports_of(reader, versions)
+    said = {key: describe(key[1], files, facts.get(speaking[key] or 0), exports) for key, files in visible.items()}
+    await add_needs(reader, [(said[key], files) for key, files in visible.items()])
+    return said
 
 
 def newest_held(files: Sequence[VisibleFile]) -> int | None:
@@ -44,9 +35,8 @@ def newest_held(files: Sequence[VisibleFile]) -> int | None:
 
 def held_versions(files: Sequence[VisibleFile]) -> dict[str, int]:
     """Return the content that speaks for each version: as `newest_held`, of those of which we hold bytes."""
-    shown_last = sorted(files, key=lambda file: file.visible_at, reverse=True)
     held: dict[str, int] = {}
-    for file in shown_last:
+    for file in sorted(files, key=lambda file: file.visible_at, reverse=True):
         if file.content_id:
             held.setdefault(file.version, file.content_id)
     return held

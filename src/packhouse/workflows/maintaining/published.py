@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
 
 from packhouse.catalog.channels import store as channels
-from packhouse.catalog.packages import contents
 from packhouse.core.db import Database
 from packhouse.formats.archives.zstandard import unzstd
 from packhouse.formats.base import Malformed
 from packhouse.workflows.indexing import store as index
-from packhouse.workflows.indexing.needing import add_needs
 from packhouse.workflows.indexing.rendering import encode, identity
-from packhouse.workflows.indexing.store import IndexRow, VisibleFile
-from packhouse.workflows.indexing.summarising import by_family, describe, held_versions, newest_held
+from packhouse.workflows.indexing.store import Key
+from packhouse.workflows.indexing.summarising import summaries_of
 from packhouse.workflows.maintaining import store
 from packhouse.workflows.maintaining.store import StoredPart
 
@@ -36,7 +33,6 @@ PAUSE_SECONDS = 0.5
 MOST_BYTES = 1 << 31
 
 T = TypeVar("T")
-Span = tuple[str, str | None]
 
 
 async def names_that_differ(db: Database, channel_id: int) -> AsyncIterator[tuple[str, str]]:
@@ -46,11 +42,11 @@ async def names_that_differ(db: Database, channel_id: int) -> AsyncIterator[tupl
     async def still(key: tuple[str, str]) -> bool:
         return await _name_differs(db, channel_id, *key)
 
-    async for after, until in _spans(db, channel_id):
-        shown: dict[tuple[str, str], bytes] = {}
+    async for after, names in _spans(db, channel_id):
+        shown: dict[Key, bytes] = {}
         for partition in partitions:
-            shown |= await store.shown_between(db, channel_id, partition, after, until)
-        said = await _said(db, channel_id, after, until) if until is not None else {}
+            shown |= await store.shown_between(db, channel_id, partition, after, _last(names))
+        said = await _said(db, channel_id, partitions, names)
         suspects = [key for key in said.keys() | shown.keys() if said.get(key) != shown.get(key)]
         for key in await _settled(suspects, still):
             yield key
@@ -62,9 +58,9 @@ async def packages_that_differ(db: Database, channel_id: int) -> AsyncIterator[s
     async def still(name: str) -> bool:
         return await _package_differs(db, channel_id, name)
 
-    async for after, until in _spans(db, channel_id):
-        kept = await store.packages_between(db, channel_id, after, until)
-        said = await _described(db, channel_id, after, until) if until is not None else {}
+    async for after, names in _spans(db, channel_id):
+        kept = await store.packages_between(db, channel_id, after, _last(names))
+        said = await summaries_of(db, channel_id, names)
         suspects = {
             name for family, name in said.keys() | kept.keys() if said.get((family, name)) != kept.get((family, name))
         }
@@ -95,13 +91,17 @@ def damage(part: StoredPart) -> str | None:
     return None
 
 
-async def _spans(db: Database, channel_id: int) -> AsyncIterator[Span]:
-    """Yield ranges of names (above, up to) that together hold all; the last (None) lies above the names of files."""
+async def _spans(db: Database, channel_id: int) -> AsyncIterator[tuple[str, list[str]]]:
+    """Yield the names of files a page at a time, with the name each page lies above; the last page is empty."""
     after = ""
     while names := await store.names_after(db, channel_id, after, PAGE):
-        yield after, names[-1]
+        yield after, names
         after = names[-1]
-    yield after, None
+    yield after, []
+
+
+def _last(names: list[str]) -> str | None:
+    return names[-1] if names else None
 
 
 async def _settled(suspects: list[T], differs: Callable[[T], Awaitable[bool]]) -> list[T]:
@@ -113,54 +113,23 @@ async def _settled(suspects: list[T], differs: Callable[[T], Awaitable[bool]]) -
     return suspects
 
 
-async def _said(db: Database, channel_id: int, after: str, until: str) -> dict[tuple[str, str], bytes]:
+async def _said(db: Database, channel_id: int, partitions: list[str], names: list[str]) -> dict[Key, bytes]:
     """Return (partition, name) → identity of the part that the catalogue gives."""
-    rows: dict[tuple[str, str], list[IndexRow]] = defaultdict(list)
-    for partition, name, row in await index.rows_between(db, channel_id, after, until):
-        rows[partition, name].append(row)
-    return {key: digest for key, some in rows.items() if (digest := identity_of(some)) is not None}
-
-
-def identity_of(rows: list[IndexRow]) -> bytes | None:
-    """Return the identity of the part that visible entries give; None when there are none."""
-    encoded = encode(rows)
-    return None if encoded is None else identity(*encoded)
+    rows = await index.rows_of(db, channel_id, partitions, names)
+    return {key: identity(*encoded) for key, some in rows.items() if (encoded := encode(some)) is not None}
 
 
 async def _name_differs(db: Database, channel_id: int, partition: str, name: str) -> bool:
     before = await store.state_of(db, channel_id, partition, name)
-    digest = identity_of(await index.rows_of(db, channel_id, partition, name))
+    digest = (await _said(db, channel_id, [partition], [name])).get((partition, name))
     # looked at on both sides of the rows: publishing forgets that a name waits in the same transaction
     after = await store.state_of(db, channel_id, partition, name)
     return before is not None and before == after == (False, before[1]) and digest != before[1]
 
 
-async def _described(db: Database, channel_id: int, after: str, until: str) -> dict[tuple[str, str], dict[str, Any]]:
-    """Return (family, name) → derived columns that the catalogue gives."""
-    files: dict[str, list[VisibleFile]] = defaultdict(list)
-    for name, file in await index.visible_between(db, channel_id, after, until):
-        files[name].append(file)
-    grouped = {(family, name): of for name, some in files.items() for family, of in by_family(some).items()}
-    held = {key: content_id for key, of in grouped.items() if (content_id := newest_held(of)) is not None}
-    facts = await contents.facts_of_many(db, list(set(held.values())))
-    exports = await contents.run_exports_of(db, _contents_of(grouped.values()))
-    said = {key: describe(key[1], of, facts.get(held.get(key, 0)), exports) for key, of in grouped.items()}
-    await add_needs(db, [(said[key], of) for key, of in grouped.items()])
-    return said
-
-
-def _contents_of(packages: Iterable[list[VisibleFile]]) -> list[int]:
-    return [content_id for files in packages for content_id in held_versions(files).values()]
-
-
 async def _package_differs(db: Database, channel_id: int, name: str) -> bool:
     kept = await store.packages_of(db, channel_id, name)
-    families = by_family(await index.visible_files(db, channel_id, name))
-    held = {family: newest_held(files) or 0 for family, files in families.items()}
-    facts = await contents.facts_of_many(db, list(held.values()))
-    exports = await contents.run_exports_of(db, _contents_of(families.values()))
-    said = {family: describe(name, files, facts.get(held[family]), exports) for family, files in families.items()}
-    await add_needs(db, [(said[family], files) for family, files in families.items()])
+    said = await summaries_of(db, channel_id, [name])
     return said != kept and await _is_settled(db, channel_id, name)
 
 

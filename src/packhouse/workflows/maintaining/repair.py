@@ -14,12 +14,12 @@ from packhouse.catalog import changes
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
-from packhouse.catalog.packages import entries, integrity, needs
+from packhouse.catalog.packages import entries, integrity, needs, summaries
 from packhouse.core.db import Row, Unit
 from packhouse.workflows.indexing import store as index
 from packhouse.workflows.indexing.rendering import render
 from packhouse.workflows.indexing.store import Part
-from packhouse.workflows.indexing.summarising import summarise
+from packhouse.workflows.indexing.summarising import summaries_of
 from packhouse.workflows.maintaining import published, store
 from packhouse.workflows.maintaining.finding import Finding
 from packhouse.workflows.maintaining.store import StoredPart
@@ -95,7 +95,8 @@ async def _recount(unit: Unit, channel: Channel) -> Finding | None:
 
 
 async def _describe_again(unit: Unit, channel_id: int, name: str) -> None:
-    await summarise(unit, channel_id, name)
+    said = await summaries_of(unit, channel_id, [name])
+    await summaries.put(unit, channel_id, [name], list(said.values()))
     await changes.note(unit, "package", channel_id)
 
 
@@ -108,10 +109,10 @@ async def _show_again(unit: Unit, channel_id: int, partition: str, name: str) ->
     """Show the same of a name in a new revision, for processes that remember what was wrong with the old one."""
     number = await index.lock_head(unit, channel_id)
     channel = await channels.by_id(unit, channel_id)
-    shown = await index.open_part(unit, channel_id, partition, name)
-    if number is None or channel is None or channel.frozen_at is not None or shown is None:
+    shown = await index.shown(unit, channel_id, {(partition, name)})
+    if number is None or channel is None or channel.frozen_at is not None or not shown:
         return
-    await index.put(unit, channel_id, partition, name, number + 1, shown[1], first=False)
+    await index.show(unit, channel_id, number + 1, shown, shown)
     await index.advance(unit, channel_id, number + 1)
     await changes.note(unit, "index", channel_id)
 
@@ -130,7 +131,8 @@ async def _part(services: Services, part: StoredPart, sentence: str) -> Finding:
     place = f"part {part.sha256.hex()}"
     shelves = await store.shelves_of(services.db, part.id)
     for channel_id, partition, name, _ in shelves:
-        made = render(await index.rows_of(services.db, channel_id, partition, name))
+        rows = await index.rows_of(services.db, channel_id, [partition], [name])
+        made = render(rows.get((partition, name), ()))
         if made is not None and made.sha256 == part.sha256:
             await services.db.write(partial(_rewrite, part=part, made=made))
             return Finding("I2", place, f"{sentence}; its bytes were made again")

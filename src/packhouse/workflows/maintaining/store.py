@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, bindparam, case, delete, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, case, delete, func, insert, or_, select, union, update
 
 from packhouse.catalog.schema import channel, dirty, entry, head, package, package_total, part, revision, shelf
 from packhouse.core.db import Database, Row, Unit
@@ -25,7 +25,10 @@ _NAMES = (
     .order_by(entry.c.name)
     .limit(bindparam("limit"))
 )
-_PARTITIONS = select(shelf.c.partition).distinct().where(shelf.c.channel_id == bindparam("channel_id"))
+_PARTITIONS = union(
+    select(shelf.c.partition).where(shelf.c.channel_id == bindparam("channel_id")),
+    select(entry.c.partition).where(entry.c.channel_id == bindparam("channel_id")),
+)
 _SHOWN = (
     select(shelf.c.name, part.c.sha256)
     .join_from(shelf, part, part.c.id == shelf.c.part_id)
@@ -228,7 +231,7 @@ async def names_after(db: Database, channel_id: int, after: str, limit: int) -> 
 
 
 async def partitions(db: Database, channel_id: int) -> list[str]:
-    """Return every partition that the shelf of a channel speaks of."""
+    """Return every partition of a channel's files, and that its shelf speaks of."""
     return [row[0] for row in await db.fetch_large(_PARTITIONS, channel_id=channel_id)]
 
 
@@ -295,9 +298,10 @@ async def packages_between(
     return {(row[0], row[1]): _package(row) for row in rows}
 
 
-async def packages_of(reader: Reader, channel_id: int, name: str) -> dict[str, dict[str, Any]]:
-    """Return family → derived columns of the package rows of a name."""
-    return {row[0]: _package(row) for row in await reader.fetch_all(_PACKAGES_OF, channel_id=channel_id, name=name)}
+async def packages_of(reader: Reader, channel_id: int, name: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return (family, name) → derived columns of the package rows of a name."""
+    rows = await reader.fetch_all(_PACKAGES_OF, channel_id=channel_id, name=name)
+    return {(row[0], row[1]): _package(row) for row in rows}
 
 
 async def parts_after(db: Database, after: int, limit: int) -> list[StoredPart]:

@@ -19,6 +19,7 @@ from packhouse.core.db import Unit
 from packhouse.workflows.mirroring.intake import conflict
 from packhouse.workflows.mirroring.plan import Plan
 from packhouse.workflows.mirroring.preparing import prepared, tasks
+from packhouse.workflows.mirroring.showing import Showing
 from packhouse.workflows.mirroring.survey import entry_ids, standing
 from packhouse.workflows.mirroring.turn import Turn
 from packhouse.workflows.mirroring.upstream import Source
@@ -32,7 +33,7 @@ class Applied:
         self.conflicts: list[str] = []
 
 
-async def take_in(turn: Turn, source: Source, plan: Plan, first: bool) -> set[str]:
+async def take_in(turn: Turn, source: Source, plan: Plan, showing: Showing, first: bool) -> set[str]:
     """Add and update what the plan says; return the file names in conflict. `first`: no index was taken in before."""
     for filename, reason in (*source.faults, *plan.unusable):
         turn.fail(f"{plan.partition}/{filename}", reason)
@@ -46,6 +47,7 @@ async def take_in(turn: Turn, source: Source, plan: Plan, first: bool) -> set[st
             batch, refused = prepared(source, part)  # while the batch before is written
             if writing is not None:
                 contested.update(await writing)
+                showing.taken_in(turn.batch)
             for filename, reason in refused:
                 turn.fail(f"{plan.partition}/{filename}", reason)
             done += len(part)

@@ -12,6 +12,7 @@ from packhouse.catalog.mirrors.store import TakenIndex
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.workflows.mirroring.applying import take_in, take_out
+from packhouse.workflows.mirroring.showing import Showing
 from packhouse.workflows.mirroring.survey import Difference, Survey, shrinks
 from packhouse.workflows.mirroring.turn import Turn
 from packhouse.workflows.mirroring.upstream import Reader, Source
@@ -34,8 +35,11 @@ class Metadata:
         """
         turn = self._turn
         begun = await turn.services.db.now()
-        async for difference in self._survey.differences(turn.progress.looked_around_at, self._step):
-            await self._one(difference)
+        async with Showing(turn.services.publisher, turn.channel.id) as showing:
+            async for difference in self._survey.differences(turn.progress.looked_around_at, self._step):
+                await self._one(difference, showing)
+            if self._taken:
+                await showing.everything()
         if self._survey.looked_around:
             turn.progress.looked_around_at = begun
         if self._survey.looked_around or self._reader.same:
@@ -51,16 +55,15 @@ class Metadata:
         self._turn.step(1, description)
         await self._turn.job.checkpoint()
 
-    async def _one(self, found: Difference) -> None:
+    async def _one(self, found: Difference, showing: Showing) -> None:
         """Take in what is new in one index."""
         turn, partition = self._turn, found.source.partition
         count(turn.counts, found)
         turn.progress.meets_others |= found.plan.held > 0
         turn.step(2, f"Taking in {partition}")
-        contested = await take_in(turn, found.source, found.plan, found.first)
+        contested = await take_in(turn, found.source, found.plan, showing, found.first)
         await self._settle_conflicts(found.source, contested)
         self._taken.append(found.source.taken)
-        await turn.services.publisher.publish(turn.channel.id)
 
     async def _settle_conflicts(self, source: Source, contested: set[str]) -> None:
         """Forget conflicts of this index that are none any more."""

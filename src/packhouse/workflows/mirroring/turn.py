@@ -47,14 +47,15 @@ class Turn:
         Raises what ends a run: Cancelled, LostLease, Stopping, SpecChanged.
         """
         await self.job.checkpoint()
-        begun = monotonic()
-        result = await self.services.db.write(lambda unit: self._fenced(unit, work))
+        result, seconds = await self.services.db.write(lambda unit: self._fenced(unit, work))
         if rows:
-            per_row = max(monotonic() - begun, 0.001) / rows
+            per_row = max(seconds, 0.001) / rows
             self.batch = min(max(int(UNIT_SECONDS / per_row), SMALLEST), LARGEST, self.batch * 2)
         return result
 
-    async def _fenced(self, unit: Unit, work: Callable[[Unit, Channel], Awaitable[T]]) -> T:
+    async def _fenced(self, unit: Unit, work: Callable[[Unit, Channel], Awaitable[T]]) -> tuple[T, float]:
+        """Return what the work returns, and how long the unit took without waiting for its turn, in seconds."""
+        begun = monotonic()
         await self.job.fence(unit)
         mirror = await store.by_id(unit, self.mirror.id)
         channel = await channels.hold(unit, self.mirror.channel_id)
@@ -67,7 +68,7 @@ class Turn:
         self.progress.asked_to_shrink = mirror.progress.asked_to_shrink
         result = await work(unit, channel)
         await store.set_progress(unit, mirror.id, self.progress)
-        return result
+        return result, monotonic() - begun
 
     def step(self, number: int, description: str, percentage: int = 0) -> None:
         """Say what is being done; others see it with the next batch."""

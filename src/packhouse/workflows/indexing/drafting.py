@@ -1,0 +1,68 @@
+"""What the index should show of some names, as the catalogue says it now; nothing is written.
+
+Drafts are made inside the unit of work that publishes them, or ahead of it: then the dirty rows they answer tell, when
+they are published, of which names anything has changed since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from packhouse.core.db import Database
+from packhouse.core.db.base import Reader
+from packhouse.workflows.indexing import store
+from packhouse.workflows.indexing.rendering import render
+from packhouse.workflows.indexing.store import Part
+from packhouse.workflows.indexing.summarising import summaries_of
+
+#: names, and about so many bytes of parts, that are drafted ahead at a time: what one short transaction can write
+NAMES = 150
+BYTES = 2 << 20
+#: names whose rows are read at a time
+STEP = 25
+
+#: id, partition and name of a row that waits
+Waiting = tuple[int, str, str]
+
+
+class Draft(msgspec.Struct):
+    """What is to be shown of one name, in the partitions in which it waits."""
+
+    name: str
+    answered: list[int]  #: the dirty rows that ask for it
+    parts: dict[str, Part | None]  #: by partition; None: nothing of it is visible
+    packages: dict[str, dict[str, Any]]  #: family → derived columns of the package row, where anything is visible
+
+
+async def draft(reader: Reader, channel_id: int, waiting: Sequence[Waiting]) -> list[Draft]:
+    """Return a draft of each name that waits, in the partitions that these rows say, by name."""
+    drafts = {name: Draft(name, [], {}, {}) for name in sorted({name for _, _, name in waiting})}
+    partitions = {partition for _, partition, _ in waiting}
+    rows = await store.rows_of(reader, channel_id, partitions, drafts)
+    for number, partition, name in waiting:
+        drafts[name].answered.append(number)
+        if partition not in drafts[name].parts:
+            drafts[name].parts[partition] = render(rows.get((partition, name), ()))
+    for (family, name), said in (await summaries_of(reader, channel_id, list(drafts))).items():
+        drafts[name].packages[family] = said
+    return list(drafts.values())
+
+
+async def draft_ahead(db: Database, channel_id: int, after: str) -> list[Draft]:
+    """Return drafts of the next names above `after` that wait for publishing; empty when there is none."""
+    names = await store.names_waiting(db, channel_id, after, NAMES)
+    drafts: list[Draft] = []
+    for at in range(0, len(names), STEP):
+        # read before what they ask for: a change in between leaves a row that no draft answers
+        waiting = await store.waiting_of(db, channel_id, names[at : at + STEP])
+        drafts += await draft(db, channel_id, waiting)
+        if sum(_size(part) for one in drafts for part in one.parts.values()) > BYTES:
+            break
+    return drafts
+
+
+def _size(part: Part | None) -> int:
+    return len(part.shard) + len(part.fragment) if part else 0

@@ -1,0 +1,88 @@
+"""A large backlog is drafted by another process: the same index as ever, whatever changes meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from packhouse.core.db import Unit
+from packhouse.core.errors import PackhouseError
+from packhouse.workflows.indexing import drafting, publishing
+from packhouse.workflows.indexing.ahead import DraftingProcess
+from packhouse.workflows.indexing.drafting import draft_ahead
+from tests.integration.indexing.changes import add_passive, dirty_rows, head_of, publish, set_frozen
+from tests.integration.indexing.test_publishing import names_shown, take_out
+from tests.kit.channel_reader import read_subdir
+from tests.kit.house import House
+
+
+@pytest.fixture(autouse=True)
+def ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publishing, "MANY", 5)
+    monkeypatch.setattr(drafting, "NAMES", 8)
+    monkeypatch.setattr(drafting, "STEP", 3)
+
+
+async def test_what_is_drafted_ahead_is_what_is_published_at_once(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {f"p{number:02}" for number in range(40)}
+    await add_passive(house, sorted(names))
+    await publish(house)
+    assert (await names_shown(house), await dirty_rows(house)) == (names, 0)
+    drafted = (await read_subdir(house.web, "pub", "noarch")).bodies
+    head = await head_of(house)
+
+    async def mark(unit: Unit) -> None:
+        await unit.execute(
+            "INSERT INTO dirty (channel_id, partition, name) SELECT channel_id, partition, name FROM entry"
+        )
+
+    await house.services.db.write(mark)
+    monkeypatch.setattr(publishing, "MANY", 5000)  # all of it in the unit itself: nothing differs
+    await publish(house)
+    assert (await head_of(house), await dirty_rows(house)) == (head, 0)
+    assert (await read_subdir(house.web, "pub", "noarch")).bodies == drafted
+
+
+async def test_a_name_that_changed_after_its_draft_is_left_for_the_next(house: House) -> None:
+    await add_passive(house, ["gone", "new", "same"])
+    channel, db = await house.find("pub"), house.services.db
+    drafts = await draft_ahead(db, channel.id, "")
+    await take_out(house, "gone")
+    assert await db.write(lambda unit: publishing.publish_batch(unit, channel.id, drafts))
+    assert (await names_shown(house), await dirty_rows(house)) == ({"new", "same"}, 2)
+    assert await db.write(lambda unit: publishing.publish_batch(unit, channel.id, drafts)), "published by somebody else"
+    assert await head_of(house) == 1
+    await publish(house)
+    assert (await names_shown(house), await dirty_rows(house)) == ({"new", "same"}, 0)
+
+
+async def test_what_waits_in_a_frozen_channel_is_staged_ahead_and_shown_at_once(house: House) -> None:
+    await house.upload("pub", "stays")
+    await set_frozen(house, True)
+    added = {f"p{number:02}" for number in range(30)}
+    await add_passive(house, sorted(added))
+    await publish(house)
+    assert await names_shown(house) == {"stays"}
+    head = await head_of(house)
+    await set_frozen(house, False)
+    assert (await names_shown(house), await head_of(house)) == ({"stays"} | added, head + 1)
+
+
+async def test_the_end_of_the_process_is_no_end_of_publishing(house: House) -> None:
+    await add_passive(house, [f"p{number}" for number in range(9)])
+    channel, process = await house.find("pub"), DraftingProcess(house.services.db.url)
+    names = [one.name for one in await process.draft(channel.id, "")]
+    assert names == [f"p{number}" for number in range(9)]
+    os.kill(next(iter(process._pool._processes)), signal.SIGKILL)  # type: ignore[union-attr]  # it was started
+    with pytest.raises(PackhouseError, match="ended from outside") as caught:
+        for _ in range(100):  # until its end is noticed
+            await process.draft(channel.id, "")
+            await asyncio.sleep(0.05)
+    assert caught.value.code == "try_later"
+    assert [one.name for one in await process.draft(channel.id, "")] == names
+    process.end()
