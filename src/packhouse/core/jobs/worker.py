@@ -22,7 +22,7 @@ from packhouse.core.jobs.waiting import pause
 _log = logging.getLogger(__name__)
 
 #: how often a worker looks for jobs and for cancelled ones, in seconds
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.03
 #: how long a silent worker keeps its jobs, in seconds; it renews six times as often
 LEASE_SECONDS = 30.0
 #: how long a handler may go on after it was told to end, before it is cut off, in seconds
