@@ -46,14 +46,16 @@ sqlite3.register_adapter(list, json.dumps)
 
 
 def connect(path: Path, cache_kib: int = CACHE_KIB) -> sqlite3.Connection:
-    """Open the file in autocommit mode, with WAL, full fsync, foreign keys and up to `cache_kib` KiB of pages."""
+    """Open the file to write: in autocommit mode, with WAL, full fsync, foreign keys and `cache_kib` KiB of pages.
+
+    Not mapped into memory, as for reading: a writer of a million rows would have the whole file there.
+    """
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512, timeout=0)
     connection.execute("PRAGMA busy_timeout = 10000")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA busy_timeout = 0")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA mmap_size = 2147483648")
     connection.execute(f"PRAGMA cache_size = -{cache_kib}")
     connection.execute("PRAGMA temp_store = MEMORY")
     return connection
@@ -62,6 +64,7 @@ def connect(path: Path, cache_kib: int = CACHE_KIB) -> sqlite3.Connection:
 def _connect_to_read(path: Path, cache_kib: int) -> sqlite3.Connection:
     connection = connect(path, cache_kib)
     connection.execute("PRAGMA query_only = ON")
+    connection.execute("PRAGMA mmap_size = 2147483648")
     connection.execute("PRAGMA busy_timeout = 2000")
     return connection
 

@@ -32,6 +32,11 @@ class DraftingProcess:
         self._pool: ProcessPoolExecutor | None = None
         self._idle: asyncio.TimerHandle | None = None
 
+    @property
+    def runs(self) -> bool:
+        """Whether the process is there."""
+        return self._pool is not None
+
     def draft(self, channel_id: int, after: str) -> asyncio.Future[list[Draft]]:
         """Begin `draft_ahead`. The future raises PackhouseError("try_later") when the process or the database dies."""
         if self._pool is None:

@@ -25,8 +25,10 @@ from packhouse.workflows.indexing.drafting import Draft, draft
 BATCH = 500
 STEP = 10
 BUDGET_SECONDS = 0.03
-#: when more than so many wait, as in a mirror's first run, they are drafted ahead by another process
+#: when more than so many wait, as in a mirror's first run, they are drafted ahead by another process; while that is
+#: there anyway, when more than a few wait
 MANY = 1000
+FEW = 20
 
 
 class Publisher:
@@ -82,7 +84,7 @@ class Publisher:
     async def _publish(self, channel_id: int, *, staging: bool = False) -> None:
         more = True
         while more:
-            if await store.beyond(self._db, channel_id, MANY):
+            if await store.beyond(self._db, channel_id, FEW if self._drafting.runs else MANY):
                 more = await self._publish_ahead(channel_id, staging)
             else:
                 more = await self._db.write(partial(publish_batch, channel_id=channel_id, staging=staging))
