@@ -69,7 +69,8 @@ async def test_many_batches_of_files_all_arrive_and_bytes_that_were_to_be_swept_
             assert mirror.progress.count.active == len(keys), mirror.progress
             assert await services.db.fetch_value("SELECT count(*) FROM content WHERE doomed_at IS NOT NULL") == 0
             await services.db.write(lambda unit: unit.execute("UPDATE content SET doomed_at = 1 WHERE id % 2 = 0"))
-        assert not list((services.settings.data_dir / "spool" / "mirrors").glob("*.jsonl"))[0].stat().st_size
+        journals = (services.settings.data_dir / "spool" / "mirrors").glob("*.jsonl")
+        assert [path.stat().st_size for path in journals] == [0, 0], "nothing is left to be registered"
 
 
 async def test_an_unchanged_upstream_costs_one_question(backend: Backend) -> None:

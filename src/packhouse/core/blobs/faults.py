@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 
 from packhouse.core.errors import PackhouseError
 
@@ -62,14 +61,23 @@ def away(where: str, why: str) -> PackhouseError:
     )
 
 
-@contextmanager
-def disk_faults(where: str) -> Iterator[None]:
-    """Turn an operating system's "full" and "gone" into PackhouseError; anything else passes unchanged."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _FULL:
-            raise full(where) from error
-        if error.errno in _AWAY:
-            raise away(where, error.strerror or "input/output error") from error
-        raise
+class disk_faults:
+    """Turns an operating system's "full" and "gone" into PackhouseError; anything else passes unchanged.
+
+    Used as `with disk_faults("The folder of this or that"):`, where `where` starts the sentence.
+    """
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+
+    def __enter__(self) -> None:
+        """Nothing to do."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, OSError):
+            if error.errno in _FULL:
+                raise full(self._where) from error
+            if error.errno in _AWAY:
+                raise away(self._where, error.strerror or "input/output error") from error

@@ -82,13 +82,21 @@ class S3Store(BlobStore):
         return await self.marker() or ""
 
     async def _publish(self, batch: Sequence[Spooled]) -> None:
-        for start in range(0, len(batch), _UPLOADS_AT_ONCE):
-            part = batch[start : start + _UPLOADS_AT_ONCE]
-            with s3_faults(self._name):
-                ended = await gather(*(self._upload(*one) for one in part), return_exceptions=True)
-                for fault in ended:  # only now: none may still be reading its file when the caller closes it
-                    if fault is not None:
-                        raise fault
+        waiting = list(batch)
+
+        async def upload() -> None:
+            try:
+                while waiting:
+                    await self._upload(*waiting.pop())
+            except BaseException:
+                waiting.clear()  # a bucket that is away should say so once, not for each file
+                raise
+
+        with s3_faults(self._name):
+            ended = await gather(*(upload() for _ in batch[:_UPLOADS_AT_ONCE]), return_exceptions=True)
+            for fault in ended:  # only now: none may still be reading its file when the caller closes it
+                if fault is not None:
+                    raise fault
         with disk_faults("The cache folder of the package store"):
             await self._cache.adopt(batch)
 

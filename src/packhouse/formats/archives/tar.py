@@ -89,7 +89,7 @@ class TarReader:
             if self._left:
                 self._stream.skip(self._left)
         while piece := self._stream.rest():
-            if piece.count(0) != len(piece):
+            if piece != bytes(len(piece)):
                 raise Malformed(f"{self._what} has data after its end-of-archive mark.")
 
     def content(self, limit: int) -> bytes:

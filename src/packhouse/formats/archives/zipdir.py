@@ -137,6 +137,8 @@ def _read_centrals(data: bytes, count: int) -> list[_Central]:
 
 def _zip64(extra: bytes, sizes: list[int], raw_name: bytes) -> list[int]:
     """Replace the sizes that are announced as 'see zip64'. Malformed when the extra field is missing or lies."""
+    if not extra and _MAX32 not in sizes:
+        return sizes
     fields = _extras(extra, raw_name)
     if _UNICODE_PATH in fields:
         raise Malformed(f"The member {shown(raw_name)} carries a second name in an extra field.")

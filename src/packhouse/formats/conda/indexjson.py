@@ -76,17 +76,16 @@ def _check(record: dict[str, Any]) -> None:
     _check_lengths(record)
 
 
-def _check_lengths(value: Any) -> None:
-    if isinstance(value, str):
-        if len(value) > MAX_TEXT:
+def _check_lengths(record: dict[str, Any]) -> None:
+    waiting: list[Any] = [record]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [*value, *value.values()]
+        elif isinstance(value, list):
+            waiting += value
+        elif isinstance(value, str) and len(value) > MAX_TEXT:
             raise Malformed(f"info/index.json has a text of {len(value):,} characters; at most {MAX_TEXT:,} are taken.")
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            _check_lengths(key)
-            _check_lengths(item)
-    elif isinstance(value, list):
-        for item in value:
-            _check_lengths(item)
 
 
 def _derived_subdir(record: dict[str, Any]) -> str:

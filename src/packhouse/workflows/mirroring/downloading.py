@@ -81,6 +81,7 @@ class Downloading:
         A fixed number of tasks does it; whatever ends the run lets none of them go on.
         """
         self._total = max(total, 1)
+        await self._turn.services.sandbox.start()  # it takes a moment until it can read, and the first files too
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(min(self._turn.services.settings.mirror_concurrency, self._total)):
@@ -98,7 +99,8 @@ class Downloading:
 
     async def _work(self) -> None:
         while (one := await self._next()) is not None:
-            await self._turn.job.checkpoint()
+            if self._turn.job.end is not None:  # as a checkpoint says it, but without a turn of the event loop
+                raise self._turn.job.end
             if (received := await self._one(one)) is None:
                 continue
             self._received.append(received)
@@ -153,18 +155,27 @@ class Downloading:
                 one.writer.close()
 
     async def _checked(self, batch: Sequence[Received]) -> dict[Writer, Fetched]:
-        services = self._turn.services
-        found = await services.sandbox.inspect_all([(one.writer.path, one.wanted.filename) for one in batch])
-        doomed = await contents.doomed(services.db, [bytes.fromhex(one.hashes.sha256) for one in batch])
+        sandbox = self._turn.services.sandbox
+        found = await sandbox.inspect_all([(one.writer.path, one.wanted.filename) for one in batch])
         files: dict[Writer, Fetched] = {}
         for one, facts in zip(batch, found, strict=True):
             try:
-                file = checked(one.writer, one.wanted, one.hashes, facts)
-                if (sha256 := bytes.fromhex(one.hashes.sha256)) in doomed:
-                    await contents.rescue(services.db, sha256)
-                files[one.writer] = file
+                files[one.writer] = checked(one.writer, one.wanted, one.hashes, facts)
             except PackhouseError as fault:
                 self._missed(one.wanted, fault)
+        return await self._rescued(files)
+
+    async def _rescued(self, files: dict[Writer, Fetched]) -> dict[Writer, Fetched]:
+        """Take their bytes off the sweeper's list; return those that it has not in hand."""
+        db = self._turn.services.db
+        hashes = {writer: bytes.fromhex(file.hashes.sha256) for writer, file in files.items()}
+        doomed = await contents.doomed(db, list(hashes.values()))
+        for writer, sha256 in hashes.items():
+            if sha256 in doomed:
+                try:
+                    await contents.rescue(db, sha256)
+                except PackhouseError as fault:
+                    self._missed(files.pop(writer).wanted, fault)
         return files
 
     def _missed(self, one: Wanted, fault: PackhouseError) -> None:
