@@ -5,6 +5,7 @@ Bodies are read in chunks that a slow upstream cannot draw out, or whole with a 
 
 from __future__ import annotations
 
+import io
 import time
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -24,6 +25,8 @@ from packhouse.core.fetch.retry import Transient
 _GZIP = frozenset({"gzip", "x-gzip"})
 _BROKEN_OFF = (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError)
 _PIECE_BYTES = 1 << 20
+#: gzip of more than so many bytes expands to at most so many times its size: JSON comes to less than twenty
+_NEVER_A_BOMB, _MOST_RATIO = 64 << 20, 50
 #: a date that is so much older than its answer stands for one version only, whatever the clocks do
 _TELLING_SECONDS = 2
 
@@ -95,14 +98,12 @@ class Answer:
         return await self._capped(self.chunks(), max_bytes)
 
     async def _capped(self, chunks: AsyncIterator[bytes], max_bytes: int) -> bytes:
-        pieces: list[bytes] = []
-        size = 0
+        found = io.BytesIO()  # a list, to be joined at its end, would take twice the memory
         async for piece in chunks:
-            pieces.append(piece)
-            size += len(piece)
-            if size > max_bytes:
+            found.write(piece)
+            if found.tell() > max_bytes:
                 raise self._too_large(max_bytes)
-        return b"".join(pieces)
+        return found.getvalue()
 
     def _too_large(self, max_bytes: int) -> PackhouseError:
         return PackhouseError("upstream_failed", f"{self.where} is larger than the limit of {max_bytes} bytes.")
@@ -147,8 +148,10 @@ async def _inflated(chunks: AsyncIterator[bytes], where: str) -> AsyncIterator[b
     """Yield gzip inflated in pieces of at most 1 MiB, so that a bomb is noticed before it fills the memory."""
     member = zlib.decompressobj(wbits=31)
     empty = True
+    received = inflated = 0
     async for chunk in chunks:
         data, empty = chunk, False
+        received += len(chunk)
         while data:
             if member.eof:
                 member = zlib.decompressobj(wbits=31)
@@ -157,6 +160,11 @@ async def _inflated(chunks: AsyncIterator[bytes], where: str) -> AsyncIterator[b
             except zlib.error:
                 raise PackhouseError("upstream_failed", f"{where} sent gzip that cannot be read.") from None
             data = member.unused_data if member.eof else member.unconsumed_tail
+            inflated += len(piece)
+            if inflated > max(_NEVER_A_BOMB, _MOST_RATIO * received):
+                raise PackhouseError(
+                    "upstream_failed", f"{where} sent gzip that expands to more than {_MOST_RATIO} times its size."
+                )
             yield piece
     for piece in _tail(member):
         yield piece

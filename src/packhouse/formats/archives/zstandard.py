@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import threading
 
-from packhouse.formats.archives.limits import DEFAULT
+from packhouse.formats.archives.limits import DEFAULT, MIB
 from packhouse.formats.base import Malformed
 
 if sys.version_info >= (3, 14):
@@ -14,6 +15,9 @@ else:
     from backports import zstd
 
 _OPTIONS: dict[int, int] = {zstd.DecompressionParameter.window_log_max: DEFAULT.zstd_window_log}
+
+#: decompressed at a time
+_PIECE_BYTES = 4 * MIB
 
 
 class _Compressors(threading.local):
@@ -39,23 +43,37 @@ def stream() -> zstd.ZstdCompressor:
 
 
 def unzstd(data: bytes, limit: int) -> bytes:
-    """Decompress frames written by anybody, to at most `limit` bytes.
+    """Decompress frames written by anybody, to at most `limit` bytes, and to `DEFAULT.ratio` times what they are.
 
-    Malformed when the data is no zstd, truncated, followed by something else, or expands beyond `limit`.
+    Malformed when the data is no zstd, truncated, followed by something else, or expands beyond that. The memory it
+    takes is that of the result.
     """
-    pieces: list[bytes] = []
-    size = 0
-    while data or not pieces:
-        decoder = zstd.ZstdDecompressor(options=_OPTIONS)
-        try:
-            piece = decoder.decompress(data, limit - size + 1)
-        except zstd.ZstdError as error:
-            raise Malformed(f"The data cannot be decompressed with zstd: {error}.") from error
-        size += len(piece)
-        if size > limit:
-            raise Malformed(f"The data expands to more than {limit:,} bytes.")
-        if not decoder.eof:
-            raise Malformed("The zstd data ends too early: it is truncated.")
-        pieces.append(piece)
-        data = decoder.unused_data
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    most = min(limit, max(DEFAULT.ratio_floor, DEFAULT.ratio * len(data)))
+    found, first = io.BytesIO(), True
+    while data or first:
+        decoder, first = zstd.ZstdDecompressor(options=_OPTIONS), False
+        while not decoder.eof:
+            piece = _piece(decoder, data)
+            if found.tell() + len(piece) > most:
+                raise Malformed(_too_much(limit, most))
+            data = decoder.unused_data
+            if decoder.eof and not data and not found.tell():
+                return piece  # nearly always
+            found.write(piece)
+    return found.getvalue()
+
+
+def _piece(decoder: zstd.ZstdDecompressor, data: bytes) -> bytes:
+    try:
+        piece = decoder.decompress(data if decoder.needs_input else b"", _PIECE_BYTES)
+    except zstd.ZstdError as error:
+        raise Malformed(f"The data cannot be decompressed with zstd: {error}.") from error
+    if decoder.needs_input and not decoder.eof:
+        raise Malformed("The zstd data ends too early: it is truncated.")
+    return piece
+
+
+def _too_much(limit: int, most: int) -> str:
+    if most < limit:
+        return f"The data expands to more than {DEFAULT.ratio} times its compressed size: a decompression bomb."
+    return f"The data expands to more than {limit:,} bytes."

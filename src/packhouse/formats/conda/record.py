@@ -24,6 +24,9 @@ _Time = Annotated[int, msgspec.Meta(ge=0, le=_LAST_MILLISECOND)]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 #: keys that say where a file is or comes from; here only this server says it
 ADDRESSES = ("url", "base_url", "shards_base_url", "channel")
+#: a record of another channel that is larger is not even parsed: a byte of it can stand for a hundred of memory. As
+#: canonical text, which escapes less, it may have `DEFAULT.record` bytes.
+MAX_SOURCE_BYTES = 1024 * 1024
 #: characters of a text that lists show
 MAX_TEXT = 16_384
 
@@ -160,6 +163,7 @@ def decode_record(text: bytes | msgspec.Raw) -> dict[str, Any]:
     Six times faster than `strictjson`, and enough: we only ever publish what `canonical_json` makes of the result.
     Malformed when it is no JSON object.
     """
+    check_size(text, "The record")
     try:
         found = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -167,6 +171,12 @@ def decode_record(text: bytes | msgspec.Raw) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise Malformed("The record is no JSON object.")
     return found
+
+
+def check_size(text: bytes | msgspec.Raw, what: str) -> None:
+    """Malformed for the text of a record that is too large to be parsed; `what` names it in the message."""
+    if (size := memoryview(text).nbytes) > MAX_SOURCE_BYTES:
+        raise Malformed(f"{what} has {size:,} bytes; at most {MAX_SOURCE_BYTES:,} are read.")
 
 
 def columns(filename: str, record: dict[str, Any] | bytes | msgspec.Raw) -> RecordColumns:
@@ -204,6 +214,8 @@ def check_values(record: dict[str, Any], what: str) -> None:
 
 
 def _read(record: dict[str, Any] | bytes | msgspec.Raw, what: str) -> _Known:
+    if not isinstance(record, dict):
+        check_size(record, what)
     try:
         known = msgspec.convert(record, _Known) if isinstance(record, dict) else _known.decode(record)
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:

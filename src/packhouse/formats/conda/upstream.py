@@ -16,7 +16,7 @@ from packhouse.formats.archives.limits import MIB
 from packhouse.formats.archives.zstandard import unzstd
 from packhouse.formats.base import Malformed
 from packhouse.formats.conda.filename import is_subdir
-from packhouse.formats.conda.record import ADDRESSES, canonical_json, decode_record, from_msgpack
+from packhouse.formats.conda.record import ADDRESSES, canonical_json, check_size, decode_record, from_msgpack
 
 #: the caps conda itself sets on decompressed sharded repodata
 SHARD_INDEX_LIMIT = 128 * MIB
@@ -63,8 +63,8 @@ class ShardIndex(msgspec.Struct):
 
 
 class _Shard(msgspec.Struct, rename={"packages_conda": "packages.conda"}):
-    packages: dict[str, Any] = {}
-    packages_conda: dict[str, Any] = {}
+    packages: dict[str, msgspec.Raw] = {}
+    packages_conda: dict[str, msgspec.Raw] = {}
     removed: Any = []
 
 
@@ -156,14 +156,16 @@ def parse_shard(data: bytes) -> UpstreamIndex:
     return UpstreamIndex(_as_text(shard.packages), _as_text(shard.packages_conda), removed, faults=faults)
 
 
-def _as_text(records: dict[str, Any]) -> dict[str, msgspec.Raw]:
+def _as_text(records: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
     return {name: _text(record) for name, record in records.items()}
 
 
-def _text(record: Any) -> msgspec.Raw:
+def _text(text: msgspec.Raw) -> msgspec.Raw:
     try:
+        check_size(text, "The record")
+        record = msgspec.msgpack.decode(text)
         return msgspec.Raw(canonical_json(from_msgpack(record))) if isinstance(record, dict) else _NO_RECORD
-    except Malformed:
+    except (Malformed, msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
         return _NO_RECORD
 
 

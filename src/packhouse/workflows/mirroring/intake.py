@@ -10,7 +10,7 @@ import msgspec
 from packhouse.catalog.mirrors.holdings import Held, Incoming
 from packhouse.formats import registry
 from packhouse.formats.base import Malformed
-from packhouse.formats.conda.record import canonical_json
+from packhouse.formats.conda.record import canonical_json, check_size
 from packhouse.formats.conda.upstream import separate_url, source_hash
 from packhouse.workflows.records import build_record
 
@@ -76,6 +76,7 @@ def _fault(partition: str, filename: str) -> str:
 def _signature(signature: Raw | None) -> str | None:
     if signature is None:
         return None
+    check_size(signature, "Its signature")
     try:
         found = msgspec.json.decode(bytes(signature), type=dict[str, object])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -160,6 +160,13 @@ async def test_more_than_the_limit_is_refused(up: Upstream, how: Misbehaviour) -
     assert up.hits(INDEX) == 1
 
 
+async def test_gzip_that_stands_for_much_more_than_it_is_is_refused(up: Upstream) -> None:
+    up.misbehave(INDEX, GzipBomb(100 << 20))
+    async with Fetcher(up.url, settings_for(up)) as fetcher:
+        with pytest.raises(PackhouseError, match="more than 50 times its size"):
+            await fetcher.get(INDEX, max_bytes=1 << 30)
+
+
 @pytest.mark.parametrize(("how", "says"), [(Always304(), "answered 304"), (NoFraming(), "does not say how long")])
 async def test_answers_that_prove_nothing_are_refused(up: Upstream, how: Misbehaviour, says: str) -> None:
     up.misbehave(INDEX, how)
