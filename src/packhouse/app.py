@@ -35,6 +35,7 @@ from packhouse.doors.asgi import App, Receive, Scope, Send
 from packhouse.doors.entrance import Entrance
 from packhouse.doors.proxies import Proxies
 from packhouse.doors.serve import Repository
+from packhouse.doors.serve.answers import Answers
 from packhouse.doors.serve.conda import CondaDoor
 from packhouse.doors.serve.putting import PutDoor
 from packhouse.formats.archives.sandbox import Sandbox
@@ -144,19 +145,19 @@ class Server:
     async def start(self) -> None:
         """Make what the first start makes, and begin to follow the changes of other processes."""
         services = self.services
-        authenticator = Authenticator(services.db, await load_keys(services.db), lambda: services.feed.fresh)
-        services.feed.listen(_forgetting(authenticator), authenticator.clear)
-        gate = Gate(services.db, services.feed)
+        feed = services.feed
+        authenticator = Authenticator(services.db, await load_keys(services.db), lambda: feed.fresh, feed.doubt)
+        feed.listen(_forgetting(authenticator), authenticator.clear)
+        gate = Gate(services.db, feed)
         files = Files(gate, services.blobs, self._fetching.fetch)
-        conda = CondaDoor(gate, services.index, Notices(services.db), files, self._counter)
+        conda = CondaDoor(gate, services.index, Notices(services.db), files)
         api = create_api(services, authenticator)
-        repository = Repository(conda, PutDoor(gate, services))
-        self._entrance = Entrance(
-            authenticator, repository, api, management_words(api), Proxies(services.settings.proxies)
-        )
+        repository = Repository(conda, PutDoor(gate, services), self._counter)
+        proxies = Proxies(services.settings.proxies)
+        self._entrance = Entrance(authenticator, Answers(feed), repository, api, management_words(api), proxies)
         await services.sandbox.start()
-        await services.feed.poll()
-        loops = (services.feed.run(), self._counter.run(), clean_daily(services.blobs))
+        await feed.poll()
+        loops = (feed.run(), self._counter.run(), clean_daily(services.blobs))
         self._tasks = [asyncio.create_task(loop) for loop in loops]
 
     async def stop(self) -> None:

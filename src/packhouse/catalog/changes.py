@@ -76,6 +76,8 @@ class ChangeFeed:
         self._seq: int | None = None
         self._gaps: dict[int, float] = {}
         self._polled_at = float("-inf")
+        #: grows whenever anything that this process remembers may have become wrong
+        self.epoch = 0
         self._listeners: list[Callable[[Change], None]] = []
         self._resets: list[Callable[[], None]] = []
 
@@ -87,7 +89,16 @@ class ChangeFeed:
     @property
     def fresh(self) -> bool:
         """Whether what this process remembers may be trusted now."""
-        return monotonic() - self._polled_at < STALE_SECONDS
+        return monotonic() < self.trusted_until
+
+    @property
+    def trusted_until(self) -> float:
+        """Until when (monotonic) what this process remembers may be trusted, if no poll comes any more."""
+        return self._polled_at + STALE_SECONDS
+
+    def doubt(self) -> None:
+        """Let go of what depends on something this process just changed itself; the list tells the others."""
+        self.epoch += 1
 
     async def poll(self) -> None:
         """Read what is new. On PostgreSQL numbers can become visible out of order, so gaps are looked at again."""
@@ -97,6 +108,7 @@ class ChangeFeed:
             self._seq = max(numbers, default=0)
             under_way = range(max(self._seq - LOOK_BACK, 0) + 1, self._seq)
             self._gaps = {seq: started for seq in under_way if seq not in numbers}
+            self.epoch += 1
             for reset in self._resets:
                 reset()
         else:
@@ -109,6 +121,7 @@ class ChangeFeed:
         for row in rows:
             if row.seq > known or row.seq in self._gaps:
                 self._gaps.pop(row.seq, None)
+                self.epoch += 1
                 for listener in self._listeners:
                     listener(row)
         newest = max([known, *(row.seq for row in rows)])

@@ -97,6 +97,8 @@ def _basic(value: str) -> Credential:
 
 
 _READERS = {b"x-auth": opaque, b"x-api-key": opaque, b"authorization": _authorization}
+#: the names of the headers that may hold a credential
+HEADERS = frozenset(_READERS)
 
 _MASKS = [
     (r"(/t/)[^/\s\"'?#]+", r"\1<TOKEN>"),

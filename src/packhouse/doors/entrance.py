@@ -7,6 +7,7 @@ Package clients go to the data plane, everything else to the management API. Bot
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from urllib.parse import unquote_to_bytes
 
 from packhouse.catalog.accounts.authenticator import Authenticator
@@ -18,6 +19,7 @@ from packhouse.doors.credentials import from_request, mask
 from packhouse.doors.faults import told_to_the_log
 from packhouse.doors.proxies import Proxies
 from packhouse.doors.serve import Repository
+from packhouse.doors.serve.answers import Answers
 
 log = get_logger("packhouse.entrance")
 REPO = "/api/repo/"
@@ -30,9 +32,16 @@ class Entrance:
     """The ASGI application the server runs."""
 
     def __init__(
-        self, authenticator: Authenticator, repository: Repository, api: App, words: frozenset[str], proxies: Proxies
+        self,
+        authenticator: Authenticator,
+        answers: Answers,
+        repository: Repository,
+        api: App,
+        words: frozenset[str],
+        proxies: Proxies,
     ) -> None:
-        self._authenticator, self._repository, self._api, self._proxies = authenticator, repository, api, proxies
+        self._authenticator, self._answers = authenticator, answers
+        self._repository, self._api, self._proxies = repository, api, proxies
         self._words = words  # first segments that are management, not a channel, below /api/repo/
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,12 +67,19 @@ class Entrance:
             await respond_error(send, error, head=scope["method"] == "HEAD")
 
     async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
+        question = self._answers.question(scope)
+        if scope["method"] in BODILESS and (answer := self._answers.find(question)) is not None:
+            with suppress(FileNotFoundError):  # a cache folder forgot it
+                await self._repository.send(scope, send, answer)
+                return
         credential, path = from_request(scope["headers"], decoded_path(scope))
         client = self._proxies.client(scope)
-        principal = await self._authenticator.principal(credential, client)
+        principal, until = await self._authenticator.proof(credential, client)
         segments = path.removeprefix(REPO).split("/") if path.startswith(REPO) else []
         if segments and segments[0] not in self._words:
-            await self._repository(scope, receive, send, principal, segments)
+            answer = await self._repository(scope, receive, send, principal, segments)
+            if answer is not None:
+                self._answers.keep(question, answer, until)
             return
         if segments:
             path = "/api/" + "/".join(segments)

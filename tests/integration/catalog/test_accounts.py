@@ -50,7 +50,7 @@ def password(username: str, value: str = PASSWORD) -> Credential:
 
 async def refused(authenticator: Authenticator, credential: Credential) -> bool:
     try:
-        await authenticator.principal(credential, "192.0.2.1")
+        await authenticator.proof(credential, "192.0.2.1")
     except PackhouseError as error:
         assert error.code == "unauthenticated"
         return True
@@ -71,7 +71,7 @@ async def test_the_first_administrator_is_made_once(db: Database, keys: Keys) ->
     made = await asyncio.gather(*(accounts.ensure_admin(db) for _ in range(3)))
     [secret] = [value for value in made if value]
     assert await accounts.ensure_admin(db) is None
-    principal = await Authenticator(db, keys).principal(password("admin", secret))
+    principal = (await Authenticator(db, keys).proof(password("admin", secret))).principal
     assert (principal.username, principal.role) == ("admin", "admin")
     assert secret not in await dump(db)
     assert [event[0] for event in await events(db)].count("user_created") == 1
@@ -79,7 +79,7 @@ async def test_the_first_administrator_is_made_once(db: Database, keys: Keys) ->
 
 async def test_the_first_administrator_with_a_given_password(db: Database, keys: Keys) -> None:
     assert await accounts.ensure_admin(db, PASSWORD) is None
-    assert (await Authenticator(db, keys).principal(password("admin"))).role == "admin"
+    assert (await Authenticator(db, keys).proof(password("admin"))).principal.role == "admin"
 
 
 async def test_keys_are_made_once(db: Database) -> None:
@@ -95,10 +95,10 @@ async def test_who_a_credential_stands_for(db: Database, keys: Keys) -> None:
     token, value = await tokens.create(db, keys, ann, "ci", ["artifact:view", "channel:manage-groups"], None)
     session, _ = await authenticator.login("Ann", PASSWORD, "192.0.2.1")
     for _ in range(2):  # from the database, then from memory
-        assert await authenticator.principal(None) == ANONYMOUS
-        assert await authenticator.principal(Credential("session", session)) == ann
-        assert await authenticator.principal(password("ann")) == ann
-        shown = await authenticator.principal(Credential("token", value))
+        assert (await authenticator.proof(None)).principal == ANONYMOUS
+        assert (await authenticator.proof(Credential("session", session))).principal == ann
+        assert (await authenticator.proof(password("ann"))).principal == ann
+        shown = (await authenticator.proof(Credential("token", value))).principal
         assert shown == Principal(
             ann.account_id, "ann", "author", frozenset({"artifact:view", "channel.group:edit"}), token.id
         )
@@ -128,7 +128,7 @@ async def test_wrong_credentials_are_all_refused_alike(db: Database, keys: Keys)
     first: dict[str, dict[str, object]] = {}  # by kind: which one was sent is no secret, what is wrong with it is
     for credential in WRONG:
         with pytest.raises(PackhouseError) as error:
-            await authenticator.principal(credential, "192.0.2.1")
+            await authenticator.proof(credential, "192.0.2.1")
         assert error.value.status == 401
         assert error.value.body() == first.setdefault(credential.kind, error.value.body()), credential.kind
 
@@ -137,11 +137,11 @@ async def test_changes_of_other_things_leave_memory_alone(db: Database, keys: Ke
     ann = await person(db, "ann")
     token, value = await tokens.create(db, keys, ann, "ci", None, None)
     authenticator = Authenticator(db, keys)
-    await authenticator.principal(Credential("token", value))
+    await authenticator.proof(Credential("token", value))
     await tokens.revoke(db, ann, token.id)
     for kind, name in (("channel", token.id), ("index", "ann"), ("account", "bob"), ("token", "other")):
         authenticator.forget(kind, name)
-    await authenticator.principal(Credential("token", value))  # only its own change row ends what is remembered
+    await authenticator.proof(Credential("token", value))  # only its own change row ends what is remembered
     authenticator.forget("token", token.id)
     assert await refused(authenticator, Credential("token", value))
 
@@ -151,7 +151,7 @@ async def test_a_token_works_until_it_expires(db: Database, keys: Keys) -> None:
     authenticator = Authenticator(db, keys)
     soon = to_iso(now + 2 * SECOND)
     _, value = await tokens.create(db, keys, ann, "short", None, soon)
-    assert await authenticator.principal(Credential("token", value)) != ANONYMOUS
+    assert (await authenticator.proof(Credential("token", value))).principal != ANONYMOUS
     await asyncio.sleep(2.1)
     assert await refused(authenticator, Credential("token", value))
     assert await refused(Authenticator(db, keys), Credential("token", value))
@@ -174,7 +174,7 @@ async def test_what_is_taken_back_stops_in_other_processes(db: Database, keys: K
     session, _ = await authenticator.login("ann", PASSWORD, "192.0.2.1")
     shown = [Credential("token", value), Credential("token", other), Credential("session", session), password("ann")]
     for credential in shown:
-        await authenticator.principal(credential)
+        await authenticator.proof(credential)
 
     await tokens.revoke(db, ann, token.id)
     await feed.poll()
@@ -215,7 +215,7 @@ async def test_a_process_that_cannot_follow_asks_the_database(db: Database, keys
     ann = await person(db, "ann")
     token, value = await tokens.create(db, keys, ann, "ci", None, None)
     authenticator = Authenticator(db, keys, fresh=lambda: False)
-    await authenticator.principal(Credential("token", value))
+    await authenticator.proof(Credential("token", value))
     await tokens.revoke(db, ann, token.id)
     assert await refused(authenticator, Credential("token", value))
 
@@ -234,7 +234,7 @@ async def test_an_answer_that_was_overtaken_is_not_remembered(
         return row
 
     monkeypatch.setattr(store, "bearer", slowly)
-    await authenticator.principal(Credential("token", value))
+    await authenticator.proof(Credential("token", value))
     monkeypatch.undo()
     assert await refused(authenticator, Credential("token", value))
 
@@ -371,7 +371,7 @@ async def test_ten_thousand_guesses(db: Database, keys: Keys) -> None:
 
     async def guess(number: int) -> str:
         with pytest.raises(PackhouseError) as error:
-            await authenticator.principal(password("ann", f"guess {number}"), "192.0.2.1")
+            await authenticator.proof(password("ann", f"guess {number}"), "192.0.2.1")
         return error.value.code
 
     started = time.perf_counter()
@@ -380,15 +380,15 @@ async def test_ten_thousand_guesses(db: Database, keys: Keys) -> None:
     print(f"10,000 guesses: {codes.count('unauthenticated')} checked, {time.perf_counter() - started:.1f} s")
     assert codes.count("unauthenticated") <= 100
     assert authenticator.evaluations <= 100
-    assert (await authenticator.principal(password("ann"), "192.0.2.2")).username == "ann"
-    assert (await authenticator.principal(password("bob"), "192.0.2.1")).username == "bob"
+    assert (await authenticator.proof(password("ann"), "192.0.2.2")).principal.username == "ann"
+    assert (await authenticator.proof(password("bob"), "192.0.2.1")).principal.username == "bob"
 
 
 async def test_a_burst_with_the_right_password_is_one_check(db: Database, keys: Keys) -> None:
     await person(db, "ann")
     authenticator = Authenticator(db, keys)
-    found = await asyncio.gather(*(authenticator.principal(password("ann"), "192.0.2.1") for _ in range(200)))
-    assert {principal.username for principal in found} == {"ann"}
+    found = await asyncio.gather(*(authenticator.proof(password("ann"), "192.0.2.1") for _ in range(200)))
+    assert {principal.username for principal, _ in found} == {"ann"}
     assert authenticator.evaluations == 1
 
 
@@ -396,8 +396,8 @@ async def test_time_of_a_remembered_check(db: Database, keys: Keys) -> None:
     ann = await person(db, "ann")
     _, value = await tokens.create(db, keys, ann, "ci", None, None)
     authenticator, credential, times = Authenticator(db, keys), Credential("token", value), 20_000
-    await authenticator.principal(credential)
+    await authenticator.proof(credential)
     started = time.perf_counter()
     for _ in range(times):
-        await authenticator.principal(credential)
+        await authenticator.proof(credential)
     print(f"remembered check: {(time.perf_counter() - started) / times * 1e6:.2f} us")

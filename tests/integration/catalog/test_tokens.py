@@ -37,7 +37,7 @@ async def person(db: Database, username: str, role: str = "author") -> Principal
 
 async def refused(authenticator: Authenticator, credential: Credential) -> bool:
     try:
-        await authenticator.principal(credential, "192.0.2.1")
+        await authenticator.proof(credential, "192.0.2.1")
     except PackhouseError as error:
         assert error.code == "unauthenticated"
         return True
@@ -92,7 +92,7 @@ async def test_reissue_gives_a_new_value_for_as_long_again(db: Database, keys: K
     again, new = await tokens.reissue(db, keys, ann, token.id)
     authenticator = Authenticator(db, keys)
     assert await refused(authenticator, Credential("token", old))
-    assert (await authenticator.principal(Credential("token", new))).scopes == frozenset({"artifact:view"})
+    assert (await authenticator.proof(Credential("token", new))).principal.scopes == frozenset({"artifact:view"})
     assert again.expires_at and token.expires_at and again.expires_at >= token.expires_at
     assert [listed.id for listed in await tokens.of_account(db, ann.account_id or 0)] == [token.id]
 

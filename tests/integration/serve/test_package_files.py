@@ -9,7 +9,7 @@ import random
 import pytest
 
 from packhouse.core.clock import monotonic
-from packhouse.doors.serve import conda
+from packhouse.doors.serve import answers, conda
 from packhouse.doors.serve.sending import INLINE_BYTES
 from tests.conftest import Backend
 from tests.kit.asgi import Client, listening
@@ -130,11 +130,12 @@ async def test_what_is_asked_for_again_and_again_stays_in_the_cache(
         for target in (hot, cold):
             assert (await house.admin.put(target, _of_400_kb(target))).status == 201
         assert (await house.web.get(hot)).status == 200
-        cached = {path.name: path for path in (backend.data_dir / "blob-cache").glob("??/??/*")}
+        cached = {path.name: path for path in (backend.data_dir / "blob-cache").glob("??/*")}
         for path in cached.values():
             os.utime(path, (1, 1))  # an hour passes
         later = monotonic() + 3600
-        monkeypatch.setattr(conda, "monotonic", lambda: later)
+        for module in (answers, conda):
+            monkeypatch.setattr(module, "monotonic", lambda: later)
         for _ in range(2):
             assert (await house.web.get(hot)).body == _of_400_kb(hot)
         assert (await house.admin.put(new, _of_400_kb(new))).status == 201  # too much: something must go

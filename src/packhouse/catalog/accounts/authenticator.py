@@ -7,9 +7,9 @@ expires; a process that cannot follow the changes must not use it, which is what
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
-
-import msgspec
+from typing import NamedTuple
 
 from packhouse.catalog.accounts import sessions, store
 from packhouse.catalog.accounts.account import USERNAME, Account
@@ -28,36 +28,47 @@ REMEMBER_SECONDS = 60.0
 CAPACITY = 20_000
 
 
-class _Known(msgspec.Struct, frozen=True):
+class Proof(NamedTuple):
+    """Who showed a credential, and until when (monotonic) that may be taken for true without asking again."""
+
     principal: Principal
-    until: float  # seconds of the monotonic clock
+    until: float
+
+
+_NOBODY = Proof(ANONYMOUS, math.inf)
 
 
 class Authenticator:
     """Checks the credentials that come to one process."""
 
-    def __init__(self, db: Database, keys: Keys, fresh: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self,
+        db: Database,
+        keys: Keys,
+        fresh: Callable[[], bool] = lambda: True,
+        doubt: Callable[[], None] = lambda: None,
+    ) -> None:
         self._db = db
         self._keys = keys
-        self._fresh = fresh
-        self._known: dict[bytes, _Known] = {}
+        self._fresh, self._doubt = fresh, doubt  # of the list of changes
+        self._known: dict[bytes, Proof] = {}
         self._pending: dict[bytes, asyncio.Task[Account]] = {}
         self._epoch = 0
         self._throttle = Throttle()
         self._passwords = PasswordChecker()
 
-    async def principal(self, credential: Credential | None, address: str = "") -> Principal:
+    async def proof(self, credential: Credential | None, address: str = "") -> Proof:
         """Return who shows `credential`; nobody in particular shows None. `address` is the client's, for the throttle.
 
         Raises PackhouseError: `unauthenticated` for whatever is wrong with it, always in the same words;
         `too_many_attempts` after many wrong passwords.
         """
         if credential is None:
-            return ANONYMOUS
+            return _NOBODY
         key = self._keys.hash_of(credential.kind, credential.username, credential.value)
         known = self._known.get(key)
         if known is not None and known.until > monotonic() and self._fresh():
-            return known.principal
+            return known
         return await self._check(credential, key, address)
 
     async def login(self, username: str, password: str, address: str) -> tuple[str, Account]:
@@ -75,14 +86,16 @@ class Authenticator:
         if kind not in ("account", "token"):
             return
         self._epoch += 1
+        self._doubt()
         self._known = {key: known for key, known in self._known.items() if not _is_of(known.principal, kind, name)}
 
     def clear(self) -> None:
         """Drop everything that is remembered."""
         self._epoch += 1
+        self._doubt()
         self._known.clear()
 
-    async def _check(self, credential: Credential, key: bytes, address: str) -> Principal:
+    async def _check(self, credential: Credential, key: bytes, address: str) -> Proof:
         epoch, now = self._epoch, await self._db.now()
         if credential.kind == "token":
             principal, seconds = await self._token(credential.value, now)
@@ -93,9 +106,10 @@ class Authenticator:
             principal, seconds = _principal(account), REMEMBER_SECONDS
         else:
             raise _refused()
+        proof = Proof(principal, monotonic() + min(seconds, REMEMBER_SECONDS))
         if epoch == self._epoch:  # nothing was forgotten while the database was asked
-            self._remember(key, _Known(principal, monotonic() + min(seconds, REMEMBER_SECONDS)))
-        return principal
+            self._remember(key, proof)
+        return proof
 
     async def _token(self, value: str, now: int) -> tuple[Principal, float]:
         row = await store.bearer(self._db, self._keys.hash_of("token", value))
@@ -133,8 +147,8 @@ class Authenticator:
         self._throttle.succeeded(name, address, monotonic())
         return found[0]
 
-    def _remember(self, key: bytes, known: _Known) -> None:
-        self._known[key] = known
+    def _remember(self, key: bytes, proof: Proof) -> None:
+        self._known[key] = proof
         if len(self._known) > CAPACITY:
             del self._known[next(iter(self._known))]
 

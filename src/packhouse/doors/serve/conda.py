@@ -7,15 +7,13 @@ from typing import NamedTuple
 
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.channels.channel import Channel
-from packhouse.catalog.packages.entries import Entry
 from packhouse.core.clock import monotonic
 from packhouse.core.errors import PackhouseError
-from packhouse.doors.asgi import Scope, Send
-from packhouse.doors.serve.sending import Representation, send_representation
+from packhouse.doors.serve.answers import ONCE, Answer
+from packhouse.doors.serve.sending import Representation
 from packhouse.formats.conda.filename import KNOWN_SUBDIRS, is_conda_filename, is_subdir
-from packhouse.workflows.delivering.counting import DownloadCounter
 from packhouse.workflows.delivering.files import Files
-from packhouse.workflows.delivering.gate import CAPACITY, Gate
+from packhouse.workflows.delivering.gate import Gate
 from packhouse.workflows.delivering.notices import Notices
 from packhouse.workflows.indexing.reading import ROOT_DOCUMENTS, SHARDS_FOLDER, IndexReader
 
@@ -58,32 +56,27 @@ NOTICES = "notices.json"
 ROOT_FILES = frozenset({NOTICES, *ROOT_DOCUMENTS})
 
 
-class _Prepared(NamedTuple):
-    """What is sent for an entry, and until when (monotonic) the store lets us use its path."""
-
-    entry: Entry
-    what: Representation
-    until: float
-
-
 class CondaDoor:
-    """Answers GET and HEAD below a conda channel."""
+    """Knows the answers to GET and HEAD below a conda channel."""
 
-    def __init__(
-        self, gate: Gate, index: IndexReader, notices: Notices, files: Files, counter: DownloadCounter
-    ) -> None:
+    def __init__(self, gate: Gate, index: IndexReader, notices: Notices, files: Files) -> None:
         self._gate, self._index, self._notices, self._files = gate, index, notices, files
-        self._counter = counter
-        self._prepared: dict[int, _Prepared] = {}
 
-    async def get(self, scope: Scope, send: Send, principal: Principal, address: Address) -> None:
-        """Send what the address names. Raises the refusals of the gate, and `not_found`."""
+    async def answer(self, principal: Principal, address: Address, *, afresh: bool = False) -> Answer:
+        """Return what the address names. With `afresh` a document whose file is gone is made again.
+
+        Raises the refusals of the gate, and `not_found`.
+        """
+        if is_conda_filename(address.file):
+            return await self._package(principal, address)
+        channel = await self._gate.channel(principal, "channel:view-artifacts", address.channel)
         if not address.partition and address.file == NOTICES:
-            await self._notices_file(scope, send, principal, address)
-        elif is_conda_filename(address.file):
-            await self._package(scope, send, principal, address)
-        else:
-            await self._index_file(scope, send, principal, address)
+            return await self._notices_file(channel)
+        if address.file.startswith(SHARDS_FOLDER):
+            return await self._shard(channel, address)
+        if afresh:
+            self._index.forget(channel.id, address.partition, address.file)
+        return await self._index_document(channel, address)
 
     async def nowhere(self, principal: Principal, segments: list[str]) -> None:
         """Refuse an address that means nothing, without telling more about its channel than a right one would.
@@ -99,20 +92,10 @@ class CondaDoor:
         rest = segments[channel.path.count("/") + 1 :]
         raise PackhouseError("not_found", f"{channel.path} has nothing at {'/'.join(rest)[:200]!r}.")
 
-    async def _package(self, scope: Scope, send: Send, principal: Principal, address: Address) -> None:
+    async def _package(self, principal: Principal, address: Address) -> Answer:
         channel = await self._gate.channel(principal, "artifact:download", address.channel)
         entry = await self._files.find(channel, address.partition, address.file)
-        known = self._prepared.get(entry.id)
-        if known is None or known.entry is not entry or known.until < monotonic():
-            known = await self._prepare(entry)
-        try:
-            sent = await send_representation(scope, send, known.what)
-        except FileNotFoundError:  # a cache folder forgot it before we could open it
-            sent = await send_representation(scope, send, (await self._prepare(entry)).what)
-        if sent:
-            self._counter.count(entry.id, channel.id, entry.name)
-
-    async def _prepare(self, entry: Entry) -> _Prepared:
+        until = monotonic() + self._files.path_seconds
         what = Representation(
             etag=(entry.sha256 or b"").hex(),
             modified_at=entry.visible_at,
@@ -120,26 +103,13 @@ class CondaDoor:
             cache=FRESH,
             path=await self._files.path(entry),
         )
-        if len(self._prepared) >= CAPACITY:
-            self._prepared.clear()
-        known = self._prepared[entry.id] = _Prepared(entry, what, monotonic() + self._files.path_seconds)
-        return known
+        return Answer(what, until, (entry.id, channel.id, entry.name))
 
-    async def _index_file(self, scope: Scope, send: Send, principal: Principal, address: Address) -> None:
-        channel = await self._gate.channel(principal, "channel:view-artifacts", address.channel)
-        try:
-            await send_representation(scope, send, await self._index_document(channel, address))
-        except FileNotFoundError:  # somebody emptied the cache folder
-            self._index.forget(channel.id, address.partition, address.file)
-            await send_representation(scope, send, await self._index_document(channel, address))
-
-    async def _index_document(self, channel: Channel, address: Address) -> Representation:
-        if address.file.startswith(SHARDS_FOLDER):
-            return await self._shard(channel, address)
+    async def _index_document(self, channel: Channel, address: Address) -> Answer:
         document = await self._index.document(channel.id, address.partition, address.file)
         if document is None:
             raise _absent(channel, address)
-        return Representation(
+        what = Representation(
             etag=document.etag,
             modified_at=document.modified_at or channel.created_at,
             size=document.size,
@@ -148,24 +118,25 @@ class CondaDoor:
             body=None if document.path else document.body,
             path=document.path,
         )
+        return Answer(what)
 
-    async def _shard(self, channel: Channel, address: Address) -> Representation:
+    async def _shard(self, channel: Channel, address: Address) -> Answer:
         match = _SHARD_FILE.fullmatch(address.file)
         digest = match[1] if match else ""
         body = await self._index.shard(channel.id, address.partition, bytes.fromhex(digest)) if digest else None
         if body is None:
             raise _absent(channel, address)
-        return Representation(
+        what = Representation(
             etag=digest, modified_at=channel.created_at, size=len(body), cache=IMMUTABLE, media_type=ZSTD, body=body
         )
+        return Answer(what, ONCE)
 
-    async def _notices_file(self, scope: Scope, send: Send, principal: Principal, address: Address) -> None:
-        channel = await self._gate.channel(principal, "channel:view-artifacts", address.channel)
+    async def _notices_file(self, channel: Channel) -> Answer:
         etag, modified_at, body = await self._notices.get(channel.id)
         what = Representation(
             etag=etag, modified_at=modified_at, size=len(body), cache=FRESH, media_type=JSON, body=body
         )
-        await send_representation(scope, send, what)
+        return Answer(what, ONCE)
 
 
 def _absent(channel: Channel, address: Address) -> PackhouseError:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from packhouse.core.clock import to_http_date
-from packhouse.doors.asgi import STARTED, Headers, Scope, Send, respond
+from packhouse.doors.asgi import STARTED, Headers, Message, Scope, Send, respond
 from packhouse.doors.serve.conditional import conditions, not_modified, wanted_range
 
 #: up to this size one inline read beats every hand-over: it takes less time than a thread hop
@@ -21,7 +21,7 @@ OCTETS = b"application/octet-stream"
 class Representation:
     """What a URL stands for just now: its validators, its type, and where its bytes are. Headers are encoded once."""
 
-    __slots__ = ("body", "etag", "headers", "length", "modified_at", "path", "size")
+    __slots__ = ("body", "etag", "headers", "modified_at", "path", "remembered", "size", "unchanged", "whole")
 
     def __init__(
         self,
@@ -46,16 +46,30 @@ class Representation:
             (b"accept-ranges", b"bytes"),
             (b"x-content-type-options", b"nosniff"),
         ]
-        self.length = (b"content-length", b"%d" % size)
+        self.remembered = False  #: whether a small body stays here once it was read
+        #: the beginnings of the two answers that nearly every request gets
+        self.unchanged = _start(304, self.headers)
+        self.whole = _start(200, [*self.headers, (b"content-length", b"%d" % size)])
+
+
+def _start(status: int, headers: Headers) -> Message:
+    return {"type": "http.response.start", "status": status, "headers": headers}
+
+
+#: the end of an answer, or all of one without a body
+_END: Message = {"type": "http.response.body", "body": b""}
 
 
 async def send_representation(scope: Scope, send: Send, what: Representation) -> bool:
-    """Answer GET or HEAD with 200, 206, 304 or 416; return whether the file's first byte was sent."""
+    """Answer GET or HEAD with 200, 206, 304 or 416; return whether the file's first byte was sent.
+
+    Raises FileNotFoundError, before anything is sent, when the file is gone.
+    """
     head = scope["method"] == "HEAD"
     asked = conditions(scope)
     if asked and not_modified(asked, what.etag, what.modified_at):
-        await send({"type": "http.response.start", "status": 304, "headers": what.headers})
-        await send({"type": "http.response.body", "body": b""})
+        await send(what.unchanged)
+        await send(_END)
         return False
     try:
         span = wanted_range(asked, what.etag, what.size) if asked else None
@@ -64,20 +78,21 @@ async def send_representation(scope: Scope, send: Send, what: Representation) ->
         return False
     start, length = span or (0, what.size)
     body = None if head else _at_hand(what, start, length)
-    headers = [*what.headers, what.length]
-    if span is not None:
-        headers[-1] = (b"content-length", b"%d" % length)
-        headers.append((b"content-range", b"bytes %d-%d/%d" % (start, start + length - 1, what.size)))
     scope[STARTED] = True
-    await send({"type": "http.response.start", "status": 206 if span else 200, "headers": headers})
+    await send(what.whole if span is None else _part(what, start, length))
     if head:
-        await send({"type": "http.response.body", "body": b""})
+        await send(_END)
         return False
     if body is not None:
         await send({"type": "http.response.body", "body": body})
     else:
         await _send_file(scope, send, what, start, length)
     return start == 0
+
+
+def _part(what: Representation, start: int, length: int) -> Message:
+    span = (b"content-range", b"bytes %d-%d/%d" % (start, start + length - 1, what.size))
+    return _start(206, [*what.headers, (b"content-length", b"%d" % length), span])
 
 
 def _at_hand(what: Representation, start: int, length: int) -> bytes | None:
@@ -87,7 +102,10 @@ def _at_hand(what: Representation, start: int, length: int) -> bytes | None:
     if what.path is None:
         raise ValueError("a representation has a body or a path")
     if length <= INLINE_BYTES:
-        return _read(what.path, start, length)
+        body = _read(what.path, start, length)
+        if what.remembered and length == what.size:
+            what.body = body
+        return body
     os.stat(what.path)  # noqa: PTH116  # gone must be an error now, not a broken answer later; hot path
     return None
 
@@ -96,9 +114,12 @@ async def _send_file(scope: Scope, send: Send, what: Representation, start: int,
     if length == what.size and "http.response.pathsend" in scope.get("extensions", ()):
         await send({"type": "http.response.pathsend", "path": what.path})
         return
-    async for chunk in _chunks(what.path or "", start, length):
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
+    try:
+        async for chunk in _chunks(what.path or "", start, length):
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    except FileNotFoundError as gone:  # too late for another answer
+        raise ConnectionAbortedError("the file went while it was about to be sent") from gone
+    await send(_END)
 
 
 def _read(path: str, start: int, length: int) -> bytes:

@@ -80,6 +80,7 @@ class IndexReader:
         """Forget the head of a channel: what is served from now on must show the revision just published."""
         self._told[channel_id] += 1
         self._heads.pop(channel_id, None)
+        self._feed.doubt()
 
     async def head(self, channel_id: int) -> int:
         """Return the latest revision, from memory while that is fresh."""

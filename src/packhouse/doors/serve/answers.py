@@ -1,0 +1,76 @@
+"""What the data plane answered a moment ago, for whoever asks exactly the same again: most of what clients ask.
+
+Such a question is answered without a look at credential, channel, right and entry: nothing they depend on has changed
+since they were looked at. The epoch of the list of changes is part of each question, so an answer is not found any
+more as soon as anything changed, whatever it was; all are dropped when the list was not read for too long, and before
+a credential expires.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from packhouse.catalog.changes import ChangeFeed
+from packhouse.core.clock import monotonic
+from packhouse.doors.asgi import Scope
+from packhouse.doors.credentials import HEADERS
+from packhouse.doors.serve.sending import Representation
+from packhouse.workflows.delivering.counting import Key
+
+#: answers kept; about 1 kB each, and the bytes of small files
+CAPACITY = 20_000
+SMALL_BYTES, MOST_BYTES = 64 * 1024, 64 * 2**20
+
+#: `Answer.until` of what the next one who asks may not be given
+ONCE = -math.inf
+
+#: epoch, path as it was sent (a token may be in it), headers that may hold a credential
+Question = tuple[object, ...]
+
+
+class Answer(NamedTuple):
+    """What GET and HEAD are answered with; how much of it is sent depends on the request's conditions."""
+
+    what: Representation
+    until: float = math.inf  #: when (monotonic) its file has to be asked for again
+    download: Key | None = None  #: what is counted when the first byte goes out
+
+
+class Answers:
+    """Remembers answers for about a second, and so what is no longer kept elsewhere no longer than that."""
+
+    def __init__(self, feed: ChangeFeed) -> None:
+        self._feed = feed
+        self._known: dict[Question, Answer] = {}
+        self._bytes = 0  # of small files
+        self._end = -math.inf  # when all that is known is dropped
+
+    def question(self, scope: Scope) -> Question:
+        """Return all that the answer to a GET or HEAD depends on, besides its conditions and the time."""
+        shown = [(name, value) for name, value in scope["headers"] if name.lower() in HEADERS]
+        return (self._feed.epoch, scope.get("raw_path") or scope["path"], *shown)
+
+    def find(self, question: Question) -> Answer | None:
+        """Return the answer to a question if it is known and may still be given."""
+        now = monotonic()
+        if now >= self._end:
+            self._forget()
+            self._end = self._feed.trusted_until
+        return self._known.get(question)
+
+    def keep(self, question: Question, answer: Answer, until: float) -> None:
+        """Remember an answer to who has proven until then (monotonic) who they are."""
+        if min(answer.until, until) <= self._end:
+            return
+        if len(self._known) >= CAPACITY:
+            self._forget()
+        self._known[question] = answer
+        what = answer.what
+        if what.path is not None and what.size <= SMALL_BYTES and self._bytes + what.size <= MOST_BYTES:
+            self._bytes += what.size
+            what.remembered = True
+
+    def _forget(self) -> None:
+        self._known.clear()
+        self._bytes = 0
