@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -123,3 +125,27 @@ async def test_after_kill_9_uploads_are_swept_and_downloads_go_on(tmp_path: Path
         hashes = await download.commit()
     assert hashes.sha256 == hashlib.sha256(b"first half, second half").hexdigest()
     assert [blob async for blob in store.iterate()] == [(hashes.sha256, 23)]
+
+
+async def test_whoever_stops_waiting_for_a_partial_file_does_not_keep_it(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    waiting = [asyncio.create_task(store.partial(str(number)).open()) for number in range(100)]
+    await asyncio.sleep(0)
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    async with asyncio.timeout(20):
+        for number in range(100):
+            while True:
+                with suppress(PackhouseError):  # it is being opened for the one who went away, and closed then
+                    async with store.partial(str(number)) as writer:
+                        await writer.write(b"mine")
+                        break
+                await asyncio.sleep(0.01)
+    assert not [link for link in Path("/proc/self/fd").iterdir() if "/partial/" in _target(link)]
+
+
+def _target(link: Path) -> str:
+    with suppress(FileNotFoundError):
+        return str(link.readlink())
+    return ""

@@ -20,6 +20,7 @@ from typing import Self, TypeVar
 from packhouse.core.blobs.faults import away, disk_faults
 from packhouse.core.blobs.hashing import Hasher, Hashes, hash_file
 from packhouse.core.errors import PackhouseError
+from packhouse.core.hops import Hops
 
 #: what one write does before it lets others run: 0.4 ms of hashing
 SLICE_BYTES = 256 * 1024
@@ -46,15 +47,17 @@ async def finish_in_thread(work: Callable[[], T]) -> T:
 class Writer:
     """One content being received, by `async with` or `open` and `close`; what is not committed then is removed.
 
-    A writer from `partial` instead stays for a later process to go on with, unless `discard` is called.
+    A writer from `partial` instead stays for a later process to go on with, unless `discard` is called. Mirrors open
+    many of those while others are flushed, for which the file system makes whoever creates a file wait; so that the
+    event loop does not, they are opened in threads, by `hops`.
     """
 
-    def __init__(self, path: Path, publish: Publish, *, resumable: bool) -> None:
+    def __init__(self, path: Path, publish: Publish, hops: Hops | None = None) -> None:
         self.path = path  #: the bytes received so far, for whoever inspects them before the commit
         self.fd = -1
         self.publish = publish  #: makes blobs of what several writers received
-        self._resumable = resumable
-        self._keep = resumable
+        self._hops = hops
+        self._keep = hops is not None
         self.committed = False
         self._hasher = Hasher()
 
@@ -78,18 +81,25 @@ class Writer:
 
         Raises PackhouseError("try_later") when another writer has the same partial open.
         """
+        if self._hops is None:
+            self._open()
+        elif await self._hops.run(self._open, lambda _: self.close()):
+            try:
+                with disk_faults(_WHERE):
+                    self._hasher = await finish_in_thread(lambda: hash_file(self.path))
+                    os.lseek(self.fd, self._hasher.size, os.SEEK_SET)
+            except BaseException:
+                self.close()
+                raise
+
+    def _open(self) -> int:
+        """Open and lock the file; return its size."""
         with disk_faults(_WHERE):
             try:
                 self.fd = _open_locked(self.path)
             except FileNotFoundError:
                 raise away(_WHERE, "it is gone; is a disk not mounted?") from None
-            try:
-                if self._resumable and os.fstat(self.fd).st_size:
-                    self._hasher = await finish_in_thread(lambda: hash_file(self.path))
-                    os.lseek(self.fd, self._hasher.size, os.SEEK_SET)
-            except BaseException:
-                os.close(self.fd)
-                raise
+            return os.fstat(self.fd).st_size
 
     def close(self) -> None:
         """Close the file, and remove it unless it was committed or is to stay."""
@@ -155,17 +165,18 @@ class Spool:
     def __init__(self, root: Path) -> None:
         self._incoming = root / "incoming"
         self._partial = root / "partial"
+        self._hops = Hops()
         for folder in (self._incoming, self._partial):
             folder.mkdir(parents=True, exist_ok=True)
 
     def writer(self, publish: Publish) -> Writer:
         """Return a writer into a fresh file."""
-        return Writer(self._incoming / token_hex(16), publish, resumable=False)
+        return Writer(self._incoming / token_hex(16), publish)
 
     def partial(self, key: str, publish: Publish) -> Writer:
         """Return the writer that goes on where the last one with this key ended; any text is a key."""
         name = hashlib.sha256(key.encode()).hexdigest()[:40]
-        return Writer(self._partial / f"{name}.part", publish, resumable=True)
+        return Writer(self._partial / f"{name}.part", publish, self._hops)
 
     def clean(self, older_than: float) -> int:
         """Remove files no living process writes; partials only when unchanged for `older_than` seconds."""

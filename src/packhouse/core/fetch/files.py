@@ -19,10 +19,10 @@ from yarl import URL
 from packhouse.core.errors import PackhouseError
 from packhouse.core.fetch.answers import Answer
 from packhouse.core.fetch.guard import Refused
-from packhouse.core.fetch.hops import Hops
 from packhouse.core.fetch.masking import mask_url
 from packhouse.core.fetch.model import FetchSettings
 from packhouse.core.fetch.retry import Transient
+from packhouse.core.hops import Hops
 
 _READ_BYTES = 1 << 20
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ENXIO, errno.ELOOP})
@@ -63,7 +63,7 @@ class FileSource:
     @asynccontextmanager
     async def exchange(self, method: str, url: URL, headers: dict[str, str]) -> AsyncIterator[Answer]:
         """Yield 200, 206, 304, 404 or 416. Raises Refused for a path that leads out of the tree."""
-        answer = await self._hops.run(lambda: self._answer(method, url, headers))
+        answer = await self._hops.run(lambda: self._answer(method, url, headers), _FileAnswer.close)
         try:
             yield answer
         finally:
@@ -106,6 +106,7 @@ class _FileAnswer(Answer):
             self.close()
 
     def close(self) -> None:
+        """Close the file, which may be closed already."""
         if self._file is not None:
             self._file.close()
 

@@ -15,20 +15,23 @@ _AT_ONCE = 2
 _TOGETHER = 32
 
 T = TypeVar("T")
-_Call = tuple[Callable[[], Any], "asyncio.Future[Any]"]
+_Call = tuple[Callable[[], Any], Callable[[Any], None], "asyncio.Future[Any]"]
 
 
 class Hops:
-    """The hops of one source, from one event loop."""
+    """The hops of those that use one disk or tree, from one event loop."""
 
     def __init__(self) -> None:
         self._waiting: list[_Call] = []
         self._hopping: set[asyncio.Task[None]] = set()  #: no more than _AT_ONCE
 
-    async def run(self, work: Callable[[], T]) -> T:
-        """Return what `work` returns or raises in a thread."""
+    async def run(self, work: Callable[[], T], dropped: Callable[[T], None]) -> T:
+        """Return what `work` returns or raises in a thread.
+
+        Cancelled, it does not wait for the thread; what `work` returns then goes to `dropped`, to be closed.
+        """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append((work, future))
+        self._waiting.append((work, dropped, future))
         if len(self._hopping) < _AT_ONCE:
             self._hopping.add(asyncio.create_task(self._hop()))
         return await future
@@ -36,21 +39,26 @@ class Hops:
     async def _hop(self) -> None:
         """Go on for as long as calls wait; they are taken when the hop begins, so that more can share it."""
         task = asyncio.current_task()
-        while self._waiting:
-            calls, self._waiting = self._waiting[:_TOGETHER], self._waiting[_TOGETHER:]
-            for (_, future), (result, fault) in zip(calls, await asyncio.to_thread(_outcomes, calls), strict=True):
-                if future.done():  # whoever asked has gone away
-                    continue
-                if fault is not None:
-                    future.set_exception(fault)
-                else:
-                    future.set_result(result)
         assert task is not None  # this is one
-        self._hopping.remove(task)  # here and not when it is over: a call that comes between must not wait for it
+        try:
+            while self._waiting:
+                calls, self._waiting = self._waiting[:_TOGETHER], self._waiting[_TOGETHER:]
+                for call, outcome in zip(calls, await asyncio.to_thread(_outcomes, calls), strict=True):
+                    _tell(call, *outcome)
+        finally:  # here and not when the task is over: a call that comes between must not wait for it
+            self._hopping.remove(task)
+
+
+def _tell(call: _Call, result: Any, fault: Exception | None) -> None:
+    _, dropped, future = call
+    if not future.done():
+        future.set_result(result) if fault is None else future.set_exception(fault)
+    elif fault is None:  # whoever asked has gone away
+        dropped(result)
 
 
 def _outcomes(calls: list[_Call]) -> list[tuple[Any, Exception | None]]:
-    return [_outcome(work) for work, _ in calls]
+    return [_outcome(work) for work, _, _ in calls]
 
 
 def _outcome(work: Callable[[], Any]) -> tuple[Any, Exception | None]:
