@@ -15,7 +15,7 @@ import pytest
 from packhouse.catalog import changes
 from packhouse.catalog.accounts import tokens
 from packhouse.catalog.accounts.keys import load_keys
-from packhouse.core.clock import SECOND, to_iso
+from packhouse.core.clock import SECOND, monotonic, to_iso
 from packhouse.doors.entrance import Entrance
 from packhouse.doors.serve import answers
 from packhouse.doors.serve.conda import CondaDoor
@@ -81,6 +81,12 @@ async def test_bytes_of_few_small_files_are_kept(
         bodies = [(await ann.get(target)).body for _ in range(6)]
         assert len(set(bodies)) == 1
         assert read[str(await _place(house, bodies[0]))] == times, target
+    house.services.feed.doubt()
+    read.clear()
+    monkeypatch.setattr(answers, "monotonic", lambda: monotonic() + 5)  # they are given back with the answers
+    for _ in range(2):
+        assert (await ann.get(FILE)).status == 200
+    assert read.total() == 2
 
 
 async def _place(house: House, body: bytes) -> Path:

@@ -96,7 +96,8 @@ class Authenticator:
         self._known.clear()
 
     async def _check(self, credential: Credential, key: bytes, address: str) -> Proof:
-        epoch, now = self._epoch, await self._db.now()
+        epoch, started = self._epoch, monotonic()  # before the question: what is left of a credential is never too much
+        now = await self._db.now()
         if credential.kind == "token":
             principal, seconds = await self._token(credential.value, now)
         elif credential.kind == "session":
@@ -106,7 +107,7 @@ class Authenticator:
             principal, seconds = _principal(account), REMEMBER_SECONDS
         else:
             raise _refused()
-        proof = Proof(principal, monotonic() + min(seconds, REMEMBER_SECONDS))
+        proof = Proof(principal, started + min(seconds, REMEMBER_SECONDS))
         if epoch == self._epoch:  # nothing was forgotten while the database was asked
             self._remember(key, proof)
         return proof

@@ -43,7 +43,8 @@ class Answers:
     def __init__(self, feed: ChangeFeed) -> None:
         self._feed = feed
         self._known: dict[Question, Answer] = {}
-        self._bytes = 0  # of small files
+        self._held: list[Representation] = []  # whose bytes stay in memory
+        self._bytes = 0
         self._end = -math.inf  # when all that is known is dropped
 
     def question(self, scope: Scope) -> Question:
@@ -67,10 +68,15 @@ class Answers:
             self._forget()
         self._known[question] = answer
         what = answer.what
-        if what.path is not None and what.size <= SMALL_BYTES and self._bytes + what.size <= MOST_BYTES:
+        if what.remembered or what.path is None or what.size > SMALL_BYTES:
+            return
+        if self._bytes + what.size <= MOST_BYTES:
             self._bytes += what.size
+            self._held.append(what)
             what.remembered = True
 
     def _forget(self) -> None:
         self._known.clear()
-        self._bytes = 0
+        for what in self._held:
+            what.remembered, what.body = False, None
+        self._held, self._bytes = [], 0

@@ -7,13 +7,14 @@ from typing import NamedTuple
 
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.packages.entries import Entry
 from packhouse.core.clock import monotonic
 from packhouse.core.errors import PackhouseError
 from packhouse.doors.serve.answers import ONCE, Answer
 from packhouse.doors.serve.sending import Representation
 from packhouse.formats.conda.filename import KNOWN_SUBDIRS, is_conda_filename, is_subdir
 from packhouse.workflows.delivering.files import Files
-from packhouse.workflows.delivering.gate import Gate
+from packhouse.workflows.delivering.gate import CAPACITY, Gate
 from packhouse.workflows.delivering.notices import Notices
 from packhouse.workflows.indexing.reading import ROOT_DOCUMENTS, SHARDS_FOLDER, IndexReader
 
@@ -61,14 +62,15 @@ class CondaDoor:
 
     def __init__(self, gate: Gate, index: IndexReader, notices: Notices, files: Files) -> None:
         self._gate, self._index, self._notices, self._files = gate, index, notices, files
+        self._prepared: dict[int, tuple[Entry, Answer]] = {}  # by entry id, whoever asks
 
     async def answer(self, principal: Principal, address: Address, *, afresh: bool = False) -> Answer:
-        """Return what the address names. With `afresh` a document whose file is gone is made again.
+        """Return what the address names. With `afresh` what was prepared before is not used: its file is gone.
 
         Raises the refusals of the gate, and `not_found`.
         """
         if is_conda_filename(address.file):
-            return await self._package(principal, address)
+            return await self._package(principal, address, afresh)
         channel = await self._gate.channel(principal, "channel:view-artifacts", address.channel)
         if not address.partition and address.file == NOTICES:
             return await self._notices_file(channel)
@@ -92,9 +94,12 @@ class CondaDoor:
         rest = segments[channel.path.count("/") + 1 :]
         raise PackhouseError("not_found", f"{channel.path} has nothing at {'/'.join(rest)[:200]!r}.")
 
-    async def _package(self, principal: Principal, address: Address) -> Answer:
+    async def _package(self, principal: Principal, address: Address, afresh: bool) -> Answer:
         channel = await self._gate.channel(principal, "artifact:download", address.channel)
         entry = await self._files.find(channel, address.partition, address.file)
+        known = self._prepared.get(entry.id)
+        if known is not None and known[0] is entry and known[1].until > monotonic() and not afresh:
+            return known[1]
         until = monotonic() + self._files.path_seconds
         what = Representation(
             etag=(entry.sha256 or b"").hex(),
@@ -103,7 +108,11 @@ class CondaDoor:
             cache=FRESH,
             path=await self._files.path(entry),
         )
-        return Answer(what, until, (entry.id, channel.id, entry.name))
+        answer = Answer(what, until, (entry.id, channel.id, entry.name))
+        if len(self._prepared) >= CAPACITY:
+            self._prepared.clear()
+        self._prepared[entry.id] = entry, answer
+        return answer
 
     async def _index_document(self, channel: Channel, address: Address) -> Answer:
         document = await self._index.document(channel.id, address.partition, address.file)
