@@ -198,3 +198,19 @@ async def test_a_job_that_kills_its_workers_is_given_up(db: Database) -> None:
     async with working(db, {"k": handler}):
         assert "10 workers died" in (await in_state(db, job_id, "failed")).error
     assert ran == []
+
+
+async def test_workers_that_died_before_the_job_got_further_do_not_count(db: Database) -> None:
+    job_id = await enqueue(db, "k")
+    lose = "UPDATE job SET state = 'running', losses = losses + 8, run_attempt = 9, holder = 'dead', lease_until = 1"
+    await db.write(lambda unit: unit.execute(lose))
+
+    async def handler(run: RunningJob) -> None:
+        await db.write(run.got_further)
+        if run.attempt < 12:
+            await db.write(lambda unit: unit.execute("UPDATE job SET lease_until = 1"))  # as if it had died
+            await asyncio.sleep(60)
+
+    async with working(db, {"k": handler}):
+        await in_state(db, job_id, "done")
+    assert await db.fetch_value("SELECT losses FROM job") == 0

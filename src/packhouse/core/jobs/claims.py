@@ -16,7 +16,7 @@ from packhouse.core.clock import SECOND
 from packhouse.core.db import Database, Row, Unit, any_of
 from packhouse.core.jobs.tables import job
 
-#: a job that killed this many workers is not given to another one
+#: a job that killed this many workers in a row, none of which got it any further, is not given to another one
 MAX_LOSSES = 10
 
 _RUNNING: ColumnElement[str] = literal_column("'running'")
@@ -58,6 +58,7 @@ _CLAIM = (
 _MINE = "WHERE id = :id AND run_attempt = :attempt AND state = 'running'"
 _RENEW = f"UPDATE job SET lease_until = :until, heartbeat = :now {_MINE}"  # noqa: S608  # constants only
 _REPORT = f"UPDATE job SET progress = :progress {_MINE}"  # noqa: S608  # constants only
+_FORGET_LOSSES = f"UPDATE job SET losses = 0 {_MINE}"  # noqa: S608  # constants only
 _FINISH = f"""
     UPDATE job SET state = :state, error = :error, finished_at = :now, lease_until = NULL {_MINE}
 """  # noqa: S608  # constants only
@@ -113,6 +114,11 @@ async def report(unit: Unit, job_id: int, attempt: int, progress: dict[str, Any]
     """Store the progress; False: this attempt is over."""
     text = msgspec.json.encode(progress).decode()
     return await unit.execute(_REPORT, id=job_id, attempt=attempt, progress=text) == 1
+
+
+async def forget_losses(unit: Unit, job_id: int, attempt: int) -> None:
+    """Say that the job got further: workers that died before do not count any more."""
+    await unit.execute(_FORGET_LOSSES, id=job_id, attempt=attempt)
 
 
 async def finish(unit: Unit, job_id: int, attempt: int, state: str, error: str = "") -> bool:

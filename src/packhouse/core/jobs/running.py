@@ -33,6 +33,7 @@ class RunningJob:
         #: why the run must end, as soon as that is known
         self.end: RunEnded | None = None
         self._end_since = 0.0
+        self._losses = claim.losses
         self._db = db
         self._lease_seconds = lease_seconds
 
@@ -46,6 +47,11 @@ class RunningJob:
         """Raise LostLease unless this run is still the job's; nobody takes it over before `unit` has ended."""
         if not await claims.renew(unit, self.id, self.attempt, self._lease_seconds):
             raise LostLease
+
+    async def got_further(self, unit: Unit) -> None:
+        """Say, in the unit of a batch, that this run has done some of the work: then it is not what kills workers."""
+        if self._losses:
+            await claims.forget_losses(unit, self.id, self.attempt)
 
     async def report(self, target: Database | Unit, progress: dict[str, Any]) -> None:
         """Replace the progress that others see, within a unit or on its own. Raises LostLease."""

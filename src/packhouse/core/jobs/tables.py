@@ -16,7 +16,7 @@ job = Table(
     Column("state", Text, nullable=False),  # queued | running | done | failed | cancelled
     Column("not_before", Micros, nullable=False),
     Column("run_attempt", Integer, nullable=False),  # grows each time a worker takes the job: the fence
-    Column("losses", Integer, nullable=False),  # how many workers died while they ran it
+    Column("losses", Integer, nullable=False),  # how many workers died of it since it got further
     Column("holder", Text),  # the worker that runs it, or ran it last
     Column("lease_until", Micros),  # set while it runs; once past, any worker may take the job over
     Column("heartbeat", Micros),

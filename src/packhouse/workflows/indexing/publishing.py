@@ -27,7 +27,7 @@ STEP = 10
 BUDGET_SECONDS = 0.03
 #: when more than so many wait, as in a mirror's first run, they are drafted ahead by another process; while that is
 #: there anyway, when more than a few wait
-MANY = 1000
+MANY = 3000
 FEW = 20
 
 

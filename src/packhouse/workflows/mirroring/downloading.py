@@ -27,6 +27,8 @@ PAGE = 1000
 #: files, or bytes, that are looked into, made durable and registered together
 TOGETHER = 128
 _TOGETHER_BYTES = 32 * 2**20
+#: how long the first of them waits for others from a slow upstream, about, in seconds: what is done shows, and counts
+_TOGETHER_SECONDS = 0.25
 #: batches on that way at a time: one is looked into while the one before it is stored; their files are open meanwhile
 _BATCHES = 2
 #: so many files for which this server was busy or away mean that it is the server
@@ -54,6 +56,7 @@ class Downloading:
         self._after = self._looked_up = self._total = 0
         self._received: list[Received] = []
         self._bytes = 0  #: of what was received
+        self._since = 0.0  #: when the first of it was, by the monotonic clock
         self._keeping = asyncio.Semaphore(_BATCHES)
         self._storing = asyncio.Lock()
         self._busy = 0
@@ -103,6 +106,8 @@ class Downloading:
                 raise self._turn.job.end
             if (received := await self._one(one)) is None:
                 continue
+            if not self._received:
+                self._since = monotonic()
             self._received.append(received)
             self._bytes += received.writer.size
             if self._is_batch():
@@ -123,7 +128,10 @@ class Downloading:
             return self._queue.pop() if self._queue else None
 
     def _is_batch(self) -> bool:
-        return len(self._received) >= TOGETHER or self._bytes >= _TOGETHER_BYTES
+        if not self._received:
+            return False
+        waited = monotonic() - self._since
+        return len(self._received) >= TOGETHER or self._bytes >= _TOGETHER_BYTES or waited >= _TOGETHER_SECONDS
 
     async def _one(self, one: Wanted) -> Received | None:
         turn = self._turn
@@ -202,7 +210,7 @@ class Downloading:
 
         last = files[-1].wanted
         turn.progress.last_ckey = f"{last.partition}/{last.filename}"
-        taken, refused = await turn.write(work)
+        taken, refused = await turn.write(work, len(files))
         turn.counts.downloaded += len(taken)
         turn.counts.active += len(taken)
         turn.counts.passive = max(0, turn.counts.passive - len(taken))

@@ -8,7 +8,7 @@ from types import TracebackType
 from packhouse.workflows.indexing.publishing import Publisher
 
 #: records taken in before publishing begins beside it: enough for a process that renders them
-RECORDS = 20_000
+RECORDS = 60_000
 
 
 class Showing:

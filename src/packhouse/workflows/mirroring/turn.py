@@ -47,13 +47,13 @@ class Turn:
         Raises what ends a run: Cancelled, LostLease, Stopping, SpecChanged.
         """
         await self.job.checkpoint()
-        result, seconds = await self.services.db.write(lambda unit: self._fenced(unit, work))
+        result, seconds = await self.services.db.write(lambda unit: self._fenced(unit, work, rows))
         if rows:
             per_row = max(seconds, 0.001) / rows
             self.batch = min(max(int(UNIT_SECONDS / per_row), SMALLEST), LARGEST, self.batch * 2)
         return result
 
-    async def _fenced(self, unit: Unit, work: Callable[[Unit, Channel], Awaitable[T]]) -> tuple[T, float]:
+    async def _fenced(self, unit: Unit, work: Callable[[Unit, Channel], Awaitable[T]], rows: int) -> tuple[T, float]:
         """Return what the work returns, and how long the unit took without waiting for its turn, in seconds."""
         begun = monotonic()
         await self.job.fence(unit)
@@ -67,6 +67,8 @@ class Turn:
         self.progress.asked_by = mirror.progress.asked_by
         self.progress.asked_to_shrink = mirror.progress.asked_to_shrink
         result = await work(unit, channel)
+        if rows:
+            await self.job.got_further(unit)
         await store.set_progress(unit, mirror.id, self.progress)
         return result, monotonic() - begun
 
