@@ -17,7 +17,7 @@ from packhouse.workflows.services import Services
 T = TypeVar("T")
 
 #: how long a unit of work should take, in seconds, and between which numbers of rows it may adapt
-UNIT_SECONDS = 0.03
+UNIT_SECONDS = 0.015
 SMALLEST, LARGEST = 50, 2000
 
 
