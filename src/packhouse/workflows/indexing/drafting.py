@@ -19,7 +19,7 @@ from packhouse.workflows.indexing.store import Part
 from packhouse.workflows.indexing.summarising import summaries_of
 
 #: names, and about so many bytes of parts, that are drafted ahead at a time: what one short transaction can write
-NAMES = 60
+NAMES = 100
 BYTES = 1 << 20
 #: names whose rows are read at a time
 STEP = 25

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 #: how long a unit of work should take, in seconds, and between which numbers of rows it may adapt
 UNIT_SECONDS = 0.015
-SMALLEST, LARGEST = 50, 2000
+SMALLEST, LARGEST = 250, 2000
 
 
 class SpecChanged(Exception):
