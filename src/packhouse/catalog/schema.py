@@ -291,6 +291,7 @@ dirty = Table(
     Column("channel_id", Int, nullable=False),
     Column("partition", Text, nullable=False),
     Column("name", Text, nullable=False),
+    sqlite_autoincrement=True,  # numbers are never reused, so that no draft seems to answer a later change
 )
 Index("ix_dirty", dirty.c.channel_id, dirty.c.name, dirty.c.partition)
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 
 import pytest
 
 from packhouse.core.db import Unit
-from packhouse.core.errors import PackhouseError
 from packhouse.workflows.indexing import drafting, publishing
-from packhouse.workflows.indexing.ahead import DraftingProcess
 from packhouse.workflows.indexing.drafting import draft_ahead
 from tests.integration.indexing.changes import add_passive, dirty_rows, head_of, publish, set_frozen
 from tests.integration.indexing.test_publishing import names_shown, take_out
@@ -22,6 +19,7 @@ from tests.kit.house import House
 @pytest.fixture(autouse=True)
 def ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publishing, "MANY", 5)
+    monkeypatch.setattr(publishing, "FEW", 5)
     monkeypatch.setattr(drafting, "NAMES", 8)
     monkeypatch.setattr(drafting, "STEP", 3)
 
@@ -61,6 +59,27 @@ async def test_a_name_that_changed_after_its_draft_is_left_for_the_next(house: H
     assert (await names_shown(house), await dirty_rows(house)) == ({"new", "same"}, 0)
 
 
+async def test_a_draft_does_not_answer_what_changed_after_somebody_else_published(house: House) -> None:
+    await add_passive(house, ["x"])
+    channel, db = await house.find("pub"), house.services.db
+    drafts = await draft_ahead(db, channel.id, "")
+    await publish(house)
+    await take_out(house, "x")
+    await db.write(lambda unit: publishing.publish_batch(unit, channel.id, drafts))
+    assert await dirty_rows(house) == 1
+    await publish(house)
+    assert await names_shown(house) == set()
+
+
+async def test_a_frozen_channel_s_backlog_is_left_alone(house: House) -> None:
+    await set_frozen(house, True)
+    await add_passive(house, [f"p{number}" for number in range(9)])
+    await house.services.publisher.publish_waiting()
+    await publish(house)
+    assert not house.services.publisher._drafting.runs
+    assert await dirty_rows(house) == 9
+
+
 async def test_what_waits_in_a_frozen_channel_is_staged_ahead_and_shown_at_once(house: House) -> None:
     await house.upload("pub", "stays")
     await set_frozen(house, True)
@@ -74,15 +93,15 @@ async def test_what_waits_in_a_frozen_channel_is_staged_ahead_and_shown_at_once(
 
 
 async def test_the_end_of_the_process_is_no_end_of_publishing(house: House) -> None:
-    await add_passive(house, [f"p{number}" for number in range(9)])
-    channel, process = await house.find("pub"), DraftingProcess(house.services.db.url)
-    names = [one.name for one in await process.draft(channel.id, "")]
-    assert names == [f"p{number}" for number in range(9)]
-    os.kill(next(iter(process._pool._processes)), signal.SIGKILL)  # type: ignore[union-attr]  # it was started
-    with pytest.raises(PackhouseError, match="ended from outside") as caught:
-        for _ in range(100):  # until its end is noticed
-            await process.draft(channel.id, "")
-            await asyncio.sleep(0.05)
-    assert caught.value.code == "try_later"
+    names = [f"p{number}" for number in range(9)]
+    await add_passive(house, names)
+    channel, publisher = await house.find("pub"), house.services.publisher
+    process = publisher._drafting
     assert [one.name for one in await process.draft(channel.id, "")] == names
-    process.end()
+    os.kill(next(iter(process._pool._processes)), signal.SIGKILL)  # type: ignore[union-attr]  # it was started
+    await publish(house)
+    assert (await names_shown(house), await dirty_rows(house)) == (set(names), 0)
+    await add_passive(house, [f"q{number}" for number in range(9)])
+    await publish(house)
+    assert not process.runs, "it is not tried again at once"
+    assert await dirty_rows(house) == 0

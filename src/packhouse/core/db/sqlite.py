@@ -34,6 +34,8 @@ GROUP_SECONDS = 0.02
 BUSY_SECONDS = 30.0
 #: between two attempts to begin, in seconds; short naps are fairer than SQLite's growing ones
 NAP_SECONDS = 0.0005
+#: how long a writer waits for its turn before it tries without: whoever has it may have been halted, in seconds
+TURN_SECONDS = 1.0
 STREAM_ROWS = 2000
 #: threads for queries too long to run inline; each has a connection
 LARGE_THREADS = 2
@@ -272,12 +274,13 @@ class _Turn:
     def begin(self, connection: sqlite3.Connection) -> None:
         """Start a write transaction. Raises sqlite3.OperationalError (busy) after `BUSY_SECONDS`."""
         deadline = time.monotonic() + BUSY_SECONDS
+        impatient = time.monotonic() + TURN_SECONDS
         mine = False
         try:
             while True:
                 mine = mine or self._take()
                 try:
-                    if mine or time.monotonic() > deadline:
+                    if mine or time.monotonic() > impatient:
                         connection.execute("BEGIN IMMEDIATE")
                         return
                 except sqlite3.OperationalError as error:

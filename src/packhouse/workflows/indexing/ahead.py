@@ -13,7 +13,6 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 
 from packhouse.core.db import Database, open_database
-from packhouse.core.errors import PackhouseError
 from packhouse.core.processes import end_with_parent
 from packhouse.workflows.indexing.drafting import Draft, draft_ahead
 
@@ -22,6 +21,10 @@ IDLE_SECONDS = 10.0
 
 _runner = asyncio.Runner()
 _opened: list[Database] = []
+
+
+class Ended(Exception):
+    """The process could not be started, or was ended from outside, perhaps for want of memory."""
 
 
 class DraftingProcess:
@@ -38,7 +41,7 @@ class DraftingProcess:
         return self._pool is not None
 
     def draft(self, channel_id: int, after: str) -> asyncio.Future[list[Draft]]:
-        """Begin `draft_ahead`. The future raises PackhouseError("try_later") when the process or the database dies."""
+        """Begin `draft_ahead`. The future raises Ended, and PackhouseError("try_later") when the database is away."""
         if self._pool is None:
             # not forked: that would inherit locks of threads
             self._pool = ProcessPoolExecutor(1, get_context("spawn"), initializer=_begin, initargs=(self._url,))
@@ -51,10 +54,9 @@ class DraftingProcess:
     async def _draft(self, pool: ProcessPoolExecutor, channel_id: int, after: str) -> list[Draft]:
         try:
             return await asyncio.get_running_loop().run_in_executor(pool, _draft, channel_id, after)
-        except BrokenProcessPool:
+        except (BrokenProcessPool, OSError) as error:
             self.end()
-            message = "The process that renders the index was ended from outside."
-            raise PackhouseError("try_later", message, "Another is started.", retry_after=5) from None
+            raise Ended(str(error)) from None
 
     def end(self) -> None:
         """Let the process end after what it is at."""

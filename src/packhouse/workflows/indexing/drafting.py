@@ -6,7 +6,7 @@ they are published, of which names anything has changed since.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -21,7 +21,7 @@ from packhouse.workflows.indexing.summarising import summaries_of
 #: names, and about so many bytes of parts, that are drafted ahead at a time: what one short transaction can write
 NAMES = 100
 BYTES = 1 << 20
-#: names whose rows are read at a time
+#: names whose rows are read at a time at most
 STEP = 25
 
 #: id, partition and name of a row that waits
@@ -55,13 +55,22 @@ async def draft_ahead(db: Database, channel_id: int, after: str) -> list[Draft]:
     """Return drafts of the next names above `after` that wait for publishing; empty when there is none."""
     names = await store.names_waiting(db, channel_id, after, NAMES)
     drafts: list[Draft] = []
-    for at in range(0, len(names), STEP):
+    for some in in_steps(names, STEP):
         # read before what they ask for: a change in between leaves a row that no draft answers
-        waiting = await store.waiting_of(db, channel_id, names[at : at + STEP])
-        drafts += await draft(db, channel_id, waiting)
+        waiting = await store.waiting_of(db, channel_id, some)
+        found = {one.name: one for one in await draft(db, channel_id, waiting)}
+        drafts += [found[name] for name in some if name in found]  # in the database's order
         if sum(_size(part) for one in drafts for part in one.parts.values()) > BYTES:
             break
     return drafts
+
+
+def in_steps(names: Sequence[str], most: int) -> Iterator[Sequence[str]]:
+    """Yield names, first one and then twice as many each time, up to `most`: one can have thousands of files."""
+    at, step = 0, 1
+    while at < len(names):
+        yield names[at : at + step]
+        at, step = at + step, min(2 * step, most)
 
 
 def _size(part: Part | None) -> int:

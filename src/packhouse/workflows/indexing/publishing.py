@@ -16,9 +16,10 @@ from packhouse.catalog.channels import store as channels
 from packhouse.catalog.packages import downloads, summaries
 from packhouse.core.clock import monotonic
 from packhouse.core.db import Database, Unit
+from packhouse.core.log import get_logger
 from packhouse.workflows.indexing import store
-from packhouse.workflows.indexing.ahead import DraftingProcess
-from packhouse.workflows.indexing.drafting import Draft, draft
+from packhouse.workflows.indexing.ahead import DraftingProcess, Ended
+from packhouse.workflows.indexing.drafting import Draft, draft, in_steps
 
 #: names looked at per transaction at most, how many of them are drafted at a time, and how long that may go on, in
 #: seconds
@@ -29,6 +30,10 @@ BUDGET_SECONDS = 0.03
 #: there anyway, when more than a few wait
 MANY = 3000
 FEW = 20
+#: how long this process does without that one after it could not live, in seconds
+ALONE_SECONDS = 300.0
+
+log = get_logger("packhouse.publishing")
 
 
 class Publisher:
@@ -37,6 +42,7 @@ class Publisher:
     def __init__(self, db: Database, published: Callable[[int], None]) -> None:
         self._db = db
         self._drafting = DraftingProcess(db.url)
+        self._alone_until = 0.0  # when that process may be tried again, after it was ended from outside
         self._published = published  # told of each channel, so that this process reads its own writes
         self._locks: dict[int, asyncio.Lock] = {}
         self._asked: dict[int, int] = {}
@@ -55,8 +61,14 @@ class Publisher:
 
     async def publish_waiting(self) -> None:
         """Publish whatever a process left dirty when it died between its change and its publishing."""
+        faults: list[Exception] = []
         for channel_id in await store.dirty_channels(self._db):
-            await self.publish(channel_id)
+            try:
+                await self.publish(channel_id)
+            except Exception as fault:  # of one channel, which the others do not wait for
+                faults.append(fault)
+        if faults:
+            raise faults[0]
 
     async def unfreeze(self, channel_id: int, end: Callable[[Unit], Awaitable[None]]) -> bool:
         """Stage what accumulated, then show it with one flip; `end(unit)` runs in the flip's own transaction.
@@ -84,23 +96,31 @@ class Publisher:
     async def _publish(self, channel_id: int, *, staging: bool = False) -> None:
         more = True
         while more:
-            if await store.beyond(self._db, channel_id, FEW if self._drafting.runs else MANY):
+            few = FEW if self._drafting.runs else MANY
+            if monotonic() > self._alone_until and await store.beyond(self._db, channel_id, few):
                 more = await self._publish_ahead(channel_id, staging)
             else:
                 more = await self._db.write(partial(publish_batch, channel_id=channel_id, staging=staging))
 
     async def _publish_ahead(self, channel_id: int, staging: bool) -> bool:
         """Publish every name that waits now, once; return whether more may wait."""
-        drafts = await self._drafting.draft(channel_id, "")
-        while drafts:
-            following = self._drafting.draft(channel_id, drafts[-1].name)
-            work = partial(publish_batch, channel_id=channel_id, ahead=drafts, staging=staging)
-            try:
-                open_ = await self._db.write(work)
-            finally:
-                drafts = await following
-            if not open_:
-                return False
+        channel = await channels.by_id(self._db, channel_id)
+        if channel is None or (channel.frozen_at is not None) is not staging:
+            return False
+        try:
+            drafts = await self._drafting.draft(channel_id, "")
+            while drafts:
+                following = self._drafting.draft(channel_id, drafts[-1].name)
+                work = partial(publish_batch, channel_id=channel_id, ahead=drafts, staging=staging)
+                try:
+                    open_ = await self._db.write(work)
+                finally:
+                    drafts = await following
+                if not open_:
+                    return False
+        except Ended as fault:
+            log.warning("the index is rendered without a process of its own for now", error=str(fault))
+            self._alone_until = monotonic() + ALONE_SECONDS
         return True
 
     def close(self) -> None:
@@ -144,11 +164,10 @@ async def _shelve_waiting(unit: Unit, channel_id: int, number: int) -> tuple[boo
     names = list(dict.fromkeys(name for _, _, name in waiting))
     deadline = monotonic() + BUDGET_SECONDS
     changed = False
-    for at in range(0, len(names), STEP):
-        if at and monotonic() > deadline:
+    for step, some in enumerate(in_steps(names, STEP)):
+        if step and monotonic() > deadline:
             return changed, True
-        some = set(names[at : at + STEP])
-        drafts = await draft(unit, channel_id, [row for row in waiting if row[2] in some])
+        drafts = await draft(unit, channel_id, [row for row in waiting if row[2] in set(some)])
         changed |= await _shelve(unit, channel_id, number, drafts)
     return changed, len(waiting) == BATCH
 

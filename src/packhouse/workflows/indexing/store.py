@@ -42,7 +42,12 @@ _DIRTY = (
 )
 # By the very rows that were read: on PostgreSQL a smaller number may become visible later, and must stay.
 _CLEAN = delete(dirty).where(any_of(dirty.c.id, "ids"))
-_DIRTY_CHANNELS = select(dirty.c.channel_id).distinct()
+_DIRTY_CHANNELS = (
+    select(dirty.c.channel_id)
+    .distinct()
+    .join_from(dirty, channel, channel.c.id == dirty.c.channel_id)
+    .where(channel.c.frozen_at.is_(None))
+)
 _DIRTY_BEYOND = (
     select(dirty.c.id).where(dirty.c.channel_id == bindparam("channel_id")).offset(bindparam("number")).limit(1)
 )
@@ -105,8 +110,9 @@ _VISIBLE = (
     .order_by(entry.c.partition, entry.c.filename)
 )
 _RECORDS = select(record_body.c.record_id, record_body.c.json).where(any_of(record_body.c.record_id, "ids"))
+# One that is there is written again, so that the sweep cannot drop it, if nothing shows it, before we show it.
 _ADD_PART = """INSERT INTO part (sha256, shard, shard_sha256, fragment)
- VALUES (:sha256, :shard, :shard_sha256, :fragment) ON CONFLICT (sha256) DO NOTHING"""
+ VALUES (:sha256, :shard, :shard_sha256, :fragment) ON CONFLICT (sha256) DO UPDATE SET sha256 = excluded.sha256"""
 
 _SHOWN = (
     select(shelf.c.partition, shelf.c.name, part.c.sha256)
@@ -274,7 +280,7 @@ async def dirty_names(reader: Reader, channel_id: int, limit: int) -> list[tuple
 
 
 async def dirty_channels(reader: Reader) -> list[int]:
-    """Return the channels with names that wait for publishing."""
+    """Return the channels with names that wait for publishing, and may be published: that are not frozen."""
     return [row[0] for row in await reader.fetch_all(_DIRTY_CHANNELS)]
 
 
@@ -337,7 +343,8 @@ async def shown(reader: Reader, channel_id: int, keys: Collection[Key]) -> dict[
 
 async def add_parts(unit: Unit, parts: Iterable[Part]) -> None:
     """Keep parts, unless the same were rendered before."""
-    await unit.execute_many(_ADD_PART, [one._asdict() for one in parts])
+    # in one order, so that two channels with the same parts do not wait for each other
+    await unit.execute_many(_ADD_PART, [one._asdict() for one in sorted(parts, key=lambda part: part.sha256)])
 
 
 async def show(

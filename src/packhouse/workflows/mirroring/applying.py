@@ -47,12 +47,12 @@ async def take_in(turn: Turn, source: Source, plan: Plan, showing: Showing, firs
             batch, refused = prepared(source, part)  # while the batch before is written
             if writing is not None:
                 contested.update(await writing)
-                showing.taken_in(turn.batch)
             for filename, reason in refused:
                 turn.fail(f"{plan.partition}/{filename}", reason)
             done += len(part)
             turn.progress.current_step_percentage = 100 * done // len(todo)
             turn.progress.last_ckey = f"{plan.partition}/{part[-1].filename}"
+            showing.taken_in(len(part))
             writing = asyncio.create_task(_write(turn, source.partition, batch, first))
             await asyncio.sleep(0)  # the database has it now
         if writing is not None:

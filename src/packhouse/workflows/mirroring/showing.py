@@ -7,7 +7,8 @@ from types import TracebackType
 
 from packhouse.workflows.indexing.publishing import Publisher
 
-#: records taken in before publishing begins beside it: enough for a process that renders them
+#: records taken in before publishing begins beside it, unless the duty of some worker was first: enough for a process
+#: that renders them
 RECORDS = 60_000
 
 
@@ -26,7 +27,9 @@ class Showing:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._task is not None:
-            await asyncio.wait([self._task])
+            if error is not None:  # what is not published yet is, by whoever looks next
+                self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
     def taken_in(self, records: int) -> None:
         """Note that so many records more were taken in. Raises what publishing raised."""

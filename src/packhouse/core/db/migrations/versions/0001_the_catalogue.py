@@ -99,6 +99,7 @@ def upgrade() -> None:
         sa.Column("partition", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
     )
     with op.batch_alter_table("dirty", schema=None) as batch_op:
         batch_op.create_index("ix_dirty", ["channel_id", "name", "partition"], unique=False)
