@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+from collections.abc import Iterable
 
 import pytest
 
+from packhouse.catalog.packages import leftovers
 from packhouse.core.db import Unit
-from packhouse.workflows.indexing import drafting, publishing
+from packhouse.workflows.indexing import drafting, publishing, store
 from packhouse.workflows.indexing.drafting import draft_ahead
+from packhouse.workflows.indexing.store import Part
+from tests.conftest import Backend
 from tests.integration.indexing.changes import add_passive, dirty_rows, head_of, publish, set_frozen
 from tests.integration.indexing.test_publishing import names_shown, take_out
 from tests.kit.channel_reader import read_subdir
@@ -105,3 +110,29 @@ async def test_the_end_of_the_process_is_no_end_of_publishing(house: House) -> N
     await publish(house)
     assert not process.runs, "it is not tried again at once"
     assert await dirty_rows(house) == 0
+
+
+async def test_a_part_that_is_about_to_be_shown_is_not_swept(
+    house: House, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if backend.database_url.startswith("sqlite"):
+        pytest.skip("SQLite runs one unit at a time")
+    await add_passive(house, ["x"])
+    channel, db = await house.find("pub"), house.services.db
+    parts = [part for one in await draft_ahead(db, channel.id, "") for part in one.parts.values() if part]
+    await db.write(lambda unit: store.add_parts(unit, parts))  # as a channel leaves it that is cleared
+    rows = await leftovers.unshelved_parts(db, 0, 10)
+    assert len(rows) == 1
+    sweeping: list[asyncio.Task[int]] = []
+    add = store.add_parts
+
+    async def add_while_it_is_swept(unit: Unit, parts: Iterable[Part]) -> None:
+        await add(unit, parts)
+        drop = db.write(lambda other: leftovers.drop_parts(other, [rows[0][0]]))
+        sweeping.append(asyncio.ensure_future(drop))
+        await asyncio.sleep(0.3)
+
+    monkeypatch.setattr(store, "add_parts", add_while_it_is_swept)
+    await publish(house)
+    assert await sweeping[0] == 0
+    assert await names_shown(house) == {"x"}
