@@ -9,6 +9,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from packhouse.core import log
+
+_log = log.get_logger(__name__)
 #: hops at a time: more would find fewer calls waiting
 _AT_ONCE = 2
 #: calls that share a hop at most
@@ -34,7 +37,12 @@ class Hops:
         self._waiting.append((work, dropped, future))
         if len(self._hopping) < _AT_ONCE:
             self._hopping.add(asyncio.create_task(self._hop()))
-        return await future
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if not future.cancelled() and future.exception() is None:  # it came after the result, before we woke
+                _drop(dropped, future.result())
+            raise
 
     async def _hop(self) -> None:
         """Go on for as long as calls wait; they are taken when the hop begins, so that more can share it."""
@@ -43,7 +51,11 @@ class Hops:
         try:
             while self._waiting:
                 calls, self._waiting = self._waiting[:_TOGETHER], self._waiting[_TOGETHER:]
-                for call, outcome in zip(calls, await asyncio.to_thread(_outcomes, calls), strict=True):
+                try:
+                    outcomes = await asyncio.to_thread(_outcomes, calls)
+                except Exception as fault:  # there is no thread to be had
+                    outcomes = [(None, fault)] * len(calls)
+                for call, outcome in zip(calls, outcomes, strict=True):
                     _tell(call, *outcome)
         finally:  # here and not when the task is over: a call that comes between must not wait for it
             self._hopping.remove(task)
@@ -54,7 +66,15 @@ def _tell(call: _Call, result: Any, fault: Exception | None) -> None:
     if not future.done():
         future.set_result(result) if fault is None else future.set_exception(fault)
     elif fault is None:  # whoever asked has gone away
+        _drop(dropped, result)
+
+
+def _drop(dropped: Callable[[T], None], result: T) -> None:
+    """Close what nobody waits for any more; a fault in that is not of those who share the hop."""
+    try:
         dropped(result)
+    except Exception:
+        _log.exception("What nobody waits for any more could not be closed.")
 
 
 def _outcomes(calls: list[_Call]) -> list[tuple[Any, Exception | None]]:
