@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from packhouse.formats.archives import zstandard
+from packhouse.formats.archives.limits import DEFAULT
 from packhouse.formats.archives.zstandard import unzstd
 from packhouse.workflows.channels.editing import Edit, edit_channel
 from packhouse.workflows.maintaining.finding import Finding
@@ -70,6 +73,20 @@ async def test_what_is_sound_is_left_alone(stocked: House) -> None:
     before = await stocked.services.db.fetch_all("SELECT count(*), max(number) FROM revision")
     assert await mend(stocked) == []
     assert await stocked.services.db.fetch_all("SELECT count(*), max(number) FROM revision") == before
+
+
+async def test_what_we_wrote_is_no_bomb_however_well_it_compresses(
+    stocked: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = await served(stocked.web)
+    await stocked.upload("lab", "zlib", "3.1")
+    await stocked.upload("lab", "zlib", "3.1", subdir="linux-64")
+    monkeypatch.setattr(zstandard, "DEFAULT", replace(DEFAULT, ratio_floor=0, ratio=0))
+    for folder in ("lab/noarch", "lab/linux-64"):
+        for file in FILES:
+            answer = await stocked.web.get(f"/api/repo/{folder}/{file}")
+            assert answer.status == 200 and answer.body != before[f"{folder}/{file}"], file
+    assert [one for one in await mend(stocked) if not one.information] == []
 
 
 async def test_a_repair_is_an_event(stocked: House) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from packhouse.formats.archives.zstandard import unzstd, zstd3
+from packhouse.formats.archives.zstandard import unzstd, unzstd_own, zstd3
 from packhouse.formats.base import Malformed
 from packhouse.formats.conda.record import canonical_json, to_msgpack
 from packhouse.formats.conda.shards import render_shard, render_shard_index
@@ -129,6 +129,15 @@ def test_expansion_is_capped() -> None:
     with pytest.raises(Malformed, match="expands to more than"):
         parse_shard(bomb)
     assert len(unzstd(bomb, 20 << 20)) == 20 << 20
+
+
+def test_only_foreign_bytes_may_not_expand_too_much() -> None:
+    alike = zstd3(bytes(65 << 20))
+    with pytest.raises(Malformed, match="more than 50 times its compressed size: a decompression bomb"):
+        unzstd(alike, 1 << 30)
+    assert len(unzstd_own(alike, 1 << 30)) == 65 << 20
+    with pytest.raises(Malformed, match="more than 1,000 bytes"):
+        unzstd_own(alike, 1000)
 
 
 @pytest.mark.parametrize(

@@ -49,13 +49,27 @@ def unzstd(data: bytes, limit: int) -> bytes:
     takes is that of the result.
     """
     most = min(limit, max(DEFAULT.ratio_floor, DEFAULT.ratio * len(data)))
+    if most < limit:
+        return _opened(data, most, f"more than {DEFAULT.ratio} times its compressed size: a decompression bomb")
+    return unzstd_own(data, limit)
+
+
+def unzstd_own(data: bytes, limit: int) -> bytes:
+    """Decompress frames written by ourselves to at most `limit` bytes, however small they are: records are alike.
+
+    Malformed as `unzstd`, but for the ratio.
+    """
+    return _opened(data, limit, f"more than {limit:,} bytes")
+
+
+def _opened(data: bytes, most: int, excess: str) -> bytes:
     found, first = io.BytesIO(), True
     while data or first:
         decoder, first = zstd.ZstdDecompressor(options=_OPTIONS), False
         while not decoder.eof:
             piece = _piece(decoder, data)
             if found.tell() + len(piece) > most:
-                raise Malformed(_too_much(limit, most))
+                raise Malformed(f"The data expands to {excess}.")
             data = decoder.unused_data
             if decoder.eof and not data and not found.tell():
                 return piece  # nearly always
@@ -71,9 +85,3 @@ def _piece(decoder: zstd.ZstdDecompressor, data: bytes) -> bytes:
     if decoder.needs_input and not decoder.eof:
         raise Malformed("The zstd data ends too early: it is truncated.")
     return piece
-
-
-def _too_much(limit: int, most: int) -> str:
-    if most < limit:
-        return f"The data expands to more than {DEFAULT.ratio} times its compressed size: a decompression bomb."
-    return f"The data expands to more than {limit:,} bytes."

@@ -16,7 +16,7 @@ from packhouse.catalog.packages import summaries
 from packhouse.core.clock import DAY, to_iso
 from packhouse.core.db import Database
 from packhouse.formats import registry
-from packhouse.formats.archives.zstandard import unzstd, zstd3
+from packhouse.formats.archives.zstandard import unzstd_own, zstd3
 from packhouse.formats.conda import channeldata
 from packhouse.formats.conda.derived import current_repodata, run_exports
 from packhouse.formats.conda.shards import render_shard_index
@@ -43,7 +43,7 @@ class _Opened:
         self._fragments = fragments
 
     def __iter__(self) -> Iterator[bytes]:
-        return (unzstd(one, MOST_FRAGMENT_BYTES) for one in self._fragments)
+        return (unzstd_own(one, MOST_FRAGMENT_BYTES) for one in self._fragments)
 
 
 class IndexReader:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from packhouse.catalog.channels import store as channels
 from packhouse.core.db import Database
-from packhouse.formats.archives.zstandard import unzstd
+from packhouse.formats.archives.zstandard import unzstd_own
 from packhouse.formats.base import Malformed
 from packhouse.workflows.indexing import store as index
 from packhouse.workflows.indexing.rendering import encode, identity
@@ -83,7 +83,7 @@ def damage(part: StoredPart) -> str | None:
     if hashlib.sha256(part.shard).digest() != part.shard_sha256:
         return "the shard's bytes do not have the hash it is published under"
     try:
-        shard, fragment = unzstd(part.shard, MOST_BYTES), unzstd(part.fragment, MOST_BYTES)
+        shard, fragment = unzstd_own(part.shard, MOST_BYTES), unzstd_own(part.fragment, MOST_BYTES)
     except Malformed as fault:
         return f"it cannot be read: {fault}"
     if identity(shard, fragment) != part.sha256:
