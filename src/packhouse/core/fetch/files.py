@@ -74,7 +74,7 @@ class FileSource:
             file = self._open_file(url)
         except OSError as error:
             if error.errno not in _ABSENT:
-                raise PackhouseError("upstream_failed", f"{url} cannot be read: {error.strerror}.") from None
+                raise _unreadable(url, error) from None
             return _FileAnswer(404, CIMultiDict(), url)
         answer = _answer(method, url, headers, file)
         answer.begin()
@@ -101,7 +101,11 @@ class _FileAnswer(Answer):
 
     def begin(self) -> None:
         """Read the first piece while this is in a thread already; most files are no longer, and need not stay open."""
-        self._first = self._read()
+        try:
+            self._first = self._read()
+        except PackhouseError:
+            self.close()
+            raise
         if not self._left:
             self.close()
 
@@ -111,7 +115,10 @@ class _FileAnswer(Answer):
             self._file.close()
 
     def _read(self) -> bytes:
-        chunk = self._file.read(min(self._left, _READ_BYTES)) if self._file and self._left else b""
+        try:
+            chunk = self._file.read(min(self._left, _READ_BYTES)) if self._file and self._left else b""
+        except OSError as error:
+            raise _unreadable(self.where, error) from None
         self._left -= len(chunk)
         return chunk
 
@@ -146,6 +153,10 @@ def _answer(method: str, url: URL, asked: dict[str, str], file: BinaryIO) -> _Fi
 def _unread(status: int, headers: CIMultiDict[str], url: URL, file: BinaryIO) -> _FileAnswer:
     file.close()
     return _FileAnswer(status, headers, url)
+
+
+def _unreadable(where: object, error: OSError) -> PackhouseError:
+    return PackhouseError("upstream_failed", f"{where} cannot be read: {error.strerror}.")
 
 
 def _path(url: URL) -> str:

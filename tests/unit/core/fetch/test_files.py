@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
+import io
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 
 from packhouse.core.errors import PackhouseError
 from packhouse.core.fetch import Expected, Fetcher, FetchSettings, MemorySink, Refused
+from packhouse.core.fetch.files import FileSource
 
 CONTENT = b"0123456789" * 300_000
 EXPECTED = Expected(size=len(CONTENT), sha256=hashlib.sha256(CONTENT).hexdigest())
@@ -165,3 +168,24 @@ async def test_a_file_that_becomes_shorter_is_read_again(fetcher: Fetcher, tree:
     sink = Cuts()
     await fetcher.download("noarch/a+b-1!1.0.conda", sink, expect=EXPECTED, max_bytes=1 << 24)
     assert sink.cut and sink.body == CONTENT
+
+
+@pytest.mark.parametrize("good", [0, 1])
+async def test_a_disk_of_the_source_that_cannot_be_read_is_a_fault_of_the_upstream(
+    fetcher: Fetcher, tree: Path, monkeypatch: pytest.MonkeyPatch, good: int
+) -> None:
+    class Broken(io.FileIO):
+        reads = 0
+
+        def read(self, size: int = -1, /) -> bytes:
+            self.reads += 1
+            if self.reads > good:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return super().read(size)
+
+    file = Broken(tree / "noarch" / "a+b-1!1.0.conda")
+    monkeypatch.setattr(FileSource, "_open_file", lambda *_: file)
+    with pytest.raises(PackhouseError, match="cannot be read: Input/output error") as caught:
+        await fetcher.get("noarch/a+b-1!1.0.conda", max_bytes=1 << 24)
+    assert caught.value.code == "upstream_failed"
+    assert file.closed
