@@ -15,6 +15,7 @@ from packhouse.doors.api import create_api, document
 from packhouse.doors.api.application import NOUNS
 from packhouse.doors.api.bodies import structures
 from packhouse.doors.api.permissions import ROUTES
+from tests.kit.asgi import Client
 from tests.kit.house import House
 
 #: what a parameter or a member may be given
@@ -133,3 +134,15 @@ async def test_a_fault_of_our_own_tells_a_number_and_nothing_else(house: House) 
     assert (answer.status, problem["code"]) == (500, "internal")
     assert problem["details"]["request_id"] in problem["message"]
     assert "notice" not in answer.body.decode().replace("/notices", "")
+
+
+async def test_strangers_cannot_make_the_server_read_much(house: House) -> None:
+    body = json.dumps({"username": [[]] * 10_000}).encode()
+
+    async def status(client: Client, body: bytes) -> int:
+        headers = {"content-type": "application/json", "content-length": str(len(body))}
+        return (await client.request("POST", "/api/auth/login", headers, [body])).status
+
+    assert await status(house.web, body) == 413
+    assert await status(house.admin, body) == 400
+    assert await status(house.admin, b" " * (2 * 1024 * 1024 + 1)) == 413

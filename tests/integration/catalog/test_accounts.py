@@ -392,6 +392,19 @@ async def test_a_burst_with_the_right_password_is_one_check(db: Database, keys: 
     assert authenticator.evaluations == 1
 
 
+async def test_a_check_from_before_a_change_counts_for_nobody_who_comes_after_it(db: Database, keys: Keys) -> None:
+    await person(db, "ann")
+    authenticator = Authenticator(db, keys)
+    before = asyncio.create_task(authenticator.proof(password("ann")))
+    await asyncio.sleep(0.01)  # it has read the account
+    await accounts.set_disabled(db, "ann", True, "root")
+    authenticator.forget("account", "ann")
+    with pytest.raises(PackhouseError):
+        await authenticator.proof(password("ann"))
+    await asyncio.gather(before, return_exceptions=True)
+    assert await refused(authenticator, password("ann"))
+
+
 async def test_time_of_a_remembered_check(db: Database, keys: Keys) -> None:
     ann = await person(db, "ann")
     _, value = await tokens.create(db, keys, ann, "ci", None, None)

@@ -177,3 +177,12 @@ async def test_few_are_remembered(house: House, asked: list[str], monkeypatch: p
         padded = house.as_("ann").with_headers({"x-api-key": str(number)})  # does not count beside `x-auth`
         assert (await padded.get(FILE)).status == 200
     assert 1 <= len(entrance._answers._known) <= 3
+
+
+async def test_long_questions_are_not_remembered(house: House, asked: list[str]) -> None:
+    entrance = house.server._entrance
+    assert isinstance(entrance, Entrance)
+    before = len(entrance._answers._known)
+    padded = house.as_("ann").with_headers({"x-api-key": "x" * 5000})  # does not count beside `x-auth`
+    assert (await padded.get(FILE)).status == 200
+    assert len(entrance._answers._known) <= before

@@ -52,7 +52,7 @@ class Authenticator:
         self._keys = keys
         self._fresh, self._doubt = fresh, doubt  # of the list of changes
         self._known: dict[bytes, Proof] = {}
-        self._pending: dict[bytes, asyncio.Task[Account]] = {}
+        self._pending: dict[tuple[int, bytes], asyncio.Task[Account]] = {}
         self._epoch = 0
         self._throttle = Throttle()
         self._passwords = PasswordChecker()
@@ -128,11 +128,12 @@ class Authenticator:
 
     async def _shared(self, credential: Credential, key: bytes, address: str) -> Account:
         """Check a password once for all requests that bring it together: uv opens fifty connections at a time."""
-        task = self._pending.get(key)
+        asked = (self._epoch, key)  # a check that began before a change says nothing to who comes after it
+        task = self._pending.get(asked)
         if task is None:
             task = asyncio.create_task(self._password(credential.username, credential.value, address))
-            self._pending[key] = task
-            task.add_done_callback(lambda _: self._pending.pop(key, None))
+            self._pending[asked] = task
+            task.add_done_callback(lambda _: self._pending.pop(asked, None))
         return await asyncio.shield(task)
 
     async def _password(self, username: str, password: str, address: str) -> Account:

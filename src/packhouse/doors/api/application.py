@@ -25,7 +25,7 @@ from packhouse.doors.api import (
     uploads,
     users,
 )
-from packhouse.doors.api.bodies import refuse_repeated
+from packhouse.doors.api.bodies import MOST_BYTES, refuse_repeated
 from packhouse.doors.api.document import openapi_config
 from packhouse.doors.api.guard import caller_of, guard
 from packhouse.doors.api.pages import Pages
@@ -68,6 +68,7 @@ def create_api(services: Services, authenticator: Authenticator) -> Api:
             "reserved": Provide(_reserved, sync_to_thread=False),
         },
         before_request=refuse_repeated,
+        request_max_body_size=MOST_BYTES,
         exception_handlers={Exception: answer},
         openapi_config=openapi_config(),
         logging_config=None,

@@ -9,7 +9,7 @@ a credential expires.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from packhouse.catalog.changes import ChangeFeed
 from packhouse.core.clock import monotonic
@@ -20,13 +20,14 @@ from packhouse.workflows.delivering.counting import Key
 
 #: answers kept; about 1 kB each, and the bytes of small files
 CAPACITY = 20_000
+QUESTION_BYTES = 4096
 SMALL_BYTES, MOST_BYTES = 64 * 1024, 64 * 2**20
 
 #: `Answer.until` of what the next one who asks may not be given
 ONCE = -math.inf
 
 #: epoch, path as it was sent (a token may be in it), headers that may hold a credential
-Question = tuple[object, ...]
+Question = tuple[Any, ...]
 
 
 class Answer(NamedTuple):
@@ -62,7 +63,7 @@ class Answers:
 
     def keep(self, question: Question, answer: Answer, until: float) -> None:
         """Remember an answer to who has proven until then (monotonic) who they are."""
-        if min(answer.until, until) <= self._end:
+        if min(answer.until, until) <= self._end or _length(question) > QUESTION_BYTES:
             return
         if len(self._known) >= CAPACITY:
             self._forget()
@@ -80,3 +81,9 @@ class Answers:
         for what in self._held:
             what.remembered, what.body = False, None
         self._held, self._bytes = [], 0
+
+
+def _length(question: Question) -> int:
+    """Return the length of a question's path and headers; whoever asks can make them as long as the server takes."""
+    _, path, *shown = question
+    return len(path) + sum(len(value) for _, value in shown)
