@@ -148,6 +148,16 @@ def test_damaged_zstd_is_malformed(data: bytes) -> None:
         unzstd(data, 1000)
 
 
+def test_frames_are_read_one_after_the_other_but_not_without_end() -> None:
+    pieces = [os.urandom(5 << 20), bytes(9 << 20), b"", os.urandom(100)]
+    assert unzstd(b"".join(map(zstd3, pieces)), 15 << 20) == b"".join(pieces)
+    skippable = b"\x50\x2a\x4d\x18\0\0\0\0"
+    for empty in (skippable, zstd3(b"")):
+        assert unzstd(empty * 900 + zstd3(b"x"), 10) == b"x"
+        with pytest.raises(Malformed, match="more than 1,000 zstd frames"):
+            unzstd(empty * 1001, 10)
+
+
 @given(st.binary(max_size=200))
 def test_any_bytes_are_malformed_or_an_index(data: bytes) -> None:
     assert unzstd(zstd3(data), 200) == data

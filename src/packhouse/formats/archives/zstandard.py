@@ -16,8 +16,10 @@ else:
 
 _OPTIONS: dict[int, int] = {zstd.DecompressionParameter.window_log_max: DEFAULT.zstd_window_log}
 
-#: decompressed at a time
+#: put in and decompressed at a time
 _PIECE_BYTES = 4 * MIB
+#: in one file: parallel compressors write one for each few MiB
+_MOST_FRAMES = 1000
 
 
 class _Compressors(threading.local):
@@ -63,25 +65,28 @@ def unzstd_own(data: bytes, limit: int) -> bytes:
 
 
 def _opened(data: bytes, most: int, excess: str) -> bytes:
-    found, first = io.BytesIO(), True
-    while data or first:
-        decoder, first = zstd.ZstdDecompressor(options=_OPTIONS), False
+    found, view, frames, at = io.BytesIO(), memoryview(data), 0, 0
+    while at < len(view) or not frames:
+        if (frames := frames + 1) > _MOST_FRAMES:
+            raise Malformed(f"The data has more than {_MOST_FRAMES:,} zstd frames.")
+        decoder = zstd.ZstdDecompressor(options=_OPTIONS)
         while not decoder.eof:
-            piece = _piece(decoder, data)
+            # only a part: what follows the end of a frame in it is copied
+            given = view[at : at + _PIECE_BYTES] if decoder.needs_input else b""
+            piece = _piece(decoder, given)
+            at += len(given) - len(decoder.unused_data)
             if found.tell() + len(piece) > most:
                 raise Malformed(f"The data expands to {excess}.")
-            data = decoder.unused_data
-            if decoder.eof and not data and not found.tell():
+            if decoder.eof and at == len(view) and not found.tell():
                 return piece  # nearly always
             found.write(piece)
     return found.getvalue()
 
 
-def _piece(decoder: zstd.ZstdDecompressor, data: bytes) -> bytes:
+def _piece(decoder: zstd.ZstdDecompressor, given: bytes | memoryview) -> bytes:
+    if decoder.needs_input and not given:
+        raise Malformed("The zstd data ends too early: it is truncated.")
     try:
-        piece = decoder.decompress(data if decoder.needs_input else b"", _PIECE_BYTES)
+        return decoder.decompress(given, _PIECE_BYTES)
     except zstd.ZstdError as error:
         raise Malformed(f"The data cannot be decompressed with zstd: {error}.") from error
-    if decoder.needs_input and not decoder.eof:
-        raise Malformed("The zstd data ends too early: it is truncated.")
-    return piece
