@@ -132,6 +132,18 @@ class Infinite(Misbehaviour):
             await connection.send(chunk)
 
 
+class EmptyGzipMembers(Misbehaviour):
+    """A chunked gzip body that never ends, of members that hold nothing."""
+
+    def answer(self, request: Request, good: Answer) -> Answer:
+        return Answer(200, b"", {"Transfer-Encoding": "chunked", "Content-Encoding": "gzip"})
+
+    async def send(self, connection: Connection, body: bytes) -> None:
+        members = gzip.compress(b"") * 500
+        while True:
+            await connection.send(b"%x\r\n%b\r\n" % (len(members), members))
+
+
 class NoFraming(Misbehaviour):
     """Says neither length nor chunks; the end of the connection is the end of the body."""
 

@@ -93,17 +93,21 @@ class Answer:
             raise PackhouseError("upstream_failed", f"{self.where} sent {encoding}, an encoding not asked for.")
         if self.length is not None and self.length > max_bytes:
             raise self._too_large(max_bytes)
+        pieces = self._capped(self.chunks(), max_bytes)
         if may_inflate and encoding in _GZIP:
-            return await self._capped(_inflated(self.chunks(), self.where), max_bytes)
-        return await self._capped(self.chunks(), max_bytes)
-
-    async def _capped(self, chunks: AsyncIterator[bytes], max_bytes: int) -> bytes:
+            pieces = self._capped(_inflated(pieces, self.where), max_bytes)
         found = io.BytesIO()  # a list, to be joined at its end, would take twice the memory
-        async for piece in chunks:
+        async for piece in pieces:
             found.write(piece)
-            if found.tell() > max_bytes:
-                raise self._too_large(max_bytes)
         return found.getvalue()
+
+    async def _capped(self, pieces: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[bytes]:
+        total = 0
+        async for piece in pieces:
+            total += len(piece)
+            if total > max_bytes:
+                raise self._too_large(max_bytes)
+            yield piece
 
     def _too_large(self, max_bytes: int) -> PackhouseError:
         return PackhouseError("upstream_failed", f"{self.where} is larger than the limit of {max_bytes} bytes.")

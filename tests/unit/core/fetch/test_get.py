@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -16,6 +17,7 @@ from tests.kit.upstream import (
     Always304,
     Basic,
     Drops,
+    EmptyGzipMembers,
     Fails,
     GzipBomb,
     Gzipped,
@@ -155,6 +157,14 @@ async def test_gzip_in_transfer_is_undone_but_no_file_of_its_own(up: Upstream) -
 async def test_more_than_the_limit_is_refused(up: Upstream, how: Misbehaviour) -> None:
     up.misbehave(INDEX, how)
     async with Fetcher(up.url, settings_for(up)) as fetcher:
+        with pytest.raises(PackhouseError, match="larger than the limit"):
+            await fetcher.get(INDEX, max_bytes=LIMIT)
+    assert up.hits(INDEX) == 1
+
+
+async def test_gzip_that_stands_for_nothing_is_not_read_for_ever(up: Upstream) -> None:
+    up.misbehave(INDEX, EmptyGzipMembers())
+    async with Fetcher(up.url, settings_for(up)) as fetcher, asyncio.timeout(20):
         with pytest.raises(PackhouseError, match="larger than the limit"):
             await fetcher.get(INDEX, max_bytes=LIMIT)
     assert up.hits(INDEX) == 1
