@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from packhouse.catalog.channels import store as channels
 from packhouse.catalog.mirrors import store
 from packhouse.workflows.mirroring import downloading
+from packhouse.workflows.mirroring.editing import run_mirror_now
 from tests.conftest import Backend
 from tests.kit.mirroring import (
     CondaSource,
@@ -16,6 +18,7 @@ from tests.kit.mirroring import (
     run_and_wait,
     services_on,
     shown,
+    wait,
 )
 from tests.kit.upstream import DATE, LATER, Upstream
 
@@ -198,3 +201,31 @@ async def test_other_bytes_upstream_are_reported_and_never_taken(backend: Backen
         assert (conflict.held_sha256 or b"").hex() == ours
         assert (conflict.upstream_sha256 or b"").hex() == theirs
         assert f"{conflict.partition}/{conflict.filename}" == key
+
+
+async def test_a_run_gets_further_only_by_what_it_changes(backend: Backend) -> None:
+    source = CondaSource()
+    source.add("numpy")
+    async with services_on(backend) as services, Upstream(source.files()) as up:
+        channel = await make_test_channel(services)
+        mirror = await add_mirror(services, channel, up.url, mode="active")
+
+        async def losses_after_a_run() -> int:
+            await run_mirror_now(services, mirror, "ann")
+            await services.db.write(lambda unit: unit.execute("UPDATE job SET losses = 8 WHERE state = 'queued'"))
+            assert (await wait(services, mirror)).state == "completed"
+            return int(await services.db.fetch_value("SELECT losses FROM job ORDER BY id DESC LIMIT 1"))
+
+        assert await losses_after_a_run() == 0, "it has taken in a file"
+        source.add("numpy", depends=["evil"])
+        up.files = source.files()
+        assert await losses_after_a_run() == 8, "it has only found other bytes"
+        source.add("scipy")
+        up.files = source.files()
+        assert await losses_after_a_run() == 0, "it has taken in another"
+        source.drop("noarch/scipy-1.0-0.conda")
+        up.files = source.files()
+        await services.db.write(lambda unit: channels.set_frozen(unit, channel.id, unit.now))
+        assert await losses_after_a_run() == 8, "it was not let remove it"
+        await services.db.write(lambda unit: channels.set_frozen(unit, channel.id, None))
+        assert await losses_after_a_run() == 0, "it has removed it"

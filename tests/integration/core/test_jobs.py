@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 
@@ -13,6 +14,7 @@ from packhouse.core.jobs import (
     Cancelled,
     RunningJob,
     cancel,
+    claims,
     forget,
     list_jobs,
     progress,
@@ -200,13 +202,19 @@ async def test_a_job_that_kills_its_workers_is_given_up(db: Database) -> None:
     assert ran == []
 
 
+async def done(run: RunningJob, unit: Unit) -> None:
+    """Be a batch that changes something."""
+    await run.fence(unit)
+    await run.got_further(unit)
+
+
 async def test_workers_that_died_before_the_job_got_further_do_not_count(db: Database) -> None:
     job_id = await enqueue(db, "k")
     lose = "UPDATE job SET state = 'running', losses = losses + 8, run_attempt = 9, holder = 'dead', lease_until = 1"
     await db.write(lambda unit: unit.execute(lose))
 
     async def handler(run: RunningJob) -> None:
-        await db.write(run.got_further)
+        await db.write(partial(done, run))
         if run.attempt < 12:
             await db.write(lambda unit: unit.execute("UPDATE job SET lease_until = 1"))  # as if it had died
             await asyncio.sleep(60)
@@ -214,3 +222,33 @@ async def test_workers_that_died_before_the_job_got_further_do_not_count(db: Dat
     async with working(db, {"k": handler}):
         await in_state(db, job_id, "done")
     assert await db.fetch_value("SELECT losses FROM job") == 0
+
+
+async def test_losses_are_forgotten_once_and_by_a_batch_that_is_kept(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = await enqueue(db, "k")
+    await db.write(lambda unit: unit.execute(
+        "UPDATE job SET state = 'running', losses = 8, run_attempt = 9, holder = 'dead', lease_until = 1"))  # fmt: skip
+    forgotten, real = [], claims.forget_losses
+
+    async def counted(unit: Unit, job_id: int, attempt: int) -> None:
+        forgotten.append(job_id)
+        await real(unit, job_id, attempt)
+
+    monkeypatch.setattr(claims, "forget_losses", counted)
+
+    async def handler(run: RunningJob) -> None:
+        async def undone(unit: Unit) -> None:
+            await done(run, unit)
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            await db.write(undone)
+        for _ in range(3):
+            await db.write(partial(done, run))
+
+    async with working(db, {"k": handler}):
+        await in_state(db, job_id, "done")
+    assert await db.fetch_value("SELECT losses FROM job") == 0
+    assert forgotten == [job_id] * 2

@@ -56,7 +56,7 @@ _CLAIM = (
     )
 )  # fmt: skip
 _MINE = "WHERE id = :id AND run_attempt = :attempt AND state = 'running'"
-_RENEW = f"UPDATE job SET lease_until = :until, heartbeat = :now {_MINE}"  # noqa: S608  # constants only
+_RENEW = f"UPDATE job SET lease_until = :until, heartbeat = :now {_MINE} RETURNING losses"  # noqa: S608  # constants only
 _REPORT = f"UPDATE job SET progress = :progress {_MINE}"  # noqa: S608  # constants only
 _FORGET_LOSSES = f"UPDATE job SET losses = 0 {_MINE}"  # noqa: S608  # constants only
 _FINISH = f"""
@@ -104,10 +104,13 @@ def _until(unit: Unit, seconds: float) -> int:
     return unit.now + int(seconds * SECOND)
 
 
-async def renew(unit: Unit, job_id: int, attempt: int, seconds: float) -> bool:
-    """Hold the job for `seconds` from now; False: this attempt is over. Locks the row until the unit has ended."""
-    done = await unit.execute(_RENEW, id=job_id, attempt=attempt, now=unit.now, until=_until(unit, seconds))
-    return done == 1
+async def renew(unit: Unit, job_id: int, attempt: int, seconds: float) -> int | None:
+    """Hold the job for `seconds` from now and return its losses; None: this attempt is over.
+
+    Locks the row until the unit has ended.
+    """
+    row = await unit.fetch_one(_RENEW, id=job_id, attempt=attempt, now=unit.now, until=_until(unit, seconds))
+    return row[0] if row else None
 
 
 async def report(unit: Unit, job_id: int, attempt: int, progress: dict[str, Any]) -> bool:

@@ -33,7 +33,7 @@ class RunningJob:
         #: why the run must end, as soon as that is known
         self.end: RunEnded | None = None
         self._end_since = 0.0
-        self._losses = claim.losses
+        self._losses = 0  #: of workers, as the unit of a batch found it: a unit may run twice, and be undone
         self._db = db
         self._lease_seconds = lease_seconds
 
@@ -45,11 +45,13 @@ class RunningJob:
 
     async def fence(self, unit: Unit) -> None:
         """Raise LostLease unless this run is still the job's; nobody takes it over before `unit` has ended."""
-        if not await claims.renew(unit, self.id, self.attempt, self._lease_seconds):
+        losses = await claims.renew(unit, self.id, self.attempt, self._lease_seconds)
+        if losses is None:
             raise LostLease
+        self._losses = losses
 
     async def got_further(self, unit: Unit) -> None:
-        """Say, in the unit of a batch, that this run has done some of the work: then it is not what kills workers."""
+        """Say, after `fence` and in its unit, that this batch changed something: the job is not what kills workers."""
         if self._losses:
             await claims.forget_losses(unit, self.id, self.attempt)
 

@@ -128,7 +128,7 @@ class Worker:
 
     async def _renew(self, run: RunningJob) -> None:
         try:
-            if not await self._db.write(lambda unit: claims.renew(unit, run.id, run.attempt, self._lease)):
+            if await self._db.write(lambda unit: claims.renew(unit, run.id, run.attempt, self._lease)) is None:
                 run.interrupt(LostLease())
         except PackhouseError as error:
             _log.warning("The lease of job %d could not be renewed: %s", run.id, error)

@@ -104,6 +104,7 @@ async def _take_in(
     if dirty:
         await entries.mark_dirty(unit, channel.id, sorted(dirty))
         await changes.note(unit, "entry", channel.id)
+        await turn.job.got_further(unit)
     applied.added, applied.updated = len(adds), len(changed)
     applied.conflicts = [row["filename"] for row in conflicts]
     return applied
@@ -171,5 +172,6 @@ async def _take_out(unit: Unit, turn: Turn, channel: Channel, part: Sequence[tup
     await store.drop_conflicts(unit, turn.mirror.id, [(partition, known.filename) for partition, known in part])
     if mine:
         await store.tell_neighbours(unit, channel.id, turn.mirror.id)
+        await turn.job.got_further(unit)
     await changes.note(unit, "entry", channel.id)
     return len(mine)

@@ -206,7 +206,10 @@ class Downloading:
             return
 
         async def work(unit: Unit, channel: Channel) -> tuple[set[int], set[int]]:
-            return await activate(unit, channel, files, turn.services.settings.sweep_grace_seconds)
+            found = await activate(unit, channel, files, turn.services.settings.sweep_grace_seconds)
+            if found[0]:
+                await turn.job.got_further(unit)
+            return found
 
         last = files[-1].wanted
         turn.progress.last_ckey = f"{last.partition}/{last.filename}"

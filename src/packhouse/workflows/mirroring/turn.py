@@ -44,16 +44,17 @@ class Turn:
     async def write(self, work: Callable[[Unit, Channel], Awaitable[T]], rows: int = 0) -> T:
         """Run one fenced unit with the channel as it is in it; `rows` tells how large the batch is, to adapt the next.
 
+        A batch that changes what the mirror holds says so with `job.got_further`: a run that only looks gets nowhere.
         Raises what ends a run: Cancelled, LostLease, Stopping, SpecChanged.
         """
         await self.job.checkpoint()
-        result, seconds = await self.services.db.write(lambda unit: self._fenced(unit, work, rows))
+        result, seconds = await self.services.db.write(lambda unit: self._fenced(unit, work))
         if rows:
             per_row = max(seconds, 0.001) / rows
             self.batch = min(max(int(UNIT_SECONDS / per_row), SMALLEST), LARGEST, self.batch * 2)
         return result
 
-    async def _fenced(self, unit: Unit, work: Callable[[Unit, Channel], Awaitable[T]], rows: int) -> tuple[T, float]:
+    async def _fenced(self, unit: Unit, work: Callable[[Unit, Channel], Awaitable[T]]) -> tuple[T, float]:
         """Return what the work returns, and how long the unit took without waiting for its turn, in seconds."""
         begun = monotonic()
         await self.job.fence(unit)
@@ -67,8 +68,6 @@ class Turn:
         self.progress.asked_by = mirror.progress.asked_by
         self.progress.asked_to_shrink = mirror.progress.asked_to_shrink
         result = await work(unit, channel)
-        if rows:
-            await self.job.got_further(unit)
         await store.set_progress(unit, mirror.id, self.progress)
         return result, monotonic() - begun
 
