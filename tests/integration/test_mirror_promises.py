@@ -1,4 +1,4 @@
-"""What a mirror must not do on its own: lose a subdir, forget to ask, fetch at cross purposes."""
+"""What a mirror must not do on its own: lose a subdir, forget to ask, let files wait, fetch at cross purposes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import pytest
 from packhouse.catalog.mirrors.filters import Filters
 from packhouse.catalog.mirrors.mirror import Spec
 from packhouse.catalog.packages import entries
+from packhouse.core.jobs import Worker
 from packhouse.workflows.mirroring import survey
 from packhouse.workflows.mirroring.editing import run_mirror_now, stop_mirror, update_mirror
 from packhouse.workflows.mirroring.fetching import OnDemand
+from packhouse.workflows.mirroring.run import mirror_handlers
 from packhouse.workflows.mirroring.schedule import start
 from packhouse.workflows.publishing.moving import copy
 from packhouse.workflows.publishing.selection import Item
@@ -104,3 +106,24 @@ async def test_two_channels_ask_for_the_same_passive_file_at_once(backend: Backe
         fetched = await asyncio.gather(*(ondemand.fetch(*place) for place in places))
         assert [entry.active for entry in fetched] == [True, True]
         assert up.hits(key) <= 2
+
+
+async def test_small_files_do_not_wait_for_a_large_one_that_is_slow(backend: Backend) -> None:
+    source = CondaSource()
+    slow = source.add("large")
+    for number in range(3):
+        source.add(f"small{number}")
+    async with services_on(backend, mirror_concurrency=2) as services, Upstream(source.files()) as up:
+        channel = await make_test_channel(services)
+        await run_mirror_now(services, await add_mirror(services, channel, up.url, mode="active"), "ann")
+        up.misbehave(slow, Slow(len(source.bytes[slow]) / 4))  # four seconds
+        task = asyncio.create_task(Worker(services.db, mirror_handlers(services), "test").run())
+        held = "SELECT count(*) FROM entry WHERE content_id IS NOT NULL"
+        try:
+            async with asyncio.timeout(20):
+                while await services.db.fetch_value(held) < 3:
+                    await asyncio.sleep(0.02)
+            assert await services.db.fetch_value(held) == 3, "the large one is still on its way"
+        finally:
+            task.cancel()
+            await asyncio.wait([task])

@@ -85,10 +85,11 @@ class Downloading:
         """
         self._total = max(total, 1)
         await self._turn.services.sandbox.start()  # it takes a moment until it can read, and the first files too
+        concurrency = self._turn.services.settings.mirror_concurrency
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(min(self._turn.services.settings.mirror_concurrency, self._total)):
-                    group.create_task(self._work())
+                workers = [group.create_task(self._work()) for _ in range(min(concurrency, self._total))]
+                group.create_task(self._keep_waiting(workers))
             await self._keep()
         except* Exception as faults:
             raise _worst(faults) from None
@@ -110,10 +111,18 @@ class Downloading:
                 self._since = monotonic()
             self._received.append(received)
             self._bytes += received.writer.size
-            if self._is_batch():
-                async with self._keeping:  # all others wait here too when the disk is slower than the network
-                    if self._is_batch():
-                        await self._keep()
+            await self._keep_batch()
+
+    async def _keep_waiting(self, workers: Sequence[asyncio.Task[None]]) -> None:
+        """Keep what would wait for others that do not come, while all tasks are at large files; end after them."""
+        while (await asyncio.wait(workers, timeout=_TOGETHER_SECONDS))[1]:
+            await self._keep_batch()
+
+    async def _keep_batch(self) -> None:
+        if self._is_batch():
+            async with self._keeping:  # all others wait here too when the disk is slower than the network
+                if self._is_batch():
+                    await self._keep()
 
     async def _next(self) -> Wanted | None:
         """Return the file to download next; None when there is none left."""
