@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 from typing import Any
 
 import msgspec
@@ -9,6 +11,7 @@ import pytest
 from backports import zstd
 
 from packhouse.catalog.mirrors.source import fetch_settings
+from packhouse.core.fetch import Fetcher, FetchSettings
 from packhouse.workflows.mirroring import obtaining, upstream
 from tests.conftest import Backend
 from tests.kit.mirroring import CondaSource, add_mirror, make_test_channel, run_and_wait, services_on, shown
@@ -115,6 +118,24 @@ async def test_a_shard_with_other_bytes_than_its_name_says(backend: Backend) -> 
         mirror = await run_and_wait(services, await add_mirror(services, channel, up.url))
         assert mirror.state == "failed"
         assert "not the one its index names" in mirror.progress.last_exception
+
+
+async def test_many_names_cost_few_tasks_and_each_shard_one_request() -> None:
+    shards = [zstd.compress(msgspec.msgpack.encode({"packages": {}, "x": number})) for number in range(100)]
+    digests = [hashlib.sha256(shard) for shard in shards]
+    names = {f"n{number}": digests[number % 100].digest() for number in range(500)}
+    index = zstd.compress(msgspec.msgpack.encode({"version": 1, "info": {}, "shards": names}))
+    files = {f"noarch/{digest.hexdigest()}.msgpack.zst": shard for digest, shard in zip(digests, shards, strict=True)}
+    async with Upstream(files | {"noarch/repodata_shards.msgpack.zst": index}) as up:
+        settings = FetchSettings(allowed_private=frozenset({up.hostport}))
+        async with Fetcher(up.url, settings) as fetcher:
+            reading = asyncio.create_task(upstream.Reader(fetcher, 1).read("noarch"))
+            most = 0
+            while not reading.done():
+                most = max(most, sum("_shards" in str(task) for task in asyncio.all_tasks()))
+                await asyncio.sleep(0)
+        assert await reading is not None
+        assert 0 < most <= 32 and up.hits() == 101
 
 
 #: what one record of an upstream may hold that no client could read, or no database keep

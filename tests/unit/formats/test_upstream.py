@@ -31,11 +31,11 @@ def test_records_come_back_as_the_text_they_were() -> None:
     text = b'{"name" : "demo",  "version":"1.0", "x": 1e5}'
     index = parse_repodata(
         b'{"info": {"subdir": "noarch", "base_url": "../files/"}, "packages": {"a.tar.bz2": ' + text + b'},'
-        b' "packages.conda": {"a.conda": {}}, "removed": ["b.conda"], "repodata_version": 2,'
+        b' "packages.conda": {"a.conda": {}, "b.conda": {}}, "removed": ["b.conda", "c.conda"], "repodata_version": 2,'
         b' "signatures": {"a.conda": {"k": {"signature": "00"}}}, "unknown": [1]}'
     )  # fmt: skip
     assert bytes(index.packages["a.tar.bz2"]) == text
-    assert list(index.packages_conda) == ["a.conda"] and index.removed == ["b.conda"]
+    assert list(index.packages_conda) == ["a.conda"]
     assert (index.info.subdir, index.info.base_url) == ("noarch", "../files/")
     assert json.loads(bytes(index.signatures["a.conda"])) == {"k": {"signature": "00"}}
 
@@ -60,9 +60,25 @@ def test_an_empty_file_is_an_empty_index_where_none_was_before() -> None:
 
 @pytest.mark.parametrize("removed", [b'["x.conda", 5, {}]', b'[5, "x.conda", null]'])
 def test_what_cannot_be_removed_is_passed_over_and_said(removed: bytes) -> None:
-    index = parse_repodata(b'{"packages.conda": {"a.conda": {}}, "removed": ' + removed + b"}")
-    assert index.removed == ["x.conda"] and list(index.packages_conda) == ["a.conda"]
+    index = parse_repodata(b'{"packages.conda": {"a.conda": {}, "x.conda": {}}, "removed": ' + removed + b"}")
+    assert list(index.packages_conda) == ["a.conda"]
     assert [reason[:2] for _, reason in index.faults] == ["2 "]
+
+
+@pytest.mark.parametrize("item", [b"[],", b'"a",'])
+def test_a_list_of_what_is_removed_that_is_too_long_is_not_decoded(item: bytes) -> None:
+    index = parse_repodata(b'{"packages.conda": {"a.conda": {}}, "removed": [' + item * (2 << 20) + b'"a.conda"]}')
+    assert list(index.packages_conda) == ["a.conda"] and len(index.faults) == 1
+    assert "bytes; at most" in index.faults[0][1]
+    shard = {"packages.conda": {"a.conda": {"name": "a"}}, "removed": [""] * (1 << 20) + ["a.conda"]}
+    index = parse_shard(zstd3(msgspec.msgpack.encode(shard)))
+    assert list(index.packages_conda) == ["a.conda"] and "bytes; at most" in index.faults[0][1]
+
+
+def test_a_shard_index_of_too_many_names_is_refused() -> None:
+    shards = {f"n{number}": bytes(32) for number in range(1_000_001)}
+    with pytest.raises(Malformed, match="1,000,001 names"):
+        parse_shard_index(zstd3(msgspec.msgpack.encode({"version": 1, "info": {}, "shards": shards})))
 
 
 def test_half_a_surrogate_pair_costs_only_the_records_that_hold_one() -> None:
@@ -79,7 +95,7 @@ def test_half_a_surrogate_pair_costs_only_the_records_that_hold_one() -> None:
 def test_a_shard_with_a_record_that_is_none_gives_the_others() -> None:
     records = {"good.conda": {"name": "x"}, "list.conda": [1], "nan.conda": {"size": float("nan")}}
     index = parse_shard(zstd3(msgspec.msgpack.encode({"packages.conda": records, "removed": [b"x"]})))
-    assert bytes(index.packages_conda["good.conda"]) == b'{"name":"x"}' and index.removed == [] and index.faults
+    assert bytes(index.packages_conda["good.conda"]) == b'{"name":"x"}' and index.faults
     for name in ("list.conda", "nan.conda"):
         with pytest.raises(Malformed):
             separate_url(index.packages_conda[name])

@@ -7,6 +7,7 @@ is none stays, too, so that whoever needs it says what is wrong with it: the oth
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -21,6 +22,10 @@ from packhouse.formats.conda.record import ADDRESSES, canonical_json, check_size
 #: the caps conda itself sets on decompressed sharded repodata
 SHARD_INDEX_LIMIT = 128 * MIB
 SHARD_LIMIT = 16 * MIB
+#: names in a shard index, five times those of the largest channels all together
+_MOST_NAMES = 1_000_000
+#: the list of removed files, in bytes: some 100,000 names in a repodata.json, some 5,000 of one package in its shard
+_REMOVED_LIMIT, _SHARD_REMOVED_LIMIT = 4 * MIB, MIB // 4
 
 
 class UpstreamInfo(msgspec.Struct):
@@ -32,11 +37,10 @@ class UpstreamInfo(msgspec.Struct):
 
 
 class UpstreamIndex(msgspec.Struct):
-    """A repodata.json or one shard: file name to the raw JSON text of its record."""
+    """A repodata.json or one shard without what it says to be removed: file name to the raw JSON text of its record."""
 
     packages: dict[str, msgspec.Raw]
     packages_conda: dict[str, msgspec.Raw]
-    removed: list[str]
     info: UpstreamInfo = msgspec.field(default_factory=UpstreamInfo)
     signatures: dict[str, msgspec.Raw] = {}
     unsupported: int = 0  #: records of later revisions of the format
@@ -49,7 +53,7 @@ class _Repodata(msgspec.Struct, rename={"packages_conda": "packages.conda"}):
     info: UpstreamInfo = msgspec.field(default_factory=UpstreamInfo)
     packages: dict[str, msgspec.Raw] = {}
     packages_conda: dict[str, msgspec.Raw] = {}
-    removed: Any = []
+    removed: msgspec.Raw = msgspec.Raw(b"[]")
     signatures: dict[str, msgspec.Raw] = {}
     v3: dict[str, msgspec.Raw] = {}
 
@@ -65,7 +69,7 @@ class ShardIndex(msgspec.Struct):
 class _Shard(msgspec.Struct, rename={"packages_conda": "packages.conda"}):
     packages: dict[str, msgspec.Raw] = {}
     packages_conda: dict[str, msgspec.Raw] = {}
-    removed: Any = []
+    removed: msgspec.Raw = msgspec.Raw(b"\x90")
 
 
 _index = msgspec.json.Decoder(_Repodata)
@@ -89,7 +93,7 @@ def parse_repodata(data: bytes, *, may_be_empty: bool = False) -> UpstreamIndex:
     """
     if not data.strip():
         if may_be_empty:
-            return UpstreamIndex({}, {}, [])
+            return UpstreamIndex({}, {})
         raise Malformed("The upstream repodata.json cannot be read: it is empty.")
     try:
         found = _decoded(data)
@@ -97,11 +101,9 @@ def parse_repodata(data: bytes, *, may_be_empty: bool = False) -> UpstreamIndex:
         raise Malformed(f"The upstream repodata.json cannot be read: {error}.") from error
     if found.info.subdir is not None and not is_subdir(found.info.subdir):
         raise Malformed("The upstream repodata.json names a subdir that is none.")
-    removed, faults = _removed(found.removed)
+    faults = _remove(found, msgspec.json.decode, _REMOVED_LIMIT)
     unsupported = sum(map(_later_records, found.v3.values()))
-    return UpstreamIndex(
-        found.packages, found.packages_conda, removed, found.info, found.signatures, unsupported, faults
-    )
+    return UpstreamIndex(found.packages, found.packages_conda, found.info, found.signatures, unsupported, faults)
 
 
 def _decoded(data: bytes) -> _Repodata:
@@ -118,11 +120,24 @@ def _decoded(data: bytes) -> _Repodata:
     return found
 
 
-def _removed(found: Any) -> tuple[list[str], list[tuple[str, str]]]:
-    items = found if isinstance(found, list) else [found]
+def _remove(found: _Repodata | _Shard, decode: Callable[[msgspec.Raw], Any], limit: int) -> list[tuple[str, str]]:
+    """Take out the records of what the upstream says to be removed; return what was wrong with that list.
+
+    One of more than `limit` bytes is passed over: a few kilobytes of zstd can stand for gigabytes of objects.
+    """
+    if (size := memoryview(found.removed).nbytes) > limit:
+        return [("removed", f"The list of what is removed has {size:,} bytes; at most {limit:,} are read.")]
+    try:
+        value = decode(found.removed)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        return [("removed", f"The list of what is removed cannot be read: {error}.")]
+    items = value if isinstance(value, list) else [value]
     names = [item for item in items if isinstance(item, str)]
+    for name in names:
+        found.packages.pop(name, None)
+        found.packages_conda.pop(name, None)
     faults = len(items) - len(names)
-    return names, [("removed", f"{faults} of what the upstream says to be removed is no file name.")] if faults else []
+    return [("removed", f"{faults} of what the upstream says to be removed is no file name.")] if faults else []
 
 
 def _later_records(records: msgspec.Raw) -> int:
@@ -133,11 +148,16 @@ def _later_records(records: msgspec.Raw) -> int:
 
 
 def parse_shard_index(data: bytes) -> ShardIndex:
-    """Parse a compressed shard index. Malformed when it is ill-formed or expands beyond `SHARD_INDEX_LIMIT`."""
+    """Parse a compressed shard index.
+
+    Malformed when it is ill-formed, expands beyond `SHARD_INDEX_LIMIT` or has more than a million names.
+    """
     try:
         index = _shard_index.decode(unzstd(data, SHARD_INDEX_LIMIT))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(f"The upstream shard index cannot be read: {error}.") from error
+    if (count := len(index.shards)) > _MOST_NAMES:
+        raise Malformed(f"The upstream shard index has {count:,} names; at most {_MOST_NAMES:,} are read.")
     if any(len(digest) != 32 for digest in index.shards.values()):
         raise Malformed("The upstream shard index has a hash that is no SHA-256.")
     return index
@@ -152,8 +172,8 @@ def parse_shard(data: bytes) -> UpstreamIndex:
         shard = _shard.decode(unzstd(data, SHARD_LIMIT))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise Malformed(f"The upstream shard cannot be read: {error}.") from error
-    removed, faults = _removed(shard.removed)
-    return UpstreamIndex(_as_text(shard.packages), _as_text(shard.packages_conda), removed, faults=faults)
+    faults = _remove(shard, msgspec.msgpack.decode, _SHARD_REMOVED_LIMIT)
+    return UpstreamIndex(_as_text(shard.packages), _as_text(shard.packages_conda), faults=faults)
 
 
 def _as_text(records: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -152,8 +152,8 @@ class Reader:
         known = _shards.decode(before.shards) if before is not None and before.shards else {}
         unchanged = frozenset(name for name, digest in names.items() if known.get(name) == digest)
         base = _beside(url, index.info.shards_base_url)
-        shards = await self._shards(base, {name: names[name] for name in names if name not in unchanged})
-        unread = {name: shard for name, shard in shards.items() if isinstance(shard, str)}
+        shards = await self._shards(base, dict.fromkeys(names[name] for name in names if name not in unchanged))
+        unread = {name: shard for name, digest in names.items() if isinstance(shard := shards.get(digest), str)}
         kept = {name: digest for name, digest in names.items() if name not in unread}  # so the others are read again
         taken = self._taken(partition, url, answer, index.info.base_url, msgspec.msgpack.encode(kept))
         found = _source(partition, taken, [shard for shard in shards.values() if not isinstance(shard, str)])
@@ -162,16 +162,15 @@ class Reader:
         found.faults += unread.items()
         return found
 
-    async def _shards(self, base: str, names: dict[str, bytes]) -> dict[str, UpstreamIndex | str]:
-        """Return the shard of each name, or why it cannot be read though it is the one the index names."""
-        slots = asyncio.Semaphore(_AT_ONCE)
-        total = 0
+    async def _shards(self, base: str, digests: Collection[bytes]) -> dict[bytes, UpstreamIndex | str]:
+        """Return the shard of each digest, or why it cannot be read though it is the one the index names."""
+        found: dict[bytes, UpstreamIndex | str] = {}
+        waiting, total = iter(digests), 0
 
         async def one(digest: bytes) -> UpstreamIndex | str:
             nonlocal total
-            async with slots:
-                url = f"{base}{digest.hex()}.msgpack.zst"
-                answer = (await self._fetcher.get(url, max_bytes=SHARD_LIMIT)).require()
+            url = f"{base}{digest.hex()}.msgpack.zst"
+            answer = (await self._fetcher.get(url, max_bytes=SHARD_LIMIT)).require()
             if hashlib.sha256(answer.body).digest() != digest:
                 raise Malformed("The shard is not the one its index names.")
             try:
@@ -183,12 +182,17 @@ class Reader:
                 raise Malformed(f"Its shards together hold more than {REPODATA_LIMIT:,} bytes.")
             return shard
 
+        async def some() -> None:
+            for digest in waiting:
+                found[digest] = await one(digest)
+
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = {name: group.create_task(one(digest)) for name, digest in names.items()}
+                for _ in range(min(_AT_ONCE, len(digests))):
+                    group.create_task(some())
         except* (PackhouseError, Malformed) as faults:
             raise _first(faults) from None
-        return {name: task.result() for name, task in tasks.items()}
+        return {digest: found[digest] for digest in digests}
 
     def _taken(self, partition: str, url: str, answer: Response, base: str | None, shards: bytes | None) -> TakenIndex:
         return TakenIndex(
@@ -229,8 +233,6 @@ def _source(partition: str, taken: TakenIndex, indexes: Iterable[UpstreamIndex])
         signatures.update(index.signatures)
         unsupported += index.unsupported
         faults += index.faults
-        for filename in index.removed:
-            files.pop(filename, None)
     counted = msgspec.structs.replace(taken, file_count=len(files))
     return Source(partition, counted, files, signatures, unsupported=unsupported, faults=faults)
 
