@@ -9,6 +9,8 @@ from functools import lru_cache
 import msgspec
 
 from packhouse.core.errors import PackhouseError
+from packhouse.formats.base import Malformed
+from packhouse.formats.conda.record import check_size
 from packhouse.formats.conda.solver_types import Spec, compile_spec, dependency_name
 from packhouse.security.policies.decide import Policy, decide
 from packhouse.security.policies.subject import Context
@@ -64,8 +66,9 @@ def _by_name(sources: Mapping[str, Source], searched: Collection[str]) -> dict[s
 
 def _needs(raw: msgspec.Raw) -> list[str]:
     try:
+        check_size(raw, "The record")
         return _depends.decode(raw).depends or []
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (Malformed, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return []
 
 

@@ -100,6 +100,12 @@ def test_the_closure_ends_on_cycles_and_passes_over_what_nobody_offers() -> None
     assert added == {"noarch": {"lib-2-0.conda"}}
 
 
+def test_the_closure_does_not_parse_what_is_too_large_for_a_record() -> None:
+    records = dict([record("app", depends=["lib"] * 200_000), record("lib")])
+    added = close({"noarch": source_of(records)}, {"noarch": ["app-1-0.conda"]}, ["noarch"], Policy([]))
+    assert added == {"noarch": set()}
+
+
 def test_where_a_file_is() -> None:
     assert file_url("", "noarch", "a-1!2+x-0.conda", None) == "noarch/a-1!2+x-0.conda"
     assert file_url("https://cdn/x/", "noarch", "a-1-0.conda", None) == "https://cdn/x/a-1-0.conda"
