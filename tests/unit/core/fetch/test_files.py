@@ -177,7 +177,7 @@ async def test_a_disk_of_the_source_that_cannot_be_read_is_a_fault_of_the_upstre
     class Broken(io.FileIO):
         reads = 0
 
-        def read(self, size: int = -1, /) -> bytes:
+        def read(self, size: int | None = -1, /) -> bytes:
             self.reads += 1
             if self.reads > good:
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
