@@ -142,7 +142,7 @@ def _server_part(module: str) -> Any:
         if (error.name or "").startswith("packhouse"):
             raise
         typer.echo(f"This command needs the server's parts ({error.name} is missing).", err=True)
-        typer.echo('Install them with: pip install "packhouse[server]"', err=True)
+        typer.echo("Install it with its extra `server`, as in: pip install '.[server]'", err=True)
         raise typer.Exit(3) from None
 
 

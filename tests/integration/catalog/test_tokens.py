@@ -74,6 +74,8 @@ async def test_a_name_stands_for_one_token_that_works(db: Database, keys: Keys) 
     second, _ = await tokens.create(db, keys, ann, "ci", None, None)  # the other is over
     with pytest.raises(PackhouseError, match="'ci' already"):
         await tokens.create(db, keys, ann, "ci", None, None)
+    with pytest.raises(PackhouseError, match="'ci' already"):
+        await tokens.reissue(db, keys, ann, first[0][0].id, to_iso(now + DAY))
     await tokens.revoke(db, ann, second.id)  # what `--force-scopes` of the old command line does before it makes anew
     await tokens.create(db, keys, ann, "ci", None, None)
 

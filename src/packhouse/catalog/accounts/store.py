@@ -52,6 +52,7 @@ _HOLD_ACCOUNT = select(account.c.id).where(account.c.id == bindparam("account_id
 _LIVE_NAME = select(token.c.id).where(
     token.c.account_id == bindparam("account_id"),
     token.c.name == bindparam("name"),
+    token.c.uuid != bindparam("but"),
     token.c.revoked_at.is_(None),
     or_(token.c.expires_at.is_(None), token.c.expires_at > bindparam("now")),
 )
@@ -157,10 +158,10 @@ async def token_by_uuid(reader: Reader, uuid: str) -> Row | None:
     return await reader.fetch_one(_TOKEN_BY_UUID, uuid=uuid)
 
 
-async def has_live_token(unit: Unit, account_id: int, name: str) -> bool:
-    """Whether a token of that name works for the account; two units that ask about one account come one by one."""
+async def has_live_token(unit: Unit, account_id: int, name: str, but: str = "") -> bool:
+    """Whether a token of that name, other than `but` (uuid), works; two units that ask of one account come in turn."""
     await unit.fetch_one(_HOLD_ACCOUNT, account_id=account_id)
-    return await unit.fetch_one(_LIVE_NAME, account_id=account_id, name=name, now=unit.now) is not None
+    return await unit.fetch_one(_LIVE_NAME, account_id=account_id, name=name, but=but, now=unit.now) is not None
 
 
 async def insert_token(unit: Unit, values: dict[str, Any]) -> None:

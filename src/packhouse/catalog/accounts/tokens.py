@@ -88,11 +88,7 @@ async def create(
 
     async def work(unit: Unit) -> Token:
         if await store.has_live_token(unit, owner, name):
-            raise PackhouseError(
-                "conflict",
-                f"You have a token named {name!r} already.",
-                "Choose another name, or renew or revoke that one.",
-            )
+            raise _taken(name)
         made = Token(new_uuid(), owner, name, wanted, unit.now, parse_expiry(expires_at, unit.now))
         await store.insert_token(
             unit,
@@ -108,19 +104,27 @@ async def create(
     return await db.write(work), value
 
 
+def _taken(name: str) -> PackhouseError:
+    said = f"You have a token named {name!r} already."
+    return PackhouseError("conflict", said, "Choose another name, or renew or revoke that one.")
+
+
 async def reissue(
     db: Database, keys: Keys, principal: Principal, token_id: str, expires_at: str | None = None
 ) -> tuple[Token, str]:
     """Give one of the caller's own tokens a new value; the old one stops at once.
 
     Without `expires_at` the new value lives as long as the old one was made to. Raises PackhouseError: `not_found`,
-    `bad_request`, `forbidden` if the token can do more than the one the caller shows.
+    `bad_request`, `forbidden` if the token can do more than the one the caller shows, `conflict` when another one of
+    its name works.
     """
     owner, value = _owner(principal), random_hex(24)
 
     async def work(unit: Unit) -> Token:
         token = await _found(unit, token_id, owner)
         _within(principal, token.scopes)
+        if await store.has_live_token(unit, owner, token.name, but=token.id):  # made while this one had expired
+            raise _taken(token.name)
         until = parse_expiry(expires_at, unit.now)
         if until is None and token.expires_at is not None:
             until = min(unit.now + token.expires_at - token.created_at, LATEST)

@@ -14,9 +14,12 @@ from packhouse.doors.serve.answers import ONCE, Answer
 from packhouse.doors.serve.sending import Representation
 from packhouse.formats.conda.filename import KNOWN_SUBDIRS, is_conda_filename, is_subdir
 from packhouse.workflows.delivering.files import Files
-from packhouse.workflows.delivering.gate import CAPACITY, Gate
+from packhouse.workflows.delivering.gate import Gate
 from packhouse.workflows.delivering.notices import Notices
 from packhouse.workflows.indexing.reading import ROOT_DOCUMENTS, SHARDS_FOLDER, IndexReader
+
+#: answers about files kept; about 2 kB each
+CAPACITY = 20_000
 
 #: an index must be asked for again each time: with an ETag that costs one 304, and it is never out of date
 FRESH = b"private, no-cache"
@@ -109,8 +112,9 @@ class CondaDoor:
             path=await self._files.path(entry),
         )
         answer = Answer(what, until, (entry.id, channel.id, entry.name))
+        self._prepared.pop(entry.id, None)
         if len(self._prepared) >= CAPACITY:
-            self._prepared.clear()
+            del self._prepared[next(iter(self._prepared))]
         self._prepared[entry.id] = entry, answer
         return answer
 
