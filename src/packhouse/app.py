@@ -90,9 +90,9 @@ def _prepare(settings: Settings, create: bool) -> None:
     """Make what every process finds: the folders and the current schema."""
     if not create or has_schema(settings.database_url):
         require_installation(settings)
-    _make_folder(settings.data_dir, settings.origin("data_dir"))
+    make_folder(settings.data_dir, settings.origin("data_dir"))
     if folder := local_folder(settings.blob_url):
-        _make_folder(folder, settings.origin("blob_url"))
+        make_folder(folder, settings.origin("blob_url"))
     require_writable(settings.database_url)
     migrate(settings.database_url)
     keep_private(settings.database_url)
@@ -117,7 +117,7 @@ def require_installation(settings: Settings) -> None:
         )
 
 
-def _make_folder(folder: Path, origin: str) -> None:
+def make_folder(folder: Path, origin: str) -> None:
     """Create a folder unless it is there. Raises PackhouseError("bad_request") when this user cannot work in it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

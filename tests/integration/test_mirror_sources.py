@@ -160,6 +160,7 @@ BAD: list[dict[str, Any]] = [
     {"source": "http://"},
     {"source": "https://example.org/?q=1"},
     {"source": "file:///a/../b"},
+    {"source": "file:///a%00"},
     {"mode": "lazy"},
     {"type": "CRAN"},
     {"cron": "every day"},

@@ -59,6 +59,13 @@ def test_a_start_that_fails_says_why_in_one_message(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"file", "typo"}  # nothing was prepared
 
 
+def test_a_demo_in_a_place_that_cannot_be_used_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (end,) = run(tmp_path, ("demo", "--port", "0", "--data", "file/below"))
+    assert (end.code, end.out, end.err.count("\n")) == (2, "", 1), end.err
+    assert "/file/below (`data_dir`, from the option --data) cannot be used" in end.err
+
+
 def test_a_database_that_cannot_be_used_is_named_without_its_password(tmp_path: Path) -> None:
     url = "postgresql://user:hush@127.0.0.1:1/packhouse"
     serve, worker = run(tmp_path, ("serve", "--port", "0"), ("worker",), env={"PACKHOUSE_DATABASE_URL": url})

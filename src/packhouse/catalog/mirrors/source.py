@@ -67,7 +67,7 @@ def _check_address(source: str) -> None:
         fine = False
         parts = urlsplit("")
     if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path.startswith("/"):
-        fine = ".." not in parts.path.split("/")
+        fine = ".." not in parts.path.split("/") and "%00" not in parts.path
     if not fine or len(source) > _MAX_URL or parts.query or parts.fragment or not source.isprintable():
         raise _refusal(
             f"{mask_url(source)[:200]!r} is not the address of a channel.",

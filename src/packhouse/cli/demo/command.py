@@ -41,8 +41,10 @@ def _upstream(data_dir: Path) -> Path:
 def _remembered_password(settings: Settings) -> str:
     """Return the demonstration's password, made once and kept beside its data.
 
-    Raises PackhouseError("conflict"), with nothing written, for an installation that no demo made.
+    Raises PackhouseError, with nothing written: `conflict` for an installation that no demo made, and `bad_request`
+    for a folder that cannot be used.
     """
+    from packhouse.app import make_folder
     from packhouse.core.db.migrating import has_schema
 
     data_dir = settings.data_dir
@@ -51,7 +53,7 @@ def _remembered_password(settings: Settings) -> str:
         if has_schema(settings.database_url):
             said = f"The installation in {data_dir} was made by no demo; its password is not known here."
             raise PackhouseError("conflict", said, _hint(data_dir))
-        data_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(data_dir, settings.origin("data_dir"))
         unfinished.write_text(random_hex(8))
         unfinished.rename(file)
     return file.read_text()

@@ -1,8 +1,9 @@
 """Look into untrusted files in a process that can do no harm: little memory, no files written, ended when it hangs.
 
-One worker for small files and one for large ones, started when first needed and kept; a request is one message each
-way over a socket, so that a small package costs a fraction of a millisecond more than reading it here. The worker runs
-`python -m packhouse.formats.archives.sandbox`. Messages are a 4-byte big-endian length and msgpack.
+One worker for small files and one for large ones, started when first needed and kept; requests and replies are
+messages over a socket, many together for a batch, so that a small package costs a fraction of a millisecond more than
+reading it here. The worker runs `python -m packhouse.formats.archives.sandbox`. Messages are a 4-byte big-endian length
+and msgpack.
 """
 
 from __future__ import annotations
