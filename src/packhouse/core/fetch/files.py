@@ -42,8 +42,9 @@ class FileSource:
         self._root = await asyncio.to_thread(self._find_root)
 
     def _find_root(self) -> Path:
-        root = Path(os.path.realpath(_path(self._origin)))
-        if not any(root.is_relative_to(os.path.realpath(allowed)) for allowed in self._roots):
+        path = _path(self._origin)
+        root = Path() if "\0" in path else Path(os.path.realpath(path))
+        if not any(root.is_relative_to(os.path.realpath(allowed)) for allowed in self._roots if "\0" not in allowed):
             raise Refused(f"{self._origin} is not in a folder that sources may read.", "An administrator can name it.")
         return root
 

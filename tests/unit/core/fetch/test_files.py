@@ -114,6 +114,12 @@ async def test_only_folders_an_administrator_named(tree: Path, roots: list[str])
             pass
 
 
+async def test_an_address_that_can_be_no_folder(tree: Path) -> None:
+    with pytest.raises(Refused, match="not in a folder"):
+        async with Fetcher(f"{tree.as_uri()}%00", FetchSettings(file_roots=frozenset({f"{tree}\0"}))):
+            pass
+
+
 async def test_an_http_source_leads_to_no_file(tree: Path) -> None:
     settings = FetchSettings(file_roots=frozenset({str(tree)}))
     async with Fetcher("http://conda.example", settings) as fetcher:
