@@ -167,7 +167,7 @@ async def _shelve_waiting(unit: Unit, channel_id: int, number: int) -> tuple[boo
     for step, some in enumerate(in_steps(names, STEP)):
         if step and monotonic() > deadline:
             return changed, True
-        drafts = await draft(unit, channel_id, [row for row in waiting if row[2] in set(some)])
+        drafts = await draft(unit, channel_id, [row for row in waiting if row[2] in some])
         changed |= await _shelve(unit, channel_id, number, drafts)
     return changed, len(waiting) == BATCH
 
