@@ -169,12 +169,16 @@ class MislabelledGzip(Misbehaviour):
 
 @dataclass
 class GzipBomb(Misbehaviour):
-    """A small body that inflates to `size` zero bytes."""
+    """A small body that inflates to `size` zero bytes; made beforehand, or making it would stall the others."""
 
     size: int
+    _body: bytes = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._body = gzip.compress(bytes(self.size), 9)
 
     def answer(self, request: Request, good: Answer) -> Answer:
-        return Answer(200, gzip.compress(bytes(self.size), 9), {"Content-Encoding": "gzip"})
+        return Answer(200, self._body, {"Content-Encoding": "gzip"})
 
 
 @dataclass
