@@ -73,7 +73,7 @@ class Advisory(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The vulnerabilities it is about, sorted: every CVE it names, else one name that sources are likely to share."""
+        """The vulnerabilities it is about, sorted: every CVE it names, else one name that sources share."""
         names = {self.id, *self.aliases}
         for prefix in ("CVE-", "GHSA-"):
             if found := sorted(name for name in names if name.startswith(prefix)):
