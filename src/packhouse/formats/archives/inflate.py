@@ -36,10 +36,10 @@ class Decoder(Protocol):
 
 
 class Deflate:
-    """`zlib.decompressobj` for raw deflate, with the interface of the other decoders."""
+    """`zlib.decompressobj` for raw deflate or, by its `wbits`, gzip, with the interface of the other decoders."""
 
-    def __init__(self) -> None:
-        self._inner = zlib.decompressobj(-zlib.MAX_WBITS)
+    def __init__(self, wbits: int = -zlib.MAX_WBITS) -> None:
+        self._inner = zlib.decompressobj(wbits)
 
     @property
     def eof(self) -> bool:
@@ -71,6 +71,11 @@ def bz2_decoder(_limits: Limits) -> Decoder:
 def deflate_decoder(_limits: Limits) -> Decoder:
     """Return a decoder for a zip member of method 8."""
     return Deflate()
+
+
+def gzip_decoder(_limits: Limits) -> Decoder:
+    """Return a decoder for one gzip member (RFC 1952), its checksum and size checked."""
+    return Deflate(16 + zlib.MAX_WBITS)
 
 
 class Inflated:
