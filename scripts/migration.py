@@ -8,6 +8,7 @@ from pathlib import Path
 
 from alembic import command
 
+import packhouse.catalog.judgement_tables
 import packhouse.catalog.schema
 import packhouse.core.jobs.tables  # noqa: F401  # registers its tables
 from packhouse.core.db.migrating import FOLDER, config, engine_for

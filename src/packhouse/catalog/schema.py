@@ -1,4 +1,4 @@
-"""Every table of the catalogue, in one place to read. The catalogue is the truth; everything published follows from it.
+"""The tables of the catalogue; those of judgement are beside it. The catalogue is the truth: what is published follows.
 
 Three things are never merged: *content* is bytes we hold, *record* is what a source says, *entry* is
 "this channel shows this file with this record". Times are microseconds since the epoch; hashes are raw bytes.
@@ -33,7 +33,9 @@ channel = Table(
     Column("privacy", Text, nullable=False),  # private | authenticated | public
     Column("owner_id", Int, nullable=False),
     Column("frozen_at", Micros),  # set while the published index is pinned
-    Column("policy_version", Int),  # the verdicts that hold here; null: no policy
+    Column("policy_id", Int),  # null: none is assigned
+    Column("ruleset_id", Int, nullable=False, server_default="0"),  # whose verdicts hold here
+    Column("next_ruleset_id", Int),  # whose verdicts are being written, to hold here then
     Column("created_at", Micros, nullable=False),
     Column("updated_at", Micros, nullable=False),
     Column("deleted_at", Micros),  # invisible at once; its rows are cleared in batches
@@ -221,24 +223,6 @@ package_total = Table(
     Column("files", Int, nullable=False),
     Column("downloads", Int, nullable=False),
     Column("changes", Int, nullable=False),  # grows with every change of a package's row
-)
-
-# ---------------------------------------------------------------- judgement
-
-# One row only where a policy version hides a (record, content), or limits it in time.
-verdict = Table(
-    "verdict",
-    METADATA,
-    Column("policy_version", Int, nullable=False),
-    Column("record_id", Int, nullable=False),
-    Column("content_id", Int, nullable=False),  # 0: judged on the record alone
-    Column("rule", Text, nullable=False),
-    Column("evidence", Json, nullable=False),
-    Column("since", Micros, nullable=False),
-    Column("until", Micros),
-    Column("context_version", Int, nullable=False),
-    Column("judged_at", Micros, nullable=False),
-    PrimaryKeyConstraint("policy_version", "record_id", "content_id"),
 )
 
 # ---------------------------------------------------------------- the published index

@@ -54,14 +54,14 @@ async def test_a_hidden_file_is_refused_with_its_rule_and_comes_back(house: Hous
     assert (await house.web.get(FILE)).status == 200
     channel = await house.find("pub")
 
-    async def judge(unit: Unit, policy: int | None) -> None:
-        await unit.execute("UPDATE channel SET policy_version = :policy WHERE id = :id", policy=policy, id=channel.id)
+    async def judge(unit: Unit, ruleset: int) -> None:
+        await unit.execute("UPDATE channel SET ruleset_id = :ruleset WHERE id = :id", ruleset=ruleset, id=channel.id)
         await change_list.note(unit, "channel", channel.id)
 
     async def hide(unit: Unit) -> None:
         await unit.execute(
-            """INSERT INTO verdict (policy_version, record_id, content_id, rule, evidence, since, context_version,
-            judged_at) SELECT 7, record_id, 0, 'score of 9.8', '{}', 0, 0, 0 FROM entry"""
+            """INSERT INTO verdict (ruleset_id, record_id, content_id, rule, evidence, since)
+            SELECT 7, record_id, content_id, 'score of 9.8', '{}', 0 FROM entry"""
         )
         await judge(unit, 7)
 
@@ -70,7 +70,7 @@ async def test_a_hidden_file_is_refused_with_its_rule_and_comes_back(house: Hous
     refused = await house.web.get(FILE)
     assert refused.status == 403 and "score of 9.8" in refused.json()["message"]
     assert "score of 9.8" in refused.headers["x-packhouse-reason"]
-    await house.services.db.write(lambda unit: judge(unit, None))
+    await house.services.db.write(lambda unit: judge(unit, 0))
     await house.caught_up()
     assert (await house.web.get(FILE)).status == 200
 

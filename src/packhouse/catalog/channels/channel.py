@@ -29,7 +29,9 @@ class Channel(msgspec.Struct, frozen=True):
     privacy: str
     owner_id: int
     frozen_at: int | None
-    policy_version: int | None
+    policy_id: int | None
+    ruleset_id: int  #: whose verdicts hold here; 0: what holds without a policy
+    next_ruleset_id: int | None
     created_at: int
     updated_at: int
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
 
+from packhouse.catalog.packages.hiding import EVIDENCE, HIDDEN_BY, judged
 from packhouse.catalog.schema import (
     binding,
     channel,
@@ -18,7 +19,6 @@ from packhouse.catalog.schema import (
     entry,
     record,
     removal,
-    verdict,
 )
 from packhouse.core.db import Unit, any_of
 from packhouse.core.db.base import Reader
@@ -44,6 +44,7 @@ class Entry(msgspec.Struct, frozen=True):
     md5: bytes | None
     size: int | None
     rule: str | None  #: the rule that hides it here, if one does
+    evidence: str | None  #: JSON: what that rule saw
 
     @property
     def active(self) -> bool:
@@ -80,12 +81,6 @@ def _key(table: Any) -> Any:
     )
 
 
-#: the verdict that hides an entry in its channel: the same condition at the gate, in lists and in the index
-HIDDEN = and_(
-    verdict.c.policy_version == channel.c.policy_version,
-    verdict.c.record_id == entry.c.record_id,
-    or_(verdict.c.content_id == 0, verdict.c.content_id == entry.c.content_id),
-)
 _WITH_BYTES = (
     entry.join(channel, channel.c.id == entry.c.channel_id)
     .join(record, record.c.id == entry.c.record_id)
@@ -97,12 +92,13 @@ _FIND = (
         content.c.sha256,
         content.c.md5,
         content.c.size,
-        select(verdict.c.rule).where(HIDDEN).limit(1).scalar_subquery(),
+        HIDDEN_BY,
+        EVIDENCE,
         record.c.claimed_sha256,
         record.c.claimed_md5,
         record.c.size,
     )
-    .select_from(_WITH_BYTES)
+    .select_from(judged(_WITH_BYTES))
     .where(_key(entry))
 )
 # By itself: a joined row that waited for its lock would be shown beside what the rest of the join was before.
@@ -199,7 +195,7 @@ async def find(reader: Reader, channel_id: int, family: str, partition: str, fil
     row = await reader.fetch_one(_FIND, **key)
     if row is None:
         return None
-    values = [*row[:12], *(row[12:15] if row[7] is not None else row[16:19]), row[15]]
+    values = [*row[:12], *(row[12:15] if row[7] is not None else row[17:20]), *row[15:17]]
     return Entry(*values)
 
 

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import bindparam, delete, func, select, update
 
-from packhouse.catalog.schema import content, entry, part, record, record_body, shelf, verdict
+from packhouse.catalog.judgement_tables import overlay, verdict
+from packhouse.catalog.schema import content, entry, part, record, record_body, shelf
 from packhouse.core.db import Database, Row, Unit, any_of
 
 _OWNED = select(entry.c.id).where(entry.c.content_id == content.c.id).exists()
@@ -53,7 +54,7 @@ _TAKE = (
 )
 _DROP_CONTENTS = delete(content).where(any_of(content.c.id, "ids"), content.c.deleting.is_(True))
 # Ids may be given again (SQLite): a verdict must not outlive what it was passed on.
-_DROP_CONTENT_VERDICTS = delete(verdict).where(any_of(verdict.c.content_id, "ids"))
+_DROP_CONTENT_VERDICTS = delete(verdict).where(any_of(verdict.c.content_id, "ids"), verdict.c.content_id != 0)
 _DOOMED = select(func.count(), func.coalesce(func.sum(content.c.size), 0)).where(content.c.doomed_at.is_not(None))
 
 # A record without an entry may belong to a mirror run that has not come to its entries yet. Ids grow, so one below
@@ -72,6 +73,7 @@ _LOCK_RECORDS = _LOCK_RECORDS.order_by(record.c.id).with_for_update(skip_locked=
 _STILL_UNUSED = select(record.c.id).where(any_of(record.c.id, "ids"), ~_USED)
 _DROP_RECORDS = (
     delete(verdict).where(any_of(verdict.c.record_id, "ids")),
+    delete(overlay).where(any_of(overlay.c.record_id, "ids")),
     delete(record_body).where(any_of(record_body.c.record_id, "ids")),
     delete(record).where(any_of(record.c.id, "ids")),
 )

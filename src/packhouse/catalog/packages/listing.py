@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, FromClause, Select, Text, and_, bindparam,
 
 from packhouse.catalog.accounts.visibility import VISIBLE
 from packhouse.catalog.channels.channel import Channel
-from packhouse.catalog.packages.entries import HIDDEN
+from packhouse.catalog.packages.hiding import SHOWN, judged
 from packhouse.catalog.packages.search import EXACT, matches, words_of
 from packhouse.catalog.schema import (
     channel,
@@ -27,7 +27,6 @@ from packhouse.catalog.schema import (
     package_total,
     record,
     record_body,
-    verdict,
 )
 from packhouse.core.db import Database
 from packhouse.core.db.base import Reader
@@ -108,7 +107,7 @@ _FILE = (
     record_body.c.json,
     record_body.c.signatures,
 )
-_SEEN = entry.join(channel, channel.c.id == entry.c.channel_id).outerjoin(verdict, HIDDEN)
+_SEEN = judged(entry.join(channel, channel.c.id == entry.c.channel_id))
 _FILE_SORTS: dict[str, ColumnElement[Any]] = {
     "name": entry.c.filename,
     "size": func.coalesce(content.c.size, record.c.size, 0),
@@ -116,7 +115,7 @@ _FILE_SORTS: dict[str, ColumnElement[Any]] = {
     "platform": entry.c.partition,
 }
 _FILE_FILTERS: dict[str, ColumnElement[bool]] = {
-    "channel_id": and_(entry.c.channel_id == bindparam("channel_id"), verdict.c.rule.is_(None)),
+    "channel_id": and_(entry.c.channel_id == bindparam("channel_id"), SHOWN),
     "family": entry.c.family == bindparam("family"),
     "name": entry.c.name == bindparam("name"),
     "platform": entry.c.partition == bindparam("platform"),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
 
-from packhouse.catalog.packages.entries import HIDDEN
+from packhouse.catalog.packages.hiding import SHOWN, judged
 from packhouse.catalog.schema import (
     channel,
     content,
@@ -19,7 +19,6 @@ from packhouse.catalog.schema import (
     record_body,
     revision,
     shelf,
-    verdict,
 )
 from packhouse.core.db import Database, Unit, any_of
 from packhouse.core.db.base import Reader
@@ -75,15 +74,17 @@ _ROWS = (
         entry.c.name,
     )
     .select_from(
-        entry.join(channel, channel.c.id == entry.c.channel_id)
-        .join(record_body, record_body.c.record_id == entry.c.record_id)
-        .outerjoin(verdict, HIDDEN)
+        judged(
+            entry.join(channel, channel.c.id == entry.c.channel_id).join(
+                record_body, record_body.c.record_id == entry.c.record_id
+            )
+        )
     )
     .where(
         entry.c.channel_id == bindparam("channel_id"),
         any_of(entry.c.name, "names"),
         any_of(entry.c.partition, "partitions"),
-        verdict.c.rule.is_(None),
+        SHOWN,
     )
 )
 # In a fixed order, so that of equals the same one stands for the package every time.
@@ -102,11 +103,11 @@ _VISIBLE = (
         entry.c.name,
     )
     .select_from(
-        entry.join(channel, channel.c.id == entry.c.channel_id)
-        .join(record, record.c.id == entry.c.record_id)
-        .outerjoin(verdict, HIDDEN)
+        judged(
+            entry.join(channel, channel.c.id == entry.c.channel_id).join(record, record.c.id == entry.c.record_id)
+        )
     )
-    .where(entry.c.channel_id == bindparam("channel_id"), any_of(entry.c.name, "names"), verdict.c.rule.is_(None))
+    .where(entry.c.channel_id == bindparam("channel_id"), any_of(entry.c.name, "names"), SHOWN)
     .order_by(entry.c.partition, entry.c.filename)
 )
 _RECORDS = select(record_body.c.record_id, record_body.c.json).where(any_of(record_body.c.record_id, "ids"))
@@ -196,14 +197,14 @@ _SHARD = (
 _RUN_EXPORTS = (
     select(entry.c.filename, content.c.facts)
     .select_from(
-        entry.join(channel, channel.c.id == entry.c.channel_id)
-        .join(content, content.c.id == entry.c.content_id)
-        .outerjoin(verdict, HIDDEN)
+        judged(
+            entry.join(channel, channel.c.id == entry.c.channel_id).join(content, content.c.id == entry.c.content_id)
+        )
     )
     .where(
         entry.c.channel_id == bindparam("channel_id"),
         entry.c.partition == bindparam("partition"),
-        verdict.c.rule.is_(None),
+        SHOWN,
     )
     .order_by(entry.c.filename)
 )
