@@ -15,7 +15,9 @@ from packhouse.formats.base import Coordinate, Facts, Malformed
 from packhouse.formats.conda.container import walk
 from packhouse.formats.conda.filename import CondaFilename, parse_filename
 from packhouse.formats.conda.indexjson import index_record, publishing_fault
+from packhouse.formats.conda.installcode import MAX_BODIES, body, is_pth, pth_runs_code, runs_by_name
 from packhouse.formats.conda.licenses import license_family
+from packhouse.formats.conda.origin import MAX_DISTRIBUTIONS, MAX_RECIPE, RECIPES, declared, distribution, sources
 from packhouse.formats.conda.record import MAX_TEXT
 from packhouse.formats.conda.strictjson import load_object
 
@@ -25,13 +27,6 @@ _ABOUT = dict.fromkeys(("license", "license_family", "summary", "home", "dev_url
 _ABOUT |= {"description": 16 * MAX_TEXT}
 _README = re.compile(r"info/README(\.md|\.rst|\.txt)?", re.IGNORECASE)
 _README_SIZE = 256 * KIB
-_LINK_SCRIPT = re.compile(r"(bin/\.[^/]+-(pre|post)-(un)?link\.sh|Scripts/\.[^/]+-(pre|post)-(un)?link\.bat)")
-_START_MODULE = re.compile(
-    r"(^|.*/)(sitecustomize|usercustomize)(\.py|\.pyc|\.so|\.pyd|\.[^/]*\.(so|pyd)|/__init__\.pyc?)"
-)
-_START_FILE = re.compile(r"(.*/)?site-packages/[^/]+\.start")  # PEP 829
-#: what `site` executes in a `.pth`: a line, by any of the line ends of str.splitlines, that begins with "import"
-_PTH_CODE = re.compile(rb"(?:\A|[\r\n\v\f\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9])(?:\xef\xbb\xbf)?\s*import[ \t]")
 
 
 class _Path(msgspec.Struct):
@@ -49,6 +44,9 @@ class _Gathered:
         self.limits = limits
         self.documents: dict[str, bytes] = {}
         self.install_code: list[str] = []
+        self.install_bodies: dict[str, str] = {}
+        self.distributions: set[tuple[str, str, str]] = set()
+        self.recipe = ""
         self.paths: list[str] | None = None
         self.readme = ""
         self.files = 0
@@ -62,9 +60,21 @@ class _Gathered:
             self._take_info(member, reader)
             return
         self.files += 1
-        runs = _LINK_SCRIPT.fullmatch(name) or _START_MODULE.fullmatch(name) or _START_FILE.fullmatch(name)
-        if runs or (name.endswith(".pth") and self._pth_runs_code(member, reader)):
-            self.install_code.append(name)
+        if len(self.distributions) < MAX_DISTRIBUTIONS and (known := distribution(name)):
+            self.distributions.add(known)
+        self._take_code(member, reader)
+
+    def _take_code(self, member: Member, reader: TarReader) -> None:
+        """Note a member that runs by itself, and keep its text; one that cannot be judged runs."""
+        named = runs_by_name(member.name)
+        if not named and not is_pth(member.name):
+            return
+        readable = member.kind == "file" and member.size <= self.limits.script
+        text = reader.content(self.limits.script) if readable else b""
+        if named or not readable or pth_runs_code(text):
+            self.install_code.append(member.name)
+            if len(self.install_bodies) < MAX_BODIES and (shown_body := body(text)):
+                self.install_bodies[member.name] = shown_body
 
     def _take_info(self, member: Member, reader: TarReader) -> None:
         name = member.name
@@ -77,14 +87,8 @@ class _Gathered:
             self.paths = _read_paths(reader.content(self.limits.paths))
         elif member.kind == "file" and member.size <= _README_SIZE and not self.readme and _README.fullmatch(name):
             self.readme = reader.content(_README_SIZE).decode("utf-8", "replace")
-
-    def _pth_runs_code(self, member: Member, reader: TarReader) -> bool:
-        """Say whether a `.pth` has a line that Python executes at start (site module), or cannot be judged."""
-        if "/" in member.name and "site-packages/" not in member.name:
-            return False
-        if member.kind != "file" or member.size > self.limits.script:
-            return True
-        return _PTH_CODE.search(reader.content(self.limits.script)) is not None
+        elif member.kind == "file" and member.size <= MAX_RECIPE and name in RECIPES:
+            self.recipe = reader.content(MAX_RECIPE).decode("utf-8", "replace")
 
     def document(self, name: str) -> dict[str, Any]:
         """Return a metadata document as an object; empty when the package has none."""
@@ -151,6 +155,10 @@ def _facts(found: _Gathered, parsed: CondaFilename, filename: str) -> Facts:
         run_exports=_run_exports(found),
         security=found.document("info/security.json"),
         install_code=sorted(found.install_code),
+        install_bodies=found.install_bodies,
+        distributions=sorted(found.distributions),
+        purls=declared(record),
+        sources=sources(about, found.recipe),
         file_count=found.files,
         readme=found.readme,
         fault=publishing_fault(record),
