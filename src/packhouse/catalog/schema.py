@@ -324,6 +324,44 @@ download = Table(
 )
 Index("ix_download_channel", download.c.channel_id, download.c.name)
 
+# What names a file that was downloaded, as it was then: it outlasts the entry, its record and its content, whose ids
+# may be given again (SQLite), so that hashes name them.
+downloaded = Table(
+    "downloaded",
+    METADATA,
+    serial(),
+    Column("entry_id", Int, nullable=False),
+    Column("record_id", Int, nullable=False),
+    Column("sha256", Bytes, nullable=False),  # of the content
+    Column("record_sha256", Bytes),  # null: nobody knew the record any more
+    Column("channel_id", Int, nullable=False),
+    Column("channel", Text, nullable=False),  # its path at the first download
+    Column("family", Text, nullable=False),
+    Column("partition", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("filename", Text, nullable=False),
+    UniqueConstraint("entry_id", "record_id", "sha256"),
+)
+Index("ix_downloaded_content", downloaded.c.sha256)
+Index("ix_downloaded_record", downloaded.c.record_sha256)
+Index("ix_downloaded_name", downloaded.c.name, downloaded.c.version)
+
+# Who downloaded such a file, day by day. "Who, since when" is one range of the key, "what did they" one of the index.
+download_by = Table(
+    "download_by",
+    METADATA,
+    Column("file_id", ForeignKey("downloaded.id"), nullable=False),
+    Column("day", Int, nullable=False),  # since 1970, UTC
+    Column("account_id", Int, nullable=False),  # 0: nobody in particular
+    Column("count", Int, nullable=False),
+    Column("first_at", Micros, nullable=False),
+    Column("last_at", Micros, nullable=False),
+    PrimaryKeyConstraint("file_id", "day", "account_id"),
+    sqlite_with_rowid=False,
+)
+Index("ix_download_by_account", download_by.c.account_id, download_by.c.day)
+
 # Chunks of counts that were added already, so that a crash neither loses nor doubles one.
 download_chunk = Table(
     "download_chunk", METADATA, Column("name", Text, primary_key=True), Column("at", Micros, nullable=False)
@@ -417,6 +455,14 @@ account = Table(
     Column("disabled_at", Micros),
     Column("created_at", Micros, nullable=False),
     sqlite_autoincrement=True,  # numbers are never reused, so that nobody inherits what a deleted account owned
+)
+
+# The names of those who are gone, for what is said of them by number.
+former_account = Table(
+    "former_account",
+    METADATA,
+    Column("account_id", Int, primary_key=True, autoincrement=False),
+    Column("username", Text, nullable=False),
 )
 
 token = Table(
