@@ -75,6 +75,14 @@ def test_a_version_that_does_not_parse_matches_only_without_a_version_part() -> 
     assert compile_spec("numpy").matches("numpy", "1..2", "0", 0)
 
 
+def test_a_spec_that_names_a_subdir_selects_no_file_of_another() -> None:
+    for text in ("numpy[subdir=win-64]", "conda-forge/win-64::numpy"):
+        spec = compile_spec(text)
+        assert spec.matches("numpy", "1.2", "0", 0, subdir="win-64")
+        assert not spec.matches("numpy", "1.2", "0", 0, subdir="linux-64")
+        assert spec.matches("numpy", "1.2", "0", 0), "who does not say the subdir has picked the index already"
+
+
 def test_newest_order() -> None:
     versions = ["1..2", "1.0rc1", "1.0", "1.0.post1", "1.2", "1.10", "1!0.1"]
     assert sorted(sorted(versions), key=version_key) == versions

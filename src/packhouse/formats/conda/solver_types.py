@@ -104,7 +104,7 @@ _DEPENDENCY = re.compile(r"[A-Za-z0-9_.-]+")
 class Spec:
     """A compiled match spec. `name` is the exact package name, or None when the spec names several by a pattern."""
 
-    __slots__ = ("_build", "_name_spec", "_number", "_version", "_whole", "name", "text")
+    __slots__ = ("_build", "_name_spec", "_number", "_subdir", "_version", "_whole", "name", "text")
 
     def __init__(self, text: str, spec: MatchSpec) -> None:
         self.text = text
@@ -114,6 +114,7 @@ class Spec:
         self._version = None if spec.version in (None, "*") else VersionSpec(str(spec.version))
         self._build = _build_test(spec.build)
         self._number = _number_test(spec.build_number)
+        self._subdir = spec.subdir
         self._whole = None if self._build and self._number and not _has_more(spec) else spec
 
     def matches_name(self, name: str) -> bool:
@@ -133,7 +134,10 @@ class Spec:
         """Say whether the spec selects a file, as `MatchSpec.matches` of rattler does.
 
         `rest` may hold `subdir`, `license` (texts), `md5` and `sha256` (lower-case hex), for specs that ask for them.
+        rattler leaves the subdir to whoever picks the index, so it is compared here, where the caller says it.
         """
+        if self._subdir and rest.get("subdir") and rest["subdir"] != self._subdir:
+            return False
         if not (self.matches_name(name) and self.matches_version(version)):
             return False
         if self._whole is not None:
