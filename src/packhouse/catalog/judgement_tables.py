@@ -27,7 +27,8 @@ feed = Table(
     Column("etag", Text),
     Column("last_modified", Text),
     Column("digest", Bytes),  # SHA-256 of what was taken in last
-    Column("run", Int, nullable=False),  # advisories from this run on are what the feed says
+    Column("run", Int, nullable=False),  # advisories of this run are what the feed says
+    Column("settled_run", Int, nullable=False),  # the run whose changes went into `vulnerability` and `unjudged`
     Column("last_run_at", Micros),
     Column("last_success_at", Micros),  # null: no data yet, and then nothing is clean
     Column("next_run_at", Micros),
@@ -250,7 +251,7 @@ unjudged = Table(
     "unjudged",
     METADATA,
     serial(),
-    Column("family", Text, nullable=False),
+    Column("family", Text, nullable=False),  # or `@` and an ecosystem: then the name is one of advisories
     Column("name", Text, nullable=False),
     sqlite_autoincrement=True,  # numbers are never reused, so that no judgement seems to answer a later change
 )

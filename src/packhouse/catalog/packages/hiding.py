@@ -5,8 +5,8 @@ The channel's ruleset speaks first, and the channel's own reasons have the last 
 
 from __future__ import annotations
 
-from sqlalchemy import FromClause, and_, func, null
-from sqlalchemy.sql.elements import Case, ColumnElement
+from sqlalchemy import FromClause, and_, func
+from sqlalchemy.sql.elements import ColumnElement
 
 from packhouse.catalog.judgement_tables import overlay, verdict
 from packhouse.catalog.schema import channel, entry
