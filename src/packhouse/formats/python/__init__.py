@@ -1,0 +1,1 @@
+"""The Python format: versions, file names, metadata, the simple index."""
