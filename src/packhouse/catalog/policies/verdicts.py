@@ -1,0 +1,71 @@
+"""Queries of verdicts: which (record, content) a ruleset hides, and what a channel says otherwise.
+
+A *pair* is (record id, content id), 0 standing for bytes nobody fetched yet. Whoever judges a pair replaces all that
+was said of it, since ids may be given again (SQLite).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import bindparam, delete, select, union
+
+from packhouse.catalog.judgement_tables import ruleset, verdict
+from packhouse.catalog.schema import channel
+from packhouse.core.db import Unit, any_of
+from packhouse.core.db.base import Reader
+
+#: the ruleset of channels without a policy
+NO_POLICY = 0
+
+Pair = tuple[int, int]
+
+
+class Verdict(NamedTuple):
+    """Why a ruleset hides a pair. `since` is in microseconds."""
+
+    ruleset_id: int
+    record_id: int
+    content_id: int
+    rule: str
+    evidence: str  #: JSON
+    since: int
+
+
+_IN_USE = union(
+    select(channel.c.ruleset_id).where(channel.c.path.is_not(None)),
+    select(channel.c.next_ruleset_id).where(channel.c.path.is_not(None), channel.c.next_ruleset_id.is_not(None)),
+)
+_RULES = select(ruleset.c.id, ruleset.c.rules).where(any_of(ruleset.c.id, "ids"))
+_OF_RECORDS = select(*(verdict.c[name] for name in Verdict._fields)).where(any_of(verdict.c.record_id, "ids"))
+_FORGET = delete(verdict).where(
+    verdict.c.record_id == bindparam("record"),
+    verdict.c.content_id == bindparam("content"),
+    verdict.c.ruleset_id == bindparam("ruleset"),
+)
+_PUT = """INSERT INTO verdict (ruleset_id, record_id, content_id, rule, evidence, since)
+ VALUES (:ruleset_id, :record_id, :content_id, :rule, :evidence, :since)
+ ON CONFLICT (record_id, content_id, ruleset_id) DO UPDATE SET rule = excluded.rule, evidence = excluded.evidence,
+ since = excluded.since"""
+
+
+async def rulesets_in_use(reader: Reader) -> dict[int, str]:
+    """Return number → rules (JSON) of every ruleset whose verdicts hold in a channel, or are about to."""
+    ids = {NO_POLICY} | {int(row[0]) for row in await reader.fetch_all(_IN_USE)}
+    rows = await reader.fetch_all(_RULES, ids=sorted(ids))
+    return {NO_POLICY: "{}"} | {row[0]: row[1] for row in rows}
+
+
+async def of_records(reader: Reader, record_ids: Collection[int]) -> list[Verdict]:
+    """Return what every ruleset says against pairs of these records."""
+    rows = await reader.fetch_all(_OF_RECORDS, ids=list(record_ids)) if record_ids else []
+    return [Verdict(*row) for row in rows]
+
+
+async def replace(unit: Unit, gone: Iterable[tuple[int, Pair]], new: Sequence[Verdict]) -> None:
+    """Forget verdicts, given as (ruleset, pair), and write others."""
+    await unit.execute_many(
+        _FORGET, [{"ruleset": number, "record": pair[0], "content": pair[1]} for number, pair in gone]
+    )
+    await unit.execute_many(_PUT, [one._asdict() for one in new])

@@ -1,0 +1,116 @@
+"""Queries of findings: which vulnerability affects which version of a package, whatever channels hold it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import bindparam, delete, select
+
+from packhouse.catalog.judgement_tables import (
+    advisory,
+    advisory_name,
+    feed,
+    finding,
+    vulnerability,
+)
+from packhouse.catalog.schema import record
+from packhouse.core.db import Unit, any_of
+from packhouse.core.db.base import Reader
+
+
+class Found(NamedTuple):
+    """A vulnerability affects one version of a package."""
+
+    family: str
+    name: str
+    version: str
+    vulnerability_id: int
+    advisory_id: int  #: that says so
+    fixed_in: str  #: the nearest version above that is not affected; empty: none is known
+    evidence: str  #: the range or the version that holds it, for people
+
+
+class Vulnerability(NamedTuple):
+    """What rules ask of a vulnerability."""
+
+    id: int
+    key: str
+    kind: str  #: vulnerability | malware
+    score: int | None  #: tenths
+    exploited: bool
+    body: bytes
+
+
+class Held(NamedTuple):
+    """An advisory as it holds now, with one of the names it is about."""
+
+    ecosystem: str
+    name: str
+    id: int
+    body: bytes  #: msgpack of security.vulnerabilities.advisory.Advisory
+
+
+#: an advisory that its feed says now: not one of a run under way, not one of the past
+_NOW = (advisory.c.from_run <= feed.c.run, (advisory.c.to_run.is_(None)) | (advisory.c.to_run > feed.c.run))
+_VERSIONS = select(record.c.name, record.c.version).distinct().where(any_of(record.c.name, "names"))
+_ABOUT = (
+    select(advisory_name.c.ecosystem, advisory_name.c.name, advisory.c.id, advisory.c.body)
+    .select_from(
+        advisory_name.join(advisory, advisory.c.id == advisory_name.c.advisory_id).join(
+            feed, feed.c.id == advisory.c.feed_id
+        )
+    )
+    .where(advisory_name.c.ecosystem == bindparam("ecosystem"), any_of(advisory_name.c.name, "names"), *_NOW)
+    .order_by(advisory.c.id)
+)
+_IDS = select(vulnerability.c.key, vulnerability.c.id).where(any_of(vulnerability.c.key, "keys"))
+_OF_NAMES = select(*(finding.c[name] for name in Found._fields)).where(
+    finding.c.family == bindparam("family"), any_of(finding.c.name, "names")
+)
+_VULNERABILITIES = select(*(vulnerability.c[name] for name in Vulnerability._fields)).where(
+    any_of(vulnerability.c.id, "ids")
+)
+_DROP = delete(finding).where(finding.c.family == bindparam("family"), any_of(finding.c.name, "names"))
+_PUT = """INSERT INTO finding (family, name, version, vulnerability_id, advisory_id, fixed_in, evidence)
+ VALUES (:family, :name, :version, :vulnerability_id, :advisory_id, :fixed_in, :evidence)
+ ON CONFLICT (family, name, version, vulnerability_id) DO NOTHING"""
+
+
+async def versions_of(reader: Reader, names: Collection[str]) -> dict[str, list[str]]:
+    """Return name → distinct versions of which any source has a record."""
+    found: dict[str, list[str]] = {}
+    for name, version in await reader.fetch_all(_VERSIONS, names=list(names)):
+        found.setdefault(name, []).append(version)
+    return found
+
+
+async def advisories_about(reader: Reader, upstream: Mapping[str, Collection[str]]) -> list[Held]:
+    """Return the advisories that hold now about names, given by ecosystem; one of two names is there twice."""
+    found = []
+    for ecosystem, names in upstream.items():
+        rows = await reader.fetch_all(_ABOUT, ecosystem=ecosystem, names=list(names))
+        found += [Held(*row) for row in rows]
+    return found
+
+
+async def ids_of(reader: Reader, keys: Collection[str]) -> dict[str, int]:
+    """Return key → id of the vulnerabilities that are known."""
+    return {row[0]: row[1] for row in await reader.fetch_all(_IDS, keys=list(keys))} if keys else {}
+
+
+async def of_names(reader: Reader, family: str, names: Collection[str]) -> list[Found]:
+    """Return everything found about packages of a family."""
+    return [Found(*row) for row in await reader.fetch_all(_OF_NAMES, family=family, names=list(names))]
+
+
+async def vulnerabilities(reader: Reader, ids: Collection[int]) -> dict[int, Vulnerability]:
+    """Return vulnerabilities by id."""
+    rows = await reader.fetch_all(_VULNERABILITIES, ids=list(ids)) if ids else []
+    return {row[0]: Vulnerability(row[0], row[1], row[2], row[3], bool(row[4]), row[5]) for row in rows}
+
+
+async def replace(unit: Unit, family: str, names: Collection[str], rows: Sequence[Found]) -> None:
+    """Let this be all that was found about these packages; of two advisories on one vulnerability the first counts."""
+    await unit.execute(_DROP, family=family, names=list(names))
+    await unit.execute_many(_PUT, [one._asdict() for one in rows])

@@ -1,0 +1,47 @@
+"""Queries of `unjudged`: names of which something changed that verdicts depend on.
+
+Whoever changes it leaves the name here in the same unit; whoever judges it takes away the rows he had read before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import bindparam, delete, insert, select
+
+from packhouse.catalog.judgement_tables import unjudged
+from packhouse.core.db import Unit, any_of
+from packhouse.core.db.base import Reader
+
+#: before an ecosystem that stands in the place of a family: the name is one of advisories
+ECOSYSTEM = "@"
+
+
+class Waiting(NamedTuple):
+    """A name that waits for judgement."""
+
+    id: int
+    family: str  #: or `@` and an ecosystem
+    name: str
+
+
+_ADD = insert(unjudged).values(family=bindparam("family"), name=bindparam("name"))
+_WAITING = select(*(unjudged.c[name] for name in Waiting._fields)).order_by(unjudged.c.id).limit(bindparam("limit"))
+_DONE = delete(unjudged).where(any_of(unjudged.c.id, "ids"))
+
+
+async def add(unit: Unit, names: Iterable[tuple[str, str]]) -> None:
+    """Let (family, name) be judged again, soon after this unit."""
+    rows = [{"family": family, "name": name} for family, name in sorted(set(names))]
+    await unit.execute_many(_ADD, rows)
+
+
+async def waiting(reader: Reader, limit: int) -> list[Waiting]:
+    """Return the names that wait longest."""
+    return [Waiting(*row) for row in await reader.fetch_all(_WAITING, limit=limit)]
+
+
+async def done(unit: Unit, ids: Sequence[int]) -> None:
+    """Take away rows that were answered."""
+    await unit.execute(_DONE, ids=list(ids))
