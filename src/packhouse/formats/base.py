@@ -52,6 +52,7 @@ class Facts(msgspec.Struct, omit_defaults=True):
     sources: list[str] = []  #: purls of the addresses that its description and recipe name
     file_count: int = 0
     readme: str = ""
+    sidecars: dict[str, str] = {}  #: what is served beside the file, by what its address ends in (PEP 658: `.metadata`)
     fault: str = ""  #: why clients could not read `record`, for the package's author; a mirror shows another one
 
 

@@ -24,13 +24,14 @@ _CENTRAL = struct.Struct("<4s6H3I5H2I")
 _LOCAL = struct.Struct("<4s5H3I2H")
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
 _DESCRIPTOR = 0x8
+_UTF8 = 0x800
 _UNICODE_PATH = 0x7075
 _MAX32 = 0xFFFFFFFF
 _CHUNK = 256 * KIB
 
 
 class Entry(NamedTuple):
-    """One member: name, method (0 stored, 8 deflated), CRC-32, sizes in bytes, and where its data starts."""
+    """One member: name, method (0 stored, 8 deflated), CRC-32, sizes in bytes, where its data starts, what it is."""
 
     name: str
     method: int
@@ -38,6 +39,7 @@ class Entry(NamedTuple):
     packed: int
     size: int
     offset: int
+    folder: bool = False
 
 
 class _Central(NamedTuple):
@@ -179,6 +181,8 @@ def _read_local(source: Source, central: _Central, limits: Limits) -> tuple[Entr
         raise Malformed(f"The member {shown(name)} has no header where the directory says.")
     _, _, flags, method, _, _, crc, packed, size, name_n, extra_n = _LOCAL.unpack(head)
     rest = source.at(central.header_at + _LOCAL.size, name_n + extra_n)
+    if not central.raw_name.isascii() and not central.flags & _UTF8:
+        raise Malformed(f"The member {shown(name)} does not say that its name is UTF-8: readers name it differently.")
     if (flags | central.flags) & _ENCRYPTED:
         raise Malformed(f"The member {shown(name)} is encrypted.")
     if method not in (0, 8):
@@ -196,7 +200,8 @@ def _read_local(source: Source, central: _Central, limits: Limits) -> tuple[Entr
         raise Malformed(f"The member {shown(name)} reaches past the end of the file.")
     if flags & _DESCRIPTOR:
         end += _descriptor_length(source.at(end, 24), central, name)
-    return Entry(name, central.method, central.crc, central.packed, central.size, start), end
+    folder = central.raw_name.endswith(b"/")
+    return Entry(name, central.method, central.crc, central.packed, central.size, start, folder), end
 
 
 def _descriptor_length(data: bytes, central: _Central, name: str) -> int:
