@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import Any, Literal, NamedTuple
 
 #: from the least to the most demanding: the family of "A or B" is the lesser, of "A and B" the greater
 FAMILIES = (
@@ -50,8 +51,31 @@ def license_family(family: str, text: str) -> str:
     stated = text.strip() or family.strip()
     if not stated:
         return "None"
-    normal = _OR_LATER.sub("+", _R_VERSION.sub(r"\1", stated[:1000]))
-    return _Expression(normal).family()
+    tree = parse(stated)
+    return "OTHER" if tree is None else _family(tree)
+
+
+class Choice(NamedTuple):
+    """Several licences of which one ("or") or each ("and") holds."""
+
+    kind: Literal["or", "and"]
+    parts: list[Any]  #: of `Tree`
+
+
+#: an expression: one licence as it was written, with its `WITH` exception if any, or a choice
+Tree = str | Choice
+
+
+def parse(text: str) -> Tree | None:
+    """Return what an SPDX expression or a free text says, or None when it names no licence. Never fails."""
+    return _Expression(_OR_LATER.sub("+", _R_VERSION.sub(r"\1", text[:1000]))).tree()
+
+
+def _family(tree: Tree) -> str:
+    if isinstance(tree, str):
+        return _atom(tree) or "OTHER"
+    ranks = [_RANK[_family(part)] for part in tree.parts]
+    return FAMILIES[min(ranks) if tree.kind == "or" else max(ranks)]
 
 
 def _atom(text: str) -> str | None:
@@ -74,38 +98,41 @@ class _Expression:
         self._tokens = [token for token in self._tokens if token.strip()]
         self._at = 0
 
-    def family(self) -> str:
-        return self._either() or "OTHER"
+    def tree(self) -> Tree | None:
+        return self._either()
 
     def _peek(self) -> str:
         return self._tokens[self._at] if self._at < len(self._tokens) else ""
 
-    def _either(self) -> str | None:
-        found = self._both()
+    def _either(self) -> Tree | None:
+        parts = [self._both()]
         while self._peek() in ("OR", "|", "/"):
             self._at += 1
-            other = self._both()
-            found = min(found, other, key=_RANK.__getitem__) if found and other else found or other
-        return found
+            parts.append(self._both())
+        return _joined("or", parts)
 
-    def _both(self) -> str | None:
-        found = self._one()
+    def _both(self) -> Tree | None:
+        parts = [self._one()]
         while self._peek() == "AND":
             self._at += 1
-            other = self._one()
-            found = max(found, other, key=_RANK.__getitem__) if found and other else found or other
-        return found
+            parts.append(self._one())
+        return _joined("and", parts)
 
-    def _one(self) -> str | None:
-        found = None
+    def _one(self) -> Tree | None:
+        found: Tree | None = None
         while (token := self._peek()) and token not in ("OR", "|", "/", "AND", ")"):
             self._at += 1
             if token == "(":  # noqa: S105  a parenthesis, not a password
                 inner = self._either() if self._at < 200 else None
                 self._at += self._peek() == ")"
-                found = inner or found if found in (None, "OTHER") else found
+                found = inner or found if found is None or _family(found) == "OTHER" else found
             else:
-                found = found or _atom(token)
+                found = found or (token.strip() if _atom(token) else None)
         if self._peek() == ")" and found is None and self._at == 0:
             self._at += 1
         return found
+
+
+def _joined(kind: Literal["or", "and"], parts: list[Tree | None]) -> Tree | None:
+    known = [part for part in parts if part is not None]
+    return Choice(kind, known) if len(known) > 1 else known[0] if known else None
