@@ -31,7 +31,8 @@ class Channel(msgspec.Struct, frozen=True):
     frozen_at: int | None
     policy_id: int | None
     ruleset_id: int  #: whose verdicts hold here; 0: what holds without a policy
-    next_ruleset_id: int | None
+    next_ruleset_id: int | None  #: whose verdicts are being written, to hold here then
+    settle_from: int | None  #: the ruleset before, while the index does not follow yet
     created_at: int
     updated_at: int
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, null, select, update
 
 from packhouse.catalog.judgement_tables import policy, ruleset
 from packhouse.catalog.schema import channel
@@ -83,8 +83,24 @@ _PREPARING = select(channel.c.id, channel.c.next_ruleset_id).where(
 _FLIP = (
     update(channel)
     .where(channel.c.id == bindparam("channel_id_"), channel.c.next_ruleset_id == bindparam("ruleset"))
-    .values(ruleset_id=bindparam("ruleset"), next_ruleset_id=None)
+    .values(ruleset_id=bindparam("ruleset"), next_ruleset_id=null(), settle_from=bindparam("from_ruleset"))
 )
+
+_SETTLED = (
+    update(channel)
+    .where(
+        channel.c.id == bindparam("channel_id_"),
+        channel.c.ruleset_id == bindparam("ruleset"),
+        channel.c.settle_from == bindparam("from_ruleset"),
+    )
+    .values(settle_from=null())
+)
+_SETTLING = select(channel.c.id, channel.c.ruleset_id, channel.c.settle_from).where(
+    channel.c.settle_from.is_not(None), channel.c.path.is_not(None)
+)
+
+#: in the place of the ruleset that held before: any name may differ from the index
+EVERYTHING = -1
 
 
 async def by_uuid(reader: Reader, uuid: str) -> PolicyRow | None:
@@ -158,6 +174,19 @@ async def preparing(reader: Reader) -> list[tuple[int, int]]:
     return [(row[0], row[1]) for row in await reader.fetch_all(_PREPARING)]
 
 
-async def flip(unit: Unit, channel_id: int, ruleset_id: int) -> bool:
-    """Let a ruleset hold in a channel; False when it is no more the one that was wanted there."""
-    return bool(await unit.execute(_FLIP, channel_id_=channel_id, ruleset=ruleset_id))
+async def flip(unit: Unit, channel_id: int, ruleset_id: int, settle_from: int) -> bool:
+    """Let a ruleset hold in a channel; False when it is no more the one that was wanted there.
+
+    `settle_from` is the ruleset that held before, or EVERYTHING: what differs from it is not in the index yet.
+    """
+    return bool(await unit.execute(_FLIP, channel_id_=channel_id, ruleset=ruleset_id, from_ruleset=settle_from))
+
+
+async def settled(unit: Unit, channel_id: int, ruleset_id: int, settle_from: int) -> None:
+    """Say that all names that differ are dirty by now, unless the ruleset changed again meanwhile."""
+    await unit.execute(_SETTLED, channel_id_=channel_id, ruleset=ruleset_id, from_ruleset=settle_from)
+
+
+async def settling(reader: Reader) -> list[tuple[int, int, int]]:
+    """Return (channel, ruleset that holds, the one before) where the index does not follow yet."""
+    return [(row[0], row[1], row[2]) for row in await reader.fetch_all(_SETTLING)]

@@ -268,12 +268,13 @@ def upgrade() -> None:
     op.add_column("channel", sa.Column("policy_id", integer))
     op.add_column("channel", sa.Column("ruleset_id", integer, server_default="0", nullable=False))
     op.add_column("channel", sa.Column("next_ruleset_id", integer))
+    op.add_column("channel", sa.Column("settle_from", integer))
     op.drop_column("channel", "policy_version")
 
 
 def downgrade() -> None:
     op.add_column("channel", sa.Column("policy_version", sa.BigInteger().with_variant(sa.Integer(), "sqlite")))
-    for column in ("next_ruleset_id", "ruleset_id", "policy_id"):
+    for column in ("settle_from", "next_ruleset_id", "ruleset_id", "policy_id"):
         op.drop_column("channel", column)
     op.drop_table("verdict")
     op.create_table(
