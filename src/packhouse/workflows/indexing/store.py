@@ -103,9 +103,7 @@ _VISIBLE = (
         entry.c.name,
     )
     .select_from(
-        judged(
-            entry.join(channel, channel.c.id == entry.c.channel_id).join(record, record.c.id == entry.c.record_id)
-        )
+        judged(entry.join(channel, channel.c.id == entry.c.channel_id).join(record, record.c.id == entry.c.record_id))
     )
     .where(entry.c.channel_id == bindparam("channel_id"), any_of(entry.c.name, "names"), SHOWN)
     .order_by(entry.c.partition, entry.c.filename)
