@@ -55,7 +55,8 @@ def match(
 
     `upstream_names` are the (ecosystem, name) that the package has in advisories, spelled as these do; `versions` are
     spelled as in `family`. There is one finding for each version and advisory. A range is the better evidence than a
-    listed version, an earlier entry than a later one. An advisory that was withdrawn says nothing.
+    listed version, an earlier entry or range than a later one; but those that the ecosystem's own scale reads come
+    before those it does not. An advisory that was withdrawn says nothing.
     """
     names = set(upstream_names)
     shelves: dict[Order, _Versions] = {}

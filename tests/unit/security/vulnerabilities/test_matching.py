@@ -67,6 +67,7 @@ def affected_of(one: Affected, versions: Sequence[str], family: str = "python") 
         ("PYSEC-2024-1", "0.5.0", None),  # no range at all
         ("PYSEC-2024-1", "0.5.1", ""),
         ("PYSEC-2023-177", "23.9.0.post1", None),  # listed, though the range says it is fixed
+        ("PYSEC-2023-177", "23.9.0", None),  # the same, and no fix for itself
         ("BIT-apache-2021-42013", "2.4.50", "2.4.51"),
         ("BIT-apache-2021-42013", "2.4.48", ""),
         ("BIT-grafana-2025-4123", "12.0.0", ""),  # introduced and fixed at once: nothing between
@@ -122,6 +123,23 @@ def test_ranges(ranges: list[str], expected: str) -> None:
     assert affected_of(package(*ranges), versions) == expected.split()
 
 
+@pytest.mark.parametrize("ecosystem", ["Bitnami", "CRAN", "conda"])
+@pytest.mark.parametrize(
+    ("held", "expected"),
+    [(">= 1.0, <= 2.0", ["1.0", "2.0"]), (">= 1.0, < 2.0", ["1.0"]), (">= 1.0, <= 2.0, ~ 2.0", ["1.0"])],
+)
+def test_the_end_of_a_range_elsewhere_than_on_pypi(ecosystem: str, held: str, expected: list[str]) -> None:
+    assert affected_of(package(held, ecosystem=ecosystem), ["0.9", "1.0", "2.0", "2.1"], "conda") == expected
+
+
+def test_of_several_ranges_the_first_is_the_evidence_and_those_in_the_ecosystems_own_spelling_before_others() -> None:
+    order = order_of("Bitnami", "conda")
+    for ranges in [(">= 1.0, < 5.0", ">= 0, < 4.0"), (">= 0, < 4.0z", ">= 1.0, < 5.0")]:
+        hit = affects(package(*ranges, ecosystem="Bitnami"), "2.0", order)
+        assert hit is not None
+        assert (hit.evidence.introduced, hit.evidence.end) == ("1.0", Event("fixed", "5.0"))
+
+
 def test_fixed_in_is_no_version_that_another_range_has_affected() -> None:
     one = package(">= 0, < 2", ">= 1, < 3", ">= 4, <= 5", ">= 6, < 7")
     order = order_of("PyPI", "python")
@@ -153,6 +171,7 @@ def test_conda_spells_upstream_versions_its_own_way() -> None:
     ]
     assert affected_of(package(">= 0, < 1.2-3", ecosystem="CRAN"), ["1.2_2", "1.2_3"], "conda") == ["1.2_2"]
     assert affected_of(package(">= 0, < 2"), ["1.0_1", "2.0_1"], "conda") == ["1.0_1"]
+    assert affected_of(package(listed=["1.0-1"]), ["1.0_1", "1.0.post1", "1.0"], "conda") == ["1.0_1", "1.0.post1"]
 
 
 def test_only_the_names_asked_for_match_and_each_advisory_and_version_once() -> None:
