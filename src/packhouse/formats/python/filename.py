@@ -57,12 +57,13 @@ def parse_wheel_filename(filename: str) -> WheelFilename:
         raise Malformed("The file name of a Python package ends in .whl.")
     if len(filename) > _MAX_FILENAME:
         raise Malformed(f"The file name is longer than {_MAX_FILENAME} characters.")
-    name, version, *tags = filename[: -len(".whl")].split("-")
-    if len(tags) not in (3, 4):
+    parts = filename[: -len(".whl")].split("-")
+    if len(parts) not in (5, 6):
         raise Malformed(
             "The file name of a wheel is <name>-<version>[-<build>]-<python>-<abi>-<platform>.whl, "
             "with '_' for every '-' within a part."
         )
+    name, version, *tags = parts
     if not is_name(name) or "__" in name:
         raise Malformed(f"{shown(name)} in the file name is no project name.")
     return WheelFilename(normalise(name), _version(version), "-".join(tags), _build_number(tags))

@@ -77,15 +77,18 @@ def _may_hold(marker: str) -> bool:
     waiting: list[tuple[bool, bool]] = []  # of each open parenthesis: the alternatives so far, and the present one
     either, both = False, True
     for token in _TOKEN.findall(marker):
-        if token == "(":  # noqa: S105  a parenthesis, not a password
-            waiting.append((either, both))
-            either, both = False, True
-        elif token == ")":  # noqa: S105
-            inner = either or both
-            either, both = waiting.pop()
-            both = both and inner
-        elif token == "or":  # noqa: S105
-            either, both = either or both, True
-        elif token != "and":  # noqa: S105
-            both = both and not _EXTRA.fullmatch(token)
+        match token:
+            case "(":
+                waiting.append((either, both))
+                either, both = False, True
+            case ")":
+                inner = either or both
+                either, both = waiting.pop()
+                both = both and inner
+            case "or":
+                either, both = either or both, True
+            case "and":
+                pass
+            case comparison:
+                both = both and not _EXTRA.fullmatch(comparison)
     return either or both

@@ -1,0 +1,78 @@
+"""What the rest of the house asks the Python format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from packhouse.formats.base import Coordinate, Facts, PartRow
+from packhouse.formats.python.filename import is_sdist_filename, is_wheel_filename, parse_wheel_filename
+from packhouse.formats.python.inspect import inspect
+from packhouse.formats.python.matcher import Spec, compile_spec
+from packhouse.formats.python.pages import assemble_list, render_project
+from packhouse.formats.python.requirements import required_names
+from packhouse.formats.python.versions import VersionKey, order
+
+#: what clients declare: twine and uv, `conda repo upload`, the family itself
+_DECLARED = frozenset(("bdist_wheel", "sdist", "python"))
+
+
+class PythonFormat:
+    """Wheels in a simple index. Source distributions are recognised, and refused with what to do instead."""
+
+    family = "python"
+    versioned = True
+
+    def identify(self, filename: str, declared: str | None = None, peek: bytes = b"") -> bool:
+        """Say whether a file is a Python distribution: declared so, or by its name and magic bytes."""
+        if declared is not None:
+            return declared in _DECLARED
+        if is_wheel_filename(filename):
+            return not peek or peek.startswith(b"PK\3\4")
+        return is_sdist_filename(filename) and (not peek or peek.startswith((b"\x1f\x8b", b"PK\3\4")))
+
+    def coordinate(self, partition: str, filename: str) -> Coordinate:
+        """Return the coordinate that a file name says. Malformed when it is not that of a wheel."""
+        name, version, build, number = parse_wheel_filename(filename)
+        return Coordinate(self.family, partition, filename, name, version, build, number)
+
+    def inspect(self, path: Path, filename: str) -> Facts:
+        """Return what the bytes say. Malformed with the reason they are refused."""
+        return inspect(path, filename)
+
+    def order(self, version: str) -> VersionKey:
+        """Return a sort key: newer is greater (PEP 440)."""
+        return order(version)
+
+    def matcher(self, spec: str) -> Spec:
+        """Compile a specifier. PackhouseError("bad_request") when it is none."""
+        return compile_spec(spec)
+
+    def relations(self, facts: Facts) -> list[str]:
+        """Return the names of the projects a file depends on, each once; without those that only an extra needs."""
+        return required_names(facts.depends)
+
+    def partitions(self, at: Coordinate) -> list[tuple[str, str]]:
+        """Return the (partition, name) of the index that a change of this file touches."""
+        return [(at.partition, at.name)]
+
+    def overview(
+        self,
+        version: str,
+        license: str,
+        timestamp: int,
+        partitions: list[str],
+        held: Facts | None,
+        exports: Mapping[str, dict[str, Any]],
+    ) -> bytes:
+        """Return an empty object: a Python index has no document that describes all its projects."""
+        return b"{}"
+
+    def render_part(self, rows: Sequence[PartRow]) -> tuple[bytes, bytes]:
+        """Return the JSON page of one project (PEP 691), from which its HTML is made, and its object in the list."""
+        return render_project(rows, order)
+
+    def assemble(self, partition: str, fragments: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield the JSON list of projects in pieces, from the objects that `render_part` made."""
+        return assemble_list(fragments)
