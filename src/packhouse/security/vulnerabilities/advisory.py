@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 Kind = Literal["vulnerability", "malware"]
-#: what is said of a vulnerability in a file; all but the first are somebody's judgement (spec.md §5.2)
+#: what is said of a vulnerability in a file; all but the first are somebody's judgement
 Status = Literal["reported", "active", "mitigated", "cleared", "disputed"]
 
 
@@ -82,7 +82,7 @@ class Advisory(msgspec.Struct, frozen=True, array_like=True):
 
 
 def severity(score: int | None) -> str:
-    """Return the band of a score in tenths: none, low, medium, high or critical; unknown without one (spec.md §5.1)."""
+    """Return the band of a score in tenths: none, low, medium, high or critical; unknown without one."""
     if score is None:
         return "unknown"
     for least, word in ((90, "critical"), (70, "high"), (40, "medium"), (1, "low")):

@@ -1,7 +1,7 @@
 """What the builder of a conda package says of vulnerabilities in it. Source: conda schema info-security-1.
 
 `info/security.json` lists vulnerabilities that a patch of the recipe mitigates, that were found not to apply, and that
-are known to be open. It is a word in favour of the own work, so it counts less than any other (spec.md section 5.2).
+are known to be open. It is a word in favour of the own work, so it counts less than any other.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def headline(vectors: Iterable[Vector]) -> int | None:
 
 
 def headline_of_package(items: Iterable[tuple[Status, int | None]]) -> int | None:
-    """Return the score of a package or file: the highest of what is active or reported in it (spec.md §5.3).
+    """Return the score of a package or file: the highest of what is active or reported in it.
 
     Only when nothing is, the highest of what was cleared, mitigated or disputed. `items` are status and score of each
     vulnerability; None says that there is no score, which is what an open one without a score leaves it at.

@@ -1,4 +1,4 @@
-"""Judgements of vulnerabilities in files: who said what, and whose word counts (spec.md section 5.2).
+"""Judgements of vulnerabilities in files: who said what, and whose word counts.
 
 A feed only *reports* that a vulnerability affects a version. A *statement* is somebody's judgement of that. It is about
 the files a match spec selects, or about one file, and not about what a feed said on some day: so a decision outlives
@@ -25,6 +25,7 @@ SEVERITY: tuple[Status, ...] = ("active", "reported", "disputed", "mitigated", "
 
 MAX_NOTE, MAX_SPEC, MAX_TEXT = 10_000, 1024, 320
 _ORIGIN = re.compile(r"user|builder|feed:[A-Za-z0-9._-]{1,64}")
+_NO_TEXT = re.compile(r"[\x00\ud800-\udfff]")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 #: the brackets at the end of a spec, with what we know of a file and nothing else
 _BRACKETS = re.compile(
@@ -124,7 +125,7 @@ def status_of(statements: Sequence[Statement], vulnerability: str, aliases: Iter
 
 
 def most_severe(statuses: Iterable[Status]) -> Status | None:
-    """Return the worst of the statuses, None without any (spec.md section 5.2)."""
+    """Return the worst of the statuses, None without any."""
     return min(statuses, key=SEVERITY.index, default=None)
 
 
@@ -163,7 +164,7 @@ def check(statement: Statement) -> Statement:
         text = getattr(statement, field)
         if len(text) > MAX_TEXT or not text.isprintable() or (not text.strip() and field != "author"):
             raise _refusal(field, f"it must be printable text of at most {MAX_TEXT} characters")
-    if len(statement.note) > MAX_NOTE or "\0" in statement.note:
+    if len(statement.note) > MAX_NOTE or _NO_TEXT.search(statement.note):
         raise _refusal("note", f"it must be text of at most {MAX_NOTE} characters")
     if statement.status not in get_args(Judged):
         raise _refusal("status", f"it must be one of {', '.join(get_args(Judged))}")
