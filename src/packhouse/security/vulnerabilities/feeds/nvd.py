@@ -173,7 +173,10 @@ def _fields(criteria: str) -> list[str]:
     """Split a CPE 2.3 formatted string (NISTIR 7695, section 6.2) into its 13 parts, their escapes undone."""
     if len(criteria) > 8 * Most.VERSION:
         raise Refused(f"It has {len(criteria):,} characters.")
-    parts = [_ESCAPE.sub(r"\1", part) for part in _FIELD.findall(criteria)[:13]]
+    if "\\" in criteria:
+        parts = [_ESCAPE.sub(r"\1", part) for part in _FIELD.findall(criteria)[:13]]
+    else:
+        parts = criteria.split(":", 12)
     if parts[:2] != ["cpe", "2.3"] or len(parts) < 13 or parts[2] not in ("a", "o", "h"):
         raise Refused("it is no CPE 2.3.")
     return parts
