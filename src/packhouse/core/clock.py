@@ -7,11 +7,12 @@ parses, and gives processes a monotonic clock for time-outs.
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 #: no time is taken in from outside these years, so that every time in the catalogue can be written down
 EARLIEST, LATEST = 0, 253_402_128_000 * SECOND  # 1970-01-01 … 9999-12-30
@@ -58,7 +59,7 @@ def from_iso(text: str) -> int:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    micros = int(moment.timestamp() * SECOND)
+    micros = (moment - _EPOCH) // timedelta(microseconds=1)  # `timestamp` is a float, and loses the last digit
     if not EARLIEST <= micros <= LATEST:
         raise ValueError(f"{text[:40]!r} lies outside the years 1970 to 9999")
     return micros

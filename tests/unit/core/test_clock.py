@@ -35,5 +35,6 @@ def test_a_machine_that_was_suspended_is_noticed(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_time_goes_in_and_out() -> None:
+    assert from_iso("2026-11-21T10:00:00.000003Z") % 1_000_000 == 3
     assert to_iso(from_iso("2026-11-21T10:00:00.250Z")) == "2026-11-21T10:00:00.250Z"
     assert from_iso("2026-11-21") == from_iso("2026-11-21T00:00:00+00:00")
