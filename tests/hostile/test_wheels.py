@@ -28,10 +28,10 @@ def _inspect(folder: Path, data: bytes, filename: str = kit.FILENAME) -> Facts:
 
 @pytest.mark.parametrize("key", sorted(HOSTILE.keys() - FAULTS))
 def test_a_hostile_wheel_is_refused_with_a_reason(key: str, tmp_path: Path) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(Malformed) as refused:
         _inspect(tmp_path, HOSTILE[key])
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
     message = str(refused.value)
     assert message.endswith(".") and 15 < len(message) < 400 and message.isprintable()
 

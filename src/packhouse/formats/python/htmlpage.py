@@ -38,25 +38,22 @@ def tags(text: str) -> Iterator[Tag | None]:
                 return
             at = end + 3
             continue
-        tag = text[match.end() : match.end() + _MAX_TAG]
-        attributes, length = _attributes(tag)
-        at = match.end() + length
+        attributes, at = _attributes(text, match.end(), min(len(text), match.end() + _MAX_TAG))
         yield None if attributes is None else Tag(match[2].lower(), attributes)
 
 
-def _attributes(text: str) -> tuple[dict[str, str] | None, int]:
-    """Return the attributes at the start of `text`, up to the `>` of their tag, and how much of the text was read."""
+def _attributes(text: str, at: int, end: int) -> tuple[dict[str, str] | None, int]:
+    """Return the attributes from `at` up to the `>` of their tag, and where reading ended; None without a `>`."""
     found: dict[str, str] = {}
-    at = 0
     while len(found) <= _MAX_ATTRIBUTES:
-        space = _SPACE.match(text, at)
+        space = _SPACE.match(text, at, end)
         at = space.end() if space else at
-        if text[at : at + 1] == ">":
+        if at < end and text[at] == ">":
             return found, at + 1
-        match = _ATTRIBUTE.match(text, at)
+        match = _ATTRIBUTE.match(text, at, end)
         if match is None:
             break
         at = match.end()
         value = next((one for one in match.groups()[1:] if one is not None), "")
         found.setdefault(match[1].lower(), unescape(value))  # of an attribute given twice, the first: HTML 13.2.5.33
-    return None, max(at, 1)
+    return None, at
