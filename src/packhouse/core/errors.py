@@ -14,6 +14,7 @@ CODES: dict[str, tuple[int, str]] = {
     "bad_request": (400, "The request cannot be understood: a missing, unknown or ill-formed part."),
     "channel_frozen": (409, "The channel is frozen: its published index is pinned and only mirror runs may add to it."),
     "conflict": (409, "The request contradicts the present state of the object."),
+    "delivery_failed": (502, "A mail server or the receiver of a webhook refused what was sent to it."),
     "different_content": (409, "The coordinate already names other bytes, and a coordinate has one content for ever."),
     "forbidden": (403, "The caller is known but lacks the right this needs."),
     "hidden": (403, "The file is held back by judgement."),

@@ -43,11 +43,18 @@ DESCRIPTIONS: dict[str, str] = {
     "shrink_guard_percent": "A mirror run that would remove more than this share of its files, in percent, asks first.",
     "mirror_concurrency": "Downloads of one mirror run at the same time.",
     "allowed_private_hosts": "Comma-separated `host:port` of private addresses that mirror sources may name.",
+    "smtp_host": "Mail server that takes what is sent to people; empty: no mail is sent.",
+    "smtp_port": "TCP port of the mail server; usually 587 with `starttls`, 465 with `tls`, 25 with `none`.",
+    "smtp_tls": "`starttls`, `tls` (from the first byte) or `none`, which is for a relay without a password.",
+    "smtp_ca_bundle": "PEM file with the authorities that sign the mail server's certificate; empty: the system's.",
+    "smtp_username": "User at the mail server; empty: no login.",
+    "smtp_password": "Password at the mail server. Secret.",
+    "smtp_from": "Address that mail comes from, for example `packhouse@example.org`.",
     "log_format": "`text` for people, `json` for log collectors.",
     "log_level": "`debug`, `info`, `warning` or `error`.",
 }
 
-SECRET = frozenset({"s3_access_key", "s3_secret_key", "admin_password", "database_url"})
+SECRET = frozenset({"s3_access_key", "s3_secret_key", "admin_password", "smtp_password", "database_url"})
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +77,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     shrink_guard_percent: Annotated[int, Meta(ge=0, le=100)] = 50
     mirror_concurrency: Annotated[int, Meta(ge=1, le=1000)] = 32
     allowed_private_hosts: str = ""
+    smtp_host: str = ""
+    smtp_port: Annotated[int, Meta(ge=1, le=65535)] = 587
+    smtp_tls: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_ca_bundle: str = ""
+    smtp_username: str = ""
+    smtp_password: str = ""
+    smtp_from: str = ""
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     #: no setting: where each setting that is not a default came from, for messages

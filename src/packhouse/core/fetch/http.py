@@ -99,6 +99,16 @@ class HttpSource:
             url = target
         raise PackhouseError("upstream_failed", f"{mask_url(url)} redirects more than {MAX_REDIRECTS} times.")
 
+    async def post(self, url: URL, headers: dict[str, str], body: bytes) -> int:
+        """Send `body` and return the status of the answer, whose own body is not read and which may be a redirect.
+
+        Raises as `exchange` does. Messages show only the origin: the path of such an address is often its secret.
+        """
+        async with self._slot(url), await self._dial("POST", url, headers | self._credentials, 0, body) as response:
+            answer = Answer(response.status, response.headers, url.origin())
+        self._raise_transient(url, answer)
+        return answer.status
+
     def _slot(self, url: URL) -> asyncio.Semaphore:
         """Return what has as many places as there may be connections to the host."""
         found = self._slots.get(url.authority)
@@ -106,7 +116,9 @@ class HttpSource:
             found = self._slots[url.authority] = asyncio.Semaphore(self._settings.connections)
         return found
 
-    async def _dial(self, method: str, url: URL, headers: dict[str, str], hop: int) -> aiohttp.ClientResponse:
+    async def _dial(
+        self, method: str, url: URL, headers: dict[str, str], hop: int, body: bytes | None = None
+    ) -> aiohttp.ClientResponse:
         """Send one request, when the host's last Retry-After is over, and return when the response headers are there.
 
         `hop` is the number of redirects that led here.
@@ -120,13 +132,15 @@ class HttpSource:
                 await self._guard.check_behind_proxy(url)
             session = self._direct if proxy is None else self._proxied
             async with asyncio.timeout(self._settings.answer_timeout):
-                return await session.request(method, url, headers=headers, proxy=proxy, allow_redirects=False)
+                return await session.request(
+                    method, url, headers=headers, data=body, proxy=proxy, allow_redirects=False
+                )
         except Refused as refused:
             if hop == 0:
                 raise
             raise PackhouseError("upstream_failed", f"A redirect was not followed. {refused.message}") from None
         except FAULTS as error:
-            raise translate(error, mask_url(url)) from None
+            raise translate(error, mask_url(url if body is None else url.origin())) from None
 
     def _raise_transient(self, url: URL, answer: Answer) -> None:
         if answer.status not in _TRY_AGAIN:
