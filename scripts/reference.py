@@ -58,7 +58,7 @@ def shown(name: str, default: object) -> str:
     """Return a default as it is written in the file."""
     if name in SECRET or default in ("", None) or not isinstance(default, str | int):
         return ""
-    return f"`{default}`"
+    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 
 def permissions() -> Iterator[str]:

@@ -46,6 +46,9 @@ from packhouse.workflows.delivering.gate import Gate
 from packhouse.workflows.delivering.notices import Notices
 from packhouse.workflows.indexing.publishing import Publisher
 from packhouse.workflows.indexing.reading import IndexReader
+from packhouse.workflows.judging.feed_schedule import schedule_feeds
+from packhouse.workflows.judging.feeding import feed_handlers
+from packhouse.workflows.judging.feeds import ensure_feeds
 from packhouse.workflows.maintaining.belonging import require_own_store
 from packhouse.workflows.maintaining.sweep import clean_daily, sweep
 from packhouse.workflows.mirroring.fetching import OnDemand
@@ -201,14 +204,16 @@ class WorkerProcess:
         """Work until `ended` is set, then hand back what is not finished."""
         services, name = self.services, f"{socket.gethostname()}-{os.getpid()}"
         await require_own_store(services)
+        await ensure_feeds(services)
         worker = Worker(services.db, mirror_handlers(services), name)
+        feeding = Worker(services.db, feed_handlers(services), name, 2)  # not behind hours of mirroring
         timetable = Timetable(services.db, await _duties(services), name)
         await services.feed.poll()
-        loops = (worker.run(), timetable.run(), services.feed.run(), clean_daily(services.blobs))
+        loops = (worker.run(), feeding.run(), timetable.run(), services.feed.run(), clean_daily(services.blobs))
         tasks = [asyncio.create_task(loop) for loop in loops]
         waiting = asyncio.create_task(ended.wait())
         await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
-        await asyncio.gather(worker.stop(), timetable.stop())
+        await asyncio.gather(worker.stop(), feeding.stop(), timetable.stop())
         for task in (waiting, *tasks):
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
@@ -235,6 +240,9 @@ async def _duties(services: Services) -> list[Periodic]:
     async def scheduling() -> None:
         await schedule_mirrors(services)
 
+    async def feed_scheduling() -> None:
+        await schedule_feeds(services)
+
     swept = 0
 
     async def sweeping() -> None:
@@ -257,6 +265,7 @@ async def _duties(services: Services) -> list[Periodic]:
         Periodic("publisher", 5.0, publishing),
         Periodic("deleted channels", 5.0, clearing),
         Periodic("mirrors", 1.0, scheduling),
+        Periodic("feeds", 1.0, feed_scheduling),
         Periodic("sweeper", 86_400 / SWEEPS_A_DAY, sweeping),
         Periodic("old rows", 600.0, forgetting),
     ]

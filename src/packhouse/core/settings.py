@@ -40,9 +40,11 @@ DESCRIPTIONS: dict[str, str] = {
     "admin_password": "First password of the user `admin`; read only when that user is created. Secret.",
     "upload_bytes": "Largest upload in bytes.",
     "sweep_grace_seconds": "How long content without an owner is kept before its bytes are deleted, in seconds.",
-    "shrink_guard_percent": "A mirror run that would remove more than this share of its files, in percent, asks first.",
+    "shrink_guard_percent": "A run of a mirror or feed that would remove more than this share, in percent, asks first.",
     "mirror_concurrency": "Downloads of one mirror run at the same time.",
     "allowed_private_hosts": "Comma-separated `host:port` of private addresses that mirror sources may name.",
+    "feeds": "Comma-separated feeds of advisories: `http(s)` addresses, or files and folders of this machine.",
+    "default_feeds": "Whether an installation begins with the public feeds: OSV for PyPI and CRAN, and CISA KEV.",
     "smtp_host": "Mail server that takes what is sent to people; empty: no mail is sent.",
     "smtp_port": "TCP port of the mail server; usually 587 with `starttls`, 465 with `tls`, 25 with `none`.",
     "smtp_tls": "`starttls`, `tls` (from the first byte) or `none`, which is for a relay without a password.",
@@ -54,7 +56,7 @@ DESCRIPTIONS: dict[str, str] = {
     "log_level": "`debug`, `info`, `warning` or `error`.",
 }
 
-SECRET = frozenset({"s3_access_key", "s3_secret_key", "admin_password", "smtp_password", "database_url"})
+SECRET = frozenset({"s3_access_key", "s3_secret_key", "admin_password", "smtp_password", "database_url", "feeds"})
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +79,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     shrink_guard_percent: Annotated[int, Meta(ge=0, le=100)] = 50
     mirror_concurrency: Annotated[int, Meta(ge=1, le=1000)] = 32
     allowed_private_hosts: str = ""
+    feeds: str = ""
+    default_feeds: bool = True
     smtp_host: str = ""
     smtp_port: Annotated[int, Meta(ge=1, le=65535)] = 587
     smtp_tls: Literal["starttls", "tls", "none"] = "starttls"
@@ -109,6 +113,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                     "Write the port, too, for example 10.0.0.7:443,packages.lan:8080 or [fd00::7]:443.",
                 )
         return found
+
+    @property
+    def feed_sources(self) -> tuple[str, ...]:
+        """The addresses of `feeds`, paths as `file:` addresses. Raises PackhouseError("bad_request") as `proxies`."""
+        found = []
+        for part in filter(None, (part.strip() for part in self.feeds.split(","))):
+            if "://" not in part:
+                found.append(Path(part).absolute().as_uri())
+            elif re.match(r"https?://[^/]|file://(localhost)?/", part):
+                found.append(part)
+            else:
+                raise PackhouseError(
+                    "bad_request",
+                    f"The setting {self.origin('feeds')}, cannot be used: one of it is no address of a feed.",
+                    "Write http(s) addresses or paths, for example https://feeds.example.org/all.zip,/srv/advisories.",
+                )
+        return tuple(dict.fromkeys(found))
 
     @property
     def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
@@ -151,7 +172,11 @@ def load(environ: Mapping[str, str] = os.environ, file: Path | None = None, **gi
     kinds = get_type_hints(Settings, include_extras=True)
     checked = {name: _checked(name, value, kinds[name], origins) for name, value in values.items()}
     settings = Settings(**checked, origins=origins)
-    _ = settings.proxies, settings.private_hosts  # an ill-formed one is noticed before anything starts
+    _ = (
+        settings.proxies,
+        settings.private_hosts,
+        settings.feed_sources,
+    )  # an ill-formed one is noticed before anything starts
     return settings
 
 

@@ -91,15 +91,19 @@ class Answer:
         encoding = self.headers.get("Content-Encoding", "identity").strip().lower()
         if may_inflate and encoding not in _GZIP and encoding != "identity":
             raise PackhouseError("upstream_failed", f"{self.where} sent {encoding}, an encoding not asked for.")
-        if self.length is not None and self.length > max_bytes:
-            raise self._too_large(max_bytes)
-        pieces = self._capped(self.chunks(), max_bytes)
+        pieces = self.capped(max_bytes)
         if may_inflate and encoding in _GZIP:
             pieces = self._capped(_inflated(pieces, self.where), max_bytes)
         found = io.BytesIO()  # a list, to be joined at its end, would take twice the memory
         async for piece in pieces:
             found.write(piece)
         return found.getvalue()
+
+    def capped(self, max_bytes: int) -> AsyncIterator[bytes]:
+        """Yield the body as transferred. Raises as `body` does when it is larger than `max_bytes`."""
+        if self.length is not None and self.length > max_bytes:
+            raise self._too_large(max_bytes)
+        return self._capped(self.chunks(), max_bytes)
 
     async def _capped(self, pieces: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[bytes]:
         total = 0

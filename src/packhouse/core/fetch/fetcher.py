@@ -73,6 +73,33 @@ class Fetcher:
             except Transient as fault:
                 await attempts.pause(fault)
 
+    async def save(
+        self, url: str, sink: Sink, *, max_bytes: int, etag: str | None = None, last_modified: str | None = None
+    ) -> Response:
+        """Bring a whole file that nothing proves into `sink`, if it changed: as `get`, with an empty body.
+
+        The sink is empty unless the answer is 200. Raises as `get` does.
+        """
+        headers = {"Accept-Encoding": "identity"}
+        if etag:
+            headers["If-None-Match"] = etag
+        if last_modified:
+            headers["If-Modified-Since"] = last_modified
+        ask, attempts = self._ask(url), Attempts(self._settings)
+        while True:
+            try:
+                await sink.restart()
+                async with ask("GET", headers) as answer:
+                    _require_status(answer, conditional=bool(etag or last_modified))
+                    if answer.status == 200:
+                        answer.require_framing()
+                        async for piece in answer.capped(max_bytes):
+                            await sink.write(piece)
+                    return _response(answer, b"")
+            except Transient as fault:
+                attempts.note_progress(sink.size)
+                await attempts.pause(fault)
+
     async def head(self, url: str) -> Response:
         """Return status and headers, `size` being the stated one. Raises as `get` does."""
         ask, attempts = self._ask(url), Attempts(self._settings)
