@@ -8,7 +8,7 @@ import msgspec
 
 from packhouse.core.blobs.hashing import Hashes
 
-__all__ = ["Coordinate", "Facts", "Hashes", "Malformed", "PartRow"]
+__all__ = ["Coordinate", "Facts", "Hashes", "Malformed", "PartRow", "RecordColumns"]
 
 
 class Malformed(Exception):
@@ -56,11 +56,26 @@ class Facts(msgspec.Struct, omit_defaults=True):
     fault: str = ""  #: why clients could not read `record`, for the package's author; a mirror shows another one
 
 
+class RecordColumns(msgspec.Struct, frozen=True):
+    """What a record says, as columns. Hashes are lower-case hex or None; `timestamp_ms` is its source's claim."""
+
+    name: str
+    version: str
+    build: str
+    build_number: int
+    size: int | None
+    sha256: str | None
+    md5: str | None
+    license: str
+    license_family: str
+    timestamp_ms: int | None
+
+
 class PartRow(NamedTuple):
     """One visible entry, as the part of its name is rendered from it."""
 
     filename: str
     json: bytes  #: canonical record
-    msgpack: bytes  #: the same record as shards carry it
+    msgpack: bytes  #: the same record as shards carry it; empty for a format that has none
     signatures: str | None  #: JSON object; a signed record is never touched
     visible_at: int  #: microseconds; when it first became visible in this channel

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from packhouse.core.errors import PackhouseError
-from packhouse.formats.base import Coordinate, Facts, PartRow
+from packhouse.formats.base import Coordinate, Facts, Hashes, PartRow, RecordColumns
 from packhouse.formats.conda.format import CondaFormat
 
 
@@ -34,6 +34,15 @@ class Format(Protocol):
 
     def relations(self, facts: Facts) -> list[str]:
         """Return the names of the packages a file depends on."""
+
+    def make_record(self, facts: Facts, hashes: Hashes) -> dict[str, Any]:
+        """Return the record to publish for an uploaded file: what it says of itself, its size and its hashes."""
+
+    def columns(self, filename: str, record: dict[str, Any]) -> RecordColumns:
+        """Return the columns of a record. Malformed when clients could not read it."""
+
+    def encode(self, record: dict[str, Any]) -> tuple[bytes, bytes]:
+        """Return a record as canonical JSON and as `PartRow.msgpack`. Malformed for what cannot be written so."""
 
     def partitions(self, at: Coordinate) -> list[tuple[str, str]]:
         """Return the (partition, name) of the index that a change of this file touches."""

@@ -6,9 +6,9 @@ import hashlib
 from typing import Any
 
 from packhouse.catalog.packages.contents import Record
+from packhouse.formats import registry
 from packhouse.formats.archives.limits import DEFAULT
 from packhouse.formats.base import Facts, Hashes, Malformed
-from packhouse.formats.conda.record import canonical_json, columns, make_record, to_msgpack
 from packhouse.formats.conda.strictjson import has_nul
 
 
@@ -16,17 +16,21 @@ def record_of(facts: Facts, hashes: Hashes) -> Record:
     """Return the record of an uploaded file: ours, so its claims are the facts. Raises Malformed as `build_record`."""
     if facts.fault:
         raise Malformed(facts.fault)
-    return build_record(facts.coordinate.filename, make_record(facts, hashes))
+    at = facts.coordinate
+    return build_record(at.filename, registry.get(at.family).make_record(facts, hashes), family=at.family)
 
 
-def build_record(filename: str, source: dict[str, Any], signatures: str | None = None) -> Record:
-    """Return a record encoded for both index forms. Raises Malformed for one that no index can carry."""
-    text = canonical_json(source)
+def build_record(
+    filename: str, source: dict[str, Any], signatures: str | None = None, *, family: str = "conda"
+) -> Record:
+    """Return a record of a family encoded for both index forms. Raises Malformed for one that no index can carry."""
+    kind = registry.get(family)
+    text, packed = kind.encode(source)
     if len(text) > DEFAULT.record:
         raise Malformed(f"The record of {filename} has {len(text):,} bytes; at most {DEFAULT.record:,} are taken.")
     if b"\\u0000" in text and has_nul(source):  # PostgreSQL cannot keep it, nor can a C program read it
         raise Malformed(f"The record of {filename} has a text with the character U+0000.")
-    read = columns(filename, source)
+    read = kind.columns(filename, source)
     return Record(
         sha256=hashlib.sha256(text + (signatures or "").encode()).digest(),
         name=read.name,
@@ -41,6 +45,6 @@ def build_record(filename: str, source: dict[str, Any], signatures: str | None =
         timestamp=read.timestamp_ms * 1000 if read.timestamp_ms else None,
         signed=signatures is not None,
         json=text,
-        msgpack=to_msgpack(source),
+        msgpack=packed,
         signatures=signatures,
     )

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from packhouse.formats.base import Coordinate, Facts, PartRow
+from packhouse.formats.base import Coordinate, Facts, Hashes, PartRow
 from packhouse.formats.conda.channeldata import overview
 from packhouse.formats.conda.filename import is_conda_filename, parse_filename
 from packhouse.formats.conda.inspect import inspect
+from packhouse.formats.conda.record import RecordColumns, canonical_json, columns, make_record, to_msgpack
 from packhouse.formats.conda.repodata import assemble, render_fragments
 from packhouse.formats.conda.shards import render_shard
 from packhouse.formats.conda.solver_types import Spec, VersionKey, compile_spec, dependency_name, version_key
@@ -50,6 +51,18 @@ class CondaFormat:
     def relations(self, facts: Facts) -> list[str]:
         """Return the names of the packages a file depends on, virtual ones too, each once."""
         return sorted({name for dep in facts.depends if (name := dependency_name(dep))})
+
+    def make_record(self, facts: Facts, hashes: Hashes) -> dict[str, Any]:
+        """Return the record to publish for an uploaded file."""
+        return make_record(facts, hashes)
+
+    def columns(self, filename: str, record: dict[str, Any]) -> RecordColumns:
+        """Return the columns of a record. Malformed when clients could not read it."""
+        return columns(filename, record)
+
+    def encode(self, record: dict[str, Any]) -> tuple[bytes, bytes]:
+        """Return a record as canonical JSON and as a shard carries it."""
+        return canonical_json(record), to_msgpack(record)
 
     def partitions(self, at: Coordinate) -> list[tuple[str, str]]:
         """Return the (partition, name) of the index that a change of this file touches."""

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from packhouse.formats import base
 from packhouse.formats.base import Facts, Hashes, Malformed
 from packhouse.formats.conda.licenses import license_family
 from packhouse.formats.conda.solver_types import check_parses, check_purl
@@ -34,19 +35,9 @@ _json = msgspec.json.Encoder(order="deterministic")
 _msgpack = msgspec.msgpack.Encoder(order="deterministic")
 
 
-class RecordColumns(msgspec.Struct, frozen=True):
-    """What a record says, as columns. Hashes are lower-case hex or None; `timestamp_ms` is the builder's claim."""
+class RecordColumns(base.RecordColumns, frozen=True):
+    """What a conda record says, as columns."""
 
-    name: str
-    version: str
-    build: str
-    build_number: int
-    size: int | None
-    sha256: str | None
-    md5: str | None
-    license: str
-    license_family: str
-    timestamp_ms: int | None
     noarch: bool
     depends: list[str]
     constrains: list[str]

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from packhouse.formats.base import Coordinate, Facts, PartRow
+from packhouse.formats.base import Coordinate, Facts, Hashes, PartRow, RecordColumns
 from packhouse.formats.python.filename import is_sdist_filename, is_wheel_filename, parse_wheel_filename
 from packhouse.formats.python.inspect import inspect
 from packhouse.formats.python.matcher import Spec, compile_spec
 from packhouse.formats.python.pages import assemble_list, render_project
+from packhouse.formats.python.record import canonical_json, columns, make_record
 from packhouse.formats.python.requirements import required_names
 from packhouse.formats.python.versions import VersionKey, order
 
@@ -52,6 +53,18 @@ class PythonFormat:
     def relations(self, facts: Facts) -> list[str]:
         """Return the names of the projects a file depends on, each once; without those that only an extra needs."""
         return required_names(facts.depends)
+
+    def make_record(self, facts: Facts, hashes: Hashes) -> dict[str, Any]:
+        """Return the record to publish for an uploaded file."""
+        return make_record(facts, hashes)
+
+    def columns(self, filename: str, record: dict[str, Any]) -> RecordColumns:
+        """Return the columns of a record. Malformed when clients could not read it."""
+        return columns(filename, record)
+
+    def encode(self, record: dict[str, Any]) -> tuple[bytes, bytes]:
+        """Return a record as canonical JSON; pages are made from that alone."""
+        return canonical_json(record), b""
 
     def partitions(self, at: Coordinate) -> list[tuple[str, str]]:
         """Return the (partition, name) of the index that a change of this file touches."""

@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from packhouse.core.clock import from_iso
-from packhouse.formats.base import Coordinate, Facts, Hashes, Malformed
+from packhouse.formats.base import Coordinate, Facts, Hashes, Malformed, RecordColumns
 from packhouse.formats.conda.licenses import license_family
 from packhouse.formats.python.coremetadata import CoreMetadata
 
@@ -35,21 +35,6 @@ _DIGEST = re.compile(r"[0-9a-f]+")
 _MAX_COUNT = 2**63 - 1
 
 _json = msgspec.json.Encoder(order="deterministic")
-
-
-class RecordColumns(msgspec.Struct, frozen=True):
-    """What a record says, as columns. Hashes are lower-case hex or None; `timestamp_ms` is an upstream's claim."""
-
-    name: str
-    version: str
-    build: str
-    build_number: int
-    size: int | None
-    sha256: str | None
-    md5: str | None
-    license: str
-    license_family: str
-    timestamp_ms: int | None
 
 
 class _Known(msgspec.Struct, rename="kebab"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from packhouse.core.blobs.hashing import Hashes
-from packhouse.formats.base import Malformed
+from packhouse.formats import registry
+from packhouse.formats.base import Malformed, PartRow
 from packhouse.formats.python.filename import parse_wheel_filename
 from packhouse.formats.python.format import PythonFormat
 from packhouse.formats.python.record import columns, make_record
 from packhouse.formats.registry import Format
-from tests.kit.wheels import FILENAME, make_wheel, metadata
+from packhouse.workflows.records import record_of
+from tests.kit.wheels import FILENAME, hostile_wheels, make_wheel, metadata
 
 PYTHON: Format = PythonFormat()
 
@@ -54,6 +57,22 @@ def test_what_a_wheel_says(tmp_path: Path) -> None:
         "MIT",
     )
     assert record["requires-python"] == ">=3.9" and record["depends"] == facts.depends
+
+
+def test_an_uploaded_wheel_gets_a_record_and_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry.FORMATS, "python", PYTHON)
+    path = tmp_path / "x"
+    path.write_bytes(make_wheel())
+    hashes = Hashes(path.stat().st_size, "ab" * 32, "cd" * 16)
+    record = record_of(PYTHON.inspect(path, FILENAME), hashes)
+    assert (record.name, record.version, record.build, record.size) == ("demo", "1.0", "py3-none-any", hashes.size)
+    assert record.claimed_sha256 == bytes.fromhex("ab" * 32) and record.claimed_md5 is None and not record.signed
+    page, _ = PYTHON.render_part([PartRow(FILENAME, record.json, record.msgpack, None, 0)])
+    (file,) = json.loads(page)["files"]
+    assert file["size"] == hashes.size and file["hashes"] == {"sha256": "ab" * 32} and "core-metadata" in file
+    path.write_bytes(hostile_wheels()["record/surplus-member"])
+    with pytest.raises(Malformed, match="RECORD does not list"):
+        record_of(PYTHON.inspect(path, FILENAME), hashes)
 
 
 def test_versions_are_ordered_as_pep_440_says() -> None:
