@@ -94,6 +94,7 @@ def _backend(name: str, database_url: str, blob_url: str, data_dir: Path, more: 
         "PACKHOUSE_DATA_DIR": str(data_dir),
         "PACKHOUSE_DATABASE_URL": database_url,
         "PACKHOUSE_BLOB_URL": blob_url,
+        "PACKHOUSE_DEFAULT_FEEDS": "false",  # nothing here dials out
         **more,
     }
     return Backend(name, database_url, blob_url, env, data_dir)

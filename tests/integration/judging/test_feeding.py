@@ -35,7 +35,6 @@ from tests.kit.feeding import (
 from tests.kit.mirroring import events, services_on
 from tests.kit.upstream import Redirect, Upstream
 
-
 KEYS = "SELECT key, id FROM vulnerability"
 
 
@@ -279,7 +278,8 @@ async def test_a_run_broken_off_anywhere_is_finished_by_the_next(
 async def test_an_installation_begins_with_the_public_feeds_and_those_of_the_settings(
     backend: Backend, tmp_path: Path
 ) -> None:
-    async with services_on(backend, feeds=f"{tmp_path},https://user:secret@feeds.example.org/a.zip") as services:
+    sources = f"{tmp_path},https://user:secret@feeds.example.org/a.zip"
+    async with services_on(backend, feeds=sources, default_feeds=True) as services:
         await feeds.ensure_feeds(services)
         await feeds.ensure_feeds(services)
         found = {feed.name: feed for feed in await feeds.list_feeds(services.db)}
@@ -297,7 +297,7 @@ async def test_an_installation_begins_with_the_public_feeds_and_those_of_the_set
 
 
 async def test_settings_can_do_without_public_feeds(backend: Backend) -> None:
-    async with services_on(backend, default_feeds=False) as services:
+    async with services_on(backend) as services:
         await feeds.ensure_feeds(services)
         assert await feeds.list_feeds(services.db) == []
     with pytest.raises(PackhouseError, match="feeds"):
