@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 
 import msgspec
+import numpy as np
 
 from packhouse.core.errors import PackhouseError
 from packhouse.formats.base import Malformed
 from packhouse.formats.conda.record import check_size
 from packhouse.formats.conda.solver_types import Spec, compile_spec, dependency_name
+from packhouse.security.policies.context import Context
 from packhouse.security.policies.decide import Policy, decide
-from packhouse.security.policies.subject import Context
-from packhouse.workflows.mirroring.policy import try_subject
+from packhouse.workflows.mirroring.policy import batch_of
 from packhouse.workflows.mirroring.upstream import Source
 
 #: a file: partition and file name
@@ -36,7 +39,7 @@ def close(
     Every build that satisfies a dependency is added, so that pinned environments keep solving. `searched` are the
     partitions files may be added from, `policy` what they must pass.
     """
-    index = _by_name(sources, searched)
+    offers = _Offers(sources, searched, policy)
     done = {(partition, filename) for partition, names in chosen.items() for filename in names}
     added: dict[str, set[str]] = {partition: set() for partition in searched}
     queue = list(done)
@@ -47,7 +50,7 @@ def close(
             if dep in asked:
                 continue
             asked.add(dep)
-            for file in _providers(dep, index, sources, policy):
+            for file in offers.satisfying(dep):
                 if file not in done:
                     done.add(file)
                     added[file[0]].add(file[1])
@@ -80,18 +83,31 @@ def _compiled(dep: str) -> Spec | None:
         return None
 
 
-def _providers(
-    dep: str, index: Mapping[str, list[File]], sources: Mapping[str, Source], policy: Policy
-) -> Iterator[File]:
-    """Yield the files that satisfy a dependency and pass the policy."""
-    files = index.get(dependency_name(dep))
-    spec = _compiled(dep) if files else None
-    if not files or spec is None:
-        return
-    for partition, filename in files:
-        source = sources[partition]
-        found = try_subject(partition, filename, source.files[filename], filename in source.signatures)
-        if isinstance(found, str) or not spec.matches(found.name, found.version, found.build, found.build_number):
-            continue
-        if decide([found], Context(), policy, 0)[0] is None:
-            yield partition, filename
+class _Offers:
+    """The files of the searched partitions that pass the policy, judged name by name when they are asked for."""
+
+    def __init__(self, sources: Mapping[str, Source], searched: Collection[str], policy: Policy) -> None:
+        self._sources, self._policy = sources, policy
+        self._files = _by_name(sources, searched)
+        self._passing: dict[str, list[tuple[File, tuple[str, str, str, int]]]] = {}
+
+    def satisfying(self, dep: str) -> Iterator[File]:
+        """Yield the files that satisfy a dependency."""
+        name = dependency_name(dep)
+        spec = _compiled(dep) if name in self._files else None
+        if spec is not None:
+            yield from (file for file, coordinate in self._of(name) if spec.matches(*coordinate))
+
+    def _of(self, name: str) -> list[tuple[File, tuple[str, str, str, int]]]:
+        if (found := self._passing.get(name)) is None:
+            found = self._passing[name] = list(self._judged(self._files[name]))
+        return found
+
+    def _judged(self, files: list[File]) -> Iterator[tuple[File, tuple[str, str, str, int]]]:
+        for partition, group in groupby(files, key=itemgetter(0)):
+            source = self._sources[partition]
+            offers = ((partition, name, source.files[name], name in source.signatures) for _, name in group)
+            filenames, batch, _ = batch_of(offers)
+            for row in np.flatnonzero(decide(batch, Context(), self._policy, 0).seen).tolist():
+                coordinate = batch.name[row], batch.version[row], batch.build[row], int(batch.build_number[row])
+                yield (partition, filenames[row]), coordinate

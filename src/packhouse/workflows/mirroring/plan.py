@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from itertools import compress
 
 import msgspec
 
 from packhouse.catalog.mirrors.holdings import Known
+from packhouse.security.policies.context import Context
 from packhouse.security.policies.decide import Policy, decide
-from packhouse.security.policies.subject import Context, Subject
 from packhouse.workflows.mirroring.intake import hash_of
-from packhouse.workflows.mirroring.policy import try_subject
+from packhouse.workflows.mirroring.policy import batch_of
 from packhouse.workflows.mirroring.upstream import Source
 
 
@@ -47,29 +48,12 @@ def select(source: Source, names: Iterable[str], policy: Policy) -> Selection:
     """Judge files of an index by the rules; without rules all are chosen."""
     if not policy:
         return Selection(set(names), Counter(), [])
-    filenames, subjects, unusable = _subjects(source, names)
-    chosen: set[str] = set()
-    filtered: Counter[str] = Counter()
-    for filename, reason in zip(filenames, decide(subjects, Context(), policy, 0), strict=True):
-        if reason is None:
-            chosen.add(filename)
-        else:
-            filtered[reason.rule] += 1
-    return Selection(chosen, filtered, unusable)
-
-
-def _subjects(source: Source, names: Iterable[str]) -> tuple[list[str], list[Subject], list[tuple[str, str]]]:
-    filenames: list[str] = []
-    subjects: list[Subject] = []
-    unusable: list[tuple[str, str]] = []
-    for filename in names:
-        found = try_subject(source.partition, filename, source.files[filename], filename in source.signatures)
-        if isinstance(found, str):
-            unusable.append((filename, found))
-        else:
-            filenames.append(filename)
-            subjects.append(found)
-    return filenames, subjects, unusable
+    signatures = source.signatures
+    filenames, batch, unusable = batch_of(
+        (source.partition, name, source.files[name], name in signatures) for name in names
+    )
+    decisions = decide(batch, Context(), policy, 0)
+    return Selection(set(compress(filenames, decisions.seen.tolist())), decisions.counts(), unusable)
 
 
 def plan(

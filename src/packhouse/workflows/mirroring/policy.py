@@ -1,19 +1,29 @@
-"""From a mirror's filters to the rules that decide, and from an upstream record to what those rules look at."""
+"""From a mirror's filters to the rules that decide, and from upstream records to what those rules look at."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import msgspec
+import numpy as np
 
 from packhouse.catalog.mirrors.filters import Filters
 from packhouse.formats.base import Malformed
 from packhouse.formats.conda.record import columns
+from packhouse.security.policies.batch import NOWHEN, Batch, Coded, flags
 from packhouse.security.policies.decide import Policy
+from packhouse.security.policies.findings import Findings
+from packhouse.security.policies.rule import Rule
 from packhouse.security.policies.rules.dates import Published
 from packhouse.security.policies.rules.license import Licenses
-from packhouse.security.policies.rules.names import ExcludeSpecs, OnlySpecs
+from packhouse.security.policies.rules.names import ExcludeNames, OnlyNames
 from packhouse.security.policies.rules.platform import Platforms
 from packhouse.security.policies.rules.signature import OnlySigned
-from packhouse.security.policies.subject import Rule, Subject
+
+#: partition, file name, record and whether it is signed
+Offer = tuple[str, str, bytes | msgspec.Raw, bool]
+_LEGACY = ".tar.bz2"
 
 
 def policy_of(filters: Filters) -> Policy:
@@ -23,18 +33,18 @@ def policy_of(filters: Filters) -> Policy:
     """
     rules: list[Rule] = []
     if filters.subdirs:
-        rules.append(Platforms(filters.subdirs))
+        rules.append(Platforms(filters.subdirs, key="subdirs"))
     if filters.include_licenses or filters.exclude_licenses:
         rules.append(Licenses(filters.include_licenses, filters.exclude_licenses))
     if filters.only_specs:
-        rules.append(OnlySpecs(filters.only_specs))
+        rules.append(OnlyNames(filters.only_specs, key="only_specs"))
     if filters.exclude_specs:
-        rules.append(ExcludeSpecs(filters.exclude_specs, filters.include_specs))
+        rules.append(ExcludeNames(filters.exclude_specs, filters.include_specs, key="exclude_specs"))
     start, end = filters.window
     if start is not None or end is not None:
-        rules.append(Published(start, end))
+        rules.append(Published(start, end, key="date"))
     if filters.only_signed:
-        rules.append(OnlySigned())
+        rules.append(OnlySigned(key="only_signed"))
     return Policy(rules)
 
 
@@ -43,25 +53,47 @@ def dependency_policy(filters: Filters) -> Policy:
     return policy_of(msgspec.structs.replace(filters, subdirs=[], only_specs=[]))
 
 
-def subject_of(partition: str, filename: str, record: bytes | msgspec.Raw, signed: bool) -> Subject:
-    """Return what the rules look at. Raises Malformed for a record no index can carry."""
-    found = columns(filename, record)
-    return Subject(
-        partition,
-        found.name,
-        found.version,
-        found.build,
-        found.build_number,
-        found.license,
-        found.license_family,
-        found.timestamp_ms * 1000 if found.timestamp_ms else None,
-        signed,
+def batch_of(offers: Iterable[Offer]) -> tuple[list[str], Batch, list[tuple[str, str]]]:
+    """Return the names of the files that can be judged, what the rules look at, and why others cannot be used."""
+    rows: list[tuple[Any, ...]] = []
+    filenames: list[str] = []
+    unusable: list[tuple[str, str]] = []
+    for partition, filename, record, signed in offers:
+        try:
+            found = columns(filename, record)
+        except Malformed as fault:
+            unusable.append((filename, str(fault)))
+            continue
+        filenames.append(filename)
+        rows.append(
+            (partition, found.name, found.version, found.build, found.license, found.license_family,
+             found.build_number, found.timestamp_ms, signed, filename.endswith(_LEGACY))
+        )  # fmt: skip
+    return filenames, _batch(rows), unusable
+
+
+def _batch(rows: list[tuple[Any, ...]]) -> Batch:
+    count = len(rows)
+    columns_of = zip(*rows, strict=True) if rows else ((),) * 10
+    partition, name, version, build, license, family, number, built, signed, legacy = columns_of
+    return Batch(
+        family="conda",
+        partition=Coded.of(partition),
+        name=Coded.of(name),
+        version=Coded.of(version),
+        build=Coded.of(build),
+        license=Coded.of(license),
+        license_family=Coded.of(family),
+        python=Coded.all("", count),
+        build_number=np.array(number, np.int64),
+        published_at=np.fromiter((at * 1000 if at else NOWHEN for at in built), np.int64, count),
+        first_seen_at=np.full(count, NOWHEN, np.int64),
+        signed=np.array(signed, np.bool_),
+        mirrored=flags(True, count),
+        held=flags(False, count),
+        install_code=flags(False, count),
+        mapped=flags(True, count),
+        quarantined=flags(False, count),
+        legacy=np.array(legacy, np.bool_),
+        findings=Findings.none(count),
     )
-
-
-def try_subject(partition: str, filename: str, record: bytes | msgspec.Raw, signed: bool) -> Subject | str:
-    """Return the subject, or why the record cannot be used."""
-    try:
-        return subject_of(partition, filename, record, signed)
-    except Malformed as fault:
-        return str(fault)

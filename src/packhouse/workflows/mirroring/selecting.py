@@ -9,13 +9,14 @@ import msgspec
 
 from packhouse.catalog.mirrors.filters import Filters
 from packhouse.catalog.mirrors.mirror import Options
-from packhouse.security.policies.rules.names import Specs
+from packhouse.security.policies.specs import Specs
 from packhouse.workflows.mirroring.closure import close
 from packhouse.workflows.mirroring.plan import Selection, select
 from packhouse.workflows.mirroring.policy import dependency_policy, policy_of
 from packhouse.workflows.mirroring.upstream import Source
 
 NOARCH = "noarch"
+FAMILY = "conda"
 
 
 class Selector:
@@ -51,7 +52,7 @@ class Selector:
 
     def name(self, name: str) -> bool:
         """Whether files of a package may be selected at all: others need not be fetched from a sharded index."""
-        return self.closes or not self._only or bool(self._only.about(name))
+        return self.closes or not self._only or bool(self._only.about(FAMILY, name))
 
     def close(self, sources: Mapping[str, Source]) -> None:
         """Make the selections over all indexes at once, with what the selected files need."""

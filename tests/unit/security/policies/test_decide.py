@@ -1,100 +1,102 @@
-"""The engine of the rules: their order, and that a batch is decided as each file alone."""
+"""The engine: a batch is decided as each file alone, orders do not matter, and decisions can be replayed."""
 
 from __future__ import annotations
 
-import pytest
+from random import Random
+from typing import Any
+
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from packhouse.catalog.mirrors.filters import Filters
-from packhouse.core.clock import from_iso
-from packhouse.core.errors import PackhouseError
-from packhouse.formats.conda.licenses import FAMILIES
+from packhouse.security.policies.batch import File
+from packhouse.security.policies.compiling import compile_rules
 from packhouse.security.policies.decide import Policy, decide
-from packhouse.security.policies.rules.dates import Published
-from packhouse.security.policies.rules.license import Licenses, family
-from packhouse.security.policies.rules.names import ExcludeSpecs, OnlySpecs, Specs
-from packhouse.security.policies.subject import Context, Subject
+from packhouse.security.policies.policy import NO_POLICY, Rules, decode, digest, encode
 from packhouse.workflows.mirroring.policy import policy_of
+from tests.unit.security.policies.making import DEPENDS, FILES, NOW, RULES, conda, decided
 
-SUBJECTS = st.builds(
-    Subject,
-    partition=st.sampled_from(["noarch", "linux-64", "win-64"]),
-    name=st.sampled_from(["numpy", "python", "py-a", "py-b", "r-base"]),
-    version=st.sampled_from(["1.0", "2.0", "3.11.2", "not a version"]),
-    build=st.sampled_from(["0", "py311_0", "py312_1"]),
-    build_number=st.integers(0, 2),
-    license=st.just("MIT"),
-    license_family=st.sampled_from(FAMILIES),
-    published_at=st.one_of(st.none(), st.integers(0, 2**50)),
-    signed=st.booleans(),
-)
-FILTERS = st.builds(
-    Filters,
-    subdirs=st.lists(st.sampled_from(["noarch", "linux-64"]), max_size=2),
-    include_licenses=st.lists(st.sampled_from(["mit", "gpl3", "none"]), max_size=2),
-    exclude_licenses=st.lists(st.sampled_from(["mit", "proprietary"]), max_size=2),
-    only_specs=st.lists(st.sampled_from(["numpy", "py-*", "python >=3"]), max_size=2),
-    exclude_specs=st.lists(st.sampled_from(["numpy", "*", "python 3.11.*"]), max_size=2),
-    include_specs=st.lists(st.sampled_from(["numpy 1.0", "py-a"]), max_size=2),
-    only_signed=st.booleans(),
-)
-ORDER = ["subdirs", "license", "only_specs", "exclude_specs", "cve", "date", "only_signed"]
+CHANNEL = st.lists(FILES, max_size=8)
 
 
-def one(**changed: object) -> Subject:
-    base = Subject("noarch", "numpy", "1.0", "0", 0, "MIT", "MIT", None, False)
-    return base._replace(**changed)  # type: ignore[arg-type]  # fields by name
+@given(files=CHANNEL, rules=RULES, depends=DEPENDS)
+def test_a_batch_is_decided_as_each_file_alone(files: list[File], rules: Rules, depends: list[list[str]]) -> None:
+    together = decided(conda(*files), rules, depends)
+    for row in range(len(files)):
+        one = together.batch.take(np.array([row]))
+        alone = decide(one, together.context, together.policy, NOW)
+        assert alone.rule[0] == together.rule[row]
+        assert alone.reason(0) == together.reason(row)
 
 
-@given(subjects=st.lists(SUBJECTS, max_size=8), filters=FILTERS)
-def test_a_batch_is_decided_as_each_file_alone(subjects: list[Subject], filters: Filters) -> None:
-    policy = policy_of(filters)
-    together = decide(subjects, Context(), policy, 0)
-    assert together == [decide([subject], Context(), policy, 0)[0] for subject in subjects]
+@given(files=CHANNEL, rules=RULES, depends=DEPENDS)
+def test_the_first_rule_that_hides_names_the_reason(files: list[File], rules: Rules, depends: list[list[str]]) -> None:
+    together = decided(conda(*files), rules, depends)
+    for row in range(len(files)):
+        hiding = [
+            rule.key
+            for rule in together.policy.rules
+            if decide(together.batch, together.context, Policy([rule]), NOW).rule[row] == 0
+        ]
+        reason = together.reason(row)
+        assert (reason.rule if reason else None) == (hiding[0] if hiding else None)
+        assert reason is None or reason.evidence["text"]
 
 
-@given(subject=SUBJECTS, filters=FILTERS)
-def test_the_first_rule_in_order_names_the_reason(subject: Subject, filters: Filters) -> None:
-    policy = policy_of(filters)
-    keys = [rule.key for rule in policy.rules]
-    assert keys == sorted(keys, key=ORDER.index)
-    hiding = [rule.key for rule in policy.rules if decide([subject], Context(), Policy([rule]), 0)[0]]
-    [reason] = decide([subject], Context(), policy, 0)
-    assert (reason.rule if reason else None) == (hiding[0] if hiding else None)
+@given(files=CHANNEL, rules=RULES, depends=DEPENDS, turn=st.randoms(use_true_random=False))
+def test_the_order_of_lists_and_files_does_not_matter(
+    files: list[File], rules: Rules, depends: list[list[str]], turn: Random
+) -> None:
+    shuffled: dict[str, Any] = {}
+    for name in Rules.__struct_fields__:
+        value = getattr(rules, name)
+        shuffled[name] = list(reversed(value)) if isinstance(value, list) else value
+    other = Rules(**shuffled)
+    assert digest(other) == digest(rules)
+    assert digest(decode(encode(rules))) == digest(rules)
+    order = list(range(len(files)))
+    turn.shuffle(order)
+    one = decided(conda(*files), rules, depends)
+    two = decided(conda(*(files[row] for row in order)), other, [depends[row] for row in order])
+    assert [bool(two.seen[order.index(row)]) for row in range(len(files))] == one.seen.tolist()
 
 
-def test_include_overrides_exclude_and_nothing_else() -> None:
+@given(files=CHANNEL)
+def test_without_a_policy_only_malware_and_quarantine_hide(files: list[File]) -> None:
+    found = decided(conda(*files), NO_POLICY)
+    for row, file in enumerate(files):
+        malware = any(known.kind == "malware" and status != "cleared" for known, status in file.findings)
+        reason = found.reason(row)
+        assert (reason.rule if reason else None) == (
+            "malware" if malware else "quarantine" if file.quarantined else None
+        )
+
+
+@given(rules=RULES)
+def test_every_rule_is_of_one_of_two_groups(rules: Rules) -> None:
+    policy = compile_rules(rules)
+    assert len(policy.part("file").rules) + len(policy.part("channel").rules) == len(policy.rules)
+
+
+@given(files=CHANNEL, rules=RULES, depends=DEPENDS)
+def test_a_verdict_shared_and_an_overlay_make_the_decision(
+    files: list[File], rules: Rules, depends: list[list[str]]
+) -> None:
+    whole = decided(conda(*files), rules, depends)
+    shared, own = (decide(whole.batch, whole.context, whole.policy.part(part), NOW) for part in ("file", "channel"))
+    assert (shared.seen & own.seen).tolist() == whole.seen.tolist()
+
+
+def test_filters_of_mirrors_are_the_same_rules() -> None:
     filters = Filters(exclude_specs=["numpy"], include_specs=["numpy ==1.0"], exclude_licenses=["gpl3"])
-    policy = policy_of(filters)
-    kept, dropped, licensed = decide([one(), one(version="2.0"), one(license_family="GPL3")], Context(), policy, 0)
-    assert kept is None
-    assert dropped is not None and dropped.rule == "exclude_specs"
-    assert licensed is not None and licensed.rule == "license"
-
-
-def test_a_window_of_dates_has_its_ends() -> None:
-    rule = Published(from_iso("2024-01-01"), from_iso("2024-02-01"))
-    assert rule.hides(one(published_at=from_iso("2023-12-31T23:59:59")), Context(), 0)
-    assert not rule.hides(one(published_at=from_iso("2024-01-01")), Context(), 0)
-    assert not rule.hides(one(published_at=from_iso("2024-01-31T23:59:59")), Context(), 0)
-    assert rule.hides(one(published_at=from_iso("2024-02-01")), Context(), 0)
-    assert rule.hides(one(), Context(), 0), "without a date it is older than every other"
-
-
-def test_licence_words_in_every_spelling() -> None:
-    assert [family(word) for word in ("mit", "public_domain", "Public-Domain", "gpl3", "NONE")] == [
-        "MIT", "Public-Domain", "Public-Domain", "GPL3", "None",
-    ]  # fmt: skip
-    with pytest.raises(PackhouseError, match="Known are"):
-        family("weird")
-    assert Licenses(["mit"], []).hides(one(license_family="BSD"), Context(), 0)
-
-
-def test_specs_of_a_pattern_and_of_a_name() -> None:
-    specs = Specs(["py-*", "numpy >=2"])
-    assert specs.match(one(name="py-a"))
-    assert specs.match(one(version="2.1")) == "numpy >=2"
-    assert specs.match(one()) is None
-    assert OnlySpecs(["py-*"]).hides(one(), Context(), 0)
-    assert ExcludeSpecs(["*"], []).hides(one(), Context(), 0)
+    batch = conda(
+        File("numpy", "1.0", license_family="MIT"),
+        File("numpy", "2.0", license_family="MIT"),
+        File("numpy", "1.0", license_family="GPL3"),
+    )
+    found = decided(batch, NO_POLICY)
+    found = decide(batch, found.context, policy_of(filters), 0)
+    reasons = [found.reason(row) for row in range(3)]
+    assert [reason and reason.rule for reason in reasons] == [None, "exclude_specs", "license"]
+    assert found.counts() == {"exclude_specs": 1, "license": 1}

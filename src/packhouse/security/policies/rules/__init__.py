@@ -1,1 +1,1 @@
-"""The rules, one small file each. A rule is pure: it looks at one file and says why it stays out, or nothing."""
+"""The rules, one small file each. A rule is pure: it looks at a batch and says which files stay out, and why."""

@@ -1,79 +1,61 @@
-"""Keep or drop files by match specs: only, exclude, and include as the exception to exclude."""
+"""Keep or drop files by name or match spec: only these, all but those, and exceptions to the latter."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
-from packhouse.formats.conda.solver_types import Spec, compile_spec
-from packhouse.security.policies.subject import Context, Subject
-
-
-class Specs:
-    """A set of match specs, asked about a million files: specs of one name are found by that name."""
-
-    def __init__(self, texts: Iterable[str]) -> None:
-        self._by_name: defaultdict[str, list[Spec]] = defaultdict(list)
-        self._patterns: list[Spec] = []
-        for text in texts:
-            spec = compile_spec(text)
-            if spec.name is None:
-                self._patterns.append(spec)
-            else:
-                self._by_name[spec.name].append(spec)
-        self._known: dict[str, list[Spec]] = {}
-
-    def __bool__(self) -> bool:
-        """Whether there is any spec."""
-        return bool(self._by_name or self._patterns)
-
-    def about(self, name: str) -> list[Spec]:
-        """Return the specs that may select files of a package."""
-        found = self._known.get(name)
-        if found is None:
-            found = list(self._by_name.get(name, ()))
-            found += [spec for spec in self._patterns if spec.matches_name(name)]
-            self._known[name] = found
-        return found
-
-    def match(self, subject: Subject) -> str | None:
-        """Return the first spec that selects the file, or None."""
-        for spec in self.about(subject.name):
-            if spec.matches(
-                subject.name,
-                subject.version,
-                subject.build,
-                subject.build_number,
-                subdir=subject.partition,
-                license=subject.license,
-            ):
-                return spec.text
-        return None
+from packhouse.security.policies.batch import Batch, Bools
+from packhouse.security.policies.context import Context
+from packhouse.security.policies.rule import Rule
+from packhouse.security.policies.specs import Specs
 
 
-class OnlySpecs:
+class OnlyNames(Rule):
     """Hides what none of the specs selects."""
 
-    key = "only_specs"
-
-    def __init__(self, specs: Iterable[str]) -> None:
+    def __init__(self, specs: Iterable[str], key: str = "package_name") -> None:
+        self.key = key
         self.specs = Specs(specs)
 
-    def hides(self, subject: Subject, context: Context, now: int) -> str | None:
-        """Return a reason when no spec selects the file."""
-        return None if self.specs.match(subject) else "no spec selects it"
+    def hides(self, batch: Batch, context: Context, now: int) -> Bools:
+        """Return which files no spec selects."""
+        return ~self.specs.select(batch)
+
+    def evidence(self, batch: Batch, row: int, context: Context, now: int) -> dict[str, Any]:
+        """Return that it is so."""
+        return {"text": "no spec selects it", "specs": len(self.specs.texts)}
 
 
-class ExcludeSpecs:
-    """Hides what a spec excludes, unless another one includes it again; that overrides nothing but this rule."""
+class OnlyNamesAndNeeds(OnlyNames):
+    """Hides what none of the specs selects, and no file that they select needs."""
 
-    key = "exclude_specs"
+    scope = "channel"
 
-    def __init__(self, exclude: Iterable[str], include: Iterable[str]) -> None:
-        self._exclude = Specs(exclude)
-        self._include = Specs(include)
+    def hides(self, batch: Batch, context: Context, now: int) -> Bools:
+        """Return which files are neither selected nor needed."""
+        return ~(self.specs.select(batch) | context.needed.has(batch))
 
-    def hides(self, subject: Subject, context: Context, now: int) -> str | None:
-        """Return the spec that excludes the file, when none includes it."""
-        excluded = self._exclude.match(subject)
-        return f"excluded by {excluded}" if excluded and not self._include.match(subject) else None
+    def evidence(self, batch: Batch, row: int, context: Context, now: int) -> dict[str, Any]:
+        """Return that it is so."""
+        return {"text": "no spec selects it, and nothing that is selected needs it", "specs": len(self.specs.texts)}
+
+
+class ExcludeNames(Rule):
+    """Hides what a spec excludes, unless an exception selects it; that overrides nothing but this rule."""
+
+    def __init__(
+        self, exclude: Iterable[str], exceptions: Iterable[str] = (), key: str = "exclude_package_name"
+    ) -> None:
+        self.key = key
+        self._exclude, self._exceptions = Specs(exclude), Specs(exceptions)
+
+    def hides(self, batch: Batch, context: Context, now: int) -> Bools:
+        """Return which files are excluded."""
+        excluded = self._exclude.select(batch)
+        return excluded & ~self._exceptions.select(batch) if self._exceptions and excluded.any() else excluded
+
+    def evidence(self, batch: Batch, row: int, context: Context, now: int) -> dict[str, Any]:
+        """Return the spec that excludes the file."""
+        spec = self._exclude.first(batch, row)
+        return {"text": f"excluded by {spec}", "spec": spec}

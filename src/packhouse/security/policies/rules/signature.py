@@ -1,15 +1,27 @@
-"""Keep only files whose record is signed."""
+"""Keep only files whose record is signed by a key that is trusted."""
 
 from __future__ import annotations
 
-from packhouse.security.policies.subject import Context, Subject
+from typing import Any
+
+from packhouse.security.policies.batch import Batch, Bools
+from packhouse.security.policies.context import Context
+from packhouse.security.policies.rule import Rule
+from packhouse.security.policies.rules.platform import CONDA
 
 
-class OnlySigned:
-    """Hides files whose source gave no signature for their record."""
+class OnlySigned(Rule):
+    """Hides files without a signature that was verified; a mere entry among the signatures never passes."""
 
-    key = "only_signed"
+    families = CONDA
 
-    def hides(self, subject: Subject, context: Context, now: int) -> str | None:
-        """Return a reason when there is no signature."""
-        return None if subject.signed else "its record is not signed"
+    def __init__(self, key: str = "only_signed_packages") -> None:
+        self.key = key
+
+    def hides(self, batch: Batch, context: Context, now: int) -> Bools:
+        """Return which files are not signed."""
+        return ~batch.signed
+
+    def evidence(self, batch: Batch, row: int, context: Context, now: int) -> dict[str, Any]:
+        """Return that it is so."""
+        return {"text": "its record is not signed by a trusted key"}

@@ -1,0 +1,121 @@
+"""Makes the summary of a channel that rules need which look at other files: to a fixed point, from all its files."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from packhouse.formats import registry
+from packhouse.security.policies.batch import Batch, Bools, Ints
+from packhouse.security.policies.closure import broken, needed_by
+from packhouse.security.policies.context import Context
+from packhouse.security.policies.decide import Policy, decide
+from packhouse.security.policies.keys import Keys
+from packhouse.security.policies.needs import NOARCH, Needs
+from packhouse.security.policies.reserved import NOTHING, Reserved
+from packhouse.security.policies.rules.age import MinimumAge
+from packhouse.security.policies.rules.installable import Installable
+from packhouse.security.policies.rules.latest import LatestOnly
+from packhouse.security.policies.rules.legacy import LegacyTwins
+from packhouse.security.policies.rules.names import OnlyNames, OnlyNamesAndNeeds
+from packhouse.security.policies.rules.platform import NeededNoarch
+from packhouse.security.policies.rules.vulnerabilities import SETTLED
+
+
+def needs_whole_channel(policy: Policy) -> bool:
+    """Say whether a survey needs all files of the channel; else those of the names in question are enough."""
+    return policy.has(NeededNoarch, OnlyNamesAndNeeds, Installable)
+
+
+def survey(
+    batch: Batch, policy: Policy, now: int, needs: Needs | None = None, reserved: Reserved = NOTHING, version: int = 0
+) -> Context:
+    """Return the context of a channel whose files (all of one family) are `batch`.
+
+    `needs` are their dependencies, asked for only by policies of which `needs_whole_channel` is true; without them
+    nothing needs anything.
+    """
+    edges = needs or Needs.of([()] * len(batch))
+    context = Context(version, reserved, modern=_modern(batch, policy), fixes=_fixes(batch, policy))
+    if policy.has(NeededNoarch, OnlyNamesAndNeeds):
+        context = _with(context, needed=_needed(batch, context, policy, edges, now))
+    if policy.has(LatestOnly):
+        seen = decide(batch, context, policy.without(LatestOnly, Installable), now).seen
+        context = _with(context, newest=Keys.of(batch, _newest(batch, seen)))
+    if policy.has(Installable):
+        seen = decide(batch, context, policy.without(Installable), now).seen
+        rows, missing = broken(batch, edges, np.ones(len(batch), np.bool_), seen)
+        context = _with(context, broken=Keys.of(batch, rows), missing=missing)
+    return context
+
+
+def _with(context: Context, **changes: object) -> Context:
+    return msgspec.structs.replace(context, **changes)
+
+
+def _modern(batch: Batch, policy: Policy) -> Keys:
+    """Return the files in the newer form, of names that have older ones, too."""
+    if not policy.has(LegacyTwins) or not batch.legacy.any():
+        return Keys.NONE
+    names = np.zeros(len(batch.name.values), np.bool_)
+    names[batch.name.codes[batch.legacy]] = True
+    return Keys.of(batch, np.flatnonzero(names[batch.name.codes] & ~batch.legacy))
+
+
+def _needed(batch: Batch, context: Context, policy: Policy, needs: Needs, now: int) -> Keys:
+    """Return what the selected files need, and they themselves, as far as all other rules let it pass."""
+    others = policy.without(NeededNoarch, OnlyNames, LatestOnly, Installable)
+    allowed = decide(batch, context, others, now).seen
+    names = [rule.specs for rule in policy.rules if isinstance(rule, OnlyNames)]
+    start = allowed & names[0].select(batch) if names else allowed & ~batch.partition.test(NOARCH.__eq__)
+    return Keys.of(batch, np.flatnonzero(needed_by(batch, needs, start, allowed)))
+
+
+def _newest(batch: Batch, seen: Bools) -> Ints:
+    """Return the files of the newest version that may be seen, for each package in each partition."""
+    order = registry.get(batch.family).order
+    rows = np.flatnonzero(seen)
+    columns = [column.codes[rows].tolist() for column in (batch.partition, batch.name, batch.version)]
+    age = {version: order(batch.version.values[version]) for version in set(columns[2])}
+    best: dict[tuple[int, int], Any] = {}
+    for partition, name, version in set(zip(*columns, strict=True)):
+        held = best.get((partition, name))
+        best[partition, name] = age[version] if held is None else max(held, age[version])
+    keep = [age[version] == best[partition, name] for partition, name, version in zip(*columns, strict=True)]
+    return rows[np.array(keep, np.bool_)]
+
+
+def _fixes(batch: Batch, policy: Policy) -> Mapping[tuple[str, str], str]:
+    """Return the releases that fix a known-exploited vulnerability which the version just before them has.
+
+    Only those: else a malicious later release of a package that was once vulnerable would pass unwatched.
+    """
+    findings = batch.findings
+    bad = findings.about(lambda known: known.exploited) & ~findings.in_status(SETTLED)
+    if not policy.has(MinimumAge) or not bad.any():
+        return {}
+    affected: defaultdict[tuple[int, int], set[str]] = defaultdict(set)
+    names, versions = batch.name.codes, batch.version.codes
+    for at in np.flatnonzero(bad).tolist():
+        row = findings.rows[at]
+        affected[int(names[row]), int(versions[row])].add(findings.vulnerabilities[findings.vulnerability[at]].key)
+    fixes: dict[tuple[str, str], str] = {}
+    for name in {name for name, _ in affected}:
+        ordered = _in_order(batch, name)
+        for before, after in pairwise(ordered):
+            fixed = affected.get((name, before), set()) - affected.get((name, after), set())
+            if fixed:
+                fixes[batch.name.values[name], batch.version.values[after]] = min(fixed)
+    return fixes
+
+
+def _in_order(batch: Batch, name: int) -> list[int]:
+    """Return the versions of a package, by their codes, oldest first."""
+    codes = np.unique(batch.version.codes[batch.name.codes == name]).tolist()
+    order = registry.get(batch.family).order
+    return sorted(codes, key=lambda code: order(batch.version.values[code]))
