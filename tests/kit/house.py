@@ -15,6 +15,7 @@ from packhouse.catalog.accounts.keys import load_keys
 from packhouse.catalog.accounts.principal import Principal, Role
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.packages.downloads import NOBODY, Download
 from packhouse.core.settings import load
 from packhouse.workflows.channels.creating import create_channel, create_subchannel
 from packhouse.workflows.publishing.moving import remove
@@ -93,6 +94,17 @@ class House:
     async def remove(self, channel: str, name: str) -> int:
         """Take every file of a package out of a channel."""
         return await remove(self.services, await self.find(channel), "admin", [Item(name)])
+
+    async def download(self, channel: str, name: str, account_id: int = NOBODY) -> Download:
+        """Return what a download of a package's only file is counted as."""
+        [row] = await self.services.db.fetch_all(
+            "SELECT entry.id, record_id, sha256, channel_id, path, family, partition, name, filename FROM entry"
+            " JOIN channel ON channel.id = channel_id JOIN content ON content.id = content_id"
+            " WHERE path = :path AND name = :name",
+            path=channel,
+            name=name,
+        )
+        return Download._make((*row, account_id))
 
     async def caught_up(self) -> None:
         """Return when this process has heard of everything that was changed so far."""

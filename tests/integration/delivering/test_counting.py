@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from packhouse.catalog.packages import downloads, entries, summaries
+from packhouse.catalog.packages.downloads import Tally
 from packhouse.core.db import Unit
 from packhouse.workflows.delivering.counting import DownloadCounter
 from packhouse.workflows.indexing import publishing
@@ -35,9 +36,9 @@ async def counted(house: House) -> tuple[int, int]:
 
 async def note(house: House, counter: DownloadCounter, times: int) -> None:
     """Count some downloads of the package."""
-    entry, channel = await house.services.db.fetch_one("SELECT id, channel_id FROM entry WHERE name = 'one'") or (0, 0)
+    download = await house.download("pub", "one")
     for _ in range(times):
-        counter.count(entry, channel, "one")
+        counter.count(download)
 
 
 async def test_a_download_is_counted_and_what_is_none_is_not(house: House) -> None:
@@ -177,8 +178,8 @@ async def test_folds_and_publishes_of_one_channel_wait_for_each_other_in_one_ord
         pytest.skip("SQLite runs one unit at a time")
     for name in ("one", "two"):
         await house.upload("pub", name)
-    rows = await db.fetch_all("SELECT id, channel_id, name, 1 FROM entry ORDER BY name")
-    one, two = ((row[0], row[1], row[2], row[3]) for row in rows)
+    one, two = [Tally(await house.download("pub", name), 1, 0, 0) for name in ("one", "two")]
+    channel_id = one.download.channel_id
     begun: list[str] = []
     second: list[asyncio.Task[None]] = []
 
@@ -198,8 +199,8 @@ async def test_folds_and_publishes_of_one_channel_wait_for_each_other_in_one_ord
             await let_the_second_begin()
             await downloads.add(unit, [two])
         else:
-            await entries.mark_dirty(unit, one[1], [("noarch", "one"), ("noarch", "two")])
-            await publish_batch(unit, one[1])
+            await entries.mark_dirty(unit, channel_id, [("noarch", "one"), ("noarch", "two")])
+            await publish_batch(unit, channel_id)
 
     async def put(unit: Unit, channel_id: int, names: list[str], packages: list[dict[str, Any]]) -> None:
         await really(unit, channel_id, names, packages)
@@ -219,9 +220,8 @@ async def test_folds_and_publishes_of_one_channel_wait_for_each_other_in_one_ord
 async def test_a_file_removed_meanwhile_does_not_stop_the_others(house: House, counter: DownloadCounter) -> None:
     await house.upload("pub", "two")
     await note(house, counter, 1)
-    row = await house.services.db.fetch_one("SELECT id, channel_id FROM entry WHERE name = 'two'")
-    assert row is not None
+    two = await house.download("pub", "two")
     await house.remove("pub", "two")
-    counter.count(row[0], row[1], "two")
+    counter.count(two)
     await counter.fold()
     assert (await counted(house))[1] == 1

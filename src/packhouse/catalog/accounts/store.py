@@ -37,6 +37,8 @@ _SET_PASSWORD = (
 )
 _END_SESSIONS = update(account).where(account.c.id == bindparam("account_id")).values(sessions=account.c.sessions + 1)
 _OWNED = select(func.count()).where(channel.c.owner_id == bindparam("account_id"), channel.c.path.is_not(None))
+_REMEMBER = """INSERT INTO former_account (account_id, username)
+ SELECT id, username FROM account WHERE id = :account_id"""
 _DELETE_GRANTS = delete(channel_grant).where(channel_grant.c.user_id == bindparam("account_id"))
 _DELETE_TOKENS = delete(token).where(token.c.account_id == bindparam("account_id"))
 _DELETE = delete(account).where(account.c.id == bindparam("account_id"))
@@ -143,8 +145,8 @@ async def count_owned(reader: Reader, account_id: int) -> int:
 
 
 async def delete_account(unit: Unit, account_id: int) -> None:
-    """Delete the account with its grants and tokens."""
-    for statement in (_DELETE_GRANTS, _DELETE_TOKENS, _DELETE):
+    """Delete the account with its grants and tokens; its number keeps its name, for the history of downloads."""
+    for statement in (_REMEMBER, _DELETE_GRANTS, _DELETE_TOKENS, _DELETE):
         await unit.execute(statement, account_id=account_id)
 
 

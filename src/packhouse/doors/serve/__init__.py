@@ -57,4 +57,4 @@ class Repository:
         """
         begun = await send_representation(scope, send, answer.what)
         if begun and answer.download is not None:
-            self._counter.count(*answer.download)
+            self._counter.count(answer.download)

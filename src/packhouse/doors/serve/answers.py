@@ -12,11 +12,11 @@ import math
 from typing import Any, NamedTuple
 
 from packhouse.catalog.changes import ChangeFeed
+from packhouse.catalog.packages.downloads import Download
 from packhouse.core.clock import monotonic
 from packhouse.doors.asgi import Scope
 from packhouse.doors.credentials import HEADERS
 from packhouse.doors.serve.sending import Representation
-from packhouse.workflows.delivering.counting import Key
 
 #: answers kept; about 1 kB each, and the bytes of small files
 CAPACITY = 20_000
@@ -35,7 +35,7 @@ class Answer(NamedTuple):
 
     what: Representation
     until: float = math.inf  #: when (monotonic) its file has to be asked for again
-    download: Key | None = None  #: what is counted when the first byte goes out
+    download: Download | None = None  #: what is counted when the first byte goes out, and for whom
 
 
 class Answers:

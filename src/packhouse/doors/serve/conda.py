@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.packages.downloads import NOBODY, Download
 from packhouse.catalog.packages.entries import Entry
 from packhouse.core.clock import monotonic
 from packhouse.core.errors import PackhouseError
@@ -65,7 +66,7 @@ class CondaDoor:
 
     def __init__(self, gate: Gate, index: IndexReader, notices: Notices, files: Files) -> None:
         self._gate, self._index, self._notices, self._files = gate, index, notices, files
-        self._prepared: dict[int, tuple[Entry, Answer]] = {}  # by entry id, whoever asks
+        self._prepared: dict[int, tuple[Entry, Representation, float]] = {}  # by entry id, whoever asks
 
     async def answer(self, principal: Principal, address: Address, *, afresh: bool = False) -> Answer:
         """Return what the address names. With `afresh` what was prepared before is not used: its file is gone.
@@ -100,9 +101,14 @@ class CondaDoor:
     async def _package(self, principal: Principal, address: Address, afresh: bool) -> Answer:
         channel = await self._gate.channel(principal, "artifact:download", address.channel)
         entry = await self._files.find(channel, address.partition, address.file)
+        what, until = await self._prepare(entry, afresh)
+        return Answer(what, until, _download(principal, channel, entry))
+
+    async def _prepare(self, entry: Entry, afresh: bool) -> tuple[Representation, float]:
+        """Return a file and until when (monotonic) it may be sent."""
         known = self._prepared.get(entry.id)
-        if known is not None and known[0] is entry and known[1].until > monotonic() and not afresh:
-            return known[1]
+        if known is not None and known[0] is entry and known[2] > monotonic() and not afresh:
+            return known[1], known[2]
         until = monotonic() + self._files.path_seconds
         what = Representation(
             etag=(entry.sha256 or b"").hex(),
@@ -111,12 +117,11 @@ class CondaDoor:
             cache=FRESH,
             path=await self._files.path(entry),
         )
-        answer = Answer(what, until, (entry.id, channel.id, entry.name))
         self._prepared.pop(entry.id, None)
         if len(self._prepared) >= CAPACITY:
             del self._prepared[next(iter(self._prepared))]
-        self._prepared[entry.id] = entry, answer
-        return answer
+        self._prepared[entry.id] = entry, what, until
+        return what, until
 
     async def _index_document(self, channel: Channel, address: Address) -> Answer:
         document = await self._index.document(channel.id, address.partition, address.file)
@@ -150,6 +155,21 @@ class CondaDoor:
             etag=etag, modified_at=modified_at, size=len(body), cache=FRESH, media_type=JSON, body=body
         )
         return Answer(what, ONCE)
+
+
+def _download(principal: Principal, channel: Channel, entry: Entry) -> Download:
+    return Download(
+        entry.id,
+        entry.record_id,
+        entry.sha256 or b"",
+        channel.id,
+        channel.path,
+        entry.family,
+        entry.partition,
+        entry.name,
+        entry.filename,
+        NOBODY if principal.account_id is None else principal.account_id,
+    )
 
 
 def _absent(channel: Channel, address: Address) -> PackhouseError:
