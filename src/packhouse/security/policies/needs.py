@@ -31,6 +31,11 @@ class Needs:
         offsets = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).astype(np.int64)
         return cls(offsets, Coded.of(spec for row in flat for spec in row))
 
+    @classmethod
+    def none(cls, count: int) -> Needs:
+        """Return the edges of files that need nothing."""
+        return cls(np.zeros(count + 1, np.int64), Coded([], np.zeros(0, np.int32)))
+
     @property
     def rows(self) -> Ints:
         """The row of each edge."""

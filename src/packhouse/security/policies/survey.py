@@ -40,7 +40,7 @@ def survey(
     `needs` are their dependencies, asked for only by policies of which `needs_whole_channel` is true; without them
     nothing needs anything.
     """
-    edges = needs or Needs.of([()] * len(batch))
+    edges = needs or Needs.none(len(batch))
     context = Context(version, reserved, modern=_modern(batch, policy), fixes=_fixes(batch, policy))
     if policy.has(NeededNoarch, OnlyNamesAndNeeds):
         context = _with(context, needed=_needed(batch, context, policy, edges, now))

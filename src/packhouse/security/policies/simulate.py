@@ -1,0 +1,83 @@
+"""What a change of policy would do to a channel: nothing is stored, the same engine decides twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+import numpy as np
+
+from packhouse.security.policies.batch import Ints
+from packhouse.security.policies.closure import broken
+from packhouse.security.policies.decide import Decisions
+from packhouse.security.policies.findings import STATUSES, UNSCORED
+from packhouse.security.policies.needs import Needs
+
+
+class Uninstallable(msgspec.Struct, frozen=True):
+    """A package of which no file that may be seen can be installed any more, and a dependency it misses."""
+
+    name: str
+    missing: str
+    files: int
+
+
+class Remaining(msgspec.Struct, frozen=True):
+    """A vulnerability in files that may be seen. The score is in tenths; `files` counts them by status."""
+
+    cve: str
+    score: int | None
+    files: dict[str, int]
+
+
+class Simulation(msgspec.Struct, frozen=True, eq=False):
+    """The difference. Rows are those of the batch that both decisions are about."""
+
+    disappears: Ints
+    comes_back: Ints
+    unsolvable: Ints  #: files that may be seen, but miss a dependency they had before
+    missing: tuple[str, ...]  #: that dependency, for each of them
+    uninstallable: list[Uninstallable]  #: by name
+    remaining: list[Remaining]  #: worst first
+
+
+def simulate(before: Decisions, after: Decisions, needs: Needs | None = None) -> Simulation:
+    """Return what would change. Both decisions must be about the same batch; `needs` are its dependencies."""
+    if before.batch is not after.batch:
+        raise ValueError("the decisions are about different batches")
+    was, will = before.seen, after.seen
+    edges = needs or Needs.none(len(was))
+    unsolvable, missing = broken(before.batch, edges, was, will)
+    return Simulation(
+        np.flatnonzero(was & ~will),
+        np.flatnonzero(will & ~was),
+        unsolvable,
+        missing,
+        _uninstallable(after, unsolvable, missing),
+        remaining(after),
+    )
+
+
+def _uninstallable(after: Decisions, rows: Ints, missing: tuple[str, ...]) -> list[Uninstallable]:
+    name = after.batch.name
+    left = Counter(name.codes[after.seen].tolist())
+    lost = Counter(name.codes[rows].tolist())
+    why = dict(zip(name.codes[rows].tolist(), missing, strict=True))
+    found = [Uninstallable(name.values[code], why[code], count) for code, count in lost.items() if left[code] == count]
+    return sorted(found, key=lambda one: one.name)
+
+
+def remaining(decisions: Decisions) -> list[Remaining]:
+    """Return the vulnerabilities of the files that may be seen, worst first."""
+    findings = decisions.batch.findings
+    which = decisions.seen[findings.rows]
+    pairs = Counter(zip(findings.vulnerability[which].tolist(), findings.status[which].tolist(), strict=True))
+    found: dict[int, dict[str, int]] = {}
+    for (number, status), count in sorted(pairs.items()):
+        found.setdefault(number, {})[STATUSES[status]] = count
+    known = findings.vulnerabilities
+    ordered = sorted(found, key=lambda number: (-known[number].score, known[number].key))
+    return [
+        Remaining(known[number].key, None if known[number].score == UNSCORED else known[number].score, found[number])
+        for number in ordered
+    ]
