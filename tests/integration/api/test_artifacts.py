@@ -197,9 +197,8 @@ async def test_a_remembered_list_follows_each_change_at_once_and_stays_private(
     async with second_process(backend, house, tmp_path / "other") as other:
         await other.upload("team", "b")
     assert await seen() == {"a": (1, 0), "b": (1, 0)}, "also what another process did"
-    db, here = house.services.db, await house.find("team")
-    entry_id = await db.fetch_value("SELECT id FROM entry WHERE name = 'a'")
-    await db.write(partial(downloads.add, rows=[(entry_id, here.id, "a", 3)]))
+    three = downloads.Tally(await house.download("team", "a"), 3, 0, 0)
+    await house.services.db.write(partial(downloads.add, tallies=[three]))
     assert await seen() == {"a": (1, 3), "b": (1, 0)}
     await house.remove("team", "b")
     assert await seen() == {"a": (1, 3)}
