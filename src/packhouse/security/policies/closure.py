@@ -61,8 +61,7 @@ def _lost(batch: Batch, providers: Providers, spec: str, users: Ints, before: Bo
     """Return the users of a spec that have lost it."""
     lost = [np.zeros(0, np.int64)]
     for partition, rows in by_partition(batch, users[left[users]]).items():
-        offered = providers.near(spec, partition)
-        if before[offered].any() and not left[offered].any():
+        if not providers.any(spec, partition, left) and providers.any(spec, partition, before):
             lost.append(rows)
     return np.concatenate(lost)
 

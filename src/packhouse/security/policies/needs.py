@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from packhouse.security.policies.batch import Batch, Bools, Coded, Ints
-from packhouse.security.policies.specs import Matcher, compile_for, is_bare, matches
+from packhouse.security.policies.specs import Matcher, compile_for, select_rows, selects_any
 
 #: the subdir whose files are for every platform
 NOARCH = "noarch"
@@ -51,61 +51,44 @@ class Needs:
 
 
 class Providers:
-    """Which files of a batch satisfy a dependency. Each spec is compiled and asked about once."""
+    """Which files of a batch satisfy a dependency. Each spec is compiled once, and asked only about what matters."""
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
         self._numbers = {name: number for number, name in enumerate(batch.name.values)}
         self._order = np.argsort(batch.name.codes, kind="stable")
         self._starts = np.searchsorted(batch.name.codes[self._order], np.arange(len(batch.name.values) + 1))
-        self._found: dict[str, Ints] = {}
+        self._matchers: dict[str, Matcher | None] = {}
         self._noarch = batch.partition.test(NOARCH.__eq__)
 
     def mark(self, spec: str, partition: str, wanted: Bools, found: Bools) -> None:
-        """Set `found` for the `wanted` rows that serve a file of a partition."""
+        """Set `found` for the `wanted` rows that satisfy a spec for files of a partition."""
+        rows = self._near(spec, partition, wanted)
+        if len(rows) and (matcher := self._matcher(spec)):
+            found[rows[select_rows(matcher, self._batch, rows)]] = True
+
+    def any(self, spec: str, partition: str, among: Bools) -> bool:
+        """Say whether any row of `among` satisfies a spec for files of a partition."""
+        rows = self._near(spec, partition, among)
+        matcher = self._matcher(spec) if len(rows) else None
+        return matcher is not None and selects_any(matcher, self._batch, rows)
+
+    def _near(self, spec: str, partition: str, among: Bools) -> Ints:
+        """Return the rows of the spec's package that can serve a partition: its own and noarch; a noarch file any."""
         number = about(self._batch.family, spec, self._numbers)
-        if number is None or not wanted[self._rows(number)].any():
-            return
-        rows = self.near(spec, partition)
-        found[rows[wanted[rows]]] = True
-
-    def _rows(self, number: int) -> Ints:
-        return self._order[self._starts[number] : self._starts[number + 1]]
-
-    def of(self, spec: str) -> Ints:
-        """Return the rows that satisfy a spec; none for one that cannot be read or is about no package here."""
-        if (found := self._found.get(spec)) is None:
-            found = self._found[spec] = self._search(spec)
-        return found
-
-    def near(self, spec: str, partition: str) -> Ints:
-        """Return those that serve a file of a partition: of the same one, or noarch. A noarch file takes any."""
-        rows = self.of(spec)
-        if partition == NOARCH or not len(rows):
-            return rows
-        same = self._batch.partition.codes[rows] == self._batch.partition.values.index(partition)
-        near: Ints = rows[same | self._noarch[rows]]
-        return near
-
-    def _search(self, spec: str) -> Ints:
-        matcher = compile_for(self._batch.family, spec)
-        number = self._numbers.get(matcher.name or "") if matcher else None
-        if matcher is None or number is None:
+        if number is None:
             return np.zeros(0, np.int64)
-        rows = self._rows(number)
-        return rows if is_bare(matcher) else rows[self._satisfying(matcher, rows)]
+        rows = self._order[self._starts[number] : self._starts[number + 1]]
+        rows = rows[among[rows]]
+        if partition != NOARCH and len(rows):
+            same = self._batch.partition.codes[rows] == self._batch.partition.values.index(partition)
+            rows = rows[same | self._noarch[rows]]
+        return rows
 
-    def _satisfying(self, matcher: Matcher, rows: Ints) -> Bools:
-        """Ask about the versions first, since files of one version are many."""
-        versions = self._batch.version.codes[rows].tolist()
-        allowed = {code: matcher.matches_version(self._batch.version.values[code]) for code in set(versions)}
-        return np.array(
-            [
-                allowed[code] and matches(matcher, self._batch, row)
-                for code, row in zip(versions, rows.tolist(), strict=True)
-            ],
-            np.bool_,
-        )
+    def _matcher(self, spec: str) -> Matcher | None:
+        if spec not in self._matchers:
+            self._matchers[spec] = compile_for(self._batch.family, spec)
+        return self._matchers[spec]
 
 
 def users_of(needs: Needs) -> dict[int, Ints]:

@@ -20,6 +20,10 @@ from packhouse.security.policies.batch import Batch, Bools, Ints
 
 _FAMILY = re.compile(r"([A-Za-z][A-Za-z0-9_]*):(?!:)\s*")  # `conda-forge::numpy` is a spec of conda
 _BARE = re.compile(r"[\w.*-]+")
+#: a name and conditions on the version, and nothing else: no build, no brackets
+_VERSION_ONLY = re.compile(
+    r"[\w.*-]+(?:\s*(?:[<>!~]=?|==?)|\s+(?=\d))[^\s\[\]=<>!~]+(?:[,|](?:[<>!~]=?|==?)?[^\s\[\]=<>!~]+)*"
+)
 _FILL = re.compile(r"[-_.]+")
 
 
@@ -173,9 +177,39 @@ def _candidates(pattern: Matcher, names: Sequence[str]) -> Iterable[int]:
     return [number for number in numbers if pattern.matches_name(names[number])]
 
 
-def _match_rows(batch: Batch, rows: Ints, specs: dict[int, list[Matcher]]) -> list[bool]:
-    """Ask about each row; rows that differ only in what specs rarely look at are asked about once."""
-    names = batch.name.codes[rows].tolist()
-    return [
-        any(matches(spec, batch, row) for spec in specs[name]) for name, row in zip(names, rows.tolist(), strict=True)
-    ]
+def _match_rows(batch: Batch, rows: Ints, specs: dict[int, list[Matcher]]) -> Bools:
+    """Return which rows one of the specs for their name selects."""
+    names = batch.name.codes[rows]
+    found = np.zeros(len(rows), np.bool_)
+    order = np.argsort(names, kind="stable")
+    starts = np.flatnonzero(np.diff(names[order], prepend=-1))
+    for at in np.split(order, starts[1:]):
+        for spec in specs[int(names[at[0]])]:
+            found[at] |= select_rows(spec, batch, rows[at])
+    return found
+
+
+def select_rows(spec: Matcher, batch: Batch, rows: Ints) -> Bools:
+    """Return which of some rows, all of a name that the spec is about, it selects. Versions are asked about once."""
+    if is_bare(spec):
+        return np.ones(len(rows), np.bool_)
+    codes = batch.version.codes[rows].tolist()
+    allowed = {code: spec.matches_version(batch.version.values[code]) for code in set(codes)}
+    if _VERSION_ONLY.fullmatch(spec.text):
+        return np.array([allowed[code] for code in codes], np.bool_)
+    pairs = zip(codes, rows.tolist(), strict=True)
+    return np.array([allowed[code] and matches(spec, batch, row) for code, row in pairs], np.bool_)
+
+
+def selects_any(spec: Matcher, batch: Batch, rows: Ints) -> bool:
+    """Say whether a spec selects any of some rows, all of a name that it is about. It ends with the first."""
+    if is_bare(spec):
+        return len(rows) > 0
+    by_version: dict[int, list[int]] = {}
+    for code, row in zip(batch.version.codes[rows].tolist(), rows.tolist(), strict=True):
+        by_version.setdefault(code, []).append(row)
+    plain = _VERSION_ONLY.fullmatch(spec.text) is not None
+    return any(
+        spec.matches_version(batch.version.values[code]) and (plain or any(matches(spec, batch, row) for row in found))
+        for code, found in by_version.items()
+    )
