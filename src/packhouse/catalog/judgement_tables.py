@@ -228,21 +228,22 @@ verdict = Table(
 _HELD = verdict.c.content_id != 0
 Index("ix_verdict_content", verdict.c.content_id, sqlite_where=_HELD, postgresql_where=_HELD)
 
-# Where a channel has reasons of its own: it shows what its ruleset hides, or hides what that shows.
+# Where a channel has reasons of its own under a ruleset: it shows what that hides, or hides what that shows.
 overlay = Table(
     "overlay",
     METADATA,
     Column("channel_id", Int, nullable=False),
+    Column("ruleset_id", Int, nullable=False),
     Column("record_id", Int, nullable=False),
     Column("content_id", Int, nullable=False),
     Column("rule", Text, nullable=False),  # that hides; empty: it is shown
     Column("evidence", Json, nullable=False),
     Column("since", Micros, nullable=False),
     Column("until", Micros),
-    PrimaryKeyConstraint("record_id", "content_id", "channel_id"),
+    PrimaryKeyConstraint("record_id", "content_id", "channel_id", "ruleset_id"),
     sqlite_with_rowid=False,
 )
-Index("ix_overlay_channel", overlay.c.channel_id)
+Index("ix_overlay_channel", overlay.c.channel_id, overlay.c.ruleset_id)
 _ENDS = overlay.c.until.is_not(None)
 Index("ix_overlay_until", overlay.c.until, sqlite_where=_ENDS, postgresql_where=_ENDS)
 

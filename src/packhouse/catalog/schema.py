@@ -131,6 +131,9 @@ entry = Table(
     Column("record_id", ForeignKey("record.id"), nullable=False, index=True),
     Column("content_id", ForeignKey("content.id"), index=True),  # null: passive, not fetched yet
     Column("mirror_id", ForeignKey("mirror.id"), index=True),  # null: arrived by upload or copy
+    Column(
+        "uploaded", Boolean, nullable=False, server_default=false()
+    ),  # by somebody, here or where it was copied from
     Column("origin_id", ForeignKey("origin.id")),  # where a passive entry's bytes can be had; null: from its mirror
     Column("source_url", Text),  # where exactly, when neither says it
     Column("source_hash", Int),  # xxh3 of the upstream's record text, to see changes without reading records
@@ -143,6 +146,13 @@ entry = Table(
 Index("ix_entry_name", entry.c.channel_id, entry.c.name, entry.c.partition)
 Index("ix_entry_event", entry.c.channel_id, entry.c.event_id)
 _ELSEWHERE = entry.c.origin_id.is_not(None)
+Index(
+    "ix_entry_uploaded",
+    entry.c.channel_id,
+    entry.c.name,
+    sqlite_where=entry.c.uploaded,
+    postgresql_where=entry.c.uploaded,
+)
 Index("ix_entry_origin", entry.c.origin_id, sqlite_where=_ELSEWHERE, postgresql_where=_ELSEWHERE)
 
 # A coordinate of a channel has one content for ever (invariant I3): uploads, fetches and trusted claims all bind.

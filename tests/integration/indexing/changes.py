@@ -40,6 +40,7 @@ async def add_passive(house: House, names: Sequence[str], signatures: str | None
                 "name": name,
                 "record_id": await contents.add_record(unit, record),
                 **dict.fromkeys(("content_id", "mirror_id", "source_url", "source_hash", "first_seen_at")),
+                "uploaded": False,
                 "visible_at": unit.now,
                 "event_id": 0,
             }

@@ -44,7 +44,9 @@ async def promise(services: Services, channel: Channel, name: str, mirror_id: in
         record_id = await contents.add_record(unit, build_record(at.filename, source))
         empty = dict.fromkeys(("content_id", "source_url", "source_hash", "first_seen_at"))
         row = {**entries.key_of(channel.id, at), **empty, "name": name, "record_id": record_id}
-        await entries.add_one(unit, {**row, "mirror_id": mirror_id, "visible_at": unit.now, "event_id": 0})
+        await entries.add_one(
+            unit, {**row, "mirror_id": mirror_id, "uploaded": False, "visible_at": unit.now, "event_id": 0}
+        )
         await entries.mark_dirty(unit, channel.id, [("noarch", name)])
 
     await services.db.write(work)

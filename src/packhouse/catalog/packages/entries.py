@@ -65,6 +65,7 @@ class Selected(msgspec.Struct, frozen=True):
     version: str
     build: str
     record_id: int
+    uploaded: bool  #: by somebody, here or where it was copied from
 
     @property
     def coordinate(self) -> Coordinate:
@@ -110,6 +111,7 @@ _OF_PACKAGE = (
         record.c.version,
         record.c.build,
         entry.c.record_id,
+        entry.c.uploaded,
     )
     .select_from(_WITH_BYTES)
     .where(
@@ -120,19 +122,19 @@ _OF_PACKAGE = (
     .order_by(entry.c.id)
 )
 _COPY = """INSERT INTO entry (channel_id, family, partition, name, filename, record_id, content_id, origin_id,
- source_url, source_hash, first_seen_at, visible_at, event_id)
+ source_url, source_hash, uploaded, first_seen_at, visible_at, event_id)
  SELECT :target, family, partition, name, filename, record_id, content_id, CASE WHEN content_id IS NULL THEN
  COALESCE(origin_id, (SELECT id FROM origin WHERE origin.mirror_id = entry.mirror_id)) END, source_url, NULL,
- first_seen_at, :now, :event_id
+ uploaded, first_seen_at, :now, :event_id
  FROM entry WHERE id = :entry_id"""
 # also when it is there, so that it is held until the unit has ended
 _GIVE_ORIGIN = """INSERT INTO origin (mirror_id) SELECT mirror_id FROM entry
  WHERE id = :entry_id AND content_id IS NULL AND origin_id IS NULL AND mirror_id IS NOT NULL
  ON CONFLICT (mirror_id) DO UPDATE SET mirror_id = excluded.mirror_id"""
 _ADD_ONE = """INSERT INTO entry (channel_id, family, partition, name, filename, record_id, content_id, mirror_id,
- source_url, source_hash, first_seen_at, visible_at, event_id)
+ source_url, source_hash, uploaded, first_seen_at, visible_at, event_id)
  VALUES (:channel_id, :family, :partition, :name, :filename, :record_id, :content_id, :mirror_id, :source_url,
- :source_hash, :first_seen_at, :visible_at, :event_id)"""
+ :source_hash, :uploaded, :first_seen_at, :visible_at, :event_id)"""
 _ADD = _ADD_ONE + " ON CONFLICT (channel_id, family, partition, filename) DO NOTHING"
 _ADOPT = (
     update(entry)
@@ -144,6 +146,7 @@ _ADOPT = (
         origin_id=None,
         source_url=None,
         source_hash=None,
+        uploaded=or_(entry.c.uploaded, bindparam("by_somebody")),
         event_id=bindparam("new_event"),
     )
 )
@@ -202,7 +205,7 @@ async def find(reader: Reader, channel_id: int, family: str, partition: str, fil
 async def of_package(reader: Reader, channel_id: int, family: str, name: str) -> list[Selected]:
     """Return every file of a package, in ascending id."""
     rows = await reader.fetch_all(_OF_PACKAGE, channel_id=channel_id, family=family, name=name)
-    return [Selected(*row) for row in rows]
+    return [Selected(*row[:-1], uploaded=bool(row[-1])) for row in rows]
 
 
 async def copy_rows(unit: Unit, ids: Sequence[int], target: int, event_id: int) -> None:
@@ -225,11 +228,12 @@ async def add_one(unit: Unit, row: dict[str, Any]) -> None:
     await unit.execute(_ADD_ONE, **row)
 
 
-async def adopt(unit: Unit, channel_id: int, at: Coordinate, record_id: int, content_id: int, event_id: int) -> None:
+async def adopt(
+    unit: Unit, channel_id: int, at: Coordinate, record_id: int, content_id: int, event_id: int, *, uploaded: bool
+) -> None:
     """Somebody takes over a mirrored coordinate, which the unit has found, with the bytes the mirror promised."""
-    await unit.execute(
-        _ADOPT, new_record=record_id, new_content=content_id, new_event=event_id, **key_of(channel_id, at)
-    )
+    new = {"new_record": record_id, "new_content": content_id, "new_event": event_id, "by_somebody": uploaded}
+    await unit.execute(_ADOPT, **new, **key_of(channel_id, at))
 
 
 async def lock(unit: Unit, ids: list[int]) -> set[int]:

@@ -1,6 +1,6 @@
 """What hides an entry in its channel, as one condition: the same at the gate, in lists and in the index.
 
-The channel's ruleset speaks first, and the channel's own reasons have the last word.
+The channel's ruleset speaks first, and the channel's own reasons under it have the last word.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ _OVERLAY = and_(
     overlay.c.record_id == entry.c.record_id,
     overlay.c.content_id == _CONTENT,
     overlay.c.channel_id == entry.c.channel_id,
+    overlay.c.ruleset_id == channel.c.ruleset_id,
 )
 #: the rule that hides the entry, or null; in a query from `judged` entries
 HIDDEN_BY: ColumnElement[str | None] = func.nullif(func.coalesce(overlay.c.rule, verdict.c.rule), "")

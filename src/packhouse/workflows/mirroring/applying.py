@@ -136,6 +136,7 @@ def _row(
         "record_id": ids[one.record.sha256],
         "content_id": None,
         "mirror_id": turn.mirror.id,
+        "uploaded": False,
         "source_url": one.source_url,
         "source_hash": one.source_hash,
         "first_seen_at": None if first else unit.now,

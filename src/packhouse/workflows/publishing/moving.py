@@ -144,7 +144,8 @@ async def _put_in(unit: Unit, target: Channel, new: New, event_id: int) -> None:
         await entries.forgive(unit, target.id, row.coordinate)
         if held is not None and row.content_id is not None:
             shown = held.record_id if held.active else row.record_id
-            await entries.adopt(unit, target.id, row.coordinate, shown, row.content_id, event_id)
+            at = row.coordinate
+            await entries.adopt(unit, target.id, at, shown, row.content_id, event_id, uploaded=row.uploaded)
     await entries.copy_rows(unit, [row.id for row, held in new if held is None], target.id, event_id)
     await entries.mark_dirty(unit, target.id, _names([row for row, _ in new]))
     await changes.note(unit, "entry", target.id)

@@ -94,7 +94,7 @@ async def _register(
     )
     if held is not None:
         shown = held.record_id if held.active else record_id
-        await entries.adopt(unit, channel.id, at, shown, content_id, event_id)
+        await entries.adopt(unit, channel.id, at, shown, content_id, event_id, uploaded=True)
     else:
         await entries.add_one(unit, _row(channel.id, at, record_id, content_id, event_id, unit.now))
     await entries.forgive(unit, channel.id, at)
@@ -122,6 +122,7 @@ def _row(
         "record_id": record_id,
         "content_id": content_id,
         "mirror_id": None,
+        "uploaded": True,
         "source_url": None,
         "source_hash": None,
         "first_seen_at": now,
