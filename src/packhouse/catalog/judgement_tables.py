@@ -212,7 +212,8 @@ reservation = Table(
 
 # ---------------------------------------------------------------- what that hides
 
-# One row only where a ruleset hides a (record, content). Rulesets are shared, so is what they say.
+# One row only where a ruleset hides a (record, content). Rulesets are shared, so is what they say. What the rule saw is
+# not kept: whoever asks gets it from the same rule, asked again.
 verdict = Table(
     "verdict",
     METADATA,
@@ -220,7 +221,6 @@ verdict = Table(
     Column("content_id", Int, nullable=False),  # 0: not fetched, judged on the record alone
     Column("ruleset_id", Int, nullable=False),
     Column("rule", Text, nullable=False),
-    Column("evidence", Json, nullable=False),
     Column("since", Micros, nullable=False),
     PrimaryKeyConstraint("record_id", "content_id", "ruleset_id"),
     sqlite_with_rowid=False,
@@ -237,7 +237,7 @@ overlay = Table(
     Column("record_id", Int, nullable=False),
     Column("content_id", Int, nullable=False),
     Column("rule", Text, nullable=False),  # that hides; empty: it is shown
-    Column("evidence", Json, nullable=False),
+    Column("missing", Text, nullable=False),  # the dependency it lost, if it cannot be installed for that; else empty
     Column("since", Micros, nullable=False),
     Column("until", Micros),
     PrimaryKeyConstraint("record_id", "content_id", "channel_id", "ruleset_id"),

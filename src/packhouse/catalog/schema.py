@@ -82,7 +82,9 @@ content = Table(
     Column("sha256", Bytes, nullable=False, unique=True),
     Column("md5", Bytes, nullable=False),
     Column("size", Int, nullable=False),  # bytes
-    Column("facts", Json, nullable=False),  # formats.base.Facts, read from the bytes
+    Column("facts", Json, nullable=False),  # formats.base.Facts, read from the bytes; these two for rules:
+    Column("install_code", Boolean, nullable=False, server_default=false()),  # it runs code at install or start
+    Column("judged_by_builder", Boolean, nullable=False, server_default=false()),  # it has an info/security.json
     Column("created_at", Micros, nullable=False),
     Column("doomed_at", Micros),  # first phase of the sweep; an upload of the same bytes rescues it
     Column("deleting", Boolean, nullable=False, default=False, server_default=false()),  # second phase: no rescue

@@ -60,8 +60,8 @@ async def test_a_hidden_file_is_refused_with_its_rule_and_comes_back(house: Hous
 
     async def hide(unit: Unit) -> None:
         await unit.execute(
-            """INSERT INTO verdict (ruleset_id, record_id, content_id, rule, evidence, since)
-            SELECT 7, record_id, content_id, 'score of 9.8', '{}', 0 FROM entry"""
+            """INSERT INTO verdict (ruleset_id, record_id, content_id, rule, since)
+            SELECT 7, record_id, content_id, 'score of 9.8', 0 FROM entry"""
         )
         await judge(unit, 7)
 

@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import bindparam, select, update
 
 from packhouse.catalog.schema import content, record
+from packhouse.catalog.signing import signatures
 from packhouse.core.clock import monotonic
 from packhouse.core.db import Database, Row, Unit, any_of
 from packhouse.core.db.base import Reader
@@ -34,6 +35,7 @@ class Record(msgspec.Struct, frozen=True):
     json: bytes
     msgpack: bytes
     signatures: str | None = None
+    signers: tuple[str, ...] = ()  #: public keys (hex) whose signature of it is true
 
 
 _COLUMNS = tuple(name for name in Record.__struct_fields__ if name in record.c)
@@ -43,6 +45,8 @@ _ADD_RECORD = f"""INSERT INTO record ({", ".join(_COLUMNS)}) VALUES ({", ".join(
 _ADD_BODY = """INSERT INTO record_body (record_id, json, msgpack, signatures)
  VALUES (:record_id, :json, :msgpack, :signatures) ON CONFLICT (record_id) DO NOTHING"""
 _RECORD_ID = select(record.c.id).where(record.c.name == bindparam("name"), record.c.sha256 == bindparam("sha256"))
+#: the only one whose records are signed
+_SIGNED_FAMILY = "conda"
 #: records asked for at a time: bytes do not go into a JSON list, which is how SQLite takes list parameters
 _GROUP = 250
 _PAIRS = ", ".join(f"(:n{number}, :h{number})" for number in range(_GROUP))
@@ -55,9 +59,11 @@ _DOOMED = f"""SELECT content.sha256 FROM (VALUES {_HASHES}) AS asked CROSS JOIN 
 
 _CONTENT = select(content.c.id, content.c.size, content.c.doomed_at).where(content.c.sha256 == bindparam("sha256"))
 # A row that the sweep made for bytes nobody knew has no facts yet; one it is deleting is not to be had.
-_ADD_CONTENT = """INSERT INTO content (sha256, md5, size, facts, created_at)
- VALUES (:sha256, :md5, :size, :facts, :created_at) ON CONFLICT (sha256) DO UPDATE SET doomed_at = NULL,
- md5 = excluded.md5, size = excluded.size,
+_ADD_CONTENT = """INSERT INTO content (sha256, md5, size, facts, install_code, judged_by_builder, created_at)
+ VALUES (:sha256, :md5, :size, :facts, :install_code, :judged_by_builder, :created_at)
+ ON CONFLICT (sha256) DO UPDATE SET doomed_at = NULL, md5 = excluded.md5, size = excluded.size,
+ install_code = CASE WHEN content.facts = '' THEN excluded.install_code ELSE content.install_code END,
+ judged_by_builder = CASE WHEN content.facts = '' THEN excluded.judged_by_builder ELSE content.judged_by_builder END,
  facts = CASE WHEN content.facts = '' THEN excluded.facts ELSE content.facts END
  WHERE content.deleting IS FALSE"""
 _ADD_ONE_CONTENT = f"{_ADD_CONTENT} RETURNING id"
@@ -100,6 +106,7 @@ async def add_record(unit: Unit, one: Record) -> int:
     await unit.execute(_ADD_RECORD, **_values(one))
     record_id = int(await unit.fetch_value(_RECORD_ID, name=one.name, sha256=one.sha256))
     await unit.execute(_ADD_BODY, **_body(one, record_id))
+    await signatures.add(unit, _SIGNED_FAMILY, ((record_id, one.name, signer) for signer in one.signers))
     return record_id
 
 
@@ -116,6 +123,8 @@ async def add_records(unit: Unit, records: Iterable[Record]) -> dict[bytes, int]
         hashes = {f"h{number}": one.sha256 for number, one in enumerate(group)}
         ids.update({bytes(row[0]): row[1] for row in await unit.fetch_all(_RECORD_IDS, **names, **hashes)})
     await unit.execute_many(_ADD_BODY, [_body(one, ids[key]) for key, one in distinct.items()])
+    signed = ((ids[key], one.name, signer) for key, one in distinct.items() for signer in one.signers)
+    await signatures.add(unit, _SIGNED_FAMILY, signed)
     return ids
 
 
@@ -151,6 +160,8 @@ def _content(hashes: Hashes, facts: Facts, now: int) -> dict[str, object]:
         "md5": bytes.fromhex(hashes.md5),
         "size": hashes.size,
         "facts": facts_encoder.encode(facts).decode(),
+        "install_code": bool(facts.install_code),
+        "judged_by_builder": bool(facts.security),
         "created_at": now,
     }
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
 
-from packhouse.catalog.packages.hiding import EVIDENCE, HIDDEN_BY, judged
+from packhouse.catalog.packages.hiding import HIDDEN_BY, HIDDEN_SINCE, HIDDEN_UNTIL, judged
 from packhouse.catalog.schema import (
     binding,
     channel,
@@ -44,7 +44,8 @@ class Entry(msgspec.Struct, frozen=True):
     md5: bytes | None
     size: int | None
     rule: str | None  #: the rule that hides it here, if one does
-    evidence: str | None  #: JSON: what that rule saw
+    hidden_since: int | None = None
+    hidden_until: int | None = None  #: if time alone ends it
 
     @property
     def active(self) -> bool:
@@ -94,7 +95,8 @@ _FIND = (
         content.c.md5,
         content.c.size,
         HIDDEN_BY,
-        EVIDENCE,
+        HIDDEN_SINCE,
+        HIDDEN_UNTIL,
         record.c.claimed_sha256,
         record.c.claimed_md5,
         record.c.size,
@@ -198,14 +200,14 @@ async def find(reader: Reader, channel_id: int, family: str, partition: str, fil
     row = await reader.fetch_one(_FIND, **key)
     if row is None:
         return None
-    values = [*row[:12], *(row[12:15] if row[7] is not None else row[17:20]), *row[15:17]]
+    values = [*row[:12], *(row[12:15] if row[7] is not None else row[18:21]), *row[15:18]]
     return Entry(*values)
 
 
 async def of_package(reader: Reader, channel_id: int, family: str, name: str) -> list[Selected]:
     """Return every file of a package, in ascending id."""
     rows = await reader.fetch_all(_OF_PACKAGE, channel_id=channel_id, family=family, name=name)
-    return [Selected(*row[:-1], uploaded=bool(row[-1])) for row in rows]
+    return [Selected(*row) for row in rows]
 
 
 async def copy_rows(unit: Unit, ids: Sequence[int], target: int, event_id: int) -> None:

@@ -25,8 +25,10 @@ _OVERLAY = and_(
 )
 #: the rule that hides the entry, or null; in a query from `judged` entries
 HIDDEN_BY: ColumnElement[str | None] = func.nullif(func.coalesce(overlay.c.rule, verdict.c.rule), "")
-#: what that rule saw, as JSON
-EVIDENCE: ColumnElement[str | None] = func.coalesce(overlay.c.evidence, verdict.c.evidence)
+#: since when, in microseconds
+HIDDEN_SINCE: ColumnElement[int | None] = func.coalesce(overlay.c.since, verdict.c.since)
+#: until when, in microseconds, if time alone ends it
+HIDDEN_UNTIL: ColumnElement[int | None] = overlay.c.until
 #: an entry that readers may see
 SHOWN = HIDDEN_BY.is_(None)
 

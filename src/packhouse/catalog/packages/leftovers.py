@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, delete, func, select, update
 
 from packhouse.catalog.judgement_tables import overlay, verdict
 from packhouse.catalog.schema import content, entry, part, record, record_body, shelf
+from packhouse.catalog.signing import signatures
 from packhouse.core.db import Database, Row, Unit, any_of
 
 _OWNED = select(entry.c.id).where(entry.c.content_id == content.c.id).exists()
@@ -148,6 +149,7 @@ async def drop_records(unit: Unit, ids: Sequence[int]) -> int:
     """Delete those records that still no entry shows, with their verdicts; return how many."""
     locked = [row[0] for row in await unit.fetch_all(_LOCK_RECORDS, ids=list(ids))]
     free = [row[0] for row in await unit.fetch_all(_STILL_UNUSED, ids=locked)]
+    await signatures.drop(unit, free)
     for statement in _DROP_RECORDS:
         await unit.execute(statement, ids=free)
     return len(free)

@@ -29,7 +29,6 @@ class Verdict(NamedTuple):
     record_id: int
     content_id: int
     rule: str
-    evidence: str  #: JSON
     since: int
 
 
@@ -44,10 +43,9 @@ _FORGET = delete(verdict).where(
     verdict.c.content_id == bindparam("content"),
     verdict.c.ruleset_id == bindparam("ruleset"),
 )
-_PUT = """INSERT INTO verdict (ruleset_id, record_id, content_id, rule, evidence, since)
- VALUES (:ruleset_id, :record_id, :content_id, :rule, :evidence, :since)
- ON CONFLICT (record_id, content_id, ruleset_id) DO UPDATE SET rule = excluded.rule, evidence = excluded.evidence,
- since = excluded.since"""
+_PUT = """INSERT INTO verdict (ruleset_id, record_id, content_id, rule, since)
+ VALUES (:ruleset_id, :record_id, :content_id, :rule, :since)
+ ON CONFLICT (record_id, content_id, ruleset_id) DO UPDATE SET rule = excluded.rule, since = excluded.since"""
 
 
 async def rulesets_in_use(reader: Reader) -> dict[int, str]:

@@ -1,4 +1,4 @@
-"""Which files somebody uploaded; the reasons of a channel by ruleset, so that those to come lie beside those that hold"""
+"""What rules ask of files; a channel's own reasons by ruleset, so that those to come lie beside those that hold"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -18,8 +18,26 @@ def upgrade() -> None:
         " (SELECT id FROM event WHERE type = 'artifact_registered')"
     )
     uploaded = sa.text("uploaded")
-    where = {"sqlite_where": uploaded, "postgresql_where": uploaded}
-    op.create_index("ix_entry_uploaded", "entry", ["channel_id", "name"], **where)
+    op.create_index(
+        "ix_entry_uploaded", "entry", ["channel_id", "name"], sqlite_where=uploaded, postgresql_where=uploaded
+    )
+    for column in ("install_code", "judged_by_builder"):
+        op.add_column("content", sa.Column(column, sa.Boolean(), server_default=sa.false(), nullable=False))
+    op.execute("UPDATE content SET install_code = TRUE WHERE facts LIKE '%\"install_code\":[%'")
+    op.execute("UPDATE content SET judged_by_builder = TRUE WHERE facts LIKE '%\"security\":{%'")
+    op.drop_table("verdict")
+    op.create_table(
+        "verdict",
+        sa.Column("record_id", INT, nullable=False),
+        sa.Column("content_id", INT, nullable=False),
+        sa.Column("ruleset_id", INT, nullable=False),
+        sa.Column("rule", sa.Text(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("record_id", "content_id", "ruleset_id"),
+        sqlite_with_rowid=False,
+    )
+    held = sa.text("content_id != 0")
+    op.create_index("ix_verdict_content", "verdict", ["content_id"], sqlite_where=held, postgresql_where=held)
     op.drop_table("overlay")
     op.create_table(
         "overlay",
@@ -28,7 +46,7 @@ def upgrade() -> None:
         sa.Column("record_id", INT, nullable=False),
         sa.Column("content_id", INT, nullable=False),
         sa.Column("rule", sa.Text(), nullable=False),
-        sa.Column("evidence", sa.Text(), nullable=False),
+        sa.Column("missing", sa.Text(), nullable=False),
         sa.Column("since", sa.BigInteger(), nullable=False),
         sa.Column("until", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("record_id", "content_id", "channel_id", "ruleset_id"),
