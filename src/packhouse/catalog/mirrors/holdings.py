@@ -16,8 +16,6 @@ from packhouse.core.db import Database, Row, Unit, any_of
 from packhouse.core.db.base import Reader
 from packhouse.formats.base import Facts
 
-FAMILY = "conda"
-
 
 class Known(NamedTuple):
     """What a channel shows at one coordinate."""
@@ -57,6 +55,7 @@ class Wanted(NamedTuple):
     """A passive entry and where its bytes can be had."""
 
     id: int
+    family: str
     partition: str
     name: str
     filename: str
@@ -148,6 +147,7 @@ _STILL_MINE = (
 _WANTED = (
     select(
         entry.c.id,
+        entry.c.family,
         entry.c.partition,
         entry.c.name,
         entry.c.filename,
@@ -191,10 +191,10 @@ _COUNT = select(func.count(), func.count(entry.c.content_id)).where(
 _LET_GO = update(entry).where(any_of(entry.c.id, "ids")).values(mirror_id=None, source_hash=None)
 
 
-async def known(db: Database, channel_id: int, partition: str) -> dict[str, Known]:
+async def known(db: Database, channel_id: int, family: str, partition: str) -> dict[str, Known]:
     """Return by file name everything a channel shows in one partition, whoever brought it."""
     found: dict[str, Known] = {}
-    async for rows in db.stream(_KNOWN, channel_id=channel_id, family=FAMILY, partition=partition):
+    async for rows in db.stream(_KNOWN, channel_id=channel_id, family=family, partition=partition):
         found.update({row[1]: Known(*row) for row in rows})
     return found
 
@@ -204,9 +204,9 @@ async def partitions(reader: Reader, mirror_id: int, channel_id: int) -> set[str
     return {row[0] for row in await reader.fetch_all(_PARTITIONS, mirror_id=mirror_id, channel_id=channel_id)}
 
 
-async def kept_out(reader: Reader, channel_id: int, partition: str) -> frozenset[str]:
+async def kept_out(reader: Reader, channel_id: int, family: str, partition: str) -> frozenset[str]:
     """Return the file names that a person deleted or moved away and nobody restored."""
-    rows = await reader.fetch_all(_KEPT_OUT, channel_id=channel_id, family=FAMILY, partition=partition)
+    rows = await reader.fetch_all(_KEPT_OUT, channel_id=channel_id, family=family, partition=partition)
     return frozenset(row[0] for row in rows)
 
 
@@ -220,7 +220,7 @@ async def held(reader: Reader, ids: Sequence[int]) -> dict[int, Held]:
 
 
 async def bound(
-    reader: Reader, channel_id: int, path: str, partition: str, filenames: Sequence[str]
+    reader: Reader, channel_id: int, path: str, family: str, partition: str, filenames: Sequence[str]
 ) -> dict[str, set[bytes]]:
     """Return what coordinates are bound to at this path (invariant I3), by file name; free ones are missing.
 
@@ -230,7 +230,7 @@ async def bound(
     found: dict[str, set[bytes]] = {}
     for place, until in places.items():
         rows = await reader.fetch_all(
-            _BINDINGS, channel_id=place, family=FAMILY, partition=partition, filenames=list(filenames)
+            _BINDINGS, channel_id=place, family=family, partition=partition, filenames=list(filenames)
         )
         for filename, sha256, number in rows:
             if until is None or number <= until:
@@ -274,9 +274,9 @@ async def set_contents(unit: Unit, channel_id: int, path: str, files: Sequence[F
     fitting = [one for one in files if same.get(one.wanted.id) == one.wanted.record_id]
     await entries.bind_many(unit, [_key(channel_id, one) for one in fitting])
     refused: set[int] = set()
-    for partition in {one.wanted.partition for one in fitting}:
-        here = [one for one in fitting if one.wanted.partition == partition]
-        found = await bound(unit, channel_id, path, partition, [one.wanted.filename for one in here])
+    for place in {(one.wanted.family, one.wanted.partition) for one in fitting}:
+        here = [one for one in fitting if (one.wanted.family, one.wanted.partition) == place]
+        found = await bound(unit, channel_id, path, *place, [one.wanted.filename for one in here])
         refused |= {one.wanted.id for one in here if found[one.wanted.filename] != {_digest(one)}}
     taken = [one for one in fitting if one.wanted.id not in refused]
     await contents.add_contents(unit, [(one.hashes, one.facts) for one in taken])
@@ -290,7 +290,7 @@ def _digest(one: Fetched) -> bytes:
 
 
 def _key(channel_id: int, one: Fetched) -> dict[str, Any]:
-    at = {"channel_id": channel_id, "family": FAMILY, "partition": one.wanted.partition}
+    at = {"channel_id": channel_id, "family": one.wanted.family, "partition": one.wanted.partition}
     return {**at, "filename": one.wanted.filename, "sha256": _digest(one)}
 
 

@@ -11,8 +11,10 @@ STATES = ("pending", "running", "completed", "failed", "stopped", "deleting", "d
 SHOWN_STATES = STATES[:5]
 LIVE = ("pending", "running")
 MODES = ("active", "passive")
-#: what the command lines can ask for; other types than conda are refused as `unsupported_type` today
-TYPES = ("conda", "python_simple", "CRAN")
+#: what the command lines can ask for, and the family of packages each brings; a family that no format answers for is
+#: refused as `unsupported_type`
+FAMILIES = {"conda": "conda", "python_simple": "python", "CRAN": "cran"}
+TYPES = tuple(FAMILIES)
 
 
 class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -161,6 +163,11 @@ class Mirror(msgspec.Struct, frozen=True):
     def active(self) -> bool:
         """Whether a run downloads every selected file."""
         return self.mode == "active"
+
+    @property
+    def family(self) -> str:
+        """The family of the packages it brings."""
+        return FAMILIES[self.type]
 
 
 def unborn(channel_id: int) -> Mirror:

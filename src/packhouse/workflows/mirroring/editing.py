@@ -13,7 +13,6 @@ from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.mirrors import origins, store
-from packhouse.catalog.mirrors.holdings import FAMILY
 from packhouse.catalog.mirrors.mirror import LIVE, Mirror, Spec
 from packhouse.catalog.mirrors.source import check_spec
 from packhouse.catalog.packages import entries
@@ -198,18 +197,18 @@ async def decide_conflict(
         data = {"ckey": f"{partition}/{filename}", "decision": decision}
         event_id = await _event(unit, "mirror_conflict_decided", actor, here, now, data)
         if decision == "remove":
-            await _take_out(unit, here, partition, filename, event_id)
+            await _take_out(unit, here, now.family, partition, filename, event_id)
 
     await services.db.write(work)
     await services.publisher.publish(channel.id)
 
 
-async def _take_out(unit: Unit, channel: Channel, partition: str, filename: str, event_id: int) -> None:
-    found = await entries.find(unit, channel.id, FAMILY, partition, filename)
+async def _take_out(unit: Unit, channel: Channel, family: str, partition: str, filename: str, event_id: int) -> None:
+    found = await entries.find(unit, channel.id, family, partition, filename)
     if found is None or not await entries.lock(unit, [found.id]):
         return
     await entries.remove(unit, [found.id], "removal", True, event_id)
-    await entries.mark_dirty(unit, channel.id, [(partition, filename.rsplit("-", 2)[0])])
+    await entries.mark_dirty(unit, channel.id, [(partition, found.name)])
     await changes.note(unit, "entry", channel.id)
 
 

@@ -127,6 +127,7 @@ class OnDemand:
             )
         one = Wanted(
             entry.id,
+            entry.family,
             entry.partition,
             entry.name,
             entry.filename,

@@ -5,7 +5,7 @@ Bytes arrive in a partial file named by address and claims, so that a killed pro
 
 from __future__ import annotations
 
-from packhouse.catalog.mirrors.holdings import FAMILY, Fetched, Wanted
+from packhouse.catalog.mirrors.holdings import Fetched, Wanted
 from packhouse.catalog.mirrors.mirror import Mirror
 from packhouse.catalog.mirrors.source import address, fetch_settings
 from packhouse.catalog.packages import contents
@@ -73,6 +73,6 @@ def checked(writer: Writer, one: Wanted, hashes: Hashes, facts: Facts | Malforme
 
 
 def _difference(one: Wanted, at: Coordinate) -> str | None:
-    if (at.family, at.partition, at.name) == (FAMILY, one.partition, one.name):
+    if (at.family, at.partition, at.name) == (one.family, one.partition, one.name):
         return None
     return f"It is {at.name} for {at.partition}, listed as {one.name} for {one.partition}."

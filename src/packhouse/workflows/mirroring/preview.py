@@ -50,7 +50,7 @@ async def _preview(services: Services, channel: Channel, mirror: Mirror, before:
         survey = Survey(services.db, looked, channel, Reader(fetcher, mirror.id), before)
         async for difference in survey.differences(0, _no_step):
             count(found.counts, difference)
-            await _one(services, channel, difference, found)
+            await _one(services, channel, mirror, difference, found)
     found.counts.removed = len(survey.leaving)
     found.remove = [f"{partition}/{known.filename}" for partition, known in survey.leaving[:MOST_NAMES]]
     found.asks = shrinks(survey.gone, survey.mine, services.settings.shrink_guard_percent)
@@ -76,7 +76,7 @@ async def _no_step(description: str) -> None:
     """Nobody watches."""
 
 
-async def _one(services: Services, channel: Channel, difference: Difference, found: Preview) -> None:
+async def _one(services: Services, channel: Channel, mirror: Mirror, difference: Difference, found: Preview) -> None:
     partition = difference.source.partition
     for filename, reason in (*difference.source.faults, *difference.plan.unusable):
         _fail(found, f"{partition}/{filename}", reason)
@@ -86,15 +86,15 @@ async def _one(services: Services, channel: Channel, difference: Difference, fou
         batch, refused = await asyncio.to_thread(prepared, difference.source, part)
         for filename, reason in refused:
             _fail(found, f"{partition}/{filename}", reason)
-        await _batch(services, channel, partition, batch, found)
+        await _batch(services, channel, mirror.family, partition, batch, found)
 
 
 async def _batch(
-    services: Services, channel: Channel, partition: str, batch: Sequence[Incoming], found: Preview
+    services: Services, channel: Channel, family: str, partition: str, batch: Sequence[Incoming], found: Preview
 ) -> None:
     held = await holdings.held(services.db, entry_ids(batch))
     names = [one.filename for one in batch]
-    bound = await holdings.bound(services.db, channel.id, channel.path, partition, names)
+    bound = await holdings.bound(services.db, channel.id, channel.path, family, partition, names)
     for one in batch:
         ckey = f"{partition}/{one.filename}"
         if conflict(one, standing(one, held), bound) is not None:

@@ -125,8 +125,8 @@ class Survey:
     async def _compare(self, source: Source, step: Step) -> Difference:
         partition = source.partition
         await step(f"Comparing {partition}")
-        known = await holdings.known(self._db, self._channel.id, partition)
-        kept_out = await holdings.kept_out(self._db, self._channel.id, partition)
+        known = await holdings.known(self._db, self._channel.id, self._mirror.family, partition)
+        kept_out = await holdings.kept_out(self._db, self._channel.id, self._mirror.family, partition)
         found = await asyncio.to_thread(self._plan, source, known, kept_out)
         mine = sum(entry.mirror_id == self._mirror.id for entry in known.values())
         self.mine += mine
@@ -144,7 +144,7 @@ class Survey:
         for partition in sorted(await holdings.partitions(self._db, self._mirror.id, self._channel.id) - self._read):
             if self._selector.reads(partition) and partition not in self.absent:
                 continue  # its index is unchanged
-            known = await holdings.known(self._db, self._channel.id, partition)
+            known = await holdings.known(self._db, self._channel.id, self._mirror.family, partition)
             mine = [entry for entry in known.values() if entry.mirror_id == self._mirror.id]
             self.leaving += [(partition, entry) for entry in mine]
             self.mine += len(mine)

@@ -19,7 +19,7 @@ from packhouse.workflows.mirroring.journal import Journal
 def fetched(number: int) -> Fetched:
     """Return a file whose line is of the same length as that of any other, up to a thousand."""
     filename = f"tea-{number:03}-0.conda"
-    wanted = Wanted(number + 1000, "noarch", "tea", filename, 1, None, None, None, None)
+    wanted = Wanted(number + 1000, "conda", "noarch", "tea", filename, 1, None, None, None, None)
     facts = Facts(Coordinate("conda", "noarch", filename, "tea", f"{number:03}", "0"), {})
     return Fetched(wanted, Hashes(1, "0" * 64, "0" * 32), facts, since=0)
 
