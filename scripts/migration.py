@@ -10,6 +10,7 @@ from alembic import command
 
 import packhouse.catalog.judgement_tables
 import packhouse.catalog.schema
+import packhouse.catalog.signing.tables
 import packhouse.core.jobs.tables  # noqa: F401  # registers its tables
 from packhouse.core.db.migrating import FOLDER, config, engine_for
 

@@ -10,6 +10,7 @@ from packhouse.formats import registry
 from packhouse.formats.archives.limits import DEFAULT
 from packhouse.formats.base import Facts, Hashes, Malformed
 from packhouse.formats.conda.strictjson import has_nul
+from packhouse.security.signing.conda import signers
 
 
 def record_of(facts: Facts, hashes: Hashes) -> Record:
@@ -47,4 +48,5 @@ def build_record(
         json=text,
         msgpack=packed,
         signatures=signatures,
+        signers=signers(text, signatures) if signatures is not None else (),
     )

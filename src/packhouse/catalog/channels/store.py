@@ -19,6 +19,7 @@ _FIELDS = tuple(channel.c[name] for name in Channel.__struct_fields__)
 _BY_PATH = select(*_FIELDS).where(channel.c.path == bindparam("path"))
 _BY_ID = select(*_FIELDS).where(channel.c.id == bindparam("channel_id"), channel.c.path.is_not(None))
 _HOLD = _BY_ID.with_for_update(read=True)
+_HOLD_ALL = select(channel.c.id).where(channel.c.path.is_not(None)).order_by(channel.c.id).with_for_update()
 _CHILDREN = (
     select(*_FIELDS)
     .where(channel.c.parent_id == bindparam("parent_id"), channel.c.path.is_not(None))
@@ -88,6 +89,11 @@ async def hold(unit: Unit, channel_id: int) -> Channel | None:
     """Return a channel that is not deleted; nobody freezes, renames or deletes it before the unit has ended."""
     row = await unit.fetch_one(_HOLD, channel_id=channel_id)
     return Channel(*row) if row else None
+
+
+async def hold_all(unit: Unit) -> None:
+    """Let nobody change any channel, nor what is in one, before the unit has ended; what began before has ended."""
+    await unit.fetch_all(_HOLD_ALL)
 
 
 async def children(reader: Reader, parent_id: int) -> list[Channel]:

@@ -22,6 +22,7 @@ from packhouse.doors.api import (
     mirrors,
     notices,
     system,
+    trusted_keys,
     uploads,
     users,
 )
@@ -33,7 +34,10 @@ from packhouse.doors.api.parameters import Caller, House, Login, Reserved
 from packhouse.doors.api.problems import answer
 from packhouse.workflows.services import Services
 
-NOUNS = (system, auth, account, users, channels, notices, history, artifacts, files, bulk, uploads, mirrors, conflicts)
+NOUNS = (
+    *(system, auth, account, users, channels, notices, history, artifacts, files, bulk, uploads, mirrors, conflicts),
+    trusted_keys,
+)
 
 
 class Api:

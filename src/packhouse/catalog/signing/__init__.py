@@ -1,0 +1,1 @@
+"""Signatures that were found true, and the keys an administrator trusts."""
