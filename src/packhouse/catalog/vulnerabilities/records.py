@@ -9,6 +9,7 @@ from sqlalchemy import delete, func, select
 
 from packhouse.catalog.judgement_tables import finding, statement, vulnerability
 from packhouse.core.db import Unit, any_of
+from packhouse.core.db.base import Reader
 
 
 class VulnerabilityRow(NamedTuple):
@@ -57,6 +58,6 @@ async def drop(unit: Unit, keys: Sequence[str]) -> None:
     await unit.execute(_DROP, keys=list(keys))
 
 
-async def affected(unit: Unit, keys: Sequence[str]) -> list[tuple[str, str]]:
+async def affected(reader: Reader, keys: Sequence[str]) -> list[tuple[str, str]]:
     """Return (family, name) of the packages in which vulnerabilities were found."""
-    return [(row[0], row[1]) for row in await unit.fetch_all(_AFFECTED, keys=list(keys))]
+    return [(row[0], row[1]) for row in await reader.fetch_all(_AFFECTED, keys=list(keys))]

@@ -21,6 +21,7 @@ from packhouse.doors.api import (
     history,
     mirrors,
     notices,
+    statements,
     system,
     trusted_keys,
     uploads,
@@ -37,6 +38,7 @@ from packhouse.workflows.services import Services
 NOUNS = (
     *(system, auth, account, users, channels, notices, history, artifacts, files, bulk, uploads, mirrors, conflicts),
     trusted_keys,
+    statements,
 )
 
 
