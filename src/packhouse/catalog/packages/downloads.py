@@ -123,6 +123,7 @@ _OF_VERSION = select(downloaded.c.id).where(
     downloaded.c.version == bindparam("version"),
     downloaded.c.family == bindparam("family"),
 )
+_OF_BYTES = select(downloaded.c.id).where(downloaded.c.sha256 == bindparam("sha256"))
 _SINCE = and_(download_by.c.day >= bindparam("day"), download_by.c.last_at >= bindparam("since"))
 
 
@@ -160,7 +161,7 @@ def _who(files: Any) -> Select[Any]:
     return _told(rows.subquery())
 
 
-_WHO, _WHO_VERSION = _who(_FILES), _who(_OF_VERSION)
+_WHO, _WHO_VERSION, _WHO_BYTES = _who(_FILES), _who(_OF_VERSION), _who(_OF_BYTES)
 _WHAT = _told(
     select(download_by)
     .where(
@@ -191,6 +192,11 @@ async def who_version(db: Database, family: str, name: str, version: str, since:
     """Return the same for a version of a package in any channel, whatever has become of its files."""
     found = await db.fetch_large(_WHO_VERSION, family=family, name=name, version=version, since=since, day=since // DAY)
     return [Downloaded(*row) for row in found]
+
+
+async def who_bytes(db: Database, sha256: bytes, since: int = 0) -> list[Downloaded]:
+    """Return the same for bytes, whether anybody holds them still or not."""
+    return [Downloaded(*row) for row in await db.fetch_large(_WHO_BYTES, sha256=sha256, since=since, day=since // DAY)]
 
 
 async def what(db: Database, account_id: int, since: int, before: int) -> list[Downloaded]:

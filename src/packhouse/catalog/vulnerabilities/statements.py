@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import and_, bindparam, delete, or_, select
 
 from packhouse.catalog.judgement_tables import quarantine, statement
 from packhouse.core.db import Unit, any_of
@@ -50,8 +50,9 @@ _PUT = """INSERT INTO statement (key, family, name, spec, sha256, status, note, 
  author = excluded.author, at = excluded.at"""
 _DROP = delete(statement).where(any_of(statement.c.id, "ids"))
 _QUARANTINE = tuple(quarantine.c[name] for name in Quarantined._fields)
-_HELD_BACK = select(*_QUARANTINE).where(quarantine.c.family == bindparam("family"), any_of(quarantine.c.name, "names"))
-_EVERY_ONE = select(*_QUARANTINE).order_by(quarantine.c.at.desc())
+_OF_PACKAGES = and_(quarantine.c.family == bindparam("family"), any_of(quarantine.c.name, "names"))
+# bytes that nobody had when they were put there may be those of any package
+_HELD_BACK = select(*_QUARANTINE).where(or_(_OF_PACKAGES, quarantine.c.family == ""))
 _HOLD_BACK = """INSERT INTO quarantine (sha256, family, name, filename, reason, "by", at)
  VALUES (:sha256, :family, :name, :filename, :reason, :by, :at) ON CONFLICT (sha256) DO NOTHING"""
 _LET_GO = delete(quarantine).where(quarantine.c.sha256 == bindparam("sha256_"))
@@ -83,13 +84,8 @@ async def drop(unit: Unit, ids: Sequence[int]) -> int:
 
 
 async def held_back(reader: Reader, family: str, names: Collection[str]) -> list[Quarantined]:
-    """Return what is in quarantine of packages of a family."""
+    """Return what is in quarantine of packages of a family, and what may be of any."""
     return [Quarantined(*row) for row in await reader.fetch_all(_HELD_BACK, family=family, names=list(names))]
-
-
-async def quarantined(reader: Reader) -> list[Quarantined]:
-    """Return everything in quarantine, the latest first."""
-    return [Quarantined(*row) for row in await reader.fetch_all(_EVERY_ONE)]
 
 
 async def hold_back(unit: Unit, one: Quarantined) -> bool:

@@ -21,6 +21,7 @@ from packhouse.doors.api import (
     history,
     mirrors,
     notices,
+    quarantine,
     statements,
     system,
     trusted_keys,
@@ -39,6 +40,7 @@ NOUNS = (
     *(system, auth, account, users, channels, notices, history, artifacts, files, bulk, uploads, mirrors, conflicts),
     trusted_keys,
     statements,
+    quarantine,
 )
 
 

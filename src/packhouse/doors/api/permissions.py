@@ -82,6 +82,11 @@ ROUTES: dict[tuple[str, str], Action | None] = {
     ("PUT", "/api/statements/{statement_id}"): "cve:edit",
     ("DELETE", "/api/statements/{statement_id}"): "cve:edit",
     ("GET", "/api/cves/{cve_id}/statements"): "cve:view",
+    ("GET", "/api/quarantine"): "cve:view",
+    ("POST", "/api/quarantine"): "cve:edit",
+    # tells who downloaded it, from whatever channel
+    ("GET", "/api/quarantine/{sha256}"): "cve:edit",
+    ("DELETE", "/api/quarantine/{sha256}"): "cve:edit",
     ("GET", "/api/channels"): "channel:view",
     ("POST", "/api/channels"): "channel:create",
     ("GET", "/api/channels/{channel}/subchannels"): "channel:view",
