@@ -46,6 +46,7 @@ from packhouse.workflows.delivering.gate import Gate
 from packhouse.workflows.delivering.notices import Notices
 from packhouse.workflows.indexing.publishing import Publisher
 from packhouse.workflows.indexing.reading import IndexReader
+from packhouse.workflows.judging import duty
 from packhouse.workflows.judging.feed_schedule import schedule_feeds
 from packhouse.workflows.judging.feeding import feed_handlers
 from packhouse.workflows.judging.feeds import ensure_feeds
@@ -234,6 +235,9 @@ async def _duties(services: Services) -> list[Periodic]:
     async def publishing() -> None:
         await services.publisher.publish_waiting()
 
+    async def judging() -> None:
+        await duty.judge(services)
+
     async def clearing() -> None:
         await clear_deleted(services)
 
@@ -263,6 +267,7 @@ async def _duties(services: Services) -> list[Periodic]:
     return [
         Periodic("audit sealer", 1.0, sealing),
         Periodic("publisher", 5.0, publishing),
+        Periodic("judging", duty.SECONDS, judging),
         Periodic("deleted channels", 5.0, clearing),
         Periodic("mirrors", 1.0, scheduling),
         Periodic("feeds", 1.0, feed_scheduling),

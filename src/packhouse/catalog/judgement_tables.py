@@ -252,7 +252,7 @@ unjudged = Table(
     "unjudged",
     METADATA,
     serial(),
-    Column("family", Text, nullable=False),  # or `@` and an ecosystem: then the name is one of advisories
+    Column("family", Text, nullable=False),  # `@` and an ecosystem: a name of advisories; `#` and a family: a channel
     Column("name", Text, nullable=False),
     sqlite_autoincrement=True,  # numbers are never reused, so that no judgement seems to answer a later change
 )

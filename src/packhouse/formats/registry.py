@@ -35,6 +35,15 @@ class Format(Protocol):
     def relations(self, facts: Facts) -> list[str]:
         """Return the names of the packages a file depends on."""
 
+    def is_legacy(self, filename: str) -> bool:
+        """Say whether a file is in an archive form that a newer one of the same family replaces."""
+
+    def depends_of(self, record: dict[str, Any]) -> list[str]:
+        """Return the specs of what a record depends on; what cannot be read is passed over."""
+
+    def python_of(self, record: dict[str, Any]) -> str:
+        """Return the condition a record puts on Python's version; empty: none."""
+
     def make_record(self, facts: Facts, hashes: Hashes) -> dict[str, Any]:
         """Return the record to publish for an uploaded file: what it says of itself, its size and its hashes."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, or_, select, update
 
 from packhouse.catalog.schema import content, record
 from packhouse.catalog.signing import signatures
@@ -77,6 +77,10 @@ _RESCUE = (
 )
 _FACTS_OF_MANY = select(content.c.id, content.c.facts).where(any_of(content.c.id, "ids"))
 # Most packages have none, and then nothing is said of them: the database passes their facts over.
+# Of bytes that say nothing of where they come from there is nothing to read.
+_FACTS_WITH_ORIGIN = _FACTS_OF_MANY.where(
+    or_(content.c.facts.like('%"sources":[%'), content.c.facts.like('%"distributions":[%'))
+)
 _FACTS_WITH_EXPORTS = _FACTS_OF_MANY.where(content.c.facts.like('%"run_exports":{%'))
 
 facts_encoder = msgspec.json.Encoder(order="deterministic")
@@ -176,6 +180,12 @@ async def facts_of_many(reader: Reader, content_ids: Sequence[int]) -> dict[int,
     """Return content id → what was read from the bytes; bytes that nobody has looked into are missing."""
     rows = await reader.fetch_all(_FACTS_OF_MANY, ids=list(content_ids)) if content_ids else []
     return {row[0]: _facts_decoder.decode(row[1]) for row in rows if row[1]}
+
+
+async def origin_facts_of(reader: Reader, content_ids: Sequence[int]) -> dict[int, str]:
+    """Return content id → facts (JSON) of bytes that say something of where they come from."""
+    rows = await reader.fetch_all(_FACTS_WITH_ORIGIN, ids=list(content_ids)) if content_ids else []
+    return {row[0]: row[1] for row in rows}
 
 
 async def run_exports_of(reader: Reader, content_ids: Sequence[int]) -> dict[int, dict[str, Any]]:

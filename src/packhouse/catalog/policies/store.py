@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from sqlalchemy import bindparam, delete, func, insert, null, select, update
 
 from packhouse.catalog.judgement_tables import policy, ruleset
 from packhouse.catalog.schema import channel
-from packhouse.core.db import Unit
+from packhouse.core.db import Unit, any_of
 from packhouse.core.db.base import Reader
 
 
@@ -26,11 +27,37 @@ class PolicyRow(NamedTuple):
 
 
 class Assigned(NamedTuple):
-    """A channel to which a policy is assigned."""
+    """A channel with its policy, and how far that has come. Times are microseconds."""
 
-    policy_id: int
+    policy_id: int | None  #: None: none is assigned
     channel_id: int
     path: str
+    ruleset_id: int  #: whose verdicts hold
+    next_ruleset_id: int | None
+    settle_from: int | None
+    since: int | None  #: since when they hold; None: they always did
+
+    @property
+    def state(self) -> str:
+        """Say whether the gate obeys the policy as it is now, and whether the index follows already: of STATES."""
+        if self.next_ruleset_id is not None:
+            return "preparing"
+        return "in_effect" if self.settle_from is None else "publishing"
+
+
+#: the verdicts are being written; the gate obeys and the index follows; both obey
+STATES = ("preparing", "publishing", "in_effect")
+
+
+class Held(NamedTuple):
+    """What a channel has for a policy, as it stays until the unit has ended."""
+
+    id: int
+    path: str
+    policy_id: int | None
+    ruleset_id: int
+    next_ruleset_id: int | None
+    settle_from: int | None
 
 
 _COLUMNS = (
@@ -66,12 +93,24 @@ _DROP = delete(policy).where(policy.c.id == bindparam("policy_id"))
 _KEEP_RULES = """INSERT INTO ruleset (digest, rules, created_at) VALUES (:digest, :rules, :now)
  ON CONFLICT (digest) DO NOTHING"""
 _RULES_ID = select(ruleset.c.id).where(ruleset.c.digest == bindparam("digest"))
-_ASSIGNED = (
-    select(channel.c.policy_id, channel.c.id, channel.c.path)
-    .where(channel.c.policy_id.is_not(None), channel.c.path.is_not(None))
-    .order_by(channel.c.path)
-)
+_WITH_STATE = select(
+    channel.c.policy_id,
+    channel.c.id,
+    channel.c.path,
+    channel.c.ruleset_id,
+    channel.c.next_ruleset_id,
+    channel.c.settle_from,
+    channel.c.ruleset_since,
+).where(channel.c.path.is_not(None))
+_ASSIGNED = _WITH_STATE.where(channel.c.policy_id.is_not(None)).order_by(channel.c.path)
 _ASSIGNED_TO = _ASSIGNED.where(channel.c.policy_id == bindparam("policy_id"))
+_OF_CHANNEL = _WITH_STATE.where(channel.c.id == bindparam("channel_id"))
+_HOLD_CHANNELS = (
+    select(*(channel.c[name] for name in Held._fields))
+    .where(any_of(channel.c.id, "ids"), channel.c.path.is_not(None))
+    .order_by(channel.c.id)
+    .with_for_update()
+)
 _ASSIGN = (
     update(channel)
     .where(channel.c.id == bindparam("channel_id_"))
@@ -83,7 +122,12 @@ _PREPARING = select(channel.c.id, channel.c.next_ruleset_id).where(
 _FLIP = (
     update(channel)
     .where(channel.c.id == bindparam("channel_id_"), channel.c.next_ruleset_id == bindparam("ruleset"))
-    .values(ruleset_id=bindparam("ruleset"), next_ruleset_id=null(), settle_from=bindparam("from_ruleset"))
+    .values(
+        ruleset_id=bindparam("ruleset"),
+        next_ruleset_id=null(),
+        settle_from=bindparam("from_ruleset"),
+        ruleset_since=bindparam("now"),
+    )
 )
 
 _SETTLED = (
@@ -164,8 +208,25 @@ async def assigned(reader: Reader, policy_id: int | None = None) -> list[Assigne
     return [Assigned(*row) for row in await reader.fetch_all(_ASSIGNED_TO, policy_id=policy_id)]
 
 
-async def assign(unit: Unit, channel_id: int, policy_id: int | None, ruleset_id: int) -> None:
-    """Let a channel have a policy, or none; its ruleset holds once its verdicts are written: see `flip`."""
+async def of_channel(reader: Reader, channel_id: int) -> Assigned | None:
+    """Return how far the policy of a channel, or that it has none any more, has come; None when it is deleted."""
+    row = await reader.fetch_one(_OF_CHANNEL, channel_id=channel_id)
+    return Assigned(*row) if row else None
+
+
+async def hold_channels(unit: Unit, channel_ids: Collection[int]) -> list[Held]:
+    """Return those of the channels that are not deleted, ascending; nobody else changes them before the unit has ended.
+
+    Whoever holds a policy, too, does that first.
+    """
+    return [Held(*row) for row in await unit.fetch_all(_HOLD_CHANNELS, ids=list(channel_ids))]
+
+
+async def assign(unit: Unit, channel_id: int, policy_id: int | None, ruleset_id: int | None) -> None:
+    """Let a channel have a policy, or none; its ruleset holds once its verdicts are written: see `flip`.
+
+    None for the ruleset: the one that holds is that of the policy already.
+    """
     await unit.execute(_ASSIGN, channel_id_=channel_id, new_policy=policy_id, next_ruleset=ruleset_id, now=unit.now)
 
 
@@ -179,7 +240,8 @@ async def flip(unit: Unit, channel_id: int, ruleset_id: int, settle_from: int) -
 
     `settle_from` is the ruleset that held before, or EVERYTHING: what differs from it is not in the index yet.
     """
-    return bool(await unit.execute(_FLIP, channel_id_=channel_id, ruleset=ruleset_id, from_ruleset=settle_from))
+    values = {"channel_id_": channel_id, "ruleset": ruleset_id, "from_ruleset": settle_from}
+    return bool(await unit.execute(_FLIP, now=unit.now, **values))
 
 
 async def settled(unit: Unit, channel_id: int, ruleset_id: int, settle_from: int) -> None:

@@ -48,11 +48,14 @@ _PUT = """INSERT INTO verdict (ruleset_id, record_id, content_id, rule, since)
  ON CONFLICT (record_id, content_id, ruleset_id) DO UPDATE SET rule = excluded.rule, since = excluded.since"""
 
 
-async def rulesets_in_use(reader: Reader) -> dict[int, str]:
-    """Return number → rules (JSON) of every ruleset whose verdicts hold in a channel, or are about to."""
-    ids = {NO_POLICY} | {int(row[0]) for row in await reader.fetch_all(_IN_USE)}
-    rows = await reader.fetch_all(_RULES, ids=sorted(ids))
-    return {NO_POLICY: "{}"} | {row[0]: row[1] for row in rows}
+async def rulesets_in_use(reader: Reader) -> set[int]:
+    """Return the rulesets whose verdicts hold in a channel, or are about to."""
+    return {NO_POLICY} | {int(row[0]) for row in await reader.fetch_all(_IN_USE)}
+
+
+async def rules_of(reader: Reader, rulesets: Collection[int]) -> dict[int, str]:
+    """Return number → rules (JSON) of rulesets."""
+    return {row[0]: row[1] for row in await reader.fetch_all(_RULES, ids=sorted(rulesets))}
 
 
 async def of_records(reader: Reader, record_ids: Collection[int]) -> list[Verdict]:

@@ -14,7 +14,6 @@ from packhouse.catalog.judgement_tables import (
     finding,
     vulnerability,
 )
-from packhouse.catalog.schema import record
 from packhouse.core.db import Unit, any_of
 from packhouse.core.db.base import Reader
 
@@ -53,7 +52,6 @@ class Held(NamedTuple):
 
 #: an advisory that its feed says now: not one of a run under way, not one of the past
 _NOW = (advisory.c.from_run <= feed.c.run, (advisory.c.to_run.is_(None)) | (advisory.c.to_run > feed.c.run))
-_VERSIONS = select(record.c.name, record.c.version).distinct().where(any_of(record.c.name, "names"))
 _ABOUT = (
     select(advisory_name.c.ecosystem, advisory_name.c.name, advisory.c.id, advisory.c.body)
     .select_from(
@@ -75,14 +73,6 @@ _DROP = delete(finding).where(finding.c.family == bindparam("family"), any_of(fi
 _PUT = """INSERT INTO finding (family, name, version, vulnerability_id, advisory_id, fixed_in, evidence)
  VALUES (:family, :name, :version, :vulnerability_id, :advisory_id, :fixed_in, :evidence)
  ON CONFLICT (family, name, version, vulnerability_id) DO NOTHING"""
-
-
-async def versions_of(reader: Reader, names: Collection[str]) -> dict[str, list[str]]:
-    """Return name → distinct versions of which any source has a record."""
-    found: dict[str, list[str]] = {}
-    for name, version in await reader.fetch_all(_VERSIONS, names=list(names)):
-        found.setdefault(name, []).append(version)
-    return found
 
 
 async def advisories_about(reader: Reader, upstream: Mapping[str, Collection[str]]) -> list[Held]:
@@ -108,6 +98,11 @@ async def vulnerabilities(reader: Reader, ids: Collection[int]) -> dict[int, Vul
     """Return vulnerabilities by id."""
     rows = await reader.fetch_all(_VULNERABILITIES, ids=list(ids)) if ids else []
     return {row[0]: Vulnerability(row[0], row[1], row[2], row[3], bool(row[4]), row[5]) for row in rows}
+
+
+async def add(unit: Unit, rows: Sequence[Found]) -> None:
+    """Add to what was found; what is known stays as it is."""
+    await unit.execute_many(_PUT, [one._asdict() for one in rows])
 
 
 async def replace(unit: Unit, family: str, names: Collection[str], rows: Sequence[Found]) -> None:

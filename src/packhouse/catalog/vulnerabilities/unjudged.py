@@ -1,4 +1,4 @@
-"""Queries of `unjudged`: names of which something changed that verdicts depend on.
+"""Queries of `unjudged`: names, and channels, of which something changed that verdicts depend on.
 
 Whoever changes it leaves the name here in the same unit; whoever judges it takes away the rows he had read before.
 """
@@ -16,13 +16,15 @@ from packhouse.core.db.base import Reader
 
 #: before an ecosystem that stands in the place of a family: the name is one of advisories
 ECOSYSTEM = "@"
+#: before a family: the name is the number of a channel, whose closures are to be worked out
+WHOLE = "#"
 
 
 class Waiting(NamedTuple):
     """A name that waits for judgement."""
 
     id: int
-    family: str  #: or `@` and an ecosystem
+    family: str  #: or `@` and an ecosystem, or `#` and a family
     name: str
 
 

@@ -52,6 +52,24 @@ class CondaFormat:
         """Return the names of the packages a file depends on, virtual ones too, each once."""
         return sorted({name for dep in facts.depends if (name := dependency_name(dep))})
 
+    def is_legacy(self, filename: str) -> bool:
+        """Say whether a file is a `.tar.bz2`."""
+        return filename.endswith(".tar.bz2")
+
+    def depends_of(self, record: dict[str, Any]) -> list[str]:
+        """Return the match specs of what a record depends on."""
+        listed = record.get("depends")
+        return [spec for spec in listed if isinstance(spec, str)] if isinstance(listed, list) else []
+
+    def python_of(self, record: dict[str, Any]) -> str:
+        """Return the version part of its dependency on python, or of the one on python_abi."""
+        for name in ("python", "python_abi"):
+            for spec in self.depends_of(record):
+                head, _, rest = spec.strip().partition(" ")
+                if head == name and rest:
+                    return rest.split()[0]
+        return ""
+
     def make_record(self, facts: Facts, hashes: Hashes) -> dict[str, Any]:
         """Return the record to publish for an uploaded file."""
         return make_record(facts, hashes)

@@ -12,7 +12,7 @@ from packhouse.formats.python.inspect import inspect
 from packhouse.formats.python.matcher import Spec, compile_spec
 from packhouse.formats.python.pages import assemble_list, render_project
 from packhouse.formats.python.record import canonical_json, columns, make_record
-from packhouse.formats.python.requirements import required_names
+from packhouse.formats.python.requirements import required_names, required_specs
 from packhouse.formats.python.versions import VersionKey, order
 
 #: what clients declare: twine and uv, `conda repo upload`, the family itself
@@ -53,6 +53,20 @@ class PythonFormat:
     def relations(self, facts: Facts) -> list[str]:
         """Return the names of the projects a file depends on, each once; without those that only an extra needs."""
         return required_names(facts.depends)
+
+    def is_legacy(self, filename: str) -> bool:
+        """No form of distribution replaces another."""
+        return False
+
+    def depends_of(self, record: dict[str, Any]) -> list[str]:
+        """Return the specifiers of what a record depends on, without what only an extra needs."""
+        listed = record.get("depends")
+        return required_specs(one for one in listed if isinstance(one, str)) if isinstance(listed, list) else []
+
+    def python_of(self, record: dict[str, Any]) -> str:
+        """Return its Requires-Python."""
+        asked = record.get("requires-python")
+        return asked if isinstance(asked, str) else ""
 
     def make_record(self, facts: Facts, hashes: Hashes) -> dict[str, Any]:
         """Return the record to publish for an uploaded file."""

@@ -61,6 +61,16 @@ def required_names(texts: Iterable[str]) -> list[str]:
     return sorted({name for text in texts if (name := _required(text))})
 
 
+def required_specs(texts: Iterable[str]) -> list[str]:
+    """Return `name specifiers` of what is needed without asking for an extra; what cannot be read is left out."""
+    found = []
+    for text in texts:
+        parsed = parse_requirement(text)
+        if parsed is not None and _required(text):
+            found.append(f"{normalise(parsed.name)}{parsed.specifier}")
+    return found
+
+
 @lru_cache(maxsize=50_000)
 def _required(text: str) -> str:
     parsed = parse_requirement(text)

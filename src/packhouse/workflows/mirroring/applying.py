@@ -17,6 +17,7 @@ from packhouse.catalog.mirrors.holdings import Held, Incoming, Known
 from packhouse.catalog.mirrors.mirror import Mirror
 from packhouse.catalog.packages import contents, entries
 from packhouse.core.db import Unit
+from packhouse.workflows.judging.arriving import judge_arrivals, judge_departures
 from packhouse.workflows.mirroring.intake import conflict
 from packhouse.workflows.mirroring.plan import Plan
 from packhouse.workflows.mirroring.preparing import prepared, tasks
@@ -122,6 +123,8 @@ async def take_in_batch(
     changed = [one for one in updates if held[one.entry_id or 0].record_id != ids[one.record.sha256]]
     dirty = {(partition, one.record.name) for one in (*adds, *changed)}
     if dirty:
+        arrived = [ids[one.record.sha256] for one in (*adds, *changed)]
+        await judge_arrivals(unit, channel, cause.mirror.family, arrived)
         await entries.mark_dirty(unit, channel.id, sorted(dirty))
         await changes.note(unit, "entry", channel.id)
     applied.added, applied.updated = len(adds), len(changed)
@@ -192,6 +195,7 @@ async def take_out_batch(unit: Unit, cause: Cause, channel: Channel, part: Seque
     mine = await holdings.still_mine(unit, cause.mirror.id, [known.id for _, known in part])
     await entries.remove(unit, sorted(mine), "mirror", False, cause.event_id)
     names = {(partition, known.name) for partition, known in part if known.id in mine}
+    await judge_departures(unit, channel, {(cause.mirror.family, name) for _, name in names})
     await entries.mark_dirty(unit, channel.id, sorted(names))
     await store.drop_conflicts(unit, cause.mirror.id, [(partition, known.filename) for partition, known in part])
     if mine:

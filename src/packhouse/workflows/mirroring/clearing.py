@@ -14,6 +14,7 @@ from packhouse.catalog.mirrors.mirror import Mirror
 from packhouse.catalog.packages import entries
 from packhouse.core.clock import monotonic
 from packhouse.core.db import Row, Unit
+from packhouse.workflows.judging.arriving import judge_departures
 from packhouse.workflows.services import Services
 
 BATCH = 500
@@ -64,6 +65,7 @@ async def _in_channel(unit: Unit, mirror: Mirror, channel_id: int, rows: Sequenc
     await entries.remove(unit, sorted(gone), "mirror", False, mirror.progress.event_id)
     await holdings.let_go(unit, [row[0] for row in rows if row[0] not in gone])
     if channel is not None and leaving:  # of a channel that is being cleared itself nothing is published
+        await judge_departures(unit, channel, {(mirror.family, row[3]) for row in leaving})
         await entries.mark_dirty(unit, channel_id, sorted({(row[2], row[3]) for row in leaving}))
         await store.tell_neighbours(unit, channel_id, mirror.id)
         await changes.note(unit, "entry", channel_id)

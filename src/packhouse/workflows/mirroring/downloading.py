@@ -17,6 +17,7 @@ from packhouse.core.clock import monotonic
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.core.fetch import Fetcher
+from packhouse.workflows.judging.arriving import judge_arrivals
 from packhouse.workflows.mirroring.journal import Journal, journal_folder
 from packhouse.workflows.mirroring.obtaining import checked, partial, receive
 from packhouse.workflows.mirroring.turn import Turn
@@ -239,6 +240,9 @@ async def activate(unit: Unit, channel: Channel, files: Sequence[Fetched], grace
     """
     taken, refused = await holdings.set_contents(unit, channel.id, channel.path, files)
     names = {(one.wanted.partition, one.wanted.name) for one in files if one.wanted.id in taken}
+    for family in sorted({one.facts.coordinate.family for one in files}):
+        records = [one.wanted.record_id for one in files if one.facts.coordinate.family == family]
+        await judge_arrivals(unit, channel, family, records)
     await entries.mark_dirty(unit, channel.id, sorted(names))
     await changes.note(unit, "entry", channel.id)
     contents.refuse_late(min(one.since for one in files), grace)

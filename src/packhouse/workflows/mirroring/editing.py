@@ -20,6 +20,7 @@ from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.core.jobs import cancel, hold, next_time
 from packhouse.core.randomness import new_uuid
+from packhouse.workflows.judging.arriving import judge_departures
 from packhouse.workflows.mirroring.clearing import clear
 from packhouse.workflows.mirroring.policy import policy_of
 from packhouse.workflows.mirroring.run import KIND
@@ -208,6 +209,7 @@ async def _take_out(unit: Unit, channel: Channel, family: str, partition: str, f
     if found is None or not await entries.lock(unit, [found.id]):
         return
     await entries.remove(unit, [found.id], "removal", True, event_id)
+    await judge_departures(unit, channel, {(family, found.name)})
     await entries.mark_dirty(unit, channel.id, [(partition, found.name)])
     await changes.note(unit, "entry", channel.id)
 

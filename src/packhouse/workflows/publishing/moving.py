@@ -11,6 +11,7 @@ from packhouse.catalog.packages import entries
 from packhouse.core.db import Unit
 from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
+from packhouse.workflows.judging.arriving import judge_arrivals, judge_departures
 from packhouse.workflows.publishing.channels import hold_readable, hold_writable, writable
 from packhouse.workflows.publishing.selection import Item, select_entries
 from packhouse.workflows.services import Services
@@ -147,12 +148,19 @@ async def _put_in(unit: Unit, target: Channel, new: New, event_id: int) -> None:
             at = row.coordinate
             await entries.adopt(unit, target.id, at, shown, row.content_id, event_id, uploaded=row.uploaded)
     await entries.copy_rows(unit, [row.id for row, held in new if held is None], target.id, event_id)
+    arrived: dict[str, list[int]] = {}
+    for row, held in new:  # what a mirror shows here already stays what it says
+        record_id = held.record_id if held is not None and held.active else row.record_id
+        arrived.setdefault(row.family, []).append(record_id)
+    for family, record_ids in sorted(arrived.items()):
+        await judge_arrivals(unit, target, family, record_ids)
     await entries.mark_dirty(unit, target.id, _names([row for row, _ in new]))
     await changes.note(unit, "entry", target.id)
 
 
 async def _take_out(unit: Unit, channel: Channel, batch: Batch, event_id: int) -> None:
     await entries.remove(unit, [row.id for row in batch], "removal", True, event_id)
+    await judge_departures(unit, channel, {(row.family, row.name) for row in batch})
     await entries.mark_dirty(unit, channel.id, _names(batch))
     await changes.note(unit, "entry", channel.id)
 

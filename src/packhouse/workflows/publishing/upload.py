@@ -15,6 +15,7 @@ from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
 from packhouse.formats import registry
 from packhouse.formats.base import Coordinate, Facts, Hashes, Malformed
+from packhouse.workflows.judging.arriving import judge_arrivals
 from packhouse.workflows.publishing.channels import hold_writable, writable
 from packhouse.workflows.records import record_of
 from packhouse.workflows.services import Services
@@ -92,12 +93,13 @@ async def _register(
         channel_id=channel.id,
         data={"ckey": at.ckey, "name": at.name, "artifact_family": at.family, "sha256": hashes.sha256, "by": "upload"},
     )
+    shown = held.record_id if held is not None and held.active else record_id
     if held is not None:
-        shown = held.record_id if held.active else record_id
         await entries.adopt(unit, channel.id, at, shown, content_id, event_id, uploaded=True)
     else:
         await entries.add_one(unit, _row(channel.id, at, record_id, content_id, event_id, unit.now))
     await entries.forgive(unit, channel.id, at)
+    await judge_arrivals(unit, channel, at.family, [shown])
     await entries.mark_dirty(unit, channel.id, [(at.partition, at.name)])
     await changes.note(unit, "entry", channel.id, at.name)
     return held is None or not held.active

@@ -1,0 +1,50 @@
+"""Whoever adds files to a channel, or takes some away, judges them in the same unit: nothing is shown unjudged."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.packages import entries
+from packhouse.core.db import Unit
+from packhouse.workflows.judging import store
+from packhouse.workflows.judging.batches import batch_of, python_of
+from packhouse.workflows.judging.knowing import recall
+from packhouse.workflows.judging.learning import learn
+from packhouse.workflows.judging.naming import keep_names
+from packhouse.workflows.judging.reasons import judge_reasons
+from packhouse.workflows.judging.verdicts import policies, write_verdicts
+
+
+def rulesets_of(channel: Channel) -> set[int]:
+    """Return the rulesets that hold in a channel, or are about to."""
+    return {channel.ruleset_id} | ({channel.next_ruleset_id} if channel.next_ruleset_id is not None else set())
+
+
+async def judge_arrivals(unit: Unit, channel: Channel, family: str, record_ids: Collection[int]) -> None:
+    """Judge files that the unit added to a channel, or gave other records or bytes.
+
+    `channel` is as the unit holds it, so that its rulesets stay. What changes of other files is marked dirty.
+    """
+    rows = await store.here_of_records(unit, channel.id, family, sorted(set(record_ids)))
+    if not rows:
+        return
+    versions: dict[str, set[str]] = {}
+    for row in rows:
+        versions.setdefault(row.name, set()).add(row.version)
+    await keep_names(unit, family, rows)
+    await learn(unit, family, versions)
+    rules = await policies(unit, rulesets_of(channel))
+    batch = batch_of(rows, await recall(unit, family, rows), await python_of(unit, family, rows, list(rules.values())))
+    await write_verdicts(unit, rows, batch, rules)
+    dirty = await judge_reasons(unit, channel, family, sorted(versions), rules, {row.record_id for row in rows})
+    await entries.mark_dirty(unit, channel.id, sorted(dirty))
+
+
+async def judge_departures(unit: Unit, channel: Channel, names: Collection[tuple[str, str]]) -> None:
+    """Judge what is left of packages (family, name) after the unit took files of them out of a channel."""
+    rules = await policies(unit, rulesets_of(channel))
+    for family in sorted({family for family, _ in names}):
+        here = sorted({name for other, name in names if other == family})
+        dirty = await judge_reasons(unit, channel, family, here, rules)
+        await entries.mark_dirty(unit, channel.id, sorted(dirty))

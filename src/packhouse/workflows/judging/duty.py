@@ -1,0 +1,51 @@
+"""What some process does all the time: judges what waits, ends what time ends, brings rulesets into force."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from packhouse.catalog import changes
+from packhouse.catalog.channels import store as channels
+from packhouse.catalog.packages import entries
+from packhouse.catalog.policies import overlays
+from packhouse.catalog.policies.overlays import Ended
+from packhouse.core.db import Unit
+from packhouse.workflows.judging.arriving import rulesets_of
+from packhouse.workflows.judging.preparing import prepare_rulesets
+from packhouse.workflows.judging.reasons import judge_reasons
+from packhouse.workflows.judging.rejudging import judge_waiting
+from packhouse.workflows.judging.verdicts import policies
+from packhouse.workflows.services import Services
+
+#: names looked at together where time ended a reason
+ENDED = 500
+#: how long it pauses between two rounds, in seconds
+SECONDS = 0.5
+
+
+async def judge(services: Services) -> None:
+    """Do one round. With nothing to do it is a few queries that find nothing."""
+    await judge_waiting(services)
+    await _end_by_time(services)
+    await prepare_rulesets(services)
+
+
+async def _end_by_time(services: Services) -> None:
+    """Judge packages anew of which time ended a waiver, or made a file old enough."""
+    touched: set[int] = set()
+    for one in await overlays.ended(services.db, await services.db.now(), ENDED):
+        if await services.db.write(partial(_judge, one=one)):
+            touched.add(one.channel_id)
+    for channel_id in sorted(touched):
+        await services.publisher.publish(channel_id)
+
+
+async def _judge(unit: Unit, one: Ended) -> bool:
+    channel = await channels.hold(unit, one.channel_id)
+    if channel is None:
+        return False
+    rules = await policies(unit, rulesets_of(channel))
+    dirty = await judge_reasons(unit, channel, one.family, [one.name], rules)
+    await entries.mark_dirty(unit, channel.id, sorted(dirty))
+    await changes.note(unit, "entry", channel.id)
+    return bool(dirty)

@@ -1,0 +1,90 @@
+"""What is known of packages and their files: findings, what was said of them, quarantine, true signatures."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+
+import msgspec
+
+from packhouse.catalog.packages import contents
+from packhouse.catalog.signing import signatures
+from packhouse.catalog.vulnerabilities import findings, statements
+from packhouse.catalog.vulnerabilities.statements import StatementRow
+from packhouse.core.db.base import Reader
+from packhouse.security.policies.findings import UNSCORED, Known
+from packhouse.security.vulnerabilities.aliases import is_mapped
+from packhouse.security.vulnerabilities.builder import builder_statements
+from packhouse.security.vulnerabilities.merging import Body
+from packhouse.security.vulnerabilities.statements import Statement
+from packhouse.workflows.judging import store
+from packhouse.workflows.judging.learning import upstream_of
+from packhouse.workflows.judging.store import FileRow
+
+_body = msgspec.msgpack.Decoder(Body).decode
+
+
+class Knowledge(msgspec.Struct):
+    """All that rules may ask of some files of a family, besides the files themselves."""
+
+    family: str
+    found: dict[tuple[str, str], list[Known]]  #: name and version → what affects it
+    statements: dict[str, list[Statement]]  #: by name, where anybody said anything
+    mapped: set[str]  #: names known to advisories; of others vulnerabilities are unknown
+    quarantined: set[bytes]  #: SHA-256
+    signed: set[int]  #: records truly signed by a key that is trusted
+
+
+async def recall(reader: Reader, family: str, rows: Sequence[FileRow]) -> Knowledge:
+    """Return what is known of files of a family."""
+    names = sorted({row.name for row in rows})
+    found = await _found(reader, family, names)
+    said = await _statements(reader, family, names, rows) if found else {}
+    covered = await store.covered(reader)
+    upstream = await upstream_of(reader, family, names) if covered else {}
+    mapped = {name for name, aliases in upstream.items() if is_mapped(aliases, covered)}
+    held_back = {one.sha256 for one in await statements.held_back(reader, family, names)}
+    signed = await signatures.verified(reader, {row.record_id for row in rows})
+    return Knowledge(family, found, said, mapped, held_back, signed)
+
+
+async def _found(reader: Reader, family: str, names: Collection[str]) -> dict[tuple[str, str], list[Known]]:
+    rows = await findings.of_names(reader, family, names)
+    known = await findings.vulnerabilities(reader, {row.vulnerability_id for row in rows})
+    read = {
+        number: Known(
+            one.key,
+            UNSCORED if one.score is None else one.score,
+            one.kind,  # type: ignore[arg-type]  # written by us
+            one.exploited,
+            tuple(_body(one.body).aliases),
+        )
+        for number, one in known.items()
+    }
+    found: defaultdict[tuple[str, str], list[Known]] = defaultdict(list)
+    for row in rows:
+        if row.vulnerability_id in read:  # else no feed says it any more, and the name waits to be judged
+            found[row.name, row.version].append(read[row.vulnerability_id])
+    return dict(found)
+
+
+async def _statements(
+    reader: Reader, family: str, names: Collection[str], rows: Sequence[FileRow]
+) -> dict[str, list[Statement]]:
+    said: defaultdict[str, list[Statement]] = defaultdict(list)
+    for row in await statements.of_names(reader, family, names):
+        said[row.name].append(statement_of(row))
+    built = {row.content_id: row for row in rows if row.judged_by_builder}
+    for content_id, facts in (await contents.facts_of_many(reader, sorted(built))).items():
+        file = built[content_id]
+        sha256 = (file.sha256 or b"").hex()
+        said[file.name] += builder_statements(facts.security, family, file.name, sha256, file.timestamp or 0)
+    return dict(said)
+
+
+def statement_of(row: StatementRow) -> Statement:
+    """Return a stored statement as rules read it."""
+    return Statement(
+        row.key, row.family, row.name, row.status,  # type: ignore[arg-type]  # checked before it was stored
+        spec=row.spec, sha256=row.sha256, note=row.note, author=row.author, at=row.at, origin=row.origin,
+    )  # fmt: skip

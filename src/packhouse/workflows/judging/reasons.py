@@ -1,0 +1,172 @@
+"""A channel's own reasons, under its ruleset: rules that look at what else it has, at arrival and age, and waivers.
+
+They are written as overlays. Rules that need the whole channel (closures) are asked by `whole`, a moment later; until
+then a file that arrives is judged as if nobody needed it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.policies import overlays, reservations, waivers
+from packhouse.catalog.policies.overlays import Overlay
+from packhouse.catalog.policies.verdicts import Pair
+from packhouse.catalog.vulnerabilities import unjudged
+from packhouse.core.db import Unit
+from packhouse.core.db.base import Reader
+from packhouse.security.policies.batch import NOWHEN, Batch, Ints
+from packhouse.security.policies.context import Context
+from packhouse.security.policies.decide import Decisions, Policy, decide
+from packhouse.security.policies.reserved import Reserved
+from packhouse.security.policies.rules.installable import Installable
+from packhouse.security.policies.rules.reserved_name import ReservedName
+from packhouse.security.policies.survey import needs_whole_channel, survey
+from packhouse.security.policies.waivers import Waiver, lifted
+from packhouse.workflows.judging import store
+from packhouse.workflows.judging.batches import batch_of, python_of
+from packhouse.workflows.judging.knowing import recall
+from packhouse.workflows.judging.store import FileRow
+from packhouse.workflows.judging.verdicts import hidden_by
+
+Key = tuple[str, str]  # partition and name in the index
+
+
+class Circumstances(NamedTuple):
+    """What of a channel rules may ask besides its files."""
+
+    reserved: Reserved
+    waivers: Sequence[Waiver]
+
+
+async def circumstances(
+    reader: Reader, channel_id: int, family: str, names: Collection[str], now: int
+) -> Circumstances:
+    """Return what is reserved in a channel and what is waived there, as far as it concerns these packages."""
+    own = await store.own_names(reader, channel_id, family, names)
+    said = await reservations.in_channel(reader, channel_id)
+    patterns = [f"{one.family}:{one.pattern}" if one.family else one.pattern for one in said]
+    held = [
+        Waiver(one.id, one.family, f"{one.name} {one.spec}".strip(), one.until, one.lifts.rules, one.lifts.cves)
+        for one in await waivers.of_names(reader, family, names, now)
+        if one.channel_id in (None, channel_id)
+    ]
+    return Circumstances(Reserved({family: own}, patterns), held)
+
+
+async def judge_reasons(
+    unit: Unit,
+    channel: Channel,
+    family: str,
+    names: Collection[str],
+    policies: Mapping[int, Policy],
+    arrived: Collection[int] = (),
+) -> set[Key]:
+    """Let the overlays of packages be what the channel's rulesets say now; return what of the index changes.
+
+    `arrived` are the records of files that were not there before.
+    """
+    found = await circumstances(unit, channel.id, family, names, unit.now)
+    changed: set[Key] = set()
+    rows: list[FileRow] | None = None
+    for number, policy in policies.items():
+        if not await _matters(unit, channel, number, family, names, policy, found):
+            continue
+        if rows is None:
+            rows = await store.here_of_names(unit, channel.id, family, names)
+        here = rows
+        if needs_whole_channel(policy):
+            await unjudged.add(unit, [(unjudged.WHOLE + family, str(channel.id))])
+            here = [row for row in rows if row.record_id in arrived]
+        knowledge = await recall(unit, family, here)
+        batch = batch_of(here, knowledge, await python_of(unit, family, here, [policy]))
+        context = survey(batch, policy, unit.now, reserved=found.reserved)
+        wanted = wanted_reasons(channel.id, number, here, batch, context, policy, found.waivers, unit.now)
+        keys = await write_reasons(unit, channel.id, number, here, wanted)
+        if number == channel.ruleset_id:
+            changed |= keys
+    return changed
+
+
+async def _matters(
+    unit: Unit,
+    channel: Channel,
+    number: int,
+    family: str,
+    names: Collection[str],
+    policy: Policy,
+    found: Circumstances,
+) -> bool:
+    """Say whether the channel can have, or has, reasons of its own for files of these packages."""
+    if found.waivers or any(not isinstance(rule, ReservedName) for rule in policy.part("channel").rules):
+        return True
+    if found.reserved and await store.has_brought(unit, channel.id, family, names):
+        return True
+    return await overlays.any_of_channel(unit, channel.id, number)
+
+
+async def write_reasons(
+    unit: Unit, channel_id: int, ruleset_id: int, rows: Sequence[FileRow], wanted: Mapping[Pair, Overlay]
+) -> set[Key]:
+    """Let these be the overlays of files; return what of the index changes. What stays as it is keeps since when."""
+    records = {row.record_id for row in rows}
+    before = {one.pair: one for one in await overlays.of_records(unit, channel_id, ruleset_id, records)}
+    here = {row.pair for row in rows}
+    gone = [one for pair, one in before.items() if pair in here and pair not in wanted]
+    new: list[Overlay] = []
+    turned = {one.pair for one in gone}
+    for pair in here & wanted.keys():
+        one, known = wanted[pair], before.get(pair)
+        if known is not None and known.rule == one.rule:
+            one = one._replace(since=known.since)
+        else:
+            turned.add(pair)
+        if one != known:
+            new.append(one)
+    await overlays.replace(unit, gone, new)
+    return {(row.partition, row.name) for row in rows if row.pair in turned}
+
+
+def wanted_reasons(
+    channel_id: int,
+    ruleset_id: int,
+    rows: Sequence[FileRow],
+    batch: Batch,
+    context: Context,
+    policy: Policy,
+    waived: Sequence[Waiver],
+    now: int,
+) -> dict[Pair, Overlay]:
+    """Return the overlays that files should have, by pair; most have none."""
+    decisions = decide(batch, context, policy, now)
+    by_file = hidden_by(batch, policy, now)
+    until = _ends(decisions)
+    places = context.broken.find(batch).tolist()
+    found: dict[Pair, Overlay] = {}
+    for number in np.flatnonzero(~decisions.seen).tolist():
+        if by_file[number] is None:
+            rule = policy.rules[int(decisions.rule[number])]
+            lost = context.missing[places[number]] if isinstance(rule, Installable) else ""
+            end = int(until[number])
+            record, content = pair = rows[number].pair
+            found[pair] = Overlay(
+                channel_id, ruleset_id, record, content, rule.key, lost, now, None if end == NOWHEN else end
+            )
+    passing = lifted(batch, context, policy, waived, now)
+    for number, end in zip(passing.rows.tolist(), passing.until.tolist(), strict=True):
+        record, content = pair = rows[number].pair
+        found[pair] = Overlay(channel_id, ruleset_id, record, content, "", "", now, end)
+    return found
+
+
+def _ends(decisions: Decisions) -> Ints:
+    """Return until when each file is hidden, where time alone decides."""
+    until = np.full(len(decisions.batch), NOWHEN, np.int64)
+    for number, rule in enumerate(decisions.policy.rules):
+        ends = rule.until(decisions.batch, decisions.context, decisions.now)
+        if ends is not None:
+            until = np.where(decisions.rule == number, ends, until)
+    return until

@@ -1,0 +1,116 @@
+"""Names of which something changed are judged again, in small units: findings, verdicts, reasons, then the index.
+
+Who changed it left the names in `unjudged`. Before anything is read, units under way are waited for once, so that none
+that began before the change adds a file by what held then.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import partial
+
+from packhouse.catalog import changes
+from packhouse.catalog.channels import store as channels
+from packhouse.catalog.packages import entries
+from packhouse.catalog.policies import verdicts
+from packhouse.catalog.vulnerabilities import aliases, news, unjudged
+from packhouse.catalog.vulnerabilities.unjudged import ECOSYSTEM, WHOLE, Waiting
+from packhouse.core.db import Unit
+from packhouse.core.db.base import Reader
+from packhouse.core.log import get_logger
+from packhouse.formats import registry
+from packhouse.security.vulnerabilities.aliases import possible_packages
+from packhouse.workflows.judging import store
+from packhouse.workflows.judging.arriving import rulesets_of
+from packhouse.workflows.judging.batches import batch_of, python_of
+from packhouse.workflows.judging.knowing import recall
+from packhouse.workflows.judging.learning import learn_anew
+from packhouse.workflows.judging.reasons import judge_reasons
+from packhouse.workflows.judging.verdicts import policies, write_verdicts
+from packhouse.workflows.judging.whole import judge_whole
+from packhouse.workflows.services import Services
+
+#: rows of `unjudged` looked at together, and files judged in one unit, about
+AT_A_TIME = 2000
+FILES = 2000
+
+Package = tuple[str, str]  # family and name
+
+log = get_logger("packhouse.judging")
+
+
+async def judge_waiting(services: Services) -> int:
+    """Judge everything that waits; return how many names that were. It may be broken off between two units."""
+    judged = 0
+    while waiting := await unjudged.waiting(services.db, AT_A_TIME):
+        await services.db.write(store.barrier)
+        packages = await _packages(services.db, waiting)
+        touched: set[int] = set()
+        for family, names in packages.items():
+            for some in await _in_units(services.db, sorted(names)):
+                touched |= await services.db.write(partial(_judge, family=family, names=some))
+        for one in waiting:
+            if one.family.startswith(WHOLE):
+                touched |= await judge_whole(services.db, int(one.name), one.family[len(WHOLE) :])
+        await services.db.write(partial(unjudged.done, ids=[one.id for one in waiting]))
+        judged += sum(map(len, packages.values()))
+        for channel_id in sorted(touched):
+            await services.publisher.publish(channel_id)
+    return judged
+
+
+async def _packages(reader: Reader, waiting: Sequence[Waiting]) -> dict[str, set[str]]:
+    """Return the packages that rows are about, by family; names of advisories stand for all that may be them."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    upstream: defaultdict[str, set[str]] = defaultdict(set)
+    for one in waiting:
+        if one.family.startswith(ECOSYSTEM):
+            upstream[one.family[len(ECOSYSTEM) :]].add(one.name)
+        elif not one.family.startswith(WHOLE):
+            found[one.family].add(one.name)
+    for ecosystem, names in upstream.items():
+        for row in await aliases.of_upstream(reader, ecosystem, names):
+            found[row.family].add(row.name)
+        for name in names:
+            for family, package in possible_packages(ecosystem, name):
+                found[family].add(package)
+    return {family: names for family, names in found.items() if family in registry.FORMATS}
+
+
+async def _in_units(reader: Reader, names: Sequence[str]) -> list[list[str]]:
+    """Return those of the names of which there are files, so many together that a unit stays small."""
+    units: list[list[str]] = []
+    room = 0
+    for name, files in sorted((await store.counts(reader, names)).items()):
+        if room < files or not units:
+            units.append([])
+            room = FILES
+        units[-1].append(name)
+        room -= files
+    return units
+
+
+async def _judge(unit: Unit, family: str, names: Sequence[str]) -> set[int]:
+    """Judge packages; return the channels in whose index something changes."""
+    here = [
+        found for number in await store.channels_of(unit, family, names) if (found := await channels.hold(unit, number))
+    ]
+    new = await learn_anew(unit, family, names)
+    await news.add(unit, [(one.family, one.name, one.version, one.vulnerability_id) for one in new])
+    rows = await store.of_names(unit, family, names)
+    rules = await policies(unit, await verdicts.rulesets_in_use(unit))
+    batch = batch_of(rows, await recall(unit, family, rows), await python_of(unit, family, rows, list(rules.values())))
+    toggled = await write_verdicts(unit, rows, batch, rules)
+    dirty: defaultdict[int, set[tuple[str, str]]] = defaultdict(set)
+    for number, records in toggled.items():
+        for channel_id, partition, name in await store.showing(unit, number, records):
+            dirty[channel_id].add((partition, name))
+    for channel in here:
+        mine = {number: rules[number] for number in rulesets_of(channel) if number in rules}
+        dirty[channel.id] |= await judge_reasons(unit, channel, family, names, mine)
+    for channel_id, keys in dirty.items():
+        if keys:
+            await entries.mark_dirty(unit, channel_id, sorted(keys))
+            await changes.note(unit, "entry", channel_id)
+    return {channel_id for channel_id, keys in dirty.items() if keys}
