@@ -10,7 +10,8 @@ from tests.kit.house import House
 
 SHAPE = {
     "name", "parent", "privacy", "description", "owners", "artifact_count", "file_count", "download_count",
-    "mirror_count", "subchannel_count", "channel_count", "indexing_behavior", "created", "updated",
+    "mirror_count", "subchannel_count", "channel_count", "indexing_behavior", "policy_id", "policy", "created",
+    "updated",
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, func, or_, select
 
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.accounts.visibility import GRANT, VISIBLE, viewer
+from packhouse.catalog.judgement_tables import policy
 from packhouse.catalog.schema import account, channel, mirror, package_total
 from packhouse.core.db import any_of
 from packhouse.core.db.base import Reader
@@ -33,6 +34,8 @@ class ChannelRow(msgspec.Struct, frozen=True):
     file_count: int
     download_count: int
     mirror_count: int
+    policy_id: str | None  #: public id of the policy that is assigned
+    policy: str | None  #: its name
     grant: int  #: the Level the viewer was granted, beside owning it
     subchannel_count: int = 0  #: those the viewer may see
 
@@ -50,10 +53,14 @@ _COLUMNS = (
     func.coalesce(package_total.c.files, 0),
     func.coalesce(package_total.c.downloads, 0),
     _MIRRORS,
+    policy.c.uuid,
+    policy.c.name,
     GRANT,
 )
-_FROM = channel.outerjoin(account, account.c.id == channel.c.owner_id).outerjoin(
-    package_total, package_total.c.channel_id == channel.c.id
+_FROM = (
+    channel.outerjoin(account, account.c.id == channel.c.owner_id)
+    .outerjoin(package_total, package_total.c.channel_id == channel.c.id)
+    .outerjoin(policy, policy.c.id == channel.c.policy_id)
 )
 _FILTERS: dict[str, ColumnElement[bool]] = {
     "top": channel.c.parent_id.is_(None),

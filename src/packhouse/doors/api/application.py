@@ -21,6 +21,7 @@ from packhouse.doors.api import (
     history,
     mirrors,
     notices,
+    policies,
     quarantine,
     statements,
     system,
@@ -41,6 +42,7 @@ NOUNS = (
     trusted_keys,
     statements,
     quarantine,
+    policies,
 )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from litestar import delete, get, post, put
 from litestar.params import FromQuery, JSONBody
+from msgspec import UNSET, UnsetType
 
 from packhouse.catalog.channels.channel import check_privacy
 from packhouse.catalog.channels.listing import channel_row
@@ -26,6 +27,7 @@ from packhouse.doors.api.parameters import (
     Word,
     page_size,
 )
+from packhouse.doors.api.policies import wanted_policy
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.routes import of_channel
 from packhouse.doors.api.shapes.channels import ChannelShape, EditedChannel, channel_shape, edited_channel
@@ -50,6 +52,7 @@ class ChannelEdit(Body):
     description: Text | None = None
     privacy: Privacy | None = None
     indexing_behavior: Behavior | None = None
+    policy_id: Word | UnsetType | None = UNSET  #: null: none; to change it needs the right to edit policies, too
 
 
 class Deleted(msgspec.Struct):
@@ -122,13 +125,15 @@ async def show(caller: Caller, services: House, here: Here) -> ChannelShape:
 async def edit(
     data: JSONBody[ChannelEdit], caller: Caller, services: House, here: Here, reserved: Reserved
 ) -> EditedChannel:
-    """Edit a channel, freeze or unfreeze it."""
+    """Edit a channel, freeze or unfreeze it, let it have a policy or none."""
     behavior = data.indexing_behavior
+    policy = await wanted_policy(services, caller, here, data.policy_id)
     wanted = Edit(
         name=data.name,
         description=data.description,
         privacy=data.privacy,
         frozen=None if behavior is None else frozen_of(behavior),
+        policy=policy,
     )
     now, changed = await edit_channel(services, here, caller.username, wanted, reserved)
     return edited_channel(await channel_row(services.db, caller, now.id), changed)

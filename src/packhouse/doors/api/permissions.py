@@ -46,6 +46,7 @@ _OF_CHANNEL: dict[tuple[str, str], Action] = {
     ("GET", "/mirrors/{mirror_id}/sync_state"): "channel.mirror:view",
     ("GET", "/mirrors/{mirror_id}/conflicts"): "channel.mirror:view",
     ("POST", "/mirrors/{mirror_id}/conflicts"): "channel.mirror:edit",
+    ("GET", "/policy"): "channel:view",
     ("GET", "/kept_out"): "channel.mirror:view",
     ("POST", "/kept_out/restore"): "channel.mirror:edit",
 }
@@ -87,6 +88,13 @@ ROUTES: dict[tuple[str, str], Action | None] = {
     # tells who downloaded it, from whatever channel
     ("GET", "/api/quarantine/{sha256}"): "cve:edit",
     ("DELETE", "/api/quarantine/{sha256}"): "cve:edit",
+    ("GET", "/api/policies"): "policy:view",
+    ("POST", "/api/policies"): "policy:create",
+    ("GET", "/api/policies/{policy_id}"): "policy:view",
+    ("PUT", "/api/policies/{policy_id}"): "policy:edit",
+    ("DELETE", "/api/policies/{policy_id}"): "policy:delete",
+    ("POST", "/api/policies/{policy_id}/assign"): "policy:edit",
+    ("POST", "/api/policies/{policy_id}/unassign"): "policy:edit",
     ("GET", "/api/channels"): "channel:view",
     ("POST", "/api/channels"): "channel:create",
     ("GET", "/api/channels/{channel}/subchannels"): "channel:view",
@@ -106,3 +114,7 @@ BULK: dict[str, tuple[Action, Action | None]] = {
     "move": ("artifact:delete", "artifact:create"),
     "delete": ("artifact:delete", None),
 }
+
+#: what it needs besides to let a channel have a policy, another one or none, by whatever route: an owner cannot take
+#: away what the organisation decided
+ASSIGN: Action = "policy:edit"

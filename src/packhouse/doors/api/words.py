@@ -10,6 +10,7 @@ from packhouse.catalog.accounts.account import ROLES
 from packhouse.catalog.channels.channel import PRIVACIES
 from packhouse.catalog.mirrors.mirror import MODES, SHOWN_STATES, TYPES
 from packhouse.catalog.packages.package_changes import CAUSES
+from packhouse.catalog.policies.store import STATES
 from packhouse.doors.api.parameters import Word
 from packhouse.security.vulnerabilities.statements import Judged
 from packhouse.workflows.channels.editing import BEHAVIORS
@@ -34,6 +35,10 @@ IndexingStatus = Annotated[str, _one_of("active", "passive")]
 FileSource = Annotated[str, _one_of("upload", "mirror")]
 ChangeAction = Annotated[str, _one_of("added", "removed")]
 ChangeCause = Annotated[str, _one_of(*CAUSES)]
+Comparator = Annotated[Word, _one_of("==", "<=", ">=", "<", ">")]
+Link = Annotated[Word, _one_of("and", "or")]
+Whether = Annotated[Word, _one_of("allow", "hide")]
+PolicyState = Annotated[str, _one_of("unassigned", *STATES)]
 JudgedStatus = Annotated[str, _one_of(*get_args(Judged))]
 
 

@@ -1,4 +1,4 @@
-"""A channel's name, description, privacy and freeze change; unsent fields stay as they are."""
+"""A channel's name, description, privacy, freeze and policy change; unsent fields stay as they are."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from packhouse.catalog import changes
 from packhouse.catalog.audit.store import record_event
@@ -20,6 +21,7 @@ from packhouse.workflows.channels.creating import check_description, gone, taken
 from packhouse.workflows.channels.names import check_channel_name, check_subchannel_name
 from packhouse.workflows.channels.store import lock
 from packhouse.workflows.indexing.store import lock_head
+from packhouse.workflows.judging.policies import assign_in, hold_policy
 from packhouse.workflows.publishing.channels import refuse_frozen
 from packhouse.workflows.services import Services
 
@@ -41,6 +43,7 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True):
     description: str | None = None
     privacy: str | None = None
     frozen: bool | None = None
+    policy: str | UnsetType | None = UNSET  #: its public id; None: no policy; UNSET: as it is
 
 
 def frozen_of(behavior: str) -> bool:
@@ -78,12 +81,15 @@ async def _edit(services: Services, channel: Channel, actor: str, edit: Edit) ->
         compared = await _compared(services.db, channel.id, edit.name) if edit.name is not None else {}
 
         async def work(unit: Unit, compared: Comparisons = compared) -> bool:
+            policy = await hold_policy(unit, edit.policy) if edit.policy else None  # before any channel
             held = await lock(unit, channel.id)
             if held is None:
                 raise gone()
             changed = await _edit_fields(unit, held, actor, edit, compared)
             if edit.frozen and held.frozen_at is None:
                 changed |= await _freeze(unit, held, actor)
+            if edit.policy is not UNSET:
+                changed |= await assign_in(unit, actor, held.id, policy)
             return changed
 
         try:

@@ -25,6 +25,8 @@ class ChannelShape(msgspec.Struct, kw_only=True):
     subchannel_count: int  #: those the caller may see
     channel_count: int  #: the same, as another client calls it
     indexing_behavior: Behavior
+    policy_id: str | None  #: of the policy that is assigned
+    policy: str | None  #: its name
     created: str  #: RFC 3339
     updated: str
     access: Access | msgspec.UnsetType = msgspec.UNSET  #: in the account's list only
@@ -71,6 +73,8 @@ def _fields(row: ChannelRow) -> dict[str, object]:
         "subchannel_count": row.subchannel_count,
         "channel_count": row.subchannel_count,
         "indexing_behavior": "default" if row.frozen_at is None else "frozen",
+        "policy_id": row.policy_id,
+        "policy": row.policy,
         "created": to_iso(row.created_at),
         "updated": to_iso(row.updated_at),
     }
