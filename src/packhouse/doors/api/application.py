@@ -17,6 +17,7 @@ from packhouse.doors.api import (
     bulk,
     channels,
     conflicts,
+    cves,
     files,
     history,
     mirrors,
@@ -40,6 +41,7 @@ from packhouse.workflows.services import Services
 NOUNS = (
     *(system, auth, account, users, channels, notices, history, artifacts, files, bulk, uploads, mirrors, conflicts),
     trusted_keys,
+    cves,
     statements,
     quarantine,
     policies,

@@ -12,7 +12,8 @@ from packhouse.catalog.mirrors.mirror import MODES, SHOWN_STATES, TYPES
 from packhouse.catalog.packages.package_changes import CAUSES
 from packhouse.catalog.policies.store import STATES
 from packhouse.doors.api.parameters import Word
-from packhouse.security.vulnerabilities.statements import Judged
+from packhouse.security.vulnerabilities.advisory import Kind
+from packhouse.security.vulnerabilities.statements import SEVERITY, Judged
 from packhouse.workflows.channels.editing import BEHAVIORS
 from packhouse.workflows.channels.notices import LEVELS
 
@@ -33,6 +34,9 @@ MirrorState = Annotated[str, _one_of(*SHOWN_STATES)]
 ConflictDecision = Annotated[str, _one_of("keep", "remove")]
 IndexingStatus = Annotated[str, _one_of("active", "passive")]
 FileSource = Annotated[str, _one_of("upload", "mirror")]
+CveKind = Annotated[str, _one_of(*get_args(Kind))]
+CveStatus = Annotated[str, _one_of(*SEVERITY)]
+CveSeverity = Annotated[str, _one_of("critical", "high", "medium", "low", "none", "unknown")]
 ChangeAction = Annotated[str, _one_of("added", "removed")]
 ChangeCause = Annotated[str, _one_of(*CAUSES)]
 Comparator = Annotated[Word, _one_of("==", "<=", ">=", "<", ">")]

@@ -1,0 +1,115 @@
+"""Which status a vulnerability has in each file: what a feed reports, or what somebody says of it there."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from packhouse.catalog.packages import contents
+from packhouse.catalog.vulnerabilities import statements
+from packhouse.catalog.vulnerabilities.affected import AffectedFile
+from packhouse.catalog.vulnerabilities.reading import VulnerabilityRow
+from packhouse.catalog.vulnerabilities.statements import StatementRow
+from packhouse.core.db import Database
+from packhouse.core.errors import PackhouseError
+from packhouse.security.vulnerabilities.advisory import Status
+from packhouse.security.vulnerabilities.builder import builder_statements
+from packhouse.security.vulnerabilities.merging import Body
+from packhouse.security.vulnerabilities.statements import File, Judgements, Statement, check
+
+#: statuses in which a vulnerability does no harm in a file
+SETTLED = frozenset(("mitigated", "cleared"))
+_body = msgspec.msgpack.Decoder(Body).decode
+
+Package = tuple[str, str]  # family and name
+
+
+class Judged(NamedTuple):
+    """A vulnerability in a file, and what it is there."""
+
+    file: AffectedFile
+    status: Status
+    statement: Statement | None  #: that says so; None: nobody judged
+
+
+def body_of(row: VulnerabilityRow) -> Body:
+    """Return what people read of a vulnerability."""
+    return _body(row.body)
+
+
+async def judge(db: Database, rows: Sequence[AffectedFile], known: Mapping[int, VulnerabilityRow]) -> list[Judged]:
+    """Return files with the status of their vulnerability, in their order, without those of none in `known`.
+
+    What nobody knows any more waits to be judged anew.
+    """
+    rows = [row for row in rows if row.vulnerability_id in known]
+    groups: defaultdict[tuple[Package, int], list[int]] = defaultdict(list)
+    for index, row in enumerate(rows):
+        groups[(row.family, row.name), row.vulnerability_id].append(index)
+    judgements = {
+        package: _judgements(package, said) for package, said in (await statements_about(db, rows)).items() if said
+    }
+    aliases = {number: body_of(row).aliases for number, row in known.items()}
+    found = [Judged(row, "reported", None) for row in rows]
+    for (package, number), indices in groups.items():
+        if package in judgements:
+            files = [_asked(rows[index]) for index in indices]
+            words = judgements[package].statuses(known[number].key, aliases[number], files)
+            for index, word in zip(indices, words, strict=True):
+                found[index] = Judged(rows[index], *word)
+    return found
+
+
+async def statements_about(db: Database, rows: Sequence[AffectedFile]) -> dict[Package, list[Statement]]:
+    """Return what users, feeds and builders say of the packages of files, by package."""
+    names: defaultdict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        names[row.family].add(row.name)
+    said: defaultdict[Package, list[Statement]] = defaultdict(list)
+    for family, of_family in names.items():
+        for told in await statements.of_names(db, family, sorted(of_family)):
+            said[family, told.name].append(_statement(told))
+    for package, built in await _of_builders(db, rows):
+        said[package] += built
+    return said
+
+
+async def _of_builders(db: Database, rows: Iterable[AffectedFile]) -> list[tuple[Package, list[Statement]]]:
+    built = {row.content_id: row for row in rows if row.judged_by_builder and row.content_id is not None}
+    told = []
+    for content_id, facts in (await contents.facts_of_many(db, sorted(built))).items():
+        row = built[content_id]
+        sha256 = bytes(row.sha256 or b"").hex()
+        said = builder_statements(facts.security, row.family, row.name, sha256, row.timestamp or 0)
+        told.append(((row.family, row.name), said))
+    return told
+
+
+def _judgements(package: Package, said: Sequence[Statement]) -> Judgements:
+    """Return the statements to be asked, without those of feeds whose spec cannot be read: they select nothing."""
+    try:
+        return Judgements(*package, said)
+    except PackhouseError:
+        return Judgements(*package, [one for one in said if _usable(one)])
+
+
+def _usable(statement: Statement) -> bool:
+    try:
+        check(statement)
+    except PackhouseError:
+        return False
+    return True
+
+
+def _statement(row: StatementRow) -> Statement:
+    return Statement(
+        row.key, row.family, row.name, row.status,  # type: ignore[arg-type]  # one of them was stored
+        spec=row.spec, sha256=row.sha256, note=row.note, author=row.author, at=row.at, origin=row.origin,
+    )  # fmt: skip
+
+
+def _asked(file: AffectedFile) -> File:
+    return File(file.version, file.build, file.build_number, bytes(file.sha256 or b"").hex(), file.partition)
