@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import bindparam, delete, select
 
-from packhouse.catalog.judgement_tables import alias
+from packhouse.catalog.judgement_tables import advisory_name, alias
 from packhouse.core.db import Unit, any_of
 from packhouse.core.db.base import Reader
 
@@ -28,6 +28,7 @@ class AliasRow(NamedTuple):
 _COLUMNS = tuple(alias.c[name] for name in AliasRow._fields)
 _OF_NAMES = select(*_COLUMNS).where(alias.c.family == bindparam("family"), any_of(alias.c.name, "names"))
 _OF_UPSTREAM = select(*_COLUMNS).where(alias.c.ecosystem == bindparam("ecosystem"), any_of(alias.c.upstream, "names"))
+_ECOSYSTEM = select(advisory_name.c.ecosystem).where(advisory_name.c.ecosystem == bindparam("ecosystem")).limit(1)
 _PUT = """INSERT INTO alias (family, name, ecosystem, upstream, provenance, negative, "by", at)
  VALUES (:family, :name, :ecosystem, :upstream, :provenance, :negative, :by, :at)
  ON CONFLICT (family, name, ecosystem, upstream, provenance) DO NOTHING"""
@@ -48,6 +49,11 @@ async def of_names(reader: Reader, family: str, names: Collection[str]) -> list[
 async def of_upstream(reader: Reader, ecosystem: str, names: Collection[str]) -> list[AliasRow]:
     """Return what is kept of names in an ecosystem."""
     return [_row(row) for row in await reader.fetch_all(_OF_UPSTREAM, ecosystem=ecosystem, names=list(names))]
+
+
+async def has_ecosystem(reader: Reader, ecosystem: str) -> bool:
+    """Say whether any advisory is about a name of that ecosystem."""
+    return await reader.fetch_one(_ECOSYSTEM, ecosystem=ecosystem) is not None
 
 
 async def put(unit: Unit, rows: Iterable[AliasRow]) -> int:

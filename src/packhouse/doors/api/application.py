@@ -12,6 +12,7 @@ from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.channels.channel import Channel
 from packhouse.doors.api import (
     account,
+    aliases,
     artifacts,
     auth,
     bulk,
@@ -45,6 +46,7 @@ NOUNS = (
     statements,
     quarantine,
     policies,
+    aliases,
 )
 
 

@@ -86,6 +86,9 @@ ROUTES: dict[tuple[str, str], Action | None] = {
     ("PUT", "/api/statements/{statement_id}"): "cve:edit",
     ("DELETE", "/api/statements/{statement_id}"): "cve:edit",
     ("GET", "/api/cves/{cve_id}/statements"): "cve:view",
+    ("GET", "/api/aliases"): "cve:view",
+    ("POST", "/api/aliases"): "cve:edit",
+    ("DELETE", "/api/aliases"): "cve:edit",
     ("GET", "/api/quarantine"): "cve:view",
     ("POST", "/api/quarantine"): "cve:edit",
     # tells who downloaded it, from whatever channel

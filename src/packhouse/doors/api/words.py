@@ -13,6 +13,7 @@ from packhouse.catalog.packages.package_changes import CAUSES
 from packhouse.catalog.policies.store import STATES
 from packhouse.doors.api.parameters import Word
 from packhouse.security.vulnerabilities.advisory import Kind
+from packhouse.security.vulnerabilities.aliases import STRENGTH
 from packhouse.security.vulnerabilities.statements import SEVERITY, Judged
 from packhouse.workflows.channels.editing import BEHAVIORS
 from packhouse.workflows.channels.notices import LEVELS
@@ -43,6 +44,7 @@ Comparator = Annotated[Word, _one_of("==", "<=", ">=", "<", ">")]
 Link = Annotated[Word, _one_of("and", "or")]
 Whether = Annotated[Word, _one_of("allow", "hide")]
 PolicyState = Annotated[str, _one_of("unassigned", *STATES)]
+AliasProvenance = Annotated[str, _one_of(*STRENGTH)]
 JudgedStatus = Annotated[str, _one_of(*get_args(Judged))]
 
 
