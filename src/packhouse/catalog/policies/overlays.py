@@ -55,20 +55,27 @@ _PUT = """INSERT INTO overlay (channel_id, ruleset_id, record_id, content_id, ru
  ON CONFLICT (record_id, content_id, channel_id, ruleset_id) DO UPDATE SET rule = excluded.rule,
  missing = excluded.missing, since = excluded.since, until = excluded.until"""
 _ENDED = (
-    select(overlay.c.channel_id, entry.c.family, entry.c.name)
+    select(*_COLUMNS)
+    .where(overlay.c.until <= bindparam("now"))
+    .order_by(overlay.c.until)
+    .limit(bindparam("limit"))
+    .subquery()
+)
+_ENDED_PLACES = select(_ENDED.c.record_id, _ENDED.c.content_id, _ENDED.c.channel_id, _ENDED.c.ruleset_id)
+# Of those that ended, the few that hold in their channel for a file it has.
+_STANDING = (
+    select(_ENDED.c.channel_id, entry.c.family, entry.c.name)
     .distinct()
     .select_from(
-        overlay.join(
+        _ENDED.join(
             entry,
             and_(
-                entry.c.channel_id == overlay.c.channel_id,
-                entry.c.record_id == overlay.c.record_id,
-                func.coalesce(entry.c.content_id, 0) == overlay.c.content_id,
+                entry.c.record_id == _ENDED.c.record_id,
+                entry.c.channel_id + 0 == _ENDED.c.channel_id,
+                func.coalesce(entry.c.content_id, 0) == _ENDED.c.content_id,
             ),
-        ).join(channel, and_(channel.c.id == overlay.c.channel_id, channel.c.ruleset_id == overlay.c.ruleset_id))
+        ).join(channel, and_(channel.c.id == _ENDED.c.channel_id, channel.c.ruleset_id == _ENDED.c.ruleset_id))
     )
-    .where(overlay.c.until <= bindparam("now"))
-    .limit(bindparam("limit"))
 )
 # Of rulesets that neither hold in the channel nor are to: those of the past, and of entries that are gone.
 _PAST = (
@@ -105,7 +112,19 @@ async def replace(unit: Unit, gone: Iterable[Overlay], new: Sequence[Overlay]) -
 
 async def ended(reader: Reader, now: int, limit: int) -> list[Ended]:
     """Return names of channels where time ended a reason."""
-    return [Ended(*row) for row in await reader.fetch_all(_ENDED, now=now, limit=limit)]
+    return [Ended(*row) for row in await reader.fetch_all(_STANDING, now=now, limit=limit)]
+
+
+async def any_ended(reader: Reader, now: int) -> bool:
+    """Say whether there are reasons that time ended."""
+    return await reader.fetch_one(_ENDED_PLACES, now=now, limit=1) is not None
+
+
+async def forget_ended(unit: Unit, now: int, limit: int) -> int:
+    """Drop reasons that time ended, once nothing else was found to say; return how many."""
+    rows = await unit.fetch_all(_ENDED_PLACES, now=now, limit=limit)
+    await unit.execute_many(_FORGET, [_place(*row) for row in rows])
+    return len(rows)
 
 
 async def forget_past(unit: Unit, channel_id: int, limit: int) -> int:

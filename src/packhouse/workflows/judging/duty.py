@@ -32,10 +32,14 @@ async def judge(services: Services) -> None:
 
 async def _end_by_time(services: Services) -> None:
     """Judge packages anew of which time ended a waiver, or made a file old enough."""
+    db, now = services.db, await services.db.now()
     touched: set[int] = set()
-    for one in await overlays.ended(services.db, await services.db.now(), ENDED):
-        if await services.db.write(partial(_judge, one=one)):
+    for one in await overlays.ended(db, now, ENDED):
+        if await db.write(partial(_judge, one=one)):
             touched.add(one.channel_id)
+    if await overlays.any_ended(db, now):
+        await judge_waiting(services)  # closures, which say what else there is to say
+        await db.write(partial(overlays.forget_ended, now=now, limit=ENDED))
     for channel_id in sorted(touched):
         await services.publisher.publish(channel_id)
 

@@ -54,7 +54,7 @@ async def circumstances(
         for one in await waivers.of_names(reader, family, names, now)
         if one.channel_id in (None, channel_id)
     ]
-    return Circumstances(Reserved({family: own}, patterns), held)
+    return Circumstances(Reserved({family: own} if own else {}, patterns), held)
 
 
 async def judge_reasons(

@@ -42,6 +42,9 @@ class FileRow(NamedTuple):
 
 
 _CONTENT = func.coalesce(entry.c.content_id, 0)
+# `|| ''` and `+ 0` keep a planner without statistics from an index over all that a channel has.
+_OF_FAMILY = entry.c.family.concat("") == bindparam("family")
+_IN_CHANNEL = entry.c.channel_id == bindparam("channel_id")
 _OF_RECORD = (
     record.c.name, record.c.version, record.c.build, record.c.build_number, record.c.license, record.c.license_family,
     record.c.timestamp, func.coalesce(content.c.sha256, record.c.claimed_sha256),
@@ -58,22 +61,23 @@ _ANYWHERE = (
     .group_by(record.c.id, _CONTENT, content.c.id)
     .order_by(record.c.id, _CONTENT)
 )  # fmt: skip
-_OF_NAMES = _ANYWHERE.where(any_of(record.c.name, "names"), entry.c.family == bindparam("family"))
+_OF_NAMES = _ANYWHERE.where(any_of(record.c.name, "names"), _OF_FAMILY)
 _HERE = (
     select(
         record.c.id, _CONTENT, entry.c.partition, entry.c.filename, *_OF_RECORD, entry.c.first_seen_at,
         entry.c.uploaded,
     )
     .select_from(_FROM)
-    .where(entry.c.channel_id == bindparam("channel_id"), entry.c.family == bindparam("family"))
+    .where(_OF_FAMILY)
 )  # fmt: skip
-_HERE_OF_RECORDS = _HERE.where(any_of(entry.c.record_id, "ids"))
-_HERE_OF_NAMES = _HERE.where(any_of(entry.c.name, "names"))
+_HERE_OF_RECORDS = _HERE.where(any_of(entry.c.record_id, "ids"), entry.c.channel_id + 0 == bindparam("channel_id"))
+_HERE_OF_NAMES = _HERE.where(_IN_CHANNEL, any_of(entry.c.name, "names"))
+_ALL_HERE = _HERE.where(_IN_CHANNEL)
 _NAMES_HERE = (
     select(entry.c.name, func.count())
     .where(
-        entry.c.channel_id == bindparam("channel_id"),
-        entry.c.family == bindparam("family"),
+        _IN_CHANNEL,
+        _OF_FAMILY,
         entry.c.name > bindparam("after"),
     )
     .group_by(entry.c.name)
@@ -91,25 +95,25 @@ _VERSIONS = (
     select(record.c.name, record.c.version)
     .distinct()
     .join_from(record, entry, entry.c.record_id == record.c.id)
-    .where(any_of(record.c.name, "names"), entry.c.family == bindparam("family"))
+    .where(any_of(record.c.name, "names"), _OF_FAMILY)
 )
 _COUNTS = select(record.c.name, func.count()).where(any_of(record.c.name, "names")).group_by(record.c.name)
 _CHANNELS_OF = (
     select(entry.c.channel_id)
     .distinct()
     .join_from(entry, channel, channel.c.id == entry.c.channel_id)
-    .where(any_of(entry.c.name, "names"), entry.c.family == bindparam("family"), channel.c.path.is_not(None))
+    .where(any_of(entry.c.name, "names"), _OF_FAMILY, channel.c.path.is_not(None))
     .order_by(entry.c.channel_id)
 )
 _OWN = select(entry.c.name).where(
-    entry.c.channel_id == bindparam("channel_id"),
-    entry.c.family == bindparam("family"),
+    _IN_CHANNEL,
+    _OF_FAMILY,
     any_of(entry.c.name, "names"),
     entry.c.uploaded,
 )
 _BROUGHT = select(entry.c.id).where(
-    entry.c.channel_id == bindparam("channel_id"),
-    entry.c.family == bindparam("family"),
+    _IN_CHANNEL,
+    _OF_FAMILY,
     any_of(entry.c.name, "names"),
     entry.c.uploaded.is_(False),
 )
@@ -139,8 +143,8 @@ _TURNED = (
         )
     )
     .where(
-        entry.c.channel_id == bindparam("channel_id"),
-        entry.c.family == bindparam("family"),
+        _IN_CHANNEL,
+        _OF_FAMILY,
         any_of(entry.c.name, "names"),
     )
 )
@@ -170,7 +174,7 @@ async def here_of_names(reader: Reader, channel_id: int, family: str, names: Col
 
 async def all_here(db: Database, channel_id: int, family: str) -> list[FileRow]:
     """Return all files of a family in a channel."""
-    return _files(await db.fetch_large(_HERE, channel_id=channel_id, family=family))
+    return _files(await db.fetch_large(_ALL_HERE, channel_id=channel_id, family=family))
 
 
 async def names_here(reader: Reader, channel_id: int, family: str, after: str, limit: int) -> list[tuple[str, int]]:

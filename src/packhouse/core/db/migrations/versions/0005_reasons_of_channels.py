@@ -17,9 +17,8 @@ def upgrade() -> None:
         "UPDATE entry SET uploaded = TRUE WHERE mirror_id IS NULL AND event_id IN"
         " (SELECT id FROM event WHERE type = 'artifact_registered')"
     )
-    uploaded = sa.text("uploaded")
     op.create_index(
-        "ix_entry_uploaded", "entry", ["channel_id", "name"], sqlite_where=uploaded, postgresql_where=uploaded
+        "ix_entry_uploaded", "entry", ["channel_id", "name"], sqlite_where=sa.text("uploaded = 1"), postgresql_where=sa.text("uploaded")
     )
     for column in ("install_code", "judged_by_builder"):
         op.add_column("content", sa.Column(column, sa.Boolean(), server_default=sa.false(), nullable=False))
