@@ -37,6 +37,8 @@ from packhouse.doors.proxies import Proxies
 from packhouse.doors.serve import Repository
 from packhouse.doors.serve.answers import Answers
 from packhouse.doors.serve.conda import CondaDoor
+from packhouse.doors.serve.forms import FormDoor
+from packhouse.doors.serve.packages import PackageFiles
 from packhouse.doors.serve.putting import PutDoor
 from packhouse.formats.archives.sandbox import Sandbox
 from packhouse.workflows.channels.deleting import clear_deleted
@@ -154,9 +156,10 @@ class Server:
         feed.listen(_forgetting(authenticator), authenticator.clear)
         gate = Gate(services.db, feed)
         files = Files(gate, services.blobs, self._fetching.fetch)
-        conda = CondaDoor(gate, services.index, Notices(services.db), files)
+        packages = PackageFiles(files)
+        conda = CondaDoor(gate, services.index, Notices(services.db), packages)
         api = create_api(services, authenticator)
-        repository = Repository(conda, PutDoor(gate, services), self._counter)
+        repository = Repository(gate, [conda], PutDoor(gate, services), FormDoor(gate, services), self._counter)
         proxies = Proxies(services.settings.proxies)
         self._entrance = Entrance(authenticator, Answers(feed), repository, api, management_words(api), proxies)
         await services.sandbox.start()

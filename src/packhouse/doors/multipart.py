@@ -15,6 +15,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from packhouse.core.blobs.spool import Writer
 from packhouse.core.errors import PackhouseError
+from packhouse.formats import registry
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -81,6 +82,28 @@ def too_large(limit: int) -> PackhouseError:
     return PackhouseError(
         "too_large", f"The upload is larger than the limit of {limit} bytes.", "Ask the administrator to raise it."
     )
+
+
+def checked_filename(form: Form, size: int) -> str:
+    """Return the file name of an upload if its form is complete and true to itself; `size` bytes arrived.
+
+    Raises PackhouseError: `bad_request`, and `unsupported_type` for a file that is not of the type the form says.
+    """
+    if not form.has_file or not form.filename:
+        raise PackhouseError("bad_request", "The form has no file `content` with a name.", "Send the file.")
+    said = form.one("size")
+    if said is not None and said != str(size):
+        raise PackhouseError(
+            "bad_request", f"`size` says {said[:20]!r}, but {size} bytes arrived.", "Send the whole file."
+        )
+    declared = form.one("filetype")
+    if registry.identify(form.filename, declared) is not registry.identify(form.filename):
+        raise PackhouseError(
+            "unsupported_type",
+            f"{form.filename[:200]!r} is not of the type {str(declared)[:40]!r}.",
+            "Correct one of them.",
+        )
+    return form.filename
 
 
 class _Reader:

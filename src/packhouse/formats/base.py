@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
 from packhouse.core.blobs.hashing import Hashes
 
-__all__ = ["Coordinate", "Facts", "Hashes", "Malformed", "PartRow", "RecordColumns"]
+__all__ = ["Coordinate", "Facts", "Hashes", "Index", "IndexDocument", "Malformed", "PartRow", "RecordColumns"]
 
 
 class Malformed(Exception):
@@ -79,3 +80,30 @@ class PartRow(NamedTuple):
     msgpack: bytes  #: the same record as shards carry it; empty for a format that has none
     signatures: str | None  #: JSON object; a signed record is never touched
     visible_at: int  #: microseconds; when it first became visible in this channel
+
+
+class Index(NamedTuple):
+    """What the documents of a partition are made from, at one revision; what a document does not need is empty."""
+
+    partition: str  #: empty: the documents are about all partitions
+    created_at: str  #: when that revision was committed, as ISO 8601 text
+    names: Sequence[tuple[str, bytes]] = ()  #: by name: its SHA-256 as the own document of a name is stored
+    fragments: Iterable[bytes] = ()  #: by name: its piece of the whole index; may be gone through again
+    facts: Iterable[tuple[str, str]] = ()  #: (file name, facts as JSON) of the visible files we hold
+    overviews: Sequence[tuple[str, bytes, str]] = ()  #: by name: its overview, and its partitions parted by spaces
+
+
+class IndexDocument(NamedTuple):
+    """A document that clients read of an index beside the own documents of its names. Pure, and the same every time."""
+
+    plain: str | None  #: the file name under which clients find it; None: only compressed
+    packed: str | None  #: the same for its one zstd frame
+    media_type: str  #: of the plain one
+    make: Callable[[Index], Iterable[bytes]]
+    needs: frozenset[str]  #: the fields of `Index` it is made from, besides the first two
+    small: bool = False  #: it is kept in memory
+
+    @property
+    def filenames(self) -> list[str]:
+        """Return the names under which clients find it."""
+        return [name for name in (self.plain, self.packed) if name is not None]

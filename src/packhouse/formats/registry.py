@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from packhouse.core.errors import PackhouseError
-from packhouse.formats.base import Coordinate, Facts, Hashes, PartRow, RecordColumns
+from packhouse.formats.base import Coordinate, Facts, Hashes, IndexDocument, PartRow, RecordColumns
 from packhouse.formats.conda.format import CondaFormat
+from packhouse.formats.python.format import PythonFormat
 
 
 class Format(Protocol):
@@ -16,6 +17,10 @@ class Format(Protocol):
 
     family: str
     versioned: bool
+    documents: Sequence[IndexDocument]  #: those of a partition
+    root_documents: Sequence[IndexDocument]  #: those about all partitions
+    forms: Mapping[str, Callable[[bytes], bytes]]  #: media type → how the own document of a name is shown as that
+    born_with: frozenset[str]  #: the partitions whose documents are there before any file
 
     def identify(self, filename: str, declared: str | None = None, peek: bytes = b"") -> bool:
         """Say whether a file is of this format, by what the client declared, its name and its first bytes."""
@@ -62,6 +67,12 @@ class Format(Protocol):
     def assemble(self, partition: str, fragments: Iterable[bytes]) -> Iterator[bytes]:
         """Yield the whole index of a partition, from the pieces that `render_part` made."""
 
+    def filenames(self, document: bytes) -> list[str]:
+        """Return the files that the own document of a name shows. Malformed for what is none."""
+
+    def is_partition(self, text: str) -> bool:
+        """Say whether a partition of this format may be called so; no two formats share one."""
+
     def overview(
         self,
         version: str,
@@ -79,6 +90,7 @@ class Format(Protocol):
 
 FORMATS: dict[str, Format] = {
     "conda": CondaFormat(),
+    "python": PythonFormat(),
 }
 
 
@@ -90,6 +102,14 @@ def get(family: str) -> Format:
         raise PackhouseError(
             "unsupported_type", f"There is no package family {family!r}.", f"Known are: {', '.join(FORMATS)}."
         ) from None
+
+
+def of_partition(partition: str) -> Format:
+    """Return the format to which a partition belongs. PackhouseError("unsupported_type") when there is none."""
+    for format in FORMATS.values():
+        if format.is_partition(partition):
+            return format
+    raise PackhouseError("unsupported_type", f"No package family has a partition {partition[:80]!r}.")
 
 
 def identify(filename: str, declared: str | None = None, peek: bytes = b"") -> Format:

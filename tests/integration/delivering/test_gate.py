@@ -122,7 +122,7 @@ async def test_memory_is_bounded(house: House, monkeypatch: pytest.MonkeyPatch) 
     channel = await house.find("pub")
     for number in range(8):
         await house.upload("pub", f"p{number}")
-        await gate.entry(channel, "noarch", f"p{number}-1.0-0.conda")
-        await gate.entry(channel, "noarch", f"p{number}-1.0-0.conda")
+        await gate.entry(channel, "conda", "noarch", f"p{number}-1.0-0.conda")
+        await gate.entry(channel, "conda", "noarch", f"p{number}-1.0-0.conda")
         remembered = [entry for entries in gate._entries.values() for entry in entries]
         assert len(remembered) == gate._count <= 3

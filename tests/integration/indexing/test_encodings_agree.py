@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from packhouse.core.db import Unit
-from packhouse.workflows.indexing.reading import NOARCH
 from packhouse.workflows.publishing.moving import copy, remove
 from packhouse.workflows.publishing.selection import Item, select_entries
 from tests.conftest import Backend
@@ -16,6 +15,7 @@ from tests.integration.indexing.changes import SOURCE, add_passive, publish
 from tests.kit.channel_reader import read_subdir
 from tests.kit.house import House, second_process
 
+NOARCH = "noarch"
 CHANNELS = ("pub", "other", "pub/sub")
 SUBDIRS = ("noarch", "linux-64")
 NAMES = ("ant", "bee", "cat")

@@ -12,7 +12,7 @@ import pytest
 from packhouse.catalog import changes
 from packhouse.catalog.packages import entries
 from packhouse.core.db import Unit
-from packhouse.workflows.indexing import documents, reading, store, view
+from packhouse.workflows.indexing import documents, store, view
 from packhouse.workflows.indexing.publishing import publish_batch
 from tests.integration.indexing.changes import add_passive, head_of, publish
 from tests.kit.channel_reader import read_subdir
@@ -38,7 +38,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
     count(documents, "write")
     count(documents, "write_plain")
-    count(reading, "render_shard_index")
+    count(documents, "small")
     return counts
 
 

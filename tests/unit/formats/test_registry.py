@@ -19,7 +19,12 @@ def test_a_file_is_recognised_by_declaration_or_by_name_and_first_bytes() -> Non
     assert registry.identify("demo-1.0-0.conda").family == "conda"
     assert registry.identify("demo-1.0-0.tar.bz2", peek=b"BZh9").family == "conda"
     assert registry.identify("anything", "conda1").family == "conda"
-    for filename, declared, peek in (("demo.whl", None, b""), ("a.conda", None, b"<html>"), ("a.conda", "gra", b"")):
+    for filename, declared, peek in (
+        ("demo.exe", None, b""),
+        ("demo-1.0-py3-none-any.whl", None, b"<html>"),
+        ("a.conda", None, b"<html>"),
+        ("a.conda", "gra", b""),
+    ):
         with pytest.raises(PackhouseError) as refused:
             registry.identify(filename, declared, peek)
         assert refused.value.code == "unsupported_type"

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from packhouse.workflows.indexing import documents
-from packhouse.workflows.indexing.documents import Document, Documents, in_memory, small, write
+from packhouse.workflows.indexing.documents import Document, Documents, small, write
 from tests.kit.condapkg import zstd
 
 
 def of_size(size: int, revision: int = 1) -> Document:
     """Return a document kept in memory."""
-    return in_memory(revision, 0, bytes(size), b"canonical")
+    return Document(revision, "canonical", 0, size, bytes(size))
 
 
 def test_a_written_document_is_its_pieces_and_one_frame(tmp_path: Path) -> None:

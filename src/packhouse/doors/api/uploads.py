@@ -8,19 +8,16 @@ from typing import Any
 from litestar import Request, Response, post
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 
-from packhouse.core.blobs.spool import Writer
-from packhouse.core.errors import PackhouseError
 from packhouse.doors.api.parameters import Caller, Here, House
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.routes import of_channel
 from packhouse.doors.api.shapes.artifacts import UploadShape, upload_shape
-from packhouse.doors.multipart import FIELD_BYTES, Form, receive_form, too_large
-from packhouse.formats import registry
+from packhouse.doors.multipart import FIELD_BYTES, checked_filename, receive_form, too_large
 from packhouse.workflows.publishing.upload import upload
 
 _FIELDS = {
     "content": Schema(type=OpenAPIType.STRING, description="The file, with its file name."),
-    "filetype": Schema(type=OpenAPIType.STRING, description="`conda1` for both conda formats; told by the file name."),
+    "filetype": Schema(type=OpenAPIType.STRING, description="`conda1`, `bdist_wheel` …; the name tells."),
     "size": Schema(type=OpenAPIType.STRING, description="Its size in bytes, to be checked."),
 }
 
@@ -51,21 +48,8 @@ async def upload_artifact(
         raise too_large(limit)
     async with services.blobs.writer() as writer:
         form = await receive_form(request.stream(), request.headers.get("content-type", ""), writer, limit=limit)
-        done = await upload(services, here, caller.username, writer, _checked(form, writer))
+        done = await upload(services, here, caller.username, writer, checked_filename(form, writer.size))
     return Response(upload_shape(done, here.path), status_code=201 if done.created else 200)
-
-
-def _checked(form: Form, writer: Writer) -> str:
-    """Return the file name, if the form is complete and true to itself."""
-    if not form.has_file or not form.filename:
-        raise PackhouseError("bad_request", "The form has no file `content` with a name.", "Send the file.")
-    size = form.one("size")
-    if size is not None and size != str(writer.size):
-        raise PackhouseError(
-            "bad_request", f"`size` says {size[:20]!r}, but {writer.size} bytes arrived.", "Send the whole file."
-        )
-    registry.identify(form.filename, form.one("filetype"))
-    return form.filename
 
 
 HANDLERS = [upload_artifact]

@@ -26,7 +26,10 @@ SMALL_BYTES, MOST_BYTES = 64 * 1024, 64 * 2**20
 #: `Answer.until` of what the next one who asks may not be given
 ONCE = -math.inf
 
-#: epoch, path as it was sent (a token may be in it), headers that may hold a credential
+#: headers besides those of the credential by which an answer is chosen
+_CHOOSING = HEADERS | {b"accept"}
+
+#: epoch, path as it was sent (a token may be in it), headers that may hold a credential or choose the form
 Question = tuple[Any, ...]
 
 
@@ -36,6 +39,12 @@ class Answer(NamedTuple):
     what: Representation
     until: float = math.inf  #: when (monotonic) its file has to be asked for again
     download: Download | None = None  #: what is counted when the first byte goes out, and for whom
+
+
+class Redirect(NamedTuple):
+    """Where what was asked for lies instead; relative to the address, so a token in its path stays there."""
+
+    location: str
 
 
 class Answers:
@@ -50,7 +59,7 @@ class Answers:
 
     def question(self, scope: Scope) -> Question:
         """Return all that the answer to a GET or HEAD depends on, besides its conditions and the time."""
-        shown = [(name, value) for name, value in scope["headers"] if name.lower() in HEADERS]
+        shown = [(name, value) for name, value in scope["headers"] if name.lower() in _CHOOSING]
         return (self._feed.epoch, scope.get("raw_path") or scope["path"], *shown)
 
     def find(self, question: Question) -> Answer | None:

@@ -7,23 +7,18 @@ from typing import NamedTuple
 
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.channels.channel import Channel
-from packhouse.catalog.packages.downloads import NOBODY, Download
-from packhouse.catalog.packages.entries import Entry
-from packhouse.core.clock import monotonic
 from packhouse.core.errors import PackhouseError
+from packhouse.doors.serve.addresses import Target, without_label
 from packhouse.doors.serve.answers import ONCE, Answer
-from packhouse.doors.serve.sending import Representation
+from packhouse.doors.serve.packages import PackageFiles
+from packhouse.doors.serve.sending import FRESH, Representation
+from packhouse.formats.conda.documents import ROOT_DOCUMENTS, SHARDS_FOLDER
 from packhouse.formats.conda.filename import KNOWN_SUBDIRS, is_conda_filename, is_subdir
-from packhouse.workflows.delivering.files import Files
 from packhouse.workflows.delivering.gate import Gate
 from packhouse.workflows.delivering.notices import Notices
-from packhouse.workflows.indexing.reading import ROOT_DOCUMENTS, SHARDS_FOLDER, IndexReader
+from packhouse.workflows.indexing.reading import IndexReader
 
-#: answers about files kept; about 2 kB each
-CAPACITY = 20_000
-
-#: an index must be asked for again each time: with an ETag that costs one 304, and it is never out of date
-FRESH = b"private, no-cache"
+FAMILY = "conda"
 IMMUTABLE = b"private, max-age=31536000, immutable"
 JSON, ZSTD = b"application/json", b"application/zstd"
 
@@ -41,7 +36,7 @@ def parse(segments: list[str]) -> Address | None:
 
     Nothing inside a subdir looks like a subdir, so the last of them decides: a subchannel may be called `team-a`.
     """
-    segments = _without_label(segments)
+    segments = without_label(segments)
     # no subdir holds files of these names, and no subchannel bears the name of a known one
     if len(segments) in (2, 3) and segments[-1] in ROOT_FILES and segments[-2] not in KNOWN_SUBDIRS:
         return Address("/".join(segments[:-1]), "", segments[-1])
@@ -51,24 +46,26 @@ def parse(segments: list[str]) -> Address | None:
     return None
 
 
-def _without_label(segments: list[str]) -> list[str]:
-    """Return the segments of `CH/label/SUB/…` as those of `CH/SUB/…`, which it means."""
-    return [segments[0], *segments[2:]] if len(segments) > 2 and segments[1] == "label" else segments
-
-
 _SHARD_FILE = re.compile(SHARDS_FOLDER + r"([0-9a-f]{64})\.msgpack\.zst")
 NOTICES = "notices.json"
-ROOT_FILES = frozenset({NOTICES, *ROOT_DOCUMENTS})
+ROOT_FILES = frozenset({NOTICES, *(name for kind in ROOT_DOCUMENTS for name in kind.filenames)})
 
 
 class CondaDoor:
     """Knows the answers to GET and HEAD below a conda channel."""
 
-    def __init__(self, gate: Gate, index: IndexReader, notices: Notices, files: Files) -> None:
-        self._gate, self._index, self._notices, self._files = gate, index, notices, files
-        self._prepared: dict[int, tuple[Entry, Representation, float]] = {}  # by entry id, whoever asks
+    def __init__(self, gate: Gate, index: IndexReader, notices: Notices, packages: PackageFiles) -> None:
+        self._gate, self._index, self._notices, self._packages = gate, index, notices, packages
 
-    async def answer(self, principal: Principal, address: Address, *, afresh: bool = False) -> Answer:
+    def parse(self, segments: list[str]) -> Address | None:
+        """Return what decoded segments mean here, or None."""
+        return parse(segments)
+
+    def target(self, address: Address) -> Target:
+        """Return where a file sent to an address would be put."""
+        return Target(address.channel, address.partition, address.file)
+
+    async def answer(self, principal: Principal, address: Address, accept: str, *, afresh: bool = False) -> Answer:
         """Return what the address names. With `afresh` what was prepared before is not used: its file is gone.
 
         Raises the refusals of the gate, and `not_found`.
@@ -84,47 +81,12 @@ class CondaDoor:
             self._index.forget(channel.id, address.partition, address.file)
         return await self._index_document(channel, address)
 
-    async def nowhere(self, principal: Principal, segments: list[str]) -> None:
-        """Refuse an address that means nothing, without telling more about its channel than a right one would.
-
-        What of it may be a subchannel comes first: one that the caller may see answers for itself, and any other is
-        as if it were not there, so that its channel answers.
-        """
-        segments = _without_label(segments)
-        try:
-            channel = await self._gate.channel(principal, "channel:view-artifacts", "/".join(segments[:2]))
-        except PackhouseError:
-            channel = await self._gate.channel(principal, "channel:view-artifacts", segments[0])
-        rest = segments[channel.path.count("/") + 1 :]
-        raise PackhouseError("not_found", f"{channel.path} has nothing at {'/'.join(rest)[:200]!r}.")
-
     async def _package(self, principal: Principal, address: Address, afresh: bool) -> Answer:
         channel = await self._gate.channel(principal, "artifact:download", address.channel)
-        entry = await self._files.find(channel, address.partition, address.file)
-        what, until = await self._prepare(entry, afresh)
-        return Answer(what, until, _download(principal, channel, entry))
-
-    async def _prepare(self, entry: Entry, afresh: bool) -> tuple[Representation, float]:
-        """Return a file and until when (monotonic) it may be sent."""
-        known = self._prepared.get(entry.id)
-        if known is not None and known[0] is entry and known[2] > monotonic() and not afresh:
-            return known[1], known[2]
-        until = monotonic() + self._files.path_seconds
-        what = Representation(
-            etag=(entry.sha256 or b"").hex(),
-            modified_at=entry.visible_at,
-            size=entry.size or 0,
-            cache=FRESH,
-            path=await self._files.path(entry),
-        )
-        self._prepared.pop(entry.id, None)
-        if len(self._prepared) >= CAPACITY:
-            del self._prepared[next(iter(self._prepared))]
-        self._prepared[entry.id] = entry, what, until
-        return what, until
+        return await self._packages.answer(principal, channel, FAMILY, address.partition, address.file, afresh=afresh)
 
     async def _index_document(self, channel: Channel, address: Address) -> Answer:
-        document = await self._index.document(channel.id, address.partition, address.file)
+        document = await self._index.document(FAMILY, channel.id, address.partition, address.file)
         if document is None:
             raise _absent(channel, address)
         what = Representation(
@@ -155,21 +117,6 @@ class CondaDoor:
             etag=etag, modified_at=modified_at, size=len(body), cache=FRESH, media_type=JSON, body=body
         )
         return Answer(what, ONCE)
-
-
-def _download(principal: Principal, channel: Channel, entry: Entry) -> Download:
-    return Download(
-        entry.id,
-        entry.record_id,
-        entry.sha256 or b"",
-        channel.id,
-        channel.path,
-        entry.family,
-        entry.partition,
-        entry.name,
-        entry.filename,
-        NOBODY if principal.account_id is None else principal.account_id,
-    )
 
 
 def _absent(channel: Channel, address: Address) -> PackhouseError:

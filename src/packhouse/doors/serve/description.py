@@ -7,7 +7,7 @@ from typing import Any
 
 from packhouse.core.errors import CODES
 from packhouse.doors.serve.conda import ROOT_FILES
-from packhouse.workflows.indexing.reading import DOCUMENTS, SHARDS_FOLDER
+from packhouse.formats.conda.documents import DOCUMENTS, SHARDS_FOLDER
 
 #: a channel, and a subchannel; `/t/TOKEN` may stand in front of the path and after `/api/repo`
 BASES = ("/api/repo/{channel}", "/api/repo/{channel}/{subchannel}")
@@ -24,6 +24,16 @@ _ABOUT = {
     "subdir": "`noarch`, or a platform like `linux-64`.",
     "filename": "`<name>-<version>-<build>.conda` or `.tar.bz2`.",
     "sha256": "The hash of the shard, as the shard index names it, in hexadecimal.",
+}
+_FORM = (
+    "Upload a package file as a form: that of the management API, or that of Python indexes, which twine and `uv "
+    "publish` send and which is answered with 200."
+)
+_FIELDS = {
+    "content": "The file, with its file name.",
+    "filetype": "Its type, for example `conda1` or `bdist_wheel`; unsent, the file name tells.",
+    ":action": "`file_upload` makes it the form of Python indexes.",
+    "sha256_digest": "What the bytes must be, in that form.",
 }
 _CONDITIONS = {
     "If-None-Match": "ETags the client has; 304 when one is the present one.",
@@ -46,8 +56,9 @@ _FILES = {
 def repository_paths() -> dict[str, Any]:
     """Return path → operations of everything package clients read and write."""
     root = sorted(ROOT_FILES)
-    below = [*(f"{{subdir}}/{name}" for name in DOCUMENTS), SHARD, PACKAGE]
-    return {f"{base}/{tail}": _operations(base, tail) for base in BASES for tail in (*root, *below)}
+    below = [*(f"{{subdir}}/{name}" for kind in DOCUMENTS for name in kind.filenames), SHARD, PACKAGE]
+    read = {f"{base}/{tail}": _operations(base, tail) for base in BASES for tail in (*root, *below)}
+    return read | {base: {"post": _posting(base)} for base in BASES}
 
 
 def _operations(base: str, tail: str) -> dict[str, Any]:
@@ -77,10 +88,22 @@ def _reading(path: str, tail: str, method: str) -> dict[str, Any]:
     }
 
 
+_NAMES = ("name", "ckey", "sha256")
+_STORED: dict[str, Any] = {
+    "type": "object", "required": [*_NAMES], "properties": {name: {"type": "string"} for name in _NAMES}
+}  # fmt: skip
+
+
+def _posting(path: str) -> dict[str, Any]:
+    fields = {name: {"type": "string", "description": about} for name, about in _FIELDS.items()}
+    form = {"schema": {"type": "object", "required": ["content"], "properties": fields}}
+    return {**_writing(path), "operationId": _id("post", path), "description": _FORM} | {
+        "requestBody": {"required": True, "content": {"multipart/form-data": form}}
+    }
+
+
 def _writing(path: str) -> dict[str, Any]:
-    names = ("name", "ckey", "sha256")
-    stored = {"type": "object", "required": [*names], "properties": {name: {"type": "string"} for name in names}}
-    answer = {"content": {"application/json": {"schema": stored}}}
+    answer = {"content": {"application/json": {"schema": _STORED}}}
     return {
         "tags": [TAG],
         "operationId": _id("put", path),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.core.errors import PackhouseError
-from packhouse.doors.asgi import JSON_TYPE, Receive, Scope, Send, header, respond
+from packhouse.doors.asgi import Receive, Scope, Send
 from packhouse.doors.multipart import too_large
-from packhouse.doors.serve.conda import Address
-from packhouse.formats.conda.filename import is_conda_filename
+from packhouse.doors.serve.addresses import Target
+from packhouse.doors.serve.bodies import check_length, pieces, say_stored
+from packhouse.formats import registry
 from packhouse.workflows.delivering.gate import Gate
 from packhouse.workflows.publishing.upload import upload
 from packhouse.workflows.services import Services
@@ -21,35 +20,21 @@ class PutDoor:
     def __init__(self, gate: Gate, services: Services) -> None:
         self._gate, self._services = gate, services
 
-    async def __call__(
-        self, scope: Scope, receive: Receive, send: Send, principal: Principal, address: Address
-    ) -> None:
-        """Store the body as the file the address names: 201, or 200 when the very same file was there already."""
-        channel = await self._gate.channel(principal, "artifact:create", address.channel)
-        if not address.partition or not is_conda_filename(address.file):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send, principal: Principal, target: Target) -> None:
+        """Store the body as the file its address names: 201, or 200 when the very same file was there already."""
+        channel = await self._gate.channel(principal, "artifact:create", target.channel)
+        if not target.partition or not registry.of_partition(target.partition).identify(target.filename):
             raise PackhouseError(
-                "unsupported_type", "Only package files can be put here.", "Name a .conda or .tar.bz2."
+                "unsupported_type", "Only package files can be put here.", "Name a .conda, a .tar.bz2 or a .whl."
             )
         limit = self._services.settings.upload_bytes
-        _check_length(header(scope, b"content-length"), limit)
+        check_length(scope, limit)
         async with self._services.blobs.writer() as writer:
-            more = True
-            while more:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise PackhouseError("bad_request", "The upload broke off.", "Send it again.")
-                if writer.size + len(message.get("body", b"")) > limit:
+            async for piece in pieces(receive):
+                if writer.size + len(piece) > limit:
                     raise too_large(limit)
-                await writer.write(message.get("body", b""))
-                more = message.get("more_body", False)
+                await writer.write(piece)
             done = await upload(
-                self._services, channel, principal.username, writer, address.file, partition=address.partition
+                self._services, channel, principal.username, writer, target.filename, partition=target.partition
             )
-        body = {"name": done.coordinate.name, "ckey": done.coordinate.ckey, "sha256": done.hashes.sha256}
-        await respond(send, 201 if done.created else 200, [(b"content-type", JSON_TYPE)], msgspec.json.encode(body))
-
-
-def _check_length(declared: bytes | None, limit: int) -> None:
-    """Refuse before the first byte what is too large by its own account."""
-    if declared is not None and declared.isdigit() and int(declared[:20]) > limit:
-        raise too_large(limit)
+        await say_stored(send, done, 201 if done.created else 200)

@@ -16,6 +16,8 @@ INLINE_BYTES = 256 * 1024
 CHUNK_BYTES = 256 * 1024
 
 OCTETS = b"application/octet-stream"
+#: an index must be asked for again each time: with an ETag that costs one 304, and it is never out of date
+FRESH = b"private, no-cache"
 
 
 class Representation:
@@ -33,6 +35,7 @@ class Representation:
         media_type: bytes = OCTETS,
         body: bytes | None = None,
         path: Path | None = None,
+        chosen_by: bytes = b"",
     ) -> None:
         self.etag = b'"' + etag.encode() + b'"'
         self.modified_at, self.size, self.body = modified_at, size, body
@@ -41,7 +44,7 @@ class Representation:
             (b"etag", self.etag),
             (b"last-modified", to_http_date(modified_at).encode()),
             (b"cache-control", cache),
-            (b"vary", b"Authorization, X-Auth"),
+            (b"vary", b"Authorization, X-Auth" + (b", " + chosen_by if chosen_by else b"")),
             (b"content-type", media_type),
             (b"accept-ranges", b"bytes"),
             (b"x-content-type-options", b"nosniff"),

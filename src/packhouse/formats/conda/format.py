@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from packhouse.formats.base import Coordinate, Facts, Hashes, PartRow
+from packhouse.formats.base import Coordinate, Facts, Hashes, IndexDocument, PartRow
 from packhouse.formats.conda.channeldata import overview
-from packhouse.formats.conda.filename import is_conda_filename, parse_filename
+from packhouse.formats.conda.documents import DOCUMENTS, ROOT_DOCUMENTS, SEPARATOR, repodata
+from packhouse.formats.conda.filename import is_conda_filename, is_subdir, parse_filename
 from packhouse.formats.conda.inspect import inspect
 from packhouse.formats.conda.record import RecordColumns, canonical_json, columns, make_record, to_msgpack
-from packhouse.formats.conda.repodata import assemble, render_fragments
-from packhouse.formats.conda.shards import render_shard
+from packhouse.formats.conda.repodata import render_fragments
+from packhouse.formats.conda.shards import render_shard, shard_filenames
 from packhouse.formats.conda.solver_types import Spec, VersionKey, compile_spec, dependency_name, version_key
-
-#: between the three fragments of a part; JSON never holds a NUL byte
-_SEPARATOR = b"\0"
 
 
 class CondaFormat:
@@ -24,6 +22,10 @@ class CondaFormat:
 
     family = "conda"
     versioned = True
+    documents: Sequence[IndexDocument] = DOCUMENTS
+    root_documents: Sequence[IndexDocument] = ROOT_DOCUMENTS
+    forms: Mapping[str, Callable[[bytes], bytes]] = {}  # shards are sent as they are stored
+    born_with = frozenset({"noarch"})
 
     def identify(self, filename: str, declared: str | None = None, peek: bytes = b"") -> bool:
         """Say whether a file is a conda package: declared so, or of that extension and magic bytes."""
@@ -108,20 +110,16 @@ class CondaFormat:
         packages = render_fragments((row.filename, row.json, extra) for row, extra in zip(rows, extras, strict=True))
         signed = [(row.filename, row.signatures.encode(), None) for row in rows if row.signatures]
         signatures = b",".join(piece for piece in render_fragments(signed) if piece)
-        return shard, _SEPARATOR.join((*packages, signatures))
+        return shard, SEPARATOR.join((*packages, signatures))
 
     def assemble(self, partition: str, fragments: Iterable[bytes]) -> Iterator[bytes]:
         """Yield repodata.json of a subdir in pieces. `fragments`, those of `render_part`, must start anew each time."""
-        return assemble(partition, _Split(fragments), (one.split(_SEPARATOR)[2] for one in fragments))
+        return repodata(partition, fragments)
 
+    def filenames(self, document: bytes) -> list[str]:
+        """Return the files that a shard shows. Malformed for what is none."""
+        return shard_filenames(document)
 
-class _Split:
-    """The first two parts of every fragment, as often as they are asked for."""
-
-    def __init__(self, fragments: Iterable[bytes]) -> None:
-        self._fragments = fragments
-
-    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
-        for fragment in self._fragments:
-            packages, conda, _ = fragment.split(_SEPARATOR)
-            yield packages, conda
+    def is_partition(self, text: str) -> bool:
+        """Say whether `text` may name a subdir."""
+        return is_subdir(text)

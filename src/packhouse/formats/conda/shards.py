@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from packhouse.formats.base import Malformed
 from packhouse.formats.conda.splice import encode_map_header, splice_msgpack
 
 #: filename, the record as msgpack, and what the channel adds to it (None: nothing, as for a signed record)
@@ -38,6 +39,23 @@ def render_shard(entries: Iterable[ShardEntry]) -> bytes:
             _EMPTY_REMOVED,
         )
     )
+
+
+def shard_filenames(shard: bytes) -> list[str]:
+    """Return the files that an uncompressed shard of ours shows. Malformed for what is none."""
+    try:
+        found = _names.decode(shard)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Malformed(f"The shard cannot be read: {error}.") from error
+    return [*found.packages, *found.conda]
+
+
+class _Names(msgspec.Struct):
+    packages: dict[str, msgspec.Raw]
+    conda: dict[str, msgspec.Raw] = msgspec.field(name="packages.conda")
+
+
+_names = msgspec.msgpack.Decoder(_Names)
 
 
 def _filename(entry: ShardEntry) -> str:

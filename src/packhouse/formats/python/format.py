@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from packhouse.formats.base import Coordinate, Facts, Hashes, PartRow, RecordColumns
+from packhouse.formats.base import Coordinate, Facts, Hashes, IndexDocument, PartRow, RecordColumns
+from packhouse.formats.python.documents import DOCUMENTS
 from packhouse.formats.python.filename import is_sdist_filename, is_wheel_filename, parse_wheel_filename
 from packhouse.formats.python.inspect import inspect
 from packhouse.formats.python.matcher import Spec, compile_spec
-from packhouse.formats.python.pages import assemble_list, render_project
-from packhouse.formats.python.record import canonical_json, columns, make_record
+from packhouse.formats.python.pages import JSON_TYPE, assemble_list, page_filenames, project_html, render_project
+from packhouse.formats.python.record import SIMPLE, canonical_json, columns, make_record
 from packhouse.formats.python.requirements import required_names, required_specs
 from packhouse.formats.python.versions import VersionKey, order
 
@@ -24,6 +25,10 @@ class PythonFormat:
 
     family = "python"
     versioned = True
+    documents: Sequence[IndexDocument] = DOCUMENTS
+    root_documents: Sequence[IndexDocument] = ()
+    forms: Mapping[str, Callable[[bytes], bytes]] = {JSON_TYPE: bytes, "text/html": project_html}
+    born_with = frozenset({SIMPLE})
 
     def identify(self, filename: str, declared: str | None = None, peek: bytes = b"") -> bool:
         """Say whether a file is a Python distribution: declared so, or by its name and magic bytes."""
@@ -103,3 +108,11 @@ class PythonFormat:
     def assemble(self, partition: str, fragments: Iterable[bytes]) -> Iterator[bytes]:
         """Yield the JSON list of projects in pieces, from the objects that `render_part` made."""
         return assemble_list(fragments)
+
+    def filenames(self, document: bytes) -> list[str]:
+        """Return the files that a JSON page of ours shows. Malformed for what is none."""
+        return page_filenames(document)
+
+    def is_partition(self, text: str) -> bool:
+        """Say whether `text` is the one partition there is."""
+        return text == SIMPLE

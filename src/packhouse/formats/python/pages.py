@@ -15,7 +15,7 @@ from urllib.parse import quote
 import msgspec
 
 from packhouse.core.clock import to_iso
-from packhouse.formats.base import PartRow
+from packhouse.formats.base import Malformed, PartRow
 from packhouse.formats.python.record import PAGE_KEYS
 
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
@@ -77,6 +77,14 @@ def project_html(page: bytes) -> bytes:
     """Return the HTML page of a project from its JSON page (PEP 503)."""
     read = _page.decode(page)
     return _html(f"Links for {read.name}", read.meta.api_version, map(_anchor, read.files))
+
+
+def page_filenames(page: bytes) -> list[str]:
+    """Return the files of a JSON page of ours. Malformed for what is none."""
+    try:
+        return [file["filename"] for file in _page.decode(page).files]
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError) as error:
+        raise Malformed(f"The page cannot be read: {error}.") from error
 
 
 def _anchor(file: Mapping[str, Any]) -> str:

@@ -26,16 +26,16 @@ class Files:
         """How long a path may be used."""
         return self._blobs.path_seconds
 
-    async def find(self, channel: Channel, partition: str, filename: str) -> Entry:
+    async def find(self, channel: Channel, family: str, partition: str, filename: str) -> Entry:
         """Return the active entry of a file in a channel the caller may download from.
 
         The same object as long as nothing changed. Raises PackhouseError: `not_found`, `hidden`, and for a passive
         file `upstream_failed` or `try_later`.
         """
-        entry = await self._gate.entry(channel, partition, filename)
+        entry = await self._gate.entry(channel, family, partition, filename)
         if not entry.active:
             await self._fetch(channel, entry)
-            entry = await self._gate.entry(channel, partition, filename)  # judged again on what it really is
+            entry = await self._gate.entry(channel, family, partition, filename)  # judged again on what it really is
         if entry.sha256 is None or entry.size is None or not entry.active:
             raise PackhouseError("not_found", f"There is no file {partition}/{filename[:200]}.")
         return entry

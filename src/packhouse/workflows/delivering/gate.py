@@ -28,7 +28,7 @@ class Gate:
         self._db, self._feed = db, feed
         self._channels: dict[str, Channel] = {}
         self._rights: dict[tuple[int | None, str | None, int, str], Decision] = {}
-        self._entries: dict[int, dict[tuple[str, str], Entry]] = {}  # by channel: a change drops those of one
+        self._entries: dict[int, dict[tuple[str, str, str], Entry]] = {}  # by channel: a change drops those of one
         self._count = 0
         self._epoch = 0
         feed.listen(self._changed, self._reset)
@@ -83,13 +83,13 @@ class Gate:
             self._rights[key] = decision
         return decision
 
-    async def entry(self, channel: Channel, partition: str, filename: str) -> Entry:
+    async def entry(self, channel: Channel, family: str, partition: str, filename: str) -> Entry:
         """Return the entry of a file that may be sent. Raises PackhouseError: `not_found`, `hidden`."""
-        key = (partition, filename)
+        key = (family, partition, filename)
         found = self._entries.get(channel.id, {}).get(key) if self._feed.fresh else None
         if found is None:
             epoch = self._epoch
-            found = await entries.find(self._db, channel.id, "conda", partition, filename)
+            found = await entries.find(self._db, channel.id, family, partition, filename)
             if found is None:
                 raise PackhouseError("not_found", f"{channel.path} has no file {partition}/{filename[:200]}.")
             if epoch == self._epoch and found.active:

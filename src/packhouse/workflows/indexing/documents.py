@@ -21,6 +21,7 @@ from typing import BinaryIO, NamedTuple
 
 from packhouse.core.blobs.faults import disk_faults
 from packhouse.formats.archives.zstandard import stream, zstd3
+from packhouse.formats.base import Index, IndexDocument
 
 #: bytes of documents kept in memory, and how many documents there may be at all
 MOST_BYTES = 256 * 2**20
@@ -99,16 +100,23 @@ class Documents:
             path.unlink(missing_ok=True)
 
 
-def in_memory(revision: int, modified_at: int, body: bytes, canonical: bytes) -> Document:
-    """Return a document kept in memory; its ETag is the hash of the canonical bytes."""
-    return Document(revision, hashlib.sha256(canonical).hexdigest(), modified_at, len(body), body)
-
-
-def write(folder: Path, revision: int, modified_at: int, pieces: Iterable[bytes]) -> tuple[Document, Document]:
-    """Write `pieces` plainly and as one zstd frame; return both documents. Runs in a thread.
+def encode(folder: Path, revision: int, modified_at: int, kind: IndexDocument, index: Index) -> dict[str, Document]:
+    """Return a document of an index under each of its file names. Runs in a thread.
 
     Raises PackhouseError("storage_full"); then nothing is left behind, or a full disk would never get room again.
     """
+    pieces = kind.make(index)
+    if not kind.small and kind.plain is not None and kind.packed is None:
+        return {kind.plain: write_plain(folder, revision, modified_at, pieces)}
+    if kind.small:
+        found = small(revision, modified_at, b"".join(pieces))
+    else:
+        found = write(folder, revision, modified_at, pieces)
+    return {name: one for name, one in zip((kind.plain, kind.packed), found, strict=True) if name is not None}
+
+
+def write(folder: Path, revision: int, modified_at: int, pieces: Iterable[bytes]) -> tuple[Document, Document]:
+    """Write `pieces` plainly and as one zstd frame; return both documents. Raises as `encode`."""
     digest, compressor = hashlib.sha256(), stream()
     with disk_faults(_WHERE), ExitStack() as stack:
         (plain, plain_at), (packed, packed_at) = (_partial(folder, stack) for _ in range(2))
@@ -121,30 +129,36 @@ def write(folder: Path, revision: int, modified_at: int, pieces: Iterable[bytes]
             file.flush()
         name = digest.hexdigest()
         sizes = [file.tell() for file in (plain, packed)]
-        plain_at = plain_at.replace(folder / f"{name}.json")
-        packed_at = packed_at.replace(folder / f"{name}.json.zst")
+        plain_at = plain_at.replace(folder / f"{name}.plain")
+        packed_at = packed_at.replace(folder / f"{name}.zst")
     return (
         Document(revision, name, modified_at, sizes[0], path=plain_at),
         Document(revision, f"{name}-zst", modified_at, sizes[1], path=packed_at),
     )
 
 
-def write_plain(folder: Path, revision: int, modified_at: int, body: bytes) -> Document:
-    """Write a body that has no compressed twin. Runs in a thread. Raises PackhouseError("storage_full")."""
-    name = hashlib.sha256(body).hexdigest()
+def write_plain(folder: Path, revision: int, modified_at: int, pieces: Iterable[bytes]) -> Document:
+    """Write `pieces` of a document that has no compressed twin. Raises as `encode`."""
+    digest = hashlib.sha256()
     with disk_faults(_WHERE), ExitStack() as stack:
         file, path = _partial(folder, stack)
-        file.write(body)
+        for piece in pieces:
+            digest.update(piece)
+            file.write(piece)
         file.flush()
-        path = path.replace(folder / f"{name}.json")
-    return Document(revision, name, modified_at, len(body), path=path)
+        size = file.tell()
+        path = path.replace(folder / f"{digest.hexdigest()}.plain")
+    return Document(revision, digest.hexdigest(), modified_at, size, path=path)
 
 
 def small(revision: int, modified_at: int, body: bytes) -> tuple[Document, Document]:
     """Return both documents of a body small enough to stay in memory."""
     packed = zstd3(body)
-    plain = in_memory(revision, modified_at, body, body)
-    return plain, Document(revision, f"{plain.etag}-zst", modified_at, len(packed), packed)
+    name = hashlib.sha256(body).hexdigest()
+    return (
+        Document(revision, name, modified_at, len(body), body),
+        Document(revision, f"{name}-zst", modified_at, len(packed), packed),
+    )
 
 
 def _partial(folder: Path, stack: ExitStack) -> tuple[BinaryIO, Path]:

@@ -1,4 +1,4 @@
-"""What clients read of an index: shard indexes, shards, and the documents derived from one revision.
+"""What clients read of an index: the own documents of names, and those derived from all of one revision.
 
 An encoded document is made once per revision and process, by whoever asks first; others wait for that one. It is
 never older than the catalogue was when the request came in.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from packhouse.catalog.changes import Change, ChangeFeed
@@ -16,10 +16,8 @@ from packhouse.catalog.packages import summaries
 from packhouse.core.clock import DAY, to_iso
 from packhouse.core.db import Database
 from packhouse.formats import registry
-from packhouse.formats.archives.zstandard import unzstd_own, zstd3
-from packhouse.formats.conda import channeldata
-from packhouse.formats.conda.derived import current_repodata, run_exports
-from packhouse.formats.conda.shards import render_shard_index
+from packhouse.formats.archives.zstandard import unzstd_own
+from packhouse.formats.base import Index, IndexDocument
 from packhouse.workflows.indexing import documents, store
 from packhouse.workflows.indexing.documents import Document, Documents, Key
 from packhouse.workflows.indexing.view import PartitionView, Views
@@ -28,12 +26,8 @@ from packhouse.workflows.indexing.view import PartitionView, Views
 SHARD_GRACE = DAY
 #: a name whose records are larger than this as JSON is no package any more
 MOST_FRAGMENT_BYTES = 2**31
-#: the partition every conda channel has from birth
-NOARCH = "noarch"
 #: the place of the documents that are about all partitions
 ROOT = ""
-#: where shards lie, relative to their index: so a token in the path stays there
-SHARDS_FOLDER = "shards/"
 
 
 class _Opened:
@@ -58,7 +52,8 @@ class IndexReader:
         self._resets = 0
         self._views = Views(db)
         self._documents = Documents(folder)
-        self._making: dict[tuple[int, str, Maker], asyncio.Task[dict[str, Document]]] = {}
+        self._own = Documents(folder)  # by content, so that channels which show the same share them
+        self._making: dict[tuple[int, str, IndexDocument], asyncio.Task[dict[str, Document]]] = {}
         feed.listen(self._changed, self._reset)
 
     def _changed(self, change: Change) -> None:
@@ -92,26 +87,29 @@ class IndexReader:
             heads[channel_id] = number
         return number
 
-    async def document(self, channel_id: int, partition: str, name: str) -> Document | None:
-        """Return one of the documents of a partition (`DOCUMENTS`) or of `ROOT` (`ROOT_DOCUMENTS`).
+    async def document(self, family: str, channel_id: int, partition: str, name: str) -> Document | None:
+        """Return one of the documents that a family has of a partition, or of `ROOT`, by its file name.
 
         None when there is no document of that name, or the partition shows nothing.
         """
-        view = None
-        if name in (DOCUMENTS if partition != ROOT else ROOT_DOCUMENTS):
-            view = await self._view(channel_id, await self.head(channel_id), partition)
+        format = registry.get(family)
+        kinds = format.documents if partition != ROOT else format.root_documents
+        kind = next((one for one in kinds if name in one.filenames), None)
+        if kind is None:
+            return None
+        view = await self._view(channel_id, await self.head(channel_id), partition, partition in format.born_with)
         if view is None:
             return None
         known = self._documents.find((channel_id, partition, name))
-        if known is not None and _shows(known, view.changed_at, self._stamp_for(name, channel_id)):
+        if known is not None and _shows(known, view.changed_at, self._stamp_for(kind, channel_id)):
             return known
-        return await self._made((channel_id, partition, name), view)
+        return await self._made(family, (channel_id, partition, name), kind, view)
 
-    async def _view(self, channel_id: int, number: int, partition: str) -> PartitionView | None:
+    async def _view(self, channel_id: int, number: int, partition: str, born: bool) -> PartitionView | None:
         if partition == ROOT:  # about every partition, so each revision changes it
             return PartitionView(number, await store.committed_at(self._db, channel_id, number) or 0, {})
         view = await self._views.partition(channel_id, number, partition)
-        if partition == NOARCH:
+        if born:
             return view or PartitionView(0, 0, {})
         return view if view and view.shards else None
 
@@ -119,113 +117,79 @@ class IndexReader:
         """Drop a document whose file is gone, so that the next one who asks makes it again."""
         self._documents.drop((channel_id, partition, name))
 
-    def _stamp_for(self, name: str, channel_id: int) -> int:
+    def _stamp_for(self, kind: IndexDocument, channel_id: int) -> int:
         """Return a number that grows whenever what a document shows besides the revision may be another."""
-        if name in _OF_BYTES:
+        if "facts" in kind.needs:  # they change without a revision when bytes come or go
             return self._resets + self._entries_changed[channel_id]
-        return self._resets + self._packages_changed[channel_id] if name in ROOT_DOCUMENTS else 0
+        return self._resets + self._packages_changed[channel_id] if "overviews" in kind.needs else 0
 
     async def shard(self, channel_id: int, partition: str, sha256: bytes) -> bytes | None:
         """Return a shard this channel shows now or showed within the last day."""
         since = await self._db.now() - SHARD_GRACE
         return await store.shard(self._db, channel_id, partition, sha256, since)
 
+    async def own_document(
+        self, family: str, channel_id: int, partition: str, name: str, media_type: str
+    ) -> Document | None:
+        """Return the own document of a name in one of the family's `forms`; None when nothing of the name is shown."""
+        view = await self._view(channel_id, await self.head(channel_id), partition, born=True)
+        digest = view.shards.get(name) if view else None
+        if view is None or digest is None:
+            return None
+        modified_at, key = view.modified_at, (0, digest.hex(), media_type)
+        known = self._own.find(key)
+        if known is None:
+            stored = await self.shard(channel_id, partition, digest)
+            if stored is None:  # it was superseded more than a day ago, while this process stood still
+                return None
+            show = registry.get(family).forms[media_type]
+            body = await asyncio.to_thread(lambda: show(unzstd_own(stored, MOST_FRAGMENT_BYTES)))
+            known, _ = documents.small(0, modified_at, body)
+            self._own.keep(key, known)
+        return known._replace(modified_at=modified_at)
+
     async def partitions(self, channel_id: int) -> set[str]:
         """Return the partitions that show anything now."""
         return await store.partitions_at(self._db, channel_id, await self.head(channel_id))
 
-    async def _made(self, key: Key, view: PartitionView) -> Document:
+    async def _made(self, family: str, key: Key, kind: IndexDocument, view: PartitionView) -> Document:
         """Make a document, or wait for the one being made; one that turns out older than `view` is made again."""
         channel_id, partition, name = key
         # As of the request: both go on growing while we wait, and a busy channel would be chased for ever.
-        wanted, stamp = view.changed_at, self._stamp_for(name, channel_id)
-        making = (channel_id, partition, _MAKERS[name])
+        wanted, stamp = view.changed_at, self._stamp_for(kind, channel_id)
+        making = (channel_id, partition, kind)
         while True:
             task = self._making.get(making)
             if task is None:
-                task = self._making[making] = asyncio.create_task(self._make(channel_id, partition, name, view))
+                task = self._making[making] = asyncio.create_task(self._make(family, channel_id, partition, kind, view))
                 task.add_done_callback(lambda _: self._making.pop(making, None))
             document = (await asyncio.shield(task))[name]
             if _shows(document, wanted, stamp):
                 return document
 
-    async def _make(self, channel_id: int, partition: str, name: str, view: PartitionView) -> dict[str, Document]:
-        made = await _MAKERS[name](self, channel_id, partition, view)
-        for kind, document in made.items():
-            self._documents.keep((channel_id, partition, kind), document)
+    async def _make(
+        self, family: str, channel_id: int, partition: str, kind: IndexDocument, view: PartitionView
+    ) -> dict[str, Document]:
+        revision, modified_at = view.changed_at, view.modified_at  # as they are before anything is awaited
+        stamp = self._stamp_for(kind, channel_id)
+        names = sorted(view.shards.items()) if "names" in kind.needs else ()
+        index = Index(partition, to_iso(modified_at) or "", names)
+        if "fragments" in kind.needs:
+            index = index._replace(
+                fragments=_Opened(await store.fragments_at(self._db, channel_id, partition, revision))
+            )
+        if "facts" in kind.needs:
+            index = index._replace(facts=await store.facts_of_partition(self._db, channel_id, partition))
+        if "overviews" in kind.needs:
+            rows = await summaries.overviews(self._db, channel_id, family)
+            index = index._replace(overviews=[(row[0], row[1], row[2]) for row in rows])
+        folder = self._documents.folder()
+        made = await asyncio.to_thread(documents.encode, folder, revision, modified_at, kind, index)
+        made = {file: document._replace(stamp=stamp) for file, document in made.items()}
+        for file, document in made.items():
+            self._documents.keep((channel_id, partition, file), document)
         return made
-
-    async def _shard_index(self, channel_id: int, partition: str, view: PartitionView) -> dict[str, Document]:
-        created_at = to_iso(view.modified_at) or ""
-        revision, modified_at = view.changed_at, view.modified_at
-        canonical = render_shard_index(partition, created_at, sorted(view.shards.items()), SHARDS_FOLDER)
-        document = documents.in_memory(revision, modified_at, zstd3(canonical), canonical)
-        return {"repodata_shards.msgpack.zst": document}
-
-    async def _repodata(self, channel_id: int, partition: str, view: PartitionView) -> dict[str, Document]:
-        revision, modified_at = view.changed_at, view.modified_at
-        fragments = await store.fragments_at(self._db, channel_id, partition, revision)
-        folder = self._documents.folder()
-        pieces = registry.get("conda").assemble(partition, _Opened(fragments))
-        plain, packed = await asyncio.to_thread(documents.write, folder, revision, modified_at, pieces)
-        return {"repodata.json": plain, "repodata.json.zst": packed}
-
-    async def _current(self, channel_id: int, partition: str, view: PartitionView) -> dict[str, Document]:
-        revision, modified_at = view.changed_at, view.modified_at
-        fragments = await store.fragments_at(self._db, channel_id, partition, revision)
-        folder = self._documents.folder()
-
-        def body() -> tuple[Document, Document]:
-            text = current_repodata(partition, _Opened(fragments))
-            return documents.write(folder, revision, modified_at, [text])
-
-        plain, packed = await asyncio.to_thread(body)
-        return {"current_repodata.json": plain, "current_repodata.json.zst": packed}
-
-    async def _run_exports(self, channel_id: int, partition: str, view: PartitionView) -> dict[str, Document]:
-        revision, modified_at = view.changed_at, view.modified_at
-        stamp = self._stamp_for("run_exports.json", channel_id)
-        fragments = await store.fragments_at(self._db, channel_id, partition, revision)
-        facts = await store.facts_of_partition(self._db, channel_id, partition)
-        body = await asyncio.to_thread(run_exports, partition, _Opened(fragments), facts)
-        plain, packed = documents.small(revision, modified_at, body)
-        return {
-            "run_exports.json": plain._replace(stamp=stamp),
-            "run_exports.json.zst": packed._replace(stamp=stamp),
-        }
-
-    async def _channeldata(self, channel_id: int, partition: str, view: PartitionView) -> dict[str, Document]:
-        revision, modified_at = view.changed_at, view.modified_at
-        stamp = self._stamp_for("channeldata.json", channel_id)
-        rows = await summaries.overviews(self._db, channel_id, "conda")
-        folder = self._documents.folder()
-
-        def body() -> Document:
-            subdirs = {subdir for _, _, platforms in rows for subdir in platforms.split()}
-            text = channeldata.assemble(((name, overview) for name, overview, _ in rows), subdirs)
-            return documents.write_plain(folder, revision, modified_at, text)
-
-        return {"channeldata.json": (await asyncio.to_thread(body))._replace(stamp=stamp)}
 
 
 def _shows(document: Document, revision: int, stamp: int) -> bool:
     return document.revision >= revision and document.stamp >= stamp
-
-
-Maker = Callable[[IndexReader, int, str, PartitionView], Awaitable[dict[str, Document]]]
-
-#: file name below a subdir → what makes it (and its twins)
-DOCUMENTS: dict[str, Maker] = {
-    "repodata_shards.msgpack.zst": IndexReader._shard_index,
-    "repodata.json": IndexReader._repodata,
-    "repodata.json.zst": IndexReader._repodata,
-    "current_repodata.json": IndexReader._current,
-    "current_repodata.json.zst": IndexReader._current,
-    "run_exports.json": IndexReader._run_exports,
-    "run_exports.json.zst": IndexReader._run_exports,
-}
-#: the same for what lies at the channel's root
-ROOT_DOCUMENTS: dict[str, Maker] = {"channeldata.json": IndexReader._channeldata}
-_MAKERS = DOCUMENTS | ROOT_DOCUMENTS
-#: documents that change without a revision when bytes come or go
-_OF_BYTES = frozenset({"run_exports.json", "run_exports.json.zst"})

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from packhouse.core.db import Database
+from packhouse.core.errors import PackhouseError
+from packhouse.formats import registry
+from packhouse.formats.archives.zstandard import unzstd_own
 from packhouse.formats.base import Malformed
-from packhouse.formats.conda.upstream import parse_shard
 from packhouse.workflows.maintaining import store
 
 #: names looked at together
 PAGE = 200
+#: no part expands beyond this, in bytes
+MOST_BYTES = 1 << 31
 
 
 async def missing_files(db: Database, channel_id: int) -> AsyncIterator[str]:
@@ -23,7 +27,9 @@ async def missing_files(db: Database, channel_id: int) -> AsyncIterator[str]:
         while shards := await store.pinned_shards(db, channel_id, partition, revision, after, PAGE):
             until = shards[-1][0]
             there = await store.filenames_between(db, channel_id, partition, after, until)
-            missing = [filename for _, shard in shards for filename in _filenames(shard) if filename not in there]
+            missing = [
+                filename for _, shard in shards for filename in _filenames(partition, shard) if filename not in there
+            ]
             if missing and await store.pinned_at(db, channel_id) != revision:
                 return  # it thawed while this looked
             for filename in missing:
@@ -31,9 +37,8 @@ async def missing_files(db: Database, channel_id: int) -> AsyncIterator[str]:
             after = until
 
 
-def _filenames(shard: bytes) -> list[str]:
+def _filenames(partition: str, shard: bytes) -> list[str]:
     try:
-        index = parse_shard(shard)
-    except Malformed:
+        return registry.of_partition(partition).filenames(unzstd_own(shard, MOST_BYTES))
+    except (Malformed, PackhouseError):
         return []  # said of the part already
-    return [*index.packages, *index.packages_conda]

@@ -13,7 +13,8 @@ from packhouse.doors.api import document as whole_document
 from packhouse.doors.api.permissions import ROUTES
 from packhouse.doors.serve import METHODS
 from packhouse.doors.serve.conda import ROOT_FILES, Address, parse
-from packhouse.workflows.indexing.reading import DOCUMENTS
+from packhouse.doors.serve.description import BASES
+from packhouse.formats.conda.documents import DOCUMENTS
 
 Document = dict[str, Any]
 
@@ -48,10 +49,12 @@ SAMPLE = {"channel": "team", "subchannel": "dev", "subdir": "linux-64", "filenam
 def test_it_has_every_address_of_the_data_plane(document: Document) -> None:
     found = {(method, path) for method, path in operations(document) if in_repository(path)}
     assert {method for method, _ in found} == set(METHODS)
-    addresses = {parse(path.format(**SAMPLE).removeprefix("/api/repo/").split("/")) for _, path in found}
+    assert {path for method, path in found if method == "POST"} == set(BASES)
+    read = {path for method, path in found if method != "POST"}
+    addresses = {parse(path.format(**SAMPLE).removeprefix("/api/repo/").split("/")) for path in read}
     for channel in ("team", "team/dev"):
         expected = {Address(channel, "", name) for name in ROOT_FILES}
-        expected |= {Address(channel, "linux-64", name) for name in DOCUMENTS}
+        expected |= {Address(channel, "linux-64", name) for kind in DOCUMENTS for name in kind.filenames}
         expected |= {Address(channel, "linux-64", name) for name in ("a-1-0.conda", f"shards/{'0' * 64}.msgpack.zst")}
         assert expected <= addresses
         addresses -= expected
