@@ -6,7 +6,9 @@ from typing import Any
 
 import msgspec
 
-from packhouse.catalog.vulnerabilities import findings, records, statements
+from packhouse.catalog.vulnerabilities import advisories, feeds, findings, records, statements
+from packhouse.catalog.vulnerabilities.advisories import Staged
+from packhouse.catalog.vulnerabilities.feeds import Spec
 from packhouse.catalog.vulnerabilities.findings import Found
 from packhouse.catalog.vulnerabilities.records import VulnerabilityRow
 from packhouse.catalog.vulnerabilities.statements import StatementRow
@@ -70,5 +72,17 @@ async def say(db: Database, key: str, name: str, status: str, spec: str = "", **
     async def work(unit: Unit) -> None:
         await statements.put(unit, [row])
         await unit.execute("UPDATE vulnerability SET curated_at = :at WHERE key = :key", at=at, key=key)
+
+    await db.write(work)
+
+
+async def cover(db: Database, *ecosystems: str) -> None:
+    """Let a feed have been read that says something of some package of these ecosystems."""
+
+    async def work(unit: Unit) -> None:
+        one = await feeds.add(unit, Spec("ours", "file:///nowhere", enabled=False), None)
+        await feeds.set_taken(unit, one.id, 1, None, None, None)
+        names = [(ecosystem, "something") for ecosystem in ecosystems]
+        await advisories.stage(unit, one.id, 1, [Staged("X-1", b"", b"", names, ["X-1"])])
 
     await db.write(work)

@@ -7,10 +7,17 @@ from typing import Annotated, Any, Literal
 from litestar import get
 from litestar.params import FromPath, FromQuery, QueryParameter
 
+from packhouse.catalog.accounts.permissions import Decision, permit
+from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.accounts.visibility import target_of
+from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.packages import listing
+from packhouse.core.db import Database
 from packhouse.doors.api.artifacts import no_package
+from packhouse.doors.api.channel_cves import scope_of
 from packhouse.doors.api.parameters import (
     Bytes,
+    Caller,
     Filter,
     Here,
     House,
@@ -25,6 +32,7 @@ from packhouse.doors.api.parameters import (
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.routes import of_channel
 from packhouse.doors.api.shapes.artifacts import FileShape, file_shape
+from packhouse.workflows.vulnerabilities.packages import PackageStanding, standing
 
 Status = Annotated[
     Literal["active", "passive"] | None,
@@ -34,6 +42,7 @@ Status = Annotated[
 
 @get(of_channel("/artifacts/{family:str}/{name:str}/files"), tags=["artifacts"], responses=refused())
 async def list_files(
+    caller: Caller,
     services: House,
     here: Here,
     family: FromPath[str],
@@ -51,7 +60,10 @@ async def list_files(
     created_from: Moment = None,
     created_to: Moment = None,
 ) -> Page[FileShape]:
-    """List the files of a package, newest first. `q` is a part of the file name; times bound the arrival here."""
+    """List the files of a package, newest first. `q` is a part of the file name; times bound the arrival here.
+
+    Who may see CVEs is told how each file stands.
+    """
     if "\0" in family + name:
         raise no_package(here, family, name)
     given: dict[str, Any] = {
@@ -72,7 +84,15 @@ async def list_files(
     rows, total = await listing.files(services.db, chosen, sort=sort, limit=page_size(limit), offset=offset)
     if not total and await listing.package_of(services.db, here, family, name) is None:
         raise no_package(here, family, name)
-    return Page([file_shape(row, here.path) for row in rows], total)
+    stands = await _standing(services.db, caller, here, family, name) if rows else None
+    return Page([file_shape(row, here.path, stands.of(row.id) if stands else None) for row in rows], total)
+
+
+async def _standing(db: Database, caller: Principal, here: Channel, family: str, name: str) -> PackageStanding | None:
+    """Return how the files of a package stand, for those who may know."""
+    if permit(caller, "cve:view", await target_of(db, caller, here)) is not Decision.ALLOWED:
+        return None
+    return await standing(db, await scope_of(db, caller, here), family, name)
 
 
 HANDLERS = [list_files]

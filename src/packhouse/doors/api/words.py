@@ -17,6 +17,7 @@ from packhouse.security.vulnerabilities.aliases import STRENGTH
 from packhouse.security.vulnerabilities.statements import SEVERITY, Judged
 from packhouse.workflows.channels.editing import BEHAVIORS
 from packhouse.workflows.channels.notices import LEVELS
+from packhouse.workflows.vulnerabilities.knowledge import Answer
 
 
 def _one_of(*words: str) -> msgspec.Meta:
@@ -37,6 +38,7 @@ IndexingStatus = Annotated[str, _one_of("active", "passive")]
 FileSource = Annotated[str, _one_of("upload", "mirror")]
 CveKind = Annotated[str, _one_of(*get_args(Kind))]
 CveStatus = Annotated[str, _one_of(*SEVERITY)]
+CveAnswer = Annotated[str, _one_of(*get_args(Answer))]
 CveSeverity = Annotated[str, _one_of("critical", "high", "medium", "low", "none", "unknown")]
 ChangeAction = Annotated[str, _one_of("added", "removed")]
 ChangeCause = Annotated[str, _one_of(*CAUSES)]

@@ -73,7 +73,7 @@ async def find(db: Database, name: str) -> VulnerabilityRow:
     row = await reading.by_name(db, name.strip().replace("\0", ""))
     if row is None:
         raise PackhouseError(
-            "not_found", f"No feed says anything of {name[:80]!r}.", "Search `/api/cves?name=…`, or look at the feeds."
+            "not_found", f"No feed says anything of {name[:80]!r}.", "Search `/api/cves?cve=…`, or look at the feeds."
         )
     return row
 

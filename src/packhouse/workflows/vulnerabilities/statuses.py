@@ -12,16 +12,14 @@ from packhouse.catalog.packages import contents
 from packhouse.catalog.vulnerabilities import statements
 from packhouse.catalog.vulnerabilities.affected import AffectedFile
 from packhouse.catalog.vulnerabilities.reading import VulnerabilityRow
-from packhouse.catalog.vulnerabilities.statements import StatementRow
 from packhouse.core.db import Database
 from packhouse.core.errors import PackhouseError
 from packhouse.security.vulnerabilities.advisory import Status
 from packhouse.security.vulnerabilities.builder import builder_statements
 from packhouse.security.vulnerabilities.merging import Body
 from packhouse.security.vulnerabilities.statements import File, Judgements, Statement, check
+from packhouse.workflows.judging.knowing import statement_of
 
-#: statuses in which a vulnerability does no harm in a file
-SETTLED = frozenset(("mitigated", "cleared"))
 _body = msgspec.msgpack.Decoder(Body).decode
 
 Package = tuple[str, str]  # family and name
@@ -71,7 +69,7 @@ async def statements_about(db: Database, rows: Sequence[AffectedFile]) -> dict[P
     said: defaultdict[Package, list[Statement]] = defaultdict(list)
     for family, of_family in names.items():
         for told in await statements.of_names(db, family, sorted(of_family)):
-            said[family, told.name].append(_statement(told))
+            said[family, told.name].append(statement_of(told))
     for package, built in await _of_builders(db, rows):
         said[package] += built
     return said
@@ -102,13 +100,6 @@ def _usable(statement: Statement) -> bool:
     except PackhouseError:
         return False
     return True
-
-
-def _statement(row: StatementRow) -> Statement:
-    return Statement(
-        row.key, row.family, row.name, row.status,  # type: ignore[arg-type]  # one of them was stored
-        spec=row.spec, sha256=row.sha256, note=row.note, author=row.author, at=row.at, origin=row.origin,
-    )  # fmt: skip
 
 
 def _asked(file: AffectedFile) -> File:

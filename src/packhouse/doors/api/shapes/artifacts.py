@@ -8,8 +8,10 @@ import msgspec
 
 from packhouse.catalog.packages.listing import FileRow, PackageRow
 from packhouse.core.clock import to_iso
-from packhouse.doors.api.words import FileSource, IndexingStatus
+from packhouse.doors.api.scores import decimal
+from packhouse.doors.api.words import CveAnswer, CveStatus, FileSource, IndexingStatus
 from packhouse.workflows.publishing.upload import Uploaded
+from packhouse.workflows.vulnerabilities.packages import Standing
 
 _record = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encode = msgspec.json.encode
@@ -71,6 +73,10 @@ class FileShape(msgspec.Struct, kw_only=True):
     created_at: str  #: RFC 3339: since when it is in this channel
     built_at: str | None  #: RFC 3339: what its builder claims
     metadata: dict[str, Any]  #: `repodata_record.json`, and `signatures` of a signed file
+    cve_answer: CveAnswer | msgspec.UnsetType = msgspec.UNSET  #: this and what follows: for those who may see CVEs
+    cve_score: float | msgspec.UnsetType | None = msgspec.UNSET  #: the highest; null: nothing was found, or rated
+    cve_status: CveStatus | msgspec.UnsetType | None = msgspec.UNSET  #: the worst; null: nothing was found
+    cve_count: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class UploadShape(msgspec.Struct, kw_only=True):
@@ -109,9 +115,10 @@ def package_shape(row: PackageRow) -> PackageShape:
     )
 
 
-def file_shape(row: FileRow, path: str) -> FileShape:
-    """Fill the shape of a file of the channel at `path`."""
+def file_shape(row: FileRow, path: str, stands: Standing | None = None) -> FileShape:
+    """Fill the shape of a file of the channel at `path`; `stands` for those who may know."""
     channel, _, subchannel = path.partition("/")
+    known = {} if stands is None else _standing(stands)
     return FileShape(
         name=row.name,
         family=row.family,
@@ -135,7 +142,17 @@ def file_shape(row: FileRow, path: str) -> FileShape:
         created_at=to_iso(row.visible_at) or "",
         built_at=to_iso(row.timestamp),
         metadata=_metadata(row),
+        **known,
     )
+
+
+def _standing(stands: Standing) -> dict[str, Any]:
+    return {
+        "cve_answer": stands.answer,
+        "cve_score": decimal(stands.score),
+        "cve_status": stands.status,
+        "cve_count": stands.count,
+    }
 
 
 def upload_shape(done: Uploaded, path: str) -> UploadShape:
