@@ -6,9 +6,11 @@ from typing import NamedTuple
 
 from sqlalchemy import bindparam, delete, func, insert, or_, select
 
+from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.accounts.visibility import VISIBLE, viewer
 from packhouse.catalog.judgement_tables import reservation
 from packhouse.catalog.schema import channel, entry
-from packhouse.core.db import Unit
+from packhouse.core.db import Database, Unit
 from packhouse.core.db.base import Reader
 
 
@@ -25,13 +27,21 @@ class ReservationRow(NamedTuple):
 
 
 _COLUMNS = (*(reservation.c[name] for name in ReservationRow._fields[:6]), channel.c.path)
-_ALL = select(*_COLUMNS).select_from(reservation.outerjoin(channel, channel.c.id == reservation.c.channel_id))
+_FROM = reservation.outerjoin(channel, channel.c.id == reservation.c.channel_id)
+_ALL = select(*_COLUMNS).select_from(_FROM)
 _BY_ID = _ALL.where(reservation.c.id == bindparam("reservation_id"))
 _IN_CHANNEL = _ALL.where(
     or_(reservation.c.channel_id == bindparam("channel_id"), reservation.c.channel_id.is_(None))
 ).order_by(reservation.c.id)
-_PAGE = _ALL.order_by(reservation.c.pattern, reservation.c.id).limit(bindparam("limit")).offset(bindparam("offset"))
-_COUNT = select(func.count()).select_from(reservation)
+# those of a channel are shown to who sees the channel
+_SHOWN = or_(reservation.c.channel_id.is_(None), VISIBLE)
+_PAGE = (
+    _ALL.where(_SHOWN)
+    .order_by(reservation.c.pattern, reservation.c.id)
+    .limit(bindparam("limit"))
+    .offset(bindparam("offset"))
+)
+_COUNT = select(func.count()).select_from(_FROM).where(_SHOWN)
 # by -1 as nowhere, since NULL is never equal to NULL
 _SAME = select(reservation.c.id).where(
     reservation.c.family == bindparam("family"),
@@ -44,8 +54,8 @@ _ADD = (
     .returning(reservation.c.id)
 )
 _DROP = delete(reservation).where(reservation.c.id == bindparam("reservation_id"))
-_NAMES = select(entry.c.family, entry.c.name).distinct()
-_NAMES_HERE = _NAMES.where(entry.c.channel_id == bindparam("channel_id"))
+_BROUGHT = select(entry.c.family, entry.c.name).distinct().where(entry.c.uploaded.is_(False))
+_BROUGHT_HERE = _BROUGHT.where(entry.c.channel_id == bindparam("channel_id"))
 
 
 async def by_id(reader: Reader, reservation_id: int) -> ReservationRow | None:
@@ -59,10 +69,11 @@ async def in_channel(reader: Reader, channel_id: int) -> list[ReservationRow]:
     return [ReservationRow(*row) for row in await reader.fetch_all(_IN_CHANNEL, channel_id=channel_id)]
 
 
-async def page(reader: Reader, limit: int, offset: int) -> tuple[list[ReservationRow], int]:
-    """Return reservations by pattern, and how many there are."""
-    rows = await reader.fetch_all(_PAGE, limit=limit, offset=offset)
-    return [ReservationRow(*row) for row in rows], int(await reader.fetch_value(_COUNT) or 0)
+async def page(reader: Reader, principal: Principal, limit: int, offset: int) -> tuple[list[ReservationRow], int]:
+    """Return the reservations that the caller may know of, by pattern, and how many there are."""
+    values = viewer(principal)
+    rows = await reader.fetch_all(_PAGE, limit=limit, offset=offset, **values)
+    return [ReservationRow(*row) for row in rows], int(await reader.fetch_value(_COUNT, **values) or 0)
 
 
 async def find(reader: Reader, family: str, pattern: str, channel_id: int | None) -> int | None:
@@ -82,8 +93,8 @@ async def drop(unit: Unit, reservation_id: int) -> bool:
     return bool(await unit.execute(_DROP, reservation_id=reservation_id))
 
 
-async def names(reader: Reader, channel_id: int | None) -> list[tuple[str, str]]:
-    """Return (family, name) of the packages of which a channel, or any, has files."""
+async def brought(db: Database, channel_id: int | None) -> list[tuple[str, str]]:
+    """Return (family, name) of the packages that mirrors, or copies, brought to a channel, or to any."""
     if channel_id is None:
-        return [(row[0], row[1]) for row in await reader.fetch_all(_NAMES)]
-    return [(row[0], row[1]) for row in await reader.fetch_all(_NAMES_HERE, channel_id=channel_id)]
+        return [(row[0], row[1]) for row in await db.fetch_large(_BROUGHT)]
+    return [(row[0], row[1]) for row in await db.fetch_large(_BROUGHT_HERE, channel_id=channel_id)]

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import ColumnElement, Select, bindparam, func, insert, or_, select, update
 
+from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.accounts.visibility import VISIBLE, viewer
 from packhouse.catalog.judgement_tables import waiver
 from packhouse.catalog.schema import channel
 from packhouse.core.db import Row, Unit, any_of
@@ -30,7 +32,7 @@ class WaiverRow(NamedTuple):
     channel_id: int | None  #: None: everywhere
     family: str
     name: str  #: of the one package it is about, normalised
-    spec: str
+    spec: str  #: version and build of a match spec; empty: every file
     lifts: Lifts
     reason: str
     by: str
@@ -41,11 +43,14 @@ class WaiverRow(NamedTuple):
 
 _STORED = ("uuid", "channel_id", "family", "name", "spec", "rules", "reason", "by", "at", "until")
 _COLUMNS = (waiver.c.id, *(waiver.c[name] for name in _STORED), channel.c.path)
-_ALL = select(*_COLUMNS).select_from(waiver.outerjoin(channel, channel.c.id == waiver.c.channel_id))
+_FROM = waiver.outerjoin(channel, channel.c.id == waiver.c.channel_id)
+_ALL = select(*_COLUMNS).select_from(_FROM)
 _BY_UUID = _ALL.where(waiver.c.uuid == bindparam("uuid"))
 _OF_NAMES = _ALL.where(
     waiver.c.family == bindparam("family"), any_of(waiver.c.name, "names"), waiver.c.until > bindparam("now")
 )
+#: what the viewer may know of: waivers of a channel are shown to who sees the channel
+_SHOWN = or_(waiver.c.channel_id.is_(None), VISIBLE)
 #: the filters of the list
 _FILTERS: dict[str, ColumnElement[bool]] = {
     "active": waiver.c.until > bindparam("now"),
@@ -89,22 +94,24 @@ async def of_names(reader: Reader, family: str, names: Collection[str], now: int
     return [_waiver(row) for row in rows]
 
 
-async def page(reader: Reader, given: dict[str, Any], limit: int, offset: int) -> tuple[list[WaiverRow], int]:
-    """Return waivers, those first that end last, and how many there are.
+async def page(
+    reader: Reader, principal: Principal, given: dict[str, Any], limit: int, offset: int
+) -> tuple[list[WaiverRow], int]:
+    """Return waivers that the caller may know of, those first that end last, and how many there are.
 
     `given` narrows: `active` or `ended` (then also `now`), `family`, `name`, `channel_id` (and what is everywhere).
     """
-    values = {name: value for name, value in given.items() if name not in ("active", "ended")}
-    rows, count = _statements(frozenset(given) & _FILTERS.keys())
+    values = {name: value for name, value in given.items() if name not in ("active", "ended")} | viewer(principal)
+    rows, count = _statements(frozenset(given).intersection(_FILTERS))
     found = await reader.fetch_all(rows, limit=limit, offset=offset, **values)
     return [_waiver(row) for row in found], int(await reader.fetch_value(count, **values))
 
 
 @cache
 def _statements(names: frozenset[str]) -> tuple[Select[Any], Select[Any]]:
-    where = [_FILTERS[name] for name in sorted(names)]
+    where = [_SHOWN, *(_FILTERS[name] for name in sorted(names))]
     rows = _ALL.where(*where).order_by(waiver.c.until.desc(), waiver.c.id.desc())
-    count = select(func.count()).select_from(waiver).where(*where)
+    count = select(func.count()).select_from(_FROM).where(*where)
     return rows.limit(bindparam("limit")).offset(bindparam("offset")), count
 
 

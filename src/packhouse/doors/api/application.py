@@ -26,11 +26,13 @@ from packhouse.doors.api import (
     notices,
     policies,
     quarantine,
+    reservations,
     statements,
     system,
     trusted_keys,
     uploads,
     users,
+    waivers,
 )
 from packhouse.doors.api.bodies import MOST_BYTES, refuse_repeated
 from packhouse.doors.api.document import openapi_config
@@ -49,6 +51,8 @@ NOUNS = (
     quarantine,
     policies,
     aliases,
+    reservations,
+    waivers,
 )
 
 

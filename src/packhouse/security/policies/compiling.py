@@ -28,6 +28,13 @@ from packhouse.security.policies.rules.signature import OnlySigned
 from packhouse.security.policies.rules.unknown import UnknownVulnerabilities
 from packhouse.security.policies.rules.vulnerabilities import ScoreRule, StatusRule, Vulnerabilities
 
+#: the keys of all rules, in the order in which they are asked: what verdicts and waivers name
+RULES = (
+    "malware", "quarantine", "reserved_name", "platform", "license", "package_created", "only_signed_packages",
+    "legacy_packages", "package_name", "cve", "exclude_package_name", "python_versions", "install_time_code",
+    "unknown_vulnerabilities", "minimum_age", "latest_only", "whole_closure",
+)  # fmt: skip
+
 
 def compile_rules(rules: Rules) -> Policy:
     """Return the rules that decide. Raises PackhouseError("bad_request") as `check` does; compiled ones are kept."""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from packhouse.core.errors import PackhouseError
 from packhouse.security.policies.checking import check
+from packhouse.security.policies.compiling import RULES as KEYS
 from packhouse.security.policies.compiling import compile_rules
 from packhouse.security.policies.policy import NO_POLICY, Rules, decode, digest, edited, encode
 from packhouse.security.policies.summary import does_not_apply, summarise, warnings
@@ -137,3 +138,9 @@ def test_surprises_are_told() -> None:
     assert any("without a score" in one for one in warnings(Rules(cve_score=7)))
     assert warnings(Rules()) == []
     assert does_not_apply(Rules(platform=["noarch"], license=["mit"]), "python") == ["platform"]
+
+
+@given(rules=RULES)
+def test_every_rule_has_a_key_that_a_waiver_can_name(rules: Rules) -> None:
+    keys = list(dict.fromkeys(rule.key for rule in compile_rules(rules).rules))
+    assert [key for key in KEYS if key in keys] == keys
