@@ -33,6 +33,7 @@ channel = Table(
     Column("privacy", Text, nullable=False),  # private | authenticated | public
     Column("owner_id", Int, nullable=False),
     Column("frozen_at", Micros),  # set while the published index is pinned
+    Column("frozen_revision", Int),  # the revision it is pinned to; what is hidden since is only taken out of it
     Column("policy_id", Int),  # null: none is assigned
     Column("ruleset_id", Int, nullable=False, server_default="0"),  # whose verdicts hold here
     Column("next_ruleset_id", Int),  # whose verdicts are being written, to hold here then

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from packhouse.workflows.channels.editing import Edit, edit_channel
 from packhouse.workflows.publishing.moving import copy, remove
 from packhouse.workflows.publishing.selection import Item
 from tests.conftest import Backend
@@ -133,3 +134,28 @@ async def test_what_arrives_while_a_policy_is_prepared_is_judged_by_it(
     await copy(house.services, await house.find("dev"), await house.find("pub"), "admin", [Item("lib")])
     await house.caught_up()
     assert await listed(house, "pub") == (set() if severity == HIGH else {"lib-1.0-0.conda"})
+
+
+async def test_a_frozen_channel_loses_what_is_hidden_and_nothing_else_changes(house: House, tmp_path: Path) -> None:
+    await put(house, "1.0", "2.0")
+    await put(house, "1.0", name="other")
+    await govern(house, "pub", cve_score=7)
+    before = await index_of(house, "pub")
+    await freeze(house, True)
+    await advise(house.services, tmp_path, osv(1, "lib"))
+    await judged(house)
+    assert await listed(house, "pub") == {"lib-2.0-0.conda", "other-1.0-0.conda"}
+    assert await status_of(house, "pub", "lib-1.0-0.conda") == 403
+    await govern(house, "pub", exclude_package_name=["other"])
+    assert await listed(house, "pub") == {"lib-1.0-0.conda", "lib-2.0-0.conda"}
+    await govern(house, "pub", cve_score=10)
+    assert await index_of(house, "pub") == before
+    await govern(house, "pub", cve_score=7)
+    await freeze(house, False)
+    assert await listed(house, "pub") == {"lib-2.0-0.conda", "other-1.0-0.conda"}
+
+
+async def freeze(house: House, frozen: bool) -> None:
+    """Pin the index of the channel, or release it."""
+    await edit_channel(house.services, await house.find("pub"), "admin", Edit(frozen=frozen), frozenset())
+    await house.caught_up()

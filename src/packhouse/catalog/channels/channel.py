@@ -29,6 +29,7 @@ class Channel(msgspec.Struct, frozen=True):
     privacy: str
     owner_id: int
     frozen_at: int | None
+    frozen_revision: int | None  #: what the index is pinned to
     policy_id: int | None
     ruleset_id: int  #: whose verdicts hold here; 0: what holds without a policy
     next_ruleset_id: int | None  #: whose verdicts are being written, to hold here then

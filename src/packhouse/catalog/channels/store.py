@@ -55,7 +55,11 @@ _EDIT = (
     .where(channel.c.id == bindparam("channel_id_"))
     .values(description=bindparam("description_"), privacy=bindparam("privacy_"), updated_at=bindparam("now"))
 )
-_FREEZE = update(channel).where(channel.c.id == bindparam("channel_id_")).values(frozen_at=bindparam("frozen"))
+_FREEZE = (
+    update(channel)
+    .where(channel.c.id == bindparam("channel_id_"))
+    .values(frozen_at=bindparam("frozen"), frozen_revision=bindparam("revision"))
+)
 _NOTICES = (
     select(notice.c.id, notice.c.message, notice.c.level, notice.c.created_at, notice.c.expires_at)
     .where(notice.c.channel_id == bindparam("channel_id"))
@@ -141,9 +145,9 @@ async def edit(unit: Unit, channel_id: int, description: str, privacy: str) -> N
     await unit.execute(_EDIT, channel_id_=channel_id, description_=description, privacy_=privacy, now=unit.now)
 
 
-async def set_frozen(unit: Unit, channel_id: int, at: int | None) -> None:
-    """Pin the published index (a time) or release it (None)."""
-    await unit.execute(_FREEZE, channel_id_=channel_id, frozen=at)
+async def set_frozen(unit: Unit, channel_id: int, at: int | None, revision: int | None = None) -> None:
+    """Pin the published index to a revision (at a time), or release it (None)."""
+    await unit.execute(_FREEZE, channel_id_=channel_id, frozen=at, revision=revision)
 
 
 async def notices(reader: Reader, channel_id: int) -> list[Row]:

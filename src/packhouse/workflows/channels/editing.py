@@ -187,8 +187,8 @@ async def _refuse_other_content(unit: Unit, channel: Channel, path: str, compare
 
 async def _freeze(unit: Unit, held: Channel, actor: str) -> bool:
     """Pin the index. The publish lock is taken first: a revision is before or after the freeze, never across it."""
-    await lock_head(unit, held.id)
-    await channels.set_frozen(unit, held.id, unit.now)
+    revision = await lock_head(unit, held.id)
+    await channels.set_frozen(unit, held.id, unit.now, revision)
     await record_event(unit, type="channel_frozen", actor=actor, object=held.path, channel_id=held.id)
     await changes.note(unit, "channel", held.id, held.path)
     return True

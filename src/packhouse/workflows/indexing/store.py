@@ -146,6 +146,16 @@ _AT = and_(
     or_(shelf.c.to_rev.is_(None), shelf.c.to_rev > bindparam("number")),
     shelf.c.part_id.is_not(None),
 )
+_SHELVED_AT = (
+    select(part.c.shard)
+    .join_from(shelf, part, part.c.id == shelf.c.part_id)
+    .where(_AT, shelf.c.name == bindparam("name"))
+)
+_STAGED = (
+    select(shelf.c.name)
+    .where(shelf.c.channel_id == bindparam("channel_id"), shelf.c.from_rev > bindparam("number"))
+    .limit(1)
+)
 _SHARDS = select(shelf.c.name, part.c.shard_sha256).join_from(shelf, part, part.c.id == shelf.c.part_id).where(_AT)
 _SHARD_CHANGES = (
     select(shelf.c.from_rev, revision.c.committed_at, shelf.c.partition, shelf.c.name, part.c.shard_sha256)
@@ -357,6 +367,18 @@ async def show(
     await unit.execute_many(_CLOSE, [{"channel": channel_id, "number": number, **one} for one in again])
     rows = [{"partition": key[0], "name": key[1], "sha256": sha256} for key, sha256 in parts.items()]
     await unit.execute_many(_SHOW, [{"channel_id": channel_id, "number": number, **one} for one in rows])
+
+
+async def shelved_at(reader: Reader, channel_id: int, key: Key, number: int) -> bytes | None:
+    """Return the shard, as served, that the shelf shows of a key at a revision; None: nothing."""
+    place = {"channel_id": channel_id, "partition": key[0], "name": key[1], "number": number}
+    value = await reader.fetch_value(_SHELVED_AT, **place)
+    return None if value is None else bytes(value)
+
+
+async def any_staged(reader: Reader, channel_id: int, number: int) -> bool:
+    """Say whether the shelf holds something for a revision beyond `number`."""
+    return await reader.fetch_one(_STAGED, channel_id=channel_id, number=number) is not None
 
 
 async def shards_at(reader: Reader, channel_id: int, partition: str, number: int) -> dict[str, bytes]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from packhouse.catalog.channels.channel import Channel
-from packhouse.catalog.packages import entries
 from packhouse.core.db import Unit
+from packhouse.workflows.indexing.subtracting import show_anew
 from packhouse.workflows.judging import store
 from packhouse.workflows.judging.batches import batch_of, python_of
 from packhouse.workflows.judging.knowing import recall
@@ -38,7 +38,7 @@ async def judge_arrivals(unit: Unit, channel: Channel, family: str, record_ids: 
     batch = batch_of(rows, await recall(unit, family, rows), await python_of(unit, family, rows, list(rules.values())))
     await write_verdicts(unit, rows, batch, rules)
     dirty = await judge_reasons(unit, channel, family, sorted(versions), rules, {row.record_id for row in rows})
-    await entries.mark_dirty(unit, channel.id, sorted(dirty))
+    await show_anew(unit, channel, dirty)
 
 
 async def judge_departures(unit: Unit, channel: Channel, names: Collection[tuple[str, str]]) -> None:
@@ -47,4 +47,4 @@ async def judge_departures(unit: Unit, channel: Channel, names: Collection[tuple
     for family in sorted({family for family, _ in names}):
         here = sorted({name for other, name in names if other == family})
         dirty = await judge_reasons(unit, channel, family, here, rules)
-        await entries.mark_dirty(unit, channel.id, sorted(dirty))
+        await show_anew(unit, channel, dirty)

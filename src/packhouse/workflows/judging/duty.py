@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from packhouse.catalog import changes
 from packhouse.catalog.channels import store as channels
-from packhouse.catalog.packages import entries
 from packhouse.catalog.policies import overlays
 from packhouse.catalog.policies.overlays import Ended
 from packhouse.core.db import Unit
+from packhouse.workflows.indexing.subtracting import show_anew
 from packhouse.workflows.judging.arriving import rulesets_of
 from packhouse.workflows.judging.preparing import prepare_rulesets
 from packhouse.workflows.judging.reasons import judge_reasons
@@ -50,6 +49,5 @@ async def _judge(unit: Unit, one: Ended) -> bool:
         return False
     rules = await policies(unit, rulesets_of(channel))
     dirty = await judge_reasons(unit, channel, one.family, [one.name], rules)
-    await entries.mark_dirty(unit, channel.id, sorted(dirty))
-    await changes.note(unit, "entry", channel.id)
+    await show_anew(unit, channel, dirty)
     return bool(dirty)

@@ -11,13 +11,13 @@ from functools import partial
 
 from packhouse.catalog import changes
 from packhouse.catalog.channels import store as channels
-from packhouse.catalog.packages import entries
 from packhouse.catalog.policies import overlays
 from packhouse.catalog.policies import store as assignments
 from packhouse.catalog.policies.verdicts import Pair
 from packhouse.core.db import Unit
 from packhouse.security.policies.decide import Policy
 from packhouse.security.policies.survey import needs_whole_channel
+from packhouse.workflows.indexing.subtracting import show_anew
 from packhouse.workflows.judging import store
 from packhouse.workflows.judging.batches import batch_of, python_of
 from packhouse.workflows.judging.knowing import recall
@@ -126,10 +126,16 @@ async def _settle(services: Services, channel_id: int, ruleset: int, before: int
             some = [name for name, _ in names]
             dirty = await store.turned(db, channel_id, family, some, before)
             if dirty:
-                await db.write(partial(entries.mark_dirty, channel_id=channel_id, names=dirty))
+                await db.write(partial(_show_anew, channel_id=channel_id, keys=dirty))
             after = names[-1][0]
             await judge_waiting(services)
     await db.write(partial(assignments.settled, channel_id=channel_id, ruleset_id=ruleset, settle_from=before))
     while await db.write(partial(overlays.forget_past, channel_id=channel_id, limit=PAST)):
         pass
     await services.publisher.publish(channel_id)
+
+
+async def _show_anew(unit: Unit, channel_id: int, keys: Sequence[tuple[str, str]]) -> None:
+    channel = await channels.hold(unit, channel_id)
+    if channel is not None:
+        await show_anew(unit, channel, keys)

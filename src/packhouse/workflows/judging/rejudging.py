@@ -10,9 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 
-from packhouse.catalog import changes
 from packhouse.catalog.channels import store as channels
-from packhouse.catalog.packages import entries
 from packhouse.catalog.policies import verdicts
 from packhouse.catalog.vulnerabilities import aliases, news, unjudged
 from packhouse.catalog.vulnerabilities.unjudged import ECOSYSTEM, WHOLE, Waiting
@@ -21,6 +19,7 @@ from packhouse.core.db.base import Reader
 from packhouse.core.log import get_logger
 from packhouse.formats import registry
 from packhouse.security.vulnerabilities.aliases import possible_packages
+from packhouse.workflows.indexing.subtracting import show_anew
 from packhouse.workflows.judging import store
 from packhouse.workflows.judging.arriving import rulesets_of
 from packhouse.workflows.judging.batches import batch_of, python_of
@@ -109,8 +108,5 @@ async def _judge(unit: Unit, family: str, names: Sequence[str]) -> set[int]:
     for channel in here:
         mine = {number: rules[number] for number in rulesets_of(channel) if number in rules}
         dirty[channel.id] |= await judge_reasons(unit, channel, family, names, mine)
-    for channel_id, keys in dirty.items():
-        if keys:
-            await entries.mark_dirty(unit, channel_id, sorted(keys))
-            await changes.note(unit, "entry", channel_id)
+        await show_anew(unit, channel, dirty[channel.id])
     return {channel_id for channel_id, keys in dirty.items() if keys}

@@ -7,9 +7,7 @@ from functools import partial
 
 import msgspec
 
-from packhouse.catalog import changes
 from packhouse.catalog.channels import store as channels
-from packhouse.catalog.packages import entries
 from packhouse.catalog.policies.overlays import Overlay
 from packhouse.catalog.policies.verdicts import Pair
 from packhouse.core.db import Database, Unit
@@ -17,6 +15,7 @@ from packhouse.formats import registry
 from packhouse.security.policies.decide import Policy
 from packhouse.security.policies.needs import Needs
 from packhouse.security.policies.survey import needs_whole_channel, survey
+from packhouse.workflows.indexing.subtracting import show_anew
 from packhouse.workflows.judging import store
 from packhouse.workflows.judging.arriving import rulesets_of
 from packhouse.workflows.judging.batches import batch_of, python_of
@@ -67,8 +66,7 @@ async def _write(
     keys = await write_reasons(unit, channel_id, number, rows, wanted)
     if not keys or number != channel.ruleset_id:
         return False
-    await entries.mark_dirty(unit, channel_id, sorted(keys))
-    await changes.note(unit, "entry", channel_id)
+    await show_anew(unit, channel, keys)
     return True
 
 

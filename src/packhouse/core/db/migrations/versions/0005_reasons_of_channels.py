@@ -18,7 +18,11 @@ def upgrade() -> None:
         " (SELECT id FROM event WHERE type = 'artifact_registered')"
     )
     op.create_index(
-        "ix_entry_uploaded", "entry", ["channel_id", "name"], sqlite_where=sa.text("uploaded = 1"), postgresql_where=sa.text("uploaded")
+        "ix_entry_uploaded",
+        "entry",
+        ["channel_id", "name"],
+        sqlite_where=sa.text("uploaded = 1"),
+        postgresql_where=sa.text("uploaded"),
     )
     for column in ("install_code", "judged_by_builder"):
         op.add_column("content", sa.Column(column, sa.Boolean(), server_default=sa.false(), nullable=False))
