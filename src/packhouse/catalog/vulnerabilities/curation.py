@@ -97,6 +97,7 @@ _FILES = (
     .where(any_of(record.c.name, "names"))
     .distinct()
 )
+_FILES_HERE = _FILES.where(entry.c.channel_id == bindparam("channel_id"))
 
 
 async def page(db: Database, given: Mapping[str, Any], *, limit: int, offset: int) -> tuple[list[StatementRow], int]:
@@ -156,7 +157,12 @@ async def told(db: Database, family: str, names: Collection[str]) -> list[Told]:
     return [found[sha256] for sha256 in sorted(found)]
 
 
-async def files(db: Database, family: str, names: Collection[str]) -> list[FileOf]:
-    """Return the files of packages that any channel has."""
-    rows = await db.fetch_large(_FILES, family=family, names=list(names))
-    return [FileOf(*row[:4], None if row[4] is None else bytes(row[4]), row[5]) for row in rows]
+async def files(db: Database, family: str, names: Collection[str], channel_id: int | None = None) -> list[FileOf]:
+    """Return the files of packages that any channel has, or a given one."""
+    given: dict[str, Any] = {"family": family, "names": list(names)}
+    if channel_id is None:
+        rows = await db.fetch_large(_FILES, **given)
+    else:
+        rows = await db.fetch_large(_FILES_HERE, **given, channel_id=channel_id)
+    found = [FileOf(*row) for row in rows]
+    return [one._replace(sha256=bytes(one.sha256)) if one.sha256 else one for one in found]

@@ -32,6 +32,7 @@ from packhouse.doors.api import (
     trusted_keys,
     uploads,
     users,
+    vex,
     waivers,
 )
 from packhouse.doors.api.bodies import MOST_BYTES, refuse_repeated
@@ -53,6 +54,7 @@ NOUNS = (
     aliases,
     reservations,
     waivers,
+    vex,
 )
 
 

@@ -45,6 +45,11 @@ async def refuse_repeated(request: Request[Any, Any, Any]) -> None:
     body = await request.body()
     if len(body) > STRANGERS_BYTES and caller_of(request) is ANONYMOUS:
         raise PackhouseError("too_large", "The body of the request is too large.", "Send a credential with it.")
+    check_unique(body)
+
+
+def check_unique(body: bytes) -> None:
+    """Raise PackhouseError("bad_request") for JSON that names a member twice; other faults are left to the decoder."""
     try:
         json.loads(body, object_pairs_hook=_unique)
     except _Repeated as repeated:

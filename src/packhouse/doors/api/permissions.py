@@ -92,6 +92,8 @@ ROUTES: dict[tuple[str, str], Action | None] = {
     ("GET", "/api/aliases"): "cve:view",
     ("POST", "/api/aliases"): "cve:edit",
     ("DELETE", "/api/aliases"): "cve:edit",
+    ("GET", "/api/vex"): "cve:view",
+    ("POST", "/api/vex"): "cve:edit",
     ("GET", "/api/quarantine"): "cve:view",
     ("POST", "/api/quarantine"): "cve:edit",
     # tells who downloaded it, from whatever channel

@@ -42,7 +42,8 @@ async def list_statements(
     Raises PackhouseError("conflict") for a name of several vulnerabilities.
     """
     given = dict(given)
-    names = await _names_of(db, given.pop("vulnerability", None))
+    name = given.pop("vulnerability", None)
+    names = await names_of(db, name) if name is not None else set()
     origin = given.get("origin", "")
     chosen = {**given, **({"keys": sorted(names)} if names else {})}
     if origin == "feed":
@@ -56,10 +57,11 @@ async def list_statements(
     return [*rows, *built[start : start + limit - len(rows)]], total + len(built)
 
 
-async def _names_of(db: Database, name: str | None) -> set[str]:
-    """Return every name of a vulnerability: statements may go by any of them."""
-    if name is None:
-        return set()
+async def names_of(db: Database, name: str) -> set[str]:
+    """Return every name of a vulnerability: statements may go by any of them.
+
+    Raises PackhouseError("conflict") for a name of several.
+    """
     key = (await known_keys(db, [name]))[name]
     bodies = await curation.bodies(db, [key])
     return {key, canonical(name), *(_body(bodies[key]).aliases if key in bodies else ())}
