@@ -10,13 +10,13 @@ import pytest
 
 from packhouse.catalog import changes as change_list
 from packhouse.catalog.channels import store as channels
-from packhouse.core.db import Unit
 from packhouse.workflows.channels.deleting import delete_channel
 from packhouse.workflows.channels.editing import Edit, edit_channel
 from packhouse.workflows.delivering import gate as gates
 from packhouse.workflows.delivering.gate import Gate
 from tests.conftest import Backend
 from tests.kit.house import House, second_process
+from tests.kit.judging import govern
 
 FILE = "/api/repo/pub/noarch/one-1.0-0.conda"
 
@@ -52,26 +52,12 @@ async def test_another_process_hears_of_removal_privacy_rename_and_deletion(
 async def test_a_hidden_file_is_refused_with_its_rule_and_comes_back(house: House) -> None:
     await house.upload("pub", "one")
     assert (await house.web.get(FILE)).status == 200
-    channel = await house.find("pub")
-
-    async def judge(unit: Unit, ruleset: int) -> None:
-        await unit.execute("UPDATE channel SET ruleset_id = :ruleset WHERE id = :id", ruleset=ruleset, id=channel.id)
-        await change_list.note(unit, "channel", channel.id)
-
-    async def hide(unit: Unit) -> None:
-        await unit.execute(
-            """INSERT INTO verdict (ruleset_id, record_id, content_id, rule, since)
-            SELECT 7, record_id, content_id, 'score of 9.8', 0 FROM entry"""
-        )
-        await judge(unit, 7)
-
-    await house.services.db.write(hide)
-    await house.caught_up()
-    refused = await house.web.get(FILE)
-    assert refused.status == 403 and "score of 9.8" in refused.json()["message"]
-    assert "score of 9.8" in refused.headers["x-packhouse-reason"]
-    await house.services.db.write(lambda unit: judge(unit, 0))
-    await house.caught_up()
+    await govern(house, "pub", exclude_package_name=["one"])
+    for _ in range(2):  # the second one is remembered
+        refused = await house.web.get(FILE)
+        assert refused.status == 403 and "exclude_package_name" in refused.json()["message"]
+        assert "exclude_package_name" in refused.headers["x-packhouse-reason"]
+    await govern(house, "pub")
     assert (await house.web.get(FILE)).status == 200
 
 

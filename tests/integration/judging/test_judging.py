@@ -159,3 +159,22 @@ async def freeze(house: House, frozen: bool) -> None:
     """Pin the index of the channel, or release it."""
     await edit_channel(house.services, await house.find("pub"), "admin", Edit(frozen=frozen), frozenset())
     await house.caught_up()
+
+
+async def test_a_refusal_tells_the_rule_what_it_saw_since_when_and_what_may_be_had(
+    house: House, tmp_path: Path
+) -> None:
+    await put(house, "1.0", "1.5", "2.0")
+    await govern(house, "pub", cve_score=7)
+    await advise(house.services, tmp_path, osv(1, "lib"))
+    await judged(house)
+    answer = await house.web.get("/api/repo/pub/noarch/lib-1.5-0.conda")
+    assert answer.status == 403
+    body = answer.json()
+    assert "CVE-2024-0001" in answer.headers["x-packhouse-reason"]
+    assert "CVE-2024-0001 (9.8, reported)" in body["message"] and "Version 2.0 may be had" in body["message"]
+    details = body["details"]
+    assert (details["rule"], details["newest_passing"]) == ("cve", "2.0")
+    assert details["newest_file"] == "noarch/lib-2.0-0.conda"
+    assert details["evidence"]["cves"] == [{"cve": "CVE-2024-0001", "score": 9.8, "status": "reported"}]
+    assert details["since"] and details["until"] is None

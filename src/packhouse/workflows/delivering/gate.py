@@ -16,9 +16,12 @@ from packhouse.catalog.packages import entries
 from packhouse.catalog.packages.entries import Entry
 from packhouse.core.db import Database
 from packhouse.core.errors import PackhouseError
+from packhouse.workflows.judging.explaining import refusal_of
 
 #: entries remembered per process; about 1 kB each
 CAPACITY = 200_000
+#: refusals remembered, each with the decision in its body
+REFUSALS = 1000
 
 
 class Gate:
@@ -30,6 +33,7 @@ class Gate:
         self._rights: dict[tuple[int | None, str | None, int, str], Decision] = {}
         self._entries: dict[int, dict[tuple[str, str, str], Entry]] = {}  # by channel: a change drops those of one
         self._count = 0
+        self._refusals: dict[tuple[int, int], PackhouseError] = {}  # by channel and entry
         self._epoch = 0
         feed.listen(self._changed, self._reset)
 
@@ -41,6 +45,7 @@ class Gate:
         if change.kind in ("channel", "entry"):
             self._epoch += 1
             self._count -= len(self._entries.pop(change.channel_id or 0, ()))
+            self._refusals.clear()
 
     def _reset(self) -> None:
         self._epoch += 1
@@ -50,6 +55,7 @@ class Gate:
 
     def _forget_entries(self) -> None:
         self._entries.clear()
+        self._refusals.clear()
         self._count = 0
 
     async def channel(self, principal: Principal, action: Action, path: str) -> Channel:
@@ -99,10 +105,19 @@ class Gate:
                 self._count += key not in here
                 here[key] = found
         if found.rule is not None:
-            raise PackhouseError(
-                "hidden",
-                f"{channel.path}/{partition}/{filename} is held back by the rule {found.rule!r}.",
-                "Ask for another version, or ask the owner of the channel.",
-                rule=found.rule,
-            )
+            raise (await self._refusal(channel, found)).with_traceback(None)  # it may be raised many times
+        return found
+
+    async def _refusal(self, channel: Channel, entry: Entry) -> PackhouseError:
+        """Return the refusal of a hidden file, which is asked for again as long as the client has it in a lock file."""
+        key = (channel.id, entry.id)
+        known = self._refusals.get(key) if self._feed.fresh else None
+        if known is not None:
+            return known
+        epoch = self._epoch
+        found = await refusal_of(self._db, channel, entry, await self._db.now())
+        if epoch == self._epoch:
+            if len(self._refusals) >= REFUSALS:
+                self._refusals.clear()
+            self._refusals[key] = found
         return found
