@@ -6,6 +6,7 @@ They are named by their SHA-256, so that the same file in another channel, or on
 from __future__ import annotations
 
 import re
+from functools import partial
 
 import msgspec
 
@@ -18,6 +19,7 @@ from packhouse.catalog.vulnerabilities.quarantine import Place
 from packhouse.catalog.vulnerabilities.statements import Quarantined
 from packhouse.core.db import Database, Unit
 from packhouse.core.errors import PackhouseError
+from packhouse.workflows.judging import store
 from packhouse.workflows.services import Services
 
 MAX_REASON = 2000
@@ -54,6 +56,7 @@ async def hold_back(services: Services, actor: str, sha256: str, reason: str) ->
             await _tell(unit, "file_quarantined", actor, one, places)
 
     await services.db.write(work)
+    await _catch_up(services, digest, places)
     return await look_at(services.db, sha256)
 
 
@@ -72,6 +75,7 @@ async def let_go(services: Services, actor: str, sha256: str) -> None:
         await _tell(unit, "file_released", actor, one, places)
 
     await services.db.write(work)
+    await _catch_up(services, digest, places)
 
 
 async def look_at(db: Database, sha256: str) -> Case:
@@ -116,6 +120,14 @@ async def _tell(unit: Unit, kind: str, actor: str, one: Quarantined, places: lis
     about = one.filename or one.sha256.hex()
     await record_event(unit, type=kind, actor=actor, object=about, data={**named, **data})
     await unjudged.add(unit, {place.package for place in places} | ({(one.family, one.name)} if one.family else set()))
+
+
+async def _catch_up(services: Services, digest: bytes, known: list[Place]) -> None:
+    """Let files be judged again that came meanwhile, by units that could not see what was decided."""
+    await services.db.write(store.barrier)
+    late = {place.package for place in await _places(services.db, digest)} - {place.package for place in known}
+    if late:
+        await services.db.write(partial(unjudged.add, names=late))
 
 
 async def _places(db: Database, digest: bytes) -> list[Place]:
