@@ -66,6 +66,11 @@ _IDS = select(vulnerability.c.key, vulnerability.c.id).where(any_of(vulnerabilit
 _OF_NAMES = select(*(finding.c[name] for name in Found._fields)).where(
     finding.c.family == bindparam("family"), any_of(finding.c.name, "names")
 )
+_OF_VULNERABILITY = (
+    select(*(finding.c[name] for name in Found._fields))
+    .where(finding.c.vulnerability_id == bindparam("vulnerability_id"))
+    .order_by(finding.c.family, finding.c.name, finding.c.version)
+)
 _VULNERABILITIES = select(*(vulnerability.c[name] for name in Vulnerability._fields)).where(
     any_of(vulnerability.c.id, "ids")
 )
@@ -92,6 +97,11 @@ async def ids_of(reader: Reader, keys: Collection[str]) -> dict[str, int]:
 async def of_names(reader: Reader, family: str, names: Collection[str]) -> list[Found]:
     """Return everything found about packages of a family."""
     return [Found(*row) for row in await reader.fetch_all(_OF_NAMES, family=family, names=list(names))]
+
+
+async def of_vulnerability(reader: Reader, vulnerability_id: int) -> list[Found]:
+    """Return the versions in which a vulnerability was found."""
+    return [Found(*row) for row in await reader.fetch_all(_OF_VULNERABILITY, vulnerability_id=vulnerability_id)]
 
 
 async def vulnerabilities(reader: Reader, ids: Collection[int]) -> dict[int, Vulnerability]:

@@ -122,9 +122,9 @@ async def by_name(reader: Reader, name: str) -> VulnerabilityRow | None:
     return None
 
 
-async def by_ids(reader: Reader, ids: Collection[int]) -> dict[int, VulnerabilityRow]:
+async def by_ids(db: Database, ids: Collection[int]) -> dict[int, VulnerabilityRow]:
     """Return vulnerabilities by id."""
-    rows = await reader.fetch_all(_BY_IDS, ids=list(ids)) if ids else []
+    rows = await db.fetch_large(_BY_IDS, ids=list(ids)) if ids else []
     return {row[0]: _row(row) for row in rows}
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, bindparam, func, literal, null, select
+from sqlalchemy import and_, bindparam, func, literal, null, select, union
 
 from packhouse.catalog.judgement_tables import overlay, verdict
 from packhouse.catalog.packages.hiding import SHOWN, judged
 from packhouse.catalog.policies.store import EVERYTHING
-from packhouse.catalog.schema import channel, content, entry, record, record_body
+from packhouse.catalog.schema import channel, content, downloaded, entry, record, record_body
 from packhouse.core.db import Database, Unit, any_of
 from packhouse.core.db.base import Reader
 
@@ -91,11 +91,14 @@ _SHOWING = (
     .join_from(entry, channel, channel.c.id == entry.c.channel_id)
     .where(any_of(entry.c.record_id, "ids"), channel.c.ruleset_id == bindparam("ruleset_id"))
 )
-_VERSIONS = (
+# With those that somebody downloaded and no channel has any more: who has them must be found when an advisory comes.
+_VERSIONS = union(
     select(record.c.name, record.c.version)
-    .distinct()
     .join_from(record, entry, entry.c.record_id == record.c.id)
-    .where(any_of(record.c.name, "names"), _OF_FAMILY)
+    .where(any_of(record.c.name, "names"), _OF_FAMILY),
+    select(downloaded.c.name, downloaded.c.version).where(
+        any_of(downloaded.c.name, "names"), downloaded.c.family == bindparam("family"), downloaded.c.version != ""
+    ),
 )
 _COUNTS = select(record.c.name, func.count()).where(any_of(record.c.name, "names")).group_by(record.c.name)
 _CHANNELS_OF = (
@@ -189,7 +192,7 @@ async def families_here(reader: Reader, channel_id: int) -> list[str]:
 
 
 async def versions_of(reader: Reader, family: str, names: Collection[str]) -> dict[str, set[str]]:
-    """Return name → versions of packages that any channel has."""
+    """Return name → versions of packages that any channel has, or that somebody downloaded."""
     found: dict[str, set[str]] = {}
     for name, version in await reader.fetch_all(_VERSIONS, family=family, names=list(names)):
         found.setdefault(name, set()).add(version)

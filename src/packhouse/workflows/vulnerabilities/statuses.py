@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -47,9 +47,7 @@ async def judge(db: Database, rows: Sequence[AffectedFile], known: Mapping[int, 
     groups: defaultdict[tuple[Package, int], list[int]] = defaultdict(list)
     for index, row in enumerate(rows):
         groups[(row.family, row.name), row.vulnerability_id].append(index)
-    judgements = {
-        package: _judgements(package, said) for package, said in (await statements_about(db, rows)).items() if said
-    }
+    judgements = await judgements_about(db, {(row.family, row.name) for row in rows}, rows)
     aliases = {number: body_of(row).aliases for number, row in known.items()}
     found = [Judged(row, "reported", None) for row in rows]
     for (package, number), indices in groups.items():
@@ -61,18 +59,20 @@ async def judge(db: Database, rows: Sequence[AffectedFile], known: Mapping[int, 
     return found
 
 
-async def statements_about(db: Database, rows: Sequence[AffectedFile]) -> dict[Package, list[Statement]]:
-    """Return what users, feeds and builders say of the packages of files, by package."""
+async def judgements_about(
+    db: Database, packages: Collection[Package], rows: Sequence[AffectedFile] = ()
+) -> dict[Package, Judgements]:
+    """Return what users and feeds say of packages, and builders of `rows`, compiled; without those nobody speaks of."""
     names: defaultdict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        names[row.family].add(row.name)
+    for family, name in packages:
+        names[family].add(name)
     said: defaultdict[Package, list[Statement]] = defaultdict(list)
     for family, of_family in names.items():
         for told in await statements.of_names(db, family, sorted(of_family)):
             said[family, told.name].append(statement_of(told))
     for package, built in await _of_builders(db, rows):
         said[package] += built
-    return said
+    return {package: _judgements(package, told) for package, told in said.items() if told}
 
 
 async def _of_builders(db: Database, rows: Iterable[AffectedFile]) -> list[tuple[Package, list[Statement]]]:
