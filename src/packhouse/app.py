@@ -18,6 +18,7 @@ from packhouse.catalog.audit.chain import seal
 from packhouse.catalog.audit.keys import load_signing_key
 from packhouse.catalog.changes import Change, ChangeFeed, forget_old
 from packhouse.catalog.mirrors.origins import forget_unused
+from packhouse.catalog.notifications.outbox import forget_old as forget_old_digests
 from packhouse.catalog.packages.downloads import forget_old_chunks
 from packhouse.core import log
 from packhouse.core.blobs import local_folder, open_store
@@ -57,6 +58,8 @@ from packhouse.workflows.maintaining.sweep import clean_daily, sweep
 from packhouse.workflows.mirroring.fetching import OnDemand
 from packhouse.workflows.mirroring.run import mirror_handlers
 from packhouse.workflows.mirroring.schedule import schedule_mirrors
+from packhouse.workflows.notifying.gathering import gather_news
+from packhouse.workflows.notifying.sending import send_due
 from packhouse.workflows.services import Services
 
 _log = log.get_logger(__name__)
@@ -263,7 +266,12 @@ async def _duties(services: Services) -> list[Periodic]:
         long_ago = await db.now() - HISTORY_DAYS * DAY
         await db.write(partial(forget_ended, before=long_ago))
         await db.write(forget_unused)
-        for work in (forget_old, partial(forget_old_chunks, before=long_ago), partial(forget, before=long_ago)):
+        for work in (
+            forget_old,
+            partial(forget_old_chunks, before=long_ago),
+            partial(forget_old_digests, before=long_ago),
+            partial(forget, before=long_ago),
+        ):
             while await db.write(work):
                 pass
 
@@ -274,6 +282,8 @@ async def _duties(services: Services) -> list[Periodic]:
         Periodic("deleted channels", 5.0, clearing),
         Periodic("mirrors", 1.0, scheduling),
         Periodic("feeds", 1.0, feed_scheduling),
+        Periodic("news", 2.0, partial(gather_news, services)),
+        Periodic("notifications", 2.0, partial(send_due, services)),
         Periodic("sweeper", 86_400 / SWEEPS_A_DAY, sweeping),
         Periodic("old rows", 600.0, forgetting),
     ]

@@ -56,6 +56,7 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     html: str = ""  #: the same as `text`, for readers that show it
     name: str = ""  #: of the person
+    message_id: str = ""  #: a word that stays when a message is repeated, so that a mailbox can pass over what it has
 
 
 def mail_server(settings: Settings) -> MailServer | None:
@@ -96,7 +97,7 @@ async def send(server: MailServer, mail: Mail) -> None:
 
 def compose(mail: Mail, sender: str, at: int) -> EmailMessage:
     """Return the message, dated `at` (microseconds). Raises PackhouseError("bad_request") for a bad address."""
-    if not _ADDRESS.fullmatch(mail.to) or ".." in mail.to:
+    if not is_address(mail.to):
         raise PackhouseError(
             "bad_request",
             f"{mail.to[:120]!r} is no address that mail can be sent to.",
@@ -107,13 +108,18 @@ def compose(mail: Mail, sender: str, at: int) -> EmailMessage:
     made["To"] = Address(one_line(mail.name), addr_spec=mail.to)
     made["Subject"] = one_line(mail.subject)
     made["Date"] = format_datetime(datetime.fromtimestamp(at // SECOND, UTC))
-    made["Message-ID"] = f"<{random_hex(16)}@{sender.rpartition('@')[2]}>"
+    made["Message-ID"] = f"<{mail.message_id or random_hex(16)}@{sender.rpartition('@')[2]}>"
     made["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday replies
     # lines of any length and letter, whatever the servers on the way can do
     made.set_content(mail.text, cte="quoted-printable")
     if mail.html:
         made.add_alternative(mail.html, subtype="html", cte="quoted-printable")
     return made
+
+
+def is_address(text: str) -> bool:
+    """Tell whether mail can be sent to a text (RFC 5321 section 4.1.2, without quoted names and literal domains)."""
+    return _ADDRESS.fullmatch(text) is not None and ".." not in text
 
 
 def one_line(text: str) -> str:

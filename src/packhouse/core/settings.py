@@ -42,7 +42,7 @@ DESCRIPTIONS: dict[str, str] = {
     "sweep_grace_seconds": "How long content without an owner is kept before its bytes are deleted, in seconds.",
     "shrink_guard_percent": "A run of a mirror or feed that would remove more than this share, in percent, asks first.",
     "mirror_concurrency": "Downloads of one mirror run at the same time.",
-    "allowed_private_hosts": "Comma-separated `host:port` of private addresses that mirror sources may name.",
+    "allowed_private_hosts": "Comma-separated `host:port` of private addresses that mirrors and webhooks may name.",
     "feeds": "Comma-separated feeds of advisories: `http(s)` addresses, or files and folders of this machine.",
     "default_feeds": "Whether an installation begins with the public feeds: OSV for PyPI and CRAN, and CISA KEV.",
     "smtp_host": "Mail server that takes what is sent to people; empty: no mail is sent.",

@@ -12,14 +12,14 @@ from tests.kit.mirroring import services_on
 async def test_news_are_taken_in_rounds(backend: Backend) -> None:
     async with services_on(backend) as services:
         db = services.db
-        assert await news.waiting(db) is None
+        assert await news.waiting(db, await db.now()) is None
         rows = [("conda", f"p{number % 7}", "1.0", number) for number in range(1, 2501)]
         await db.write(lambda unit: news.add(unit, rows))
-        found = await news.waiting(db)
+        found = await news.waiting(db, await db.now())
         assert found is not None and found.settled and found.oldest_at == found.newest_at
         assert await db.write(lambda unit: news.begin_round(unit, found.upto)) == Round(found.upto, False)
         await db.write(lambda unit: news.add(unit, [("python", "late", "2.0", 1)]))
-        late = await news.waiting(db)
+        late = await news.waiting(db, await db.now())
         assert late is not None and late.upto > found.upto
         assert await db.write(lambda unit: news.begin_round(unit, late.upto)) == Round(found.upto, False)
         told = [row async for batch in news.of_round(db, found.upto) for row in batch]
@@ -41,5 +41,5 @@ async def test_news_are_not_settled_while_names_wait_for_judgement(backend: Back
             await unjudged.add(unit, [("conda", "a")])
 
         await services.db.write(work)
-        found = await news.waiting(services.db)
+        found = await news.waiting(services.db, await services.db.now())
         assert found is not None and not found.settled

@@ -10,6 +10,7 @@ from packhouse.catalog.accounts.account import Account, check_role, check_userna
 from packhouse.catalog.accounts.passwords import check_strength, hash_password
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.changes import note
+from packhouse.catalog.notifications import subscriptions
 from packhouse.core.db import Database, Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.core.randomness import random_text
@@ -91,6 +92,7 @@ async def delete_user(db: Database, username: str, actor: str) -> None:
                 f"The user {username} owns {owned} channel{'' if owned == 1 else 's'}.",
                 "Delete what they own first, or disable the user instead.",
             )
+        await subscriptions.forget_account(unit, account.id)
         await store.delete_account(unit, account.id)
         await _tell(unit, "user_deleted", actor, username)
 

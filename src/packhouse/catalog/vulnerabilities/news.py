@@ -5,14 +5,15 @@ News are taken in rounds, each up to one row: a round that was broken off goes o
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
-from packhouse.catalog.judgement_tables import feed, unjudged
+from packhouse.catalog.judgement_tables import feed, unjudged, vulnerability
 from packhouse.catalog.notifications.tables import news, news_round
-from packhouse.core.db import Database, Row, Unit
+from packhouse.catalog.schema import entry, record
+from packhouse.core.db import Database, Row, Unit, any_of
 from packhouse.core.db.base import Reader
 
 #: rows removed by one unit
@@ -22,10 +23,21 @@ BATCH = 2000
 class Waiting(NamedTuple):
     """The news nobody was told yet. Times are microseconds."""
 
-    upto: int  #: the number of the last row
+    upto: int  #: the number of the last row that was there before a moment
     oldest_at: int
     newest_at: int
     settled: bool  #: nothing waits for judgement, and no feed's run is still being worked off
+
+
+class Subject(NamedTuple):
+    """What news say of a vulnerability."""
+
+    id: int
+    key: str
+    kind: str  #: vulnerability | malware
+    score: int | None  #: tenths
+    exploited: bool
+    summary: str
 
 
 class Round(NamedTuple):
@@ -37,7 +49,9 @@ class Round(NamedTuple):
 
 _ADD = """INSERT INTO news (family, name, version, vulnerability_id, at)
  VALUES (:family, :name, :version, :vulnerability_id, :at)"""
-_WAITING = select(func.max(news.c.id), func.min(news.c.at), func.max(news.c.at))
+_LAST_BEFORE = select(news.c.id).where(news.c.at <= bindparam("before")).order_by(news.c.id.desc()).limit(1)
+_OLDEST = select(news.c.at).order_by(news.c.id).limit(1)
+_NEWEST = select(news.c.at).order_by(news.c.id.desc()).limit(1)
 _UNJUDGED = select(unjudged.c.id).limit(1)
 _UNSETTLED = select(feed.c.id).where(feed.c.settled_run < feed.c.run).limit(1)
 _ROUND = select(news_round.c.upto, news_round.c.digested)
@@ -48,6 +62,15 @@ _UPTO = (
     select(news.c.family, news.c.name, news.c.version, news.c.vulnerability_id)
     .where(news.c.id <= bindparam("upto"))
     .order_by(news.c.family, news.c.name)
+)
+_IN_CHANNELS = (
+    select(entry.c.channel_id, record.c.name, record.c.version, func.count())
+    .join_from(record, entry, entry.c.record_id == record.c.id)
+    .where(any_of(record.c.name, "names"), entry.c.family == bindparam("family"))
+    .group_by(entry.c.channel_id, record.c.name, record.c.version)
+)
+_SUBJECTS = select(*(vulnerability.c[name] for name in Subject._fields)).where(
+    any_of(vulnerability.c.id, "ids"), vulnerability.c.withdrawn_at.is_(None)
 )
 _SOME = select(news.c.id).where(news.c.id <= bindparam("upto")).order_by(news.c.id).limit(BATCH)
 _DROP = delete(news).where(news.c.id.in_(_SOME))
@@ -63,13 +86,17 @@ async def add(unit: Unit, rows: Sequence[tuple[str, str, str, int]]) -> None:
         await unit.execute_many(_ADD, values)
 
 
-async def waiting(reader: Reader) -> Waiting | None:
-    """Return what is known of the news nobody was told yet; None when there are none."""
-    row = await reader.fetch_one(_WAITING)
-    if row is None or row[0] is None:
+async def waiting(reader: Reader, before: int) -> Waiting | None:
+    """Return what is known of the news nobody was told yet; None when there are none from before a moment.
+
+    That moment lies a few seconds back: a unit under way may still add a row with a lower number than one that is seen.
+    """
+    upto = await reader.fetch_value(_LAST_BEFORE, before=before)
+    if upto is None:
         return None
+    oldest, newest = await reader.fetch_value(_OLDEST), await reader.fetch_value(_NEWEST)
     busy = await reader.fetch_one(_UNJUDGED) or await reader.fetch_one(_UNSETTLED)
-    return Waiting(row[0], row[1], row[2], busy is None)
+    return Waiting(upto, oldest or before, newest or before, busy is None)
 
 
 async def current_round(reader: Reader) -> Round | None:
@@ -89,6 +116,17 @@ async def begin_round(unit: Unit, upto: int) -> Round:
 def of_round(db: Database, upto: int) -> AsyncIterator[list[Row]]:
     """Stream (family, name, version, vulnerability) up to a row; those of one name follow each other."""
     return db.stream(_UPTO, upto=upto)
+
+
+async def in_channels(db: Database, family: str, names: Collection[str]) -> list[Row]:
+    """Return (channel, name, version, number of files) for every channel that has files of these packages."""
+    return await db.fetch_large(_IN_CHANNELS, family=family, names=list(names))
+
+
+async def subjects(reader: Reader, ids: Collection[int]) -> dict[int, Subject]:
+    """Return vulnerabilities by number; one that is gone or was withdrawn is missing."""
+    rows = await reader.fetch_all(_SUBJECTS, ids=list(ids)) if ids else []
+    return {row[0]: Subject(row[0], row[1], row[2], row[3], bool(row[4]), row[5]) for row in rows}
 
 
 async def digested(unit: Unit, upto: int) -> None:

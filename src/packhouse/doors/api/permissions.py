@@ -24,6 +24,14 @@ _OF_CHANNEL: dict[tuple[str, str], Action] = {
     ("GET", "/notices"): "channel:view",
     ("POST", "/notices"): "channel:edit",
     ("DELETE", "/notices/{notice_id}"): "channel:edit",
+    ("GET", "/notifications"): "notification:view",
+    ("PUT", "/notifications"): "notification:edit",
+    ("PUT", "/notifications/subscription"): "account:edit",  # asks for SUBSCRIBE besides
+    ("POST", "/notifications/webhooks"): "notification:edit",
+    ("DELETE", "/notifications/webhooks/{webhook_id}"): "notification:edit",
+    ("GET", "/notifications/digests"): "notification:view",
+    ("GET", "/notifications/deliveries"): "notification:edit",
+    ("POST", "/notifications/deliveries/retry"): "notification:edit",
     ("GET", "/artifacts"): "channel:view-artifacts",
     ("POST", "/artifacts"): "artifact:create",
     # asks for BULK besides, once it has read what shall be done
@@ -34,7 +42,6 @@ _OF_CHANNEL: dict[tuple[str, str], Action] = {
     ("GET", "/artifacts/{family}/{name}/files"): "artifact:view",
     ("GET", "/artifacts/{family}/{name}/cves"): "cve:view",
     ("GET", "/cves"): "cve:view",
-    ("GET", "/cves/report"): "cve:view",
     ("GET", "/artifacts/{family}/{name}/dependencies"): "artifact:view",
     ("GET", "/artifacts/{family}/{name}/dependants"): "artifact:view",
     ("GET", "/mirrors"): "channel.mirror:view",
@@ -61,6 +68,8 @@ ROUTES: dict[tuple[str, str], Action | None] = {
     ("GET", "/api/account"): "account:view",
     ("GET", "/api/account/me"): "account:view",
     ("GET", "/api/account/channels"): "account:view",
+    ("GET", "/api/account/notifications"): "account:view",
+    ("PUT", "/api/account/notifications"): "account:edit",
     ("GET", "/api/account/scopes"): "account:view",
     ("GET", "/api/system/scopes"): "account:view",
     ("GET", "/api/account/token-info"): "account:view",
@@ -77,17 +86,6 @@ ROUTES: dict[tuple[str, str], Action | None] = {
     ("GET", "/api/cves/knowledge"): "cve:view",
     ("GET", "/api/cves/{cve_id}"): "cve:view",
     ("GET", "/api/cves/{cve_id}/files"): "cve:view",
-    # tells who downloaded what only to those who may read the audit log
-    ("GET", "/api/cves/{cve_id}/blast_radius"): "cve:view",
-    ("GET", "/api/cves/{cve_id}/downloads"): "audit:view",
-    ("GET", "/api/feeds"): "cve:view",
-    # a source may be an address inside the network, or a file of the server
-    ("POST", "/api/feeds"): "system:manage",
-    ("GET", "/api/feeds/{feed_name}"): "cve:view",
-    ("PUT", "/api/feeds/{feed_name}"): "system:manage",
-    ("DELETE", "/api/feeds/{feed_name}"): "system:manage",
-    ("POST", "/api/feeds/{feed_name}/run"): "system:manage",
-    ("POST", "/api/feeds/{feed_name}/stop"): "system:manage",
     ("GET", "/api/mirrors"): "mirror:view",
     ("GET", "/api/events"): "audit:view",
     ("GET", "/api/trusted-keys"): "policy:view",
@@ -137,6 +135,9 @@ ROUTES: dict[tuple[str, str], Action | None] = {
         for (method, tail), action in _OF_CHANNEL.items()
     },
 }
+
+#: what somebody needs on a channel to be told about it
+SUBSCRIBE: Action = "notification:view"
 
 #: what a bulk request does -> the right it needs on the source, and on the target if it has one
 BULK: dict[str, tuple[Action, Action | None]] = {

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Table, bindparam, delete, null, select, tuple_, update
 
 from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.notifications.tables import delivery, digest, silent_channel, subscription, webhook
 from packhouse.catalog.schema import (
     channel,
     channel_grant,
@@ -59,6 +60,7 @@ def _some_of(table: Table) -> Any:
 #: in this order; bindings and paths stay for ever, events are history
 _CLEARED = [
     *(_some_of(table) for table in (entry, download, dirty, shelf, package, removal, revision, notice, channel_grant)),
+    *(_some_of(table) for table in (delivery, digest, webhook, subscription, silent_channel)),
 ]
 
 

@@ -1,0 +1,1 @@
+"""People and other systems are told what was newly found in their channels."""
