@@ -106,6 +106,9 @@ alias = Table(
 )
 Index("ix_alias_upstream", alias.c.ecosystem, alias.c.upstream)
 
+# Ecosystems of which advisories were known when files were judged last by "unknown": what has a name in one is known.
+covered = Table("covered", METADATA, Column("ecosystem", Text, primary_key=True), sqlite_with_rowid=False)
+
 # A vulnerability affects a version of a package, whatever channels hold files of it; derived.
 finding = Table(
     "finding",

@@ -178,3 +178,17 @@ async def test_a_refusal_tells_the_rule_what_it_saw_since_when_and_what_may_be_h
     assert details["newest_file"] == "noarch/lib-2.0-0.conda"
     assert details["evidence"]["cves"] == [{"cve": "CVE-2024-0001", "score": 9.8, "status": "reported"}]
     assert details["since"] and details["until"] is None
+
+
+async def test_what_nobody_can_know_is_hidden_where_asked_for_until_advisories_cover_it(
+    house: House, tmp_path: Path
+) -> None:
+    await put(house, "1.0")
+    await house.upload("pub", "libfoo", "1.0")  # depends on nothing: no advisory could be about it
+    await govern(house, "pub", unknown_vulnerabilities="hide")
+    assert await listed(house, "pub") == set()
+    await advise(house.services, tmp_path, osv(1, "another"))
+    await judged(house)
+    await judged(house)
+    assert await listed(house, "pub") == {"lib-1.0-0.conda"}
+    assert await status_of(house, "pub", "libfoo-1.0-0.conda") == 403

@@ -116,6 +116,7 @@ _ASSIGN = (
     .where(channel.c.id == bindparam("channel_id_"))
     .values(policy_id=bindparam("new_policy"), next_ruleset_id=bindparam("next_ruleset"), updated_at=bindparam("now"))
 )
+_UNDER = select(channel.c.id).where(any_of(channel.c.ruleset_id, "rulesets"), channel.c.path.is_not(None))
 _PREPARING = select(channel.c.id, channel.c.next_ruleset_id).where(
     channel.c.next_ruleset_id.is_not(None), channel.c.path.is_not(None)
 )
@@ -228,6 +229,11 @@ async def assign(unit: Unit, channel_id: int, policy_id: int | None, ruleset_id:
     None for the ruleset: the one that holds is that of the policy already.
     """
     await unit.execute(_ASSIGN, channel_id_=channel_id, new_policy=policy_id, next_ruleset=ruleset_id, now=unit.now)
+
+
+async def under(reader: Reader, rulesets: Collection[int]) -> list[int]:
+    """Return the channels in which one of these rulesets holds."""
+    return [row[0] for row in await reader.fetch_all(_UNDER, rulesets=list(rulesets))] if rulesets else []
 
 
 async def preparing(reader: Reader) -> list[tuple[int, int]]:

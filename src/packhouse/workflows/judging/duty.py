@@ -10,7 +10,7 @@ from packhouse.catalog.policies.overlays import Ended
 from packhouse.core.db import Unit
 from packhouse.workflows.indexing.subtracting import show_anew
 from packhouse.workflows.judging.arriving import rulesets_of
-from packhouse.workflows.judging.preparing import prepare_rulesets
+from packhouse.workflows.judging.preparing import prepare_again, prepare_rulesets
 from packhouse.workflows.judging.reasons import judge_reasons
 from packhouse.workflows.judging.rejudging import judge_waiting
 from packhouse.workflows.judging.verdicts import policies
@@ -26,6 +26,7 @@ async def judge(services: Services) -> None:
     """Do one round. With nothing to do it is a few queries that find nothing."""
     await judge_waiting(services)
     await _end_by_time(services)
+    await prepare_again(services)
     await prepare_rulesets(services)
 
 

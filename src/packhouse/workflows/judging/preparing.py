@@ -11,11 +11,12 @@ from functools import partial
 
 from packhouse.catalog import changes
 from packhouse.catalog.channels import store as channels
-from packhouse.catalog.policies import overlays
+from packhouse.catalog.policies import overlays, verdicts
 from packhouse.catalog.policies import store as assignments
 from packhouse.catalog.policies.verdicts import Pair
 from packhouse.core.db import Unit
 from packhouse.security.policies.decide import Policy
+from packhouse.security.policies.rules.unknown import UnknownVulnerabilities
 from packhouse.security.policies.survey import needs_whole_channel
 from packhouse.workflows.indexing.subtracting import show_anew
 from packhouse.workflows.judging import store
@@ -43,6 +44,24 @@ async def prepare_rulesets(services: Services) -> None:
         await _prepare(services, ruleset, channel_ids)
     for channel_id, ruleset, before in await assignments.settling(services.db):
         await _settle(services, channel_id, ruleset, before)
+
+
+async def prepare_again(services: Services) -> None:
+    """Judge anew by "unknown vulnerabilities" once other ecosystems are covered by advisories than before."""
+    db = services.db
+    covered = await store.covered(db)
+    if covered == await store.covered_before(db):
+        return
+    rules = await policies(db, await verdicts.rulesets_in_use(db))
+    concerned = {number for number, policy in rules.items() if policy.has(UnknownVulnerabilities)}
+
+    async def work(unit: Unit) -> None:
+        for held in await assignments.hold_channels(unit, await assignments.under(unit, concerned)):
+            if held.next_ruleset_id is None:
+                await assignments.assign(unit, held.id, held.policy_id, held.ruleset_id)
+        await store.set_covered(unit, covered)
+
+    await db.write(work)
 
 
 async def _prepare(services: Services, ruleset: int, channel_ids: Sequence[int]) -> None:
@@ -111,7 +130,8 @@ async def _judge(
 
 async def _flip(unit: Unit, ruleset: int, channel_ids: Sequence[int]) -> None:
     for held in await assignments.hold_channels(unit, channel_ids):
-        before = assignments.EVERYTHING if held.settle_from is not None else held.ruleset_id
+        again = held.settle_from is not None or held.ruleset_id == ruleset
+        before = assignments.EVERYTHING if again else held.ruleset_id
         if await assignments.flip(unit, held.id, ruleset, before):
             await changes.note(unit, "channel", held.id)
             await changes.note(unit, "entry", held.id)

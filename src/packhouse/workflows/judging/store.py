@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, bindparam, func, literal, null, select, union
+from sqlalchemy import and_, bindparam, delete, func, insert, literal, null, select, union
 
+from packhouse.catalog.judgement_tables import covered as covered_table
 from packhouse.catalog.judgement_tables import overlay, verdict
 from packhouse.catalog.packages.hiding import SHOWN, judged
 from packhouse.catalog.policies.store import EVERYTHING
@@ -155,6 +156,9 @@ _DIFFERS = SHOWN.is_distinct_from(func.nullif(func.coalesce(_OLD_OVERLAY.c.rule,
 # Whoever adds files holds his channel for as long as his unit lasts.
 _BARRIER = select(channel.c.id).order_by(channel.c.id).with_for_update()
 _BODIES = select(record_body.c.record_id, record_body.c.json).where(any_of(record_body.c.record_id, "ids"))
+_COVERED_BEFORE = select(covered_table.c.ecosystem)
+_UNCOVER = delete(covered_table)
+_COVER = insert(covered_table).values(ecosystem=bindparam("ecosystem"))
 _ECOSYSTEMS = """WITH RECURSIVE step(ecosystem) AS (SELECT min(ecosystem) FROM advisory_name UNION ALL
  SELECT (SELECT min(ecosystem) FROM advisory_name WHERE advisory_name.ecosystem > step.ecosystem) FROM step
  WHERE step.ecosystem IS NOT NULL) SELECT ecosystem FROM step WHERE ecosystem IS NOT NULL"""
@@ -247,6 +251,17 @@ async def turned(
 async def covered(reader: Reader) -> frozenset[str]:
     """Return the ecosystems that we have advisories of."""
     return frozenset(row[0] for row in await reader.fetch_all(_ECOSYSTEMS))
+
+
+async def covered_before(reader: Reader) -> frozenset[str]:
+    """Return the ecosystems that were covered when files were judged last by what is unknown."""
+    return frozenset(row[0] for row in await reader.fetch_all(_COVERED_BEFORE))
+
+
+async def set_covered(unit: Unit, ecosystems: Collection[str]) -> None:
+    """Write down which ecosystems are covered now."""
+    await unit.execute(_UNCOVER)
+    await unit.execute_many(_COVER, [{"ecosystem": one} for one in sorted(ecosystems)])
 
 
 async def barrier(unit: Unit) -> None:
