@@ -12,6 +12,8 @@ from packhouse.catalog.mirrors.mirror import MODES, SHOWN_STATES, TYPES
 from packhouse.catalog.notifications.outbox import DROPPED, FAILED, PENDING, SENT
 from packhouse.catalog.packages.package_changes import CAUSES
 from packhouse.catalog.policies.store import STATES
+from packhouse.catalog.vulnerabilities.feeds import KINDS
+from packhouse.catalog.vulnerabilities.feeds import STATES as STATES_OF_FEEDS
 from packhouse.doors.api.parameters import Word
 from packhouse.security.vulnerabilities.advisory import Kind
 from packhouse.security.vulnerabilities.aliases import STRENGTH
@@ -40,6 +42,8 @@ FileSource = Annotated[str, _one_of("upload", "mirror")]
 CveKind = Annotated[str, _one_of(*get_args(Kind))]
 CveStatus = Annotated[str, _one_of(*SEVERITY)]
 CveAnswer = Annotated[str, _one_of(*get_args(Answer))]
+FeedKind = Annotated[Word, _one_of(*KINDS)]
+FeedState = Annotated[str, _one_of(*STATES_OF_FEEDS)]
 CveSeverity = Annotated[str, _one_of("critical", "high", "medium", "low", "none", "unknown")]
 DeliveryState = Annotated[str, _one_of(PENDING, SENT, FAILED, DROPPED)]
 ChangeAction = Annotated[str, _one_of("added", "removed")]
