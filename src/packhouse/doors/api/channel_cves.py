@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from litestar import get
-from litestar.params import FromPath
+from litestar.params import FromPath, QueryParameter
 
 from packhouse.catalog.accounts.permissions import Decision, permit
 from packhouse.catalog.accounts.principal import Principal
@@ -21,10 +23,16 @@ from packhouse.doors.api.cves import cve_page
 from packhouse.doors.api.parameters import Caller, Filter, Here, House, Limit, Offset, Page
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.routes import of_channel
+from packhouse.doors.api.shapes.closure import ClosureShape, closure_shape
 from packhouse.doors.api.shapes.cves import CveShape
 from packhouse.doors.api.shapes.standing import KnowledgeShape, PackageCves, knowledge_shape, package_cves
+from packhouse.workflows.vulnerabilities.closure import closure_of
 from packhouse.workflows.vulnerabilities.knowledge import knowledge
 from packhouse.workflows.vulnerabilities.packages import standing
+
+FileKey = Annotated[
+    str, QueryParameter(pattern=r"^[^\x00]*$", max_length=512, description="Of the file: `<subdir>/<filename>`.")
+]
 
 
 @get(of_channel("/cves"), tags=["cves"], dependencies=FILTERS, responses=refused())
@@ -67,6 +75,18 @@ async def list_package_cves(
     return package_cves(page, shown, stands.knowledge)
 
 
+@get(of_channel("/artifacts/{family:str}/{name:str}/closure"), tags=["cves"], responses=refused())
+async def show_closure(
+    caller: Caller, services: House, here: Here, family: FromPath[str], name: FromPath[str], ckey: FileKey
+) -> ClosureShape:
+    """Tell how each dependency of a file stands, and the worst of all that installing it may bring along."""
+    scope = await scope_of(services.db, caller, here)
+    await require_package(services.db, scope, here, family, name)
+    file = await file_of(services.db, scope, here, family, name, ckey)
+    found = await closure_of(services.db, here, family, file.partition, file.filename, name)
+    return closure_shape(ckey, found, await knowledge(services.db))
+
+
 @get("/api/cves/knowledge", tags=["cves"], responses=refused())
 async def show_knowledge(services: House) -> KnowledgeShape:
     """Tell how old the data of feeds is: while there is none, nothing is clean."""
@@ -100,4 +120,4 @@ async def file_of(db: Database, scope: Scope, here: Channel, family: str, name: 
     return found
 
 
-HANDLERS = [list_channel_cves, list_package_cves, show_knowledge]
+HANDLERS = [list_channel_cves, list_package_cves, show_closure, show_knowledge]

@@ -41,6 +41,7 @@ _OF_CHANNEL: dict[tuple[str, str], Action] = {
     ("GET", "/artifacts/{family}/{name}/readme"): "artifact:view",
     ("GET", "/artifacts/{family}/{name}/files"): "artifact:view",
     ("GET", "/artifacts/{family}/{name}/cves"): "cve:view",
+    ("GET", "/artifacts/{family}/{name}/closure"): "cve:view",
     ("GET", "/cves"): "cve:view",
     ("GET", "/cves/report"): "cve:view",
     ("GET", "/artifacts/{family}/{name}/dependencies"): "artifact:view",

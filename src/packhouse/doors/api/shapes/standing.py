@@ -50,18 +50,14 @@ def knowledge_shape(known: Knowledge) -> KnowledgeShape:
     )
 
 
-def standing_shape(one: Standing) -> StandingShape:
-    """Fill the shape of how something stands."""
-    return StandingShape(**_members(one))
-
-
 def package_cves(page: Page[CveShape], one: Standing, known: Knowledge) -> PackageCves:
     """Fill the shape of a page."""
     shown = knowledge_shape(known)
-    return PackageCves(items=page.items, total_count=page.total_count, knowledge=shown, **_members(one))
+    return PackageCves(items=page.items, total_count=page.total_count, knowledge=shown, **standing_members(one))
 
 
-def _members(one: Standing) -> dict[str, Any]:
+def standing_members(one: Standing) -> dict[str, Any]:
+    """Return the members of a StandingShape, for shapes that have them too."""
     return {
         "answer": one.answer,
         "score": decimal(one.score),
