@@ -31,7 +31,8 @@ BODIES = [b"", b"{", b"[]", b"null", b"1", b'"x"', b"\xff\xfe", b'{"name": "\\ud
 PARAMETERS = [
     "limit", "offset", "sort", "q", "family", "artifact_family", "platform", "version", "signed", "indexing_status",
     "size_from", "size_to", "created_from", "created_to", "include_subchannels", "cause", "name", "privacy", "files",
-    "type", "actor", "object", "since", "until",
+    "type", "actor", "object", "since", "until", "vulnerability", "status", "origin", "sha256", "author", "channel",
+    "ecosystem", "upstream", "format", "dry_run",
 ]  # fmt: skip
 #: each route that takes a body -> the names of its members
 MEMBERS = {
@@ -77,7 +78,7 @@ def filled(template: str, values: dict[str, str]) -> str:
 
 GOOD = {
     "channel": "team", "subchannel": "dev", "family": "conda", "name": "a", "notice_id": "1", "username": "outsider",
-    "token_id": "x", "mirror_id": "x",
+    "token_id": "x", "mirror_id": "x", "statement_id": "1", "cve_id": "CVE-2024-0001", "sha256": "ab" * 32,
 }  # fmt: skip
 ALL = sorted(ROUTES)
 
