@@ -9,6 +9,7 @@ from pathlib import Path
 from alembic import command
 
 import packhouse.catalog.judgement_tables
+import packhouse.catalog.mirrors.pages
 import packhouse.catalog.notifications.tables
 import packhouse.catalog.schema
 import packhouse.catalog.signing.tables

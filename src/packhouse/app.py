@@ -41,12 +41,14 @@ from packhouse.doors.serve.conda import CondaDoor
 from packhouse.doors.serve.forms import FormDoor
 from packhouse.doors.serve.packages import PackageFiles
 from packhouse.doors.serve.putting import PutDoor
+from packhouse.doors.serve.python import PythonDoor
 from packhouse.formats.archives.sandbox import Sandbox
 from packhouse.workflows.channels.deleting import clear_deleted
 from packhouse.workflows.delivering.counting import DownloadCounter
 from packhouse.workflows.delivering.files import Files
 from packhouse.workflows.delivering.gate import Gate
 from packhouse.workflows.delivering.notices import Notices
+from packhouse.workflows.delivering.sidecars import Sidecars
 from packhouse.workflows.indexing.publishing import Publisher
 from packhouse.workflows.indexing.reading import IndexReader
 from packhouse.workflows.judging import duty
@@ -56,6 +58,7 @@ from packhouse.workflows.judging.feeds import ensure_feeds
 from packhouse.workflows.maintaining.belonging import require_own_store
 from packhouse.workflows.maintaining.sweep import clean_daily, sweep
 from packhouse.workflows.mirroring.fetching import OnDemand
+from packhouse.workflows.mirroring.listing import Listings
 from packhouse.workflows.mirroring.run import mirror_handlers
 from packhouse.workflows.mirroring.schedule import schedule_mirrors
 from packhouse.workflows.notifying.gathering import gather_news
@@ -148,6 +151,7 @@ class Server:
         self.services = build_services(settings)
         self._entrance: App | None = None
         self._fetching = OnDemand(self.services)
+        self._listings = Listings(self.services)
         self._counter = DownloadCounter(self.services.db, settings.data_dir / "spool" / "downloads")
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -162,7 +166,8 @@ class Server:
         packages = PackageFiles(files)
         conda = CondaDoor(gate, services.index, Notices(services.db), packages)
         api = create_api(services, authenticator)
-        repository = Repository(gate, [conda], PutDoor(gate, services), FormDoor(gate, services), self._counter)
+        python = PythonDoor(gate, services.index, packages, Sidecars(services, files), self._listings)
+        repository = Repository(gate, [conda, python], PutDoor(gate, services), FormDoor(gate, services), self._counter)
         proxies = Proxies(services.settings.proxies)
         self._entrance = Entrance(authenticator, Answers(feed), repository, api, management_words(api), proxies)
         await services.sandbox.start()
@@ -176,6 +181,7 @@ class Server:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._fetching.close()
+        await self._listings.close()
         with suppress(PackhouseError):
             await self._counter.fold()
         await close(self.services)

@@ -8,7 +8,7 @@ from packhouse.formats.base import Malformed
 from packhouse.formats.python.filename import is_name, normalise
 from packhouse.formats.python.htmlpage import tags
 from packhouse.formats.python.pages import list_html, project_html
-from packhouse.formats.python.upstream import page_url, parse_names, parse_project
+from packhouse.formats.python.upstream import page_address, parse_names, parse_project
 from tests.kit.simple import URL, page_of, row
 
 HTML = "text/html; charset=utf-8"
@@ -103,7 +103,7 @@ class TestAnUpstreamPage:
         assert found.faults == [("", "A link of the page cannot be read.")]
 
     def test_addresses(self) -> None:
-        assert page_url("https://pypi.org/simple/", "Foo_Bar") == "https://pypi.org/simple/foo-bar/"
+        assert page_address("Foo_Bar") == "foo-bar/"
 
 
 class TestRepositoryVersion:  # PEP 629

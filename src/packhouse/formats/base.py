@@ -9,7 +9,19 @@ import msgspec
 
 from packhouse.core.blobs.hashing import Hashes
 
-__all__ = ["Coordinate", "Facts", "Hashes", "Index", "IndexDocument", "Malformed", "PartRow", "RecordColumns"]
+__all__ = [
+    "Coordinate",
+    "Facts",
+    "Hashes",
+    "Index",
+    "IndexDocument",
+    "LazyUpstream",
+    "Listing",
+    "Malformed",
+    "Offer",
+    "PartRow",
+    "RecordColumns",
+]
 
 
 class Malformed(Exception):
@@ -107,3 +119,31 @@ class IndexDocument(NamedTuple):
     def filenames(self) -> list[str]:
         """Return the names under which clients find it."""
         return [name for name in (self.plain, self.packed) if name is not None]
+
+
+class Offer(NamedTuple):
+    """One file of an upstream's listing."""
+
+    filename: str
+    url: str  #: where its bytes are, absolute, as often as not on another host; never shown to clients
+    record: dict[str, Any]  #: what the upstream says of it
+
+
+class Listing(msgspec.Struct):
+    """What an upstream says of one name. `faults` are (file name, reason) of what was passed over."""
+
+    name: str
+    partition: str
+    files: list[Offer]
+    status: str = "active"  #: PEP 792; a page of a quarantined project lists no file
+    unsupported: int = 0  #: files of a kind that we cannot publish
+    faults: list[tuple[str, str]] = []
+
+
+class LazyUpstream(NamedTuple):
+    """How another server is asked for the listing of one name, when somebody wants that name. Pure: others fetch."""
+
+    accept: str  #: the header to ask with
+    limit: int  #: bytes of a listing, decompressed
+    address: Callable[[str], str]  #: name → address of its listing, relative to the source
+    read: Callable[[bytes, str, str, str], Listing]  #: body, `Content-Type`, address after redirects, name. Malformed

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
+
 from packhouse.core.errors import PackhouseError
-from packhouse.formats.base import Coordinate, Facts, Hashes, IndexDocument, PartRow, RecordColumns
+from packhouse.formats.base import Coordinate, Facts, Hashes, IndexDocument, LazyUpstream, PartRow, RecordColumns
 from packhouse.formats.conda.format import CondaFormat
 from packhouse.formats.python.format import PythonFormat
 
@@ -20,6 +22,8 @@ class Format(Protocol):
     documents: Sequence[IndexDocument]  #: those of a partition
     root_documents: Sequence[IndexDocument]  #: those about all partitions
     forms: Mapping[str, Callable[[bytes], bytes]]  #: media type → how the own document of a name is shown as that
+    upstream: LazyUpstream | None  #: how mirrors ask for one name at a time; None: the index of an upstream comes whole
+    mirror_filters: frozenset[str]  #: the filters of a mirror that make sense
     born_with: frozenset[str]  #: the partitions whose documents are there before any file
 
     def identify(self, filename: str, declared: str | None = None, peek: bytes = b"") -> bool:
@@ -52,8 +56,23 @@ class Format(Protocol):
     def make_record(self, facts: Facts, hashes: Hashes) -> dict[str, Any]:
         """Return the record to publish for an uploaded file: what it says of itself, its size and its hashes."""
 
-    def columns(self, filename: str, record: dict[str, Any]) -> RecordColumns:
-        """Return the columns of a record. Malformed when clients could not read it."""
+    def columns(self, filename: str, record: dict[str, Any] | bytes | msgspec.Raw) -> RecordColumns:
+        """Return the columns of a record, also given as JSON. Malformed when clients could not read it."""
+
+    def separate(self, raw: bytes | msgspec.Raw, *, signed: bool) -> tuple[dict[str, Any], str | None]:
+        """Return a record as an upstream's listing gives it, and where that says the bytes are, if it does.
+
+        Malformed for what is no record, and for a `signed` one that cannot be passed on as it is.
+        """
+
+    def normalise(self, name: str) -> str:
+        """Return a package's name as it is compared."""
+
+    def check_listed(self, filename: str, name: str, version: str, build: str) -> None:
+        """Malformed for a record that an upstream lists under the name of another file."""
+
+    def sidecars(self, record: dict[str, Any]) -> dict[str, str]:
+        """Return what a record promises beside its file: by what its address ends in, the SHA-256 of its bytes."""
 
     def encode(self, record: dict[str, Any]) -> tuple[bytes, bytes]:
         """Return a record as canonical JSON and as `PartRow.msgpack`. Malformed for what cannot be written so."""

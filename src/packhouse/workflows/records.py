@@ -21,9 +21,7 @@ def record_of(facts: Facts, hashes: Hashes) -> Record:
     return build_record(at.filename, registry.get(at.family).make_record(facts, hashes), family=at.family)
 
 
-def build_record(
-    filename: str, source: dict[str, Any], signatures: str | None = None, *, family: str = "conda"
-) -> Record:
+def build_record(filename: str, source: dict[str, Any], signatures: str | None = None, *, family: str) -> Record:
     """Return a record of a family encoded for both index forms. Raises Malformed for one that no index can carry."""
     kind = registry.get(family)
     text, packed = kind.encode(source)

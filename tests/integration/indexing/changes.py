@@ -34,7 +34,7 @@ async def add_passive(house: House, names: Sequence[str], signatures: str | None
         for name in names:
             filename = f"{name}-1-0.conda"
             at = Coordinate("conda", "noarch", filename, name, "1", "0")
-            record = build_record(filename, {**SOURCE, "name": name}, signatures)
+            record = build_record(filename, {**SOURCE, "name": name}, signatures, family="conda")
             row = {
                 **entries.key_of(channel_id, at),
                 "name": name,

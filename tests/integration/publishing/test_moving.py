@@ -41,7 +41,7 @@ async def promise(services: Services, channel: Channel, name: str, mirror_id: in
     source = {"name": name, "version": "1.0", "build": "0", "build_number": 0, "depends": [], "subdir": "noarch"}
 
     async def work(unit: Unit) -> None:
-        record_id = await contents.add_record(unit, build_record(at.filename, source))
+        record_id = await contents.add_record(unit, build_record(at.filename, source, family=at.family))
         empty = dict.fromkeys(("content_id", "source_url", "source_hash", "first_seen_at"))
         row = {**entries.key_of(channel.id, at), **empty, "name": name, "record_id": record_id}
         await entries.add_one(

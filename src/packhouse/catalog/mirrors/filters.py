@@ -6,11 +6,13 @@ import msgspec
 
 from packhouse.core.clock import DAY, from_iso
 from packhouse.core.errors import PackhouseError
-from packhouse.formats.conda.filename import is_subdir
+from packhouse.formats import registry
 
 #: longest window of dates
 MAX_WINDOW = 366 * DAY
 _MOST = 10_000
+#: filters that make no sense for some formats
+_OF_SOME_FORMATS = frozenset(("subdirs", "projects", "include_licenses", "exclude_licenses", "only_signed"))
 
 
 class Filters(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -36,23 +38,29 @@ class Filters(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
         return start, None if end is None else end + DAY
 
 
-def check_filters(filters: Filters) -> Filters:
-    """Return the filters in one form if they make sense together.
+def check_filters(filters: Filters, family: str) -> Filters:
+    """Return the filters of a mirror of a family in one form, if they make sense together.
 
     Raises PackhouseError("bad_request") naming the first fault.
     """
+    format = registry.get(family)
     filters = _signs_resolved(filters)
-    for name in ("subdirs", "include_licenses", "exclude_licenses", "only_specs", "exclude_specs", "include_specs"):
+    filters = msgspec.structs.replace(filters, projects=[format.normalise(name) for name in filters.projects])
+    lists = ("include_licenses", "exclude_licenses", "only_specs", "exclude_specs", "include_specs")
+    for name in ("subdirs", "projects", *lists):
         if len(getattr(filters, name)) > _MOST:
             raise _refusal(f"{name} has more than {_MOST:,} entries.", "Use patterns, or several mirrors.")
     for subdir in filters.subdirs:
-        if not is_subdir(subdir):
+        if not format.is_partition(subdir):
             raise _refusal(f"{subdir[:40]!r} is not a subdir.", "Write for example noarch or linux-64.")
-    if filters.projects:
-        raise _refusal("`projects` is a filter of Python mirrors.", "Use only_specs for conda packages.")
     if filters.only_specs and (filters.exclude_specs or filters.include_specs):
         raise _refusal("only_specs cannot be combined with exclude_specs or include_specs.", "Choose one of the two.")
     _check_window(filters)
+    for name in _OF_SOME_FORMATS - format.mirror_filters:
+        if getattr(filters, name) not in ([], None, False):
+            raise _refusal(
+                f"`{name}` is no filter of {family} mirrors.", f"Use {', '.join(sorted(format.mirror_filters))}."
+            )
     for name in ("cve_score_threshold", "exclude_non_curated_cve"):
         value = getattr(filters, name)
         if value is not None and value is not False:  # 0 would keep out much

@@ -8,10 +8,11 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from packhouse.catalog.mirrors.filters import check_filters
-from packhouse.catalog.mirrors.mirror import MODES, Credential, Mirror, Spec
+from packhouse.catalog.mirrors.mirror import FAMILIES, MODES, Credential, Mirror, Spec
 from packhouse.core.errors import PackhouseError
 from packhouse.core.fetch import FetchSettings, mask_url
 from packhouse.core.jobs import validate
+from packhouse.formats import registry
 
 _MAX_NAME = 200
 _MAX_URL = 2000
@@ -27,18 +28,26 @@ def check_spec(spec: Spec, *, administrator: bool, before: Mirror | None = None)
     """
     if not spec.name.strip() or len(spec.name) > _MAX_NAME or not spec.name.isprintable():
         raise _refusal("A mirror needs a name of printable characters.", f"At most {_MAX_NAME}.")
-    if spec.type != "conda":
+    family = FAMILIES.get(spec.type)
+    if family is None or family not in registry.FORMATS:
+        offered = ", ".join(type for type, family in FAMILIES.items() if family in registry.FORMATS)
         raise PackhouseError(
-            "unsupported_type", f"Mirrors of type {spec.type[:40]!r} are not offered.", "The type is conda."
+            "unsupported_type", f"Mirrors of type {spec.type[:40]!r} are not offered.", f"The types are {offered}."
         )
+    if before is not None and spec.type != before.type:
+        raise _refusal("A mirror stays of one type.", "Make another mirror.")
     if spec.mode not in MODES:
         raise _refusal(f"{spec.mode[:40]!r} is not a mirror mode.", "Use active or passive.")
     if spec.cron:
         validate(spec.cron)
-    spec = msgspec.structs.replace(spec, filters=check_filters(spec.filters))
+    spec = msgspec.structs.replace(spec, filters=check_filters(spec.filters, family))
     if before is not None:
         spec = _with_kept_secrets(spec, before)
     _check_address(spec.source)
+    if registry.get(family).upstream is not None and spec.source.startswith("file:"):
+        raise _refusal("A mirror that asks for one name at a time needs a server.", "Write http://… or https://….")
+    if registry.get(family).upstream is not None and spec.mode != "passive":
+        raise _refusal("A mirror that asks for one name at a time fetches files on demand.", "Make it passive.")
     spec = _without_secrets(spec)
     if not administrator and _files(spec) - (_files_of(before) if before else set()):
         raise PackhouseError(

@@ -6,15 +6,23 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from packhouse.formats.base import Coordinate, Facts, Hashes, IndexDocument, PartRow
+import msgspec
+
+from packhouse.formats.base import Coordinate, Facts, Hashes, IndexDocument, LazyUpstream, PartRow, RecordColumns
 from packhouse.formats.conda.channeldata import overview
 from packhouse.formats.conda.documents import DOCUMENTS, ROOT_DOCUMENTS, SEPARATOR, repodata
 from packhouse.formats.conda.filename import is_conda_filename, is_subdir, parse_filename
 from packhouse.formats.conda.inspect import inspect
-from packhouse.formats.conda.record import RecordColumns, canonical_json, columns, make_record, to_msgpack
+from packhouse.formats.conda.listed import check_listed
+from packhouse.formats.conda.record import canonical_json, columns, make_record, to_msgpack
 from packhouse.formats.conda.repodata import render_fragments
 from packhouse.formats.conda.shards import render_shard, shard_filenames
 from packhouse.formats.conda.solver_types import Spec, VersionKey, compile_spec, dependency_name, version_key
+from packhouse.formats.conda.upstream import separate_url
+
+_OF_LICENSES = ("include_licenses", "exclude_licenses")
+_OF_SPECS = ("only_specs", "exclude_specs", "include_specs")
+FILTERS = frozenset(("subdirs", *_OF_LICENSES, *_OF_SPECS, "date_from", "date_to", "only_signed"))
 
 
 class CondaFormat:
@@ -26,6 +34,8 @@ class CondaFormat:
     root_documents: Sequence[IndexDocument] = ROOT_DOCUMENTS
     forms: Mapping[str, Callable[[bytes], bytes]] = {}  # shards are sent as they are stored
     born_with = frozenset({"noarch"})
+    upstream: LazyUpstream | None = None  # its index comes whole
+    mirror_filters = FILTERS
 
     def identify(self, filename: str, declared: str | None = None, peek: bytes = b"") -> bool:
         """Say whether a file is a conda package: declared so, or of that extension and magic bytes."""
@@ -76,7 +86,7 @@ class CondaFormat:
         """Return the record to publish for an uploaded file."""
         return make_record(facts, hashes)
 
-    def columns(self, filename: str, record: dict[str, Any]) -> RecordColumns:
+    def columns(self, filename: str, record: dict[str, Any] | bytes | msgspec.Raw) -> RecordColumns:
         """Return the columns of a record. Malformed when clients could not read it."""
         return columns(filename, record)
 
@@ -123,3 +133,19 @@ class CondaFormat:
     def is_partition(self, text: str) -> bool:
         """Say whether `text` may name a subdir."""
         return is_subdir(text)
+
+    def separate(self, raw: bytes | msgspec.Raw, *, signed: bool) -> tuple[dict[str, Any], str | None]:
+        """Return a record of an upstream without addresses, and its `url` apart. Malformed as `separate_url`."""
+        return separate_url(raw, signed=signed)
+
+    def normalise(self, name: str) -> str:
+        """Return a package's name in lower case, as all are."""
+        return name.lower()
+
+    def check_listed(self, filename: str, name: str, version: str, build: str) -> None:
+        """Malformed for a record that stands under the name of another file, or of one that no channel can have."""
+        check_listed(filename, name, version, build)
+
+    def sidecars(self, record: dict[str, Any]) -> dict[str, str]:
+        """Nothing lies beside a conda package."""
+        return {}

@@ -6,18 +6,34 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from packhouse.formats.base import Coordinate, Facts, Hashes, IndexDocument, PartRow, RecordColumns
+import msgspec
+
+from packhouse.formats.base import (
+    Coordinate,
+    Facts,
+    Hashes,
+    IndexDocument,
+    LazyUpstream,
+    Malformed,
+    PartRow,
+    RecordColumns,
+)
 from packhouse.formats.python.documents import DOCUMENTS
-from packhouse.formats.python.filename import is_sdist_filename, is_wheel_filename, parse_wheel_filename
-from packhouse.formats.python.inspect import inspect
+from packhouse.formats.python.filename import is_sdist_filename, is_wheel_filename, normalise, parse_wheel_filename
+from packhouse.formats.python.inspect import METADATA_SUFFIX, inspect
 from packhouse.formats.python.matcher import Spec, compile_spec
 from packhouse.formats.python.pages import JSON_TYPE, assemble_list, page_filenames, project_html, render_project
-from packhouse.formats.python.record import SIMPLE, canonical_json, columns, make_record
+from packhouse.formats.python.record import SIMPLE, canonical_json, columns, decode_record, digest_of, make_record
 from packhouse.formats.python.requirements import required_names, required_specs
+from packhouse.formats.python.upstream import UPSTREAM
 from packhouse.formats.python.versions import VersionKey, order
 
 #: what clients declare: twine and uv, `conda repo upload`, the family itself
 _DECLARED = frozenset(("bdist_wheel", "sdist", "python"))
+
+
+#: a page says nothing of licences and signatures, and all platforms are on it
+FILTERS = frozenset(("projects", "only_specs", "exclude_specs", "include_specs", "date_from", "date_to"))
 
 
 class PythonFormat:
@@ -29,6 +45,8 @@ class PythonFormat:
     root_documents: Sequence[IndexDocument] = ()
     forms: Mapping[str, Callable[[bytes], bytes]] = {JSON_TYPE: bytes, "text/html": project_html}
     born_with = frozenset({SIMPLE})
+    upstream: LazyUpstream | None = UPSTREAM
+    mirror_filters = FILTERS
 
     def identify(self, filename: str, declared: str | None = None, peek: bytes = b"") -> bool:
         """Say whether a file is a Python distribution: declared so, or by its name and magic bytes."""
@@ -77,7 +95,7 @@ class PythonFormat:
         """Return the record to publish for an uploaded file."""
         return make_record(facts, hashes)
 
-    def columns(self, filename: str, record: dict[str, Any]) -> RecordColumns:
+    def columns(self, filename: str, record: dict[str, Any] | bytes | msgspec.Raw) -> RecordColumns:
         """Return the columns of a record. Malformed when clients could not read it."""
         return columns(filename, record)
 
@@ -116,3 +134,25 @@ class PythonFormat:
     def is_partition(self, text: str) -> bool:
         """Say whether `text` is the one partition there is."""
         return text == SIMPLE
+
+    def separate(self, raw: bytes | msgspec.Raw, *, signed: bool) -> tuple[dict[str, Any], str | None]:
+        """Return a record of an upstream, given with its `url` as one JSON object, and that address apart."""
+        record = decode_record(raw)
+        url = record.pop("url", None)
+        return record, url if isinstance(url, str) else None
+
+    def normalise(self, name: str) -> str:
+        """Return a project's name as indexes compare it (PEP 503)."""
+        return normalise(name)
+
+    def check_listed(self, filename: str, name: str, version: str, build: str) -> None:
+        """Malformed for a record that stands under the name of another file."""
+        at = self.coordinate(SIMPLE, filename)
+        if (at.name, at.version, at.build) != (name, version, build):
+            raise Malformed(f"The record of {filename[:200]} is one of {name} {version}.")
+
+    def sidecars(self, record: dict[str, Any]) -> dict[str, str]:
+        """Return the metadata that the page promises apart (PEP 658), with its SHA-256."""
+        promised = record.get("core-metadata")
+        digest = digest_of(promised, "sha256") if isinstance(promised, dict) else None
+        return {METADATA_SUFFIX: digest} if digest else {}

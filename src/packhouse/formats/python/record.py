@@ -35,6 +35,7 @@ _DIGEST = re.compile(r"[0-9a-f]+")
 _MAX_COUNT = 2**63 - 1
 
 _json = msgspec.json.Encoder(order="deterministic")
+_object = msgspec.json.Decoder(dict[str, Any])
 
 
 class _Known(msgspec.Struct, rename="kebab"):
@@ -96,13 +97,21 @@ def canonical_json(record: dict[str, Any]) -> bytes:
         raise Malformed(f"The record cannot be written as JSON: {error}.") from error
 
 
-def columns(filename: str, record: dict[str, Any]) -> RecordColumns:
-    """Return the columns of a record.
+def decode_record(raw: bytes | msgspec.Raw) -> dict[str, Any]:
+    """Return a record given as JSON text. Malformed when it is no object."""
+    try:
+        return _object.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Malformed(f"The record cannot be read: {error}.") from error
+
+
+def columns(filename: str, record: dict[str, Any] | bytes | msgspec.Raw) -> RecordColumns:
+    """Return the columns of a record, given as an object or as its JSON text.
 
     Malformed when a key that clients give a meaning has a value of another type, or one that is out of range.
     """
     try:
-        known = msgspec.convert(record, _Known)
+        known = msgspec.convert(record if isinstance(record, dict) else decode_record(record), _Known)
     except msgspec.ValidationError as error:
         raise Malformed(f"The record of {filename} cannot be used: {error}.") from error
     texts = (known.requires_python or "", known.license, str(known.yanked))

@@ -6,14 +6,14 @@ ask with `ACCEPT`. What is wrong with one file is a fault of that file, and the 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import unquote, urljoin, urlsplit
 
 import msgspec
 
 from packhouse.formats.archives.limits import MIB
 from packhouse.formats.archives.names import shown
-from packhouse.formats.base import Coordinate, Malformed
+from packhouse.formats.base import Coordinate, LazyUpstream, Listing, Malformed, Offer
 from packhouse.formats.conda.strictjson import has_nul
 from packhouse.formats.python.filename import is_name, is_wheel_filename, normalise, parse_wheel_filename
 from packhouse.formats.python.htmlpage import tags
@@ -31,25 +31,6 @@ _MOST_FAULTS = 1000
 _MAX_URL = 4096
 _MAJOR = "1."
 _T = TypeVar("_T")
-
-
-class UpstreamFile(NamedTuple):
-    """One wheel of a project page."""
-
-    filename: str
-    url: str  #: where its bytes are, absolute; of another host than the page's as often as not. Never shown to clients
-    record: dict[str, Any]  #: as `record.py` describes it; with a SHA-256 always
-
-
-class UpstreamProject(msgspec.Struct):
-    """A project page. `faults` are (file name, reason) of what was passed over."""
-
-    name: str
-    files: list[UpstreamFile]
-    status: str = "active"  #: PEP 792; a page of a quarantined project lists no file
-    unsupported: int = 0  #: source distributions and other files that are no wheels
-    last_serial: int | None = None
-    faults: list[tuple[str, str]] = []
 
 
 class UpstreamNames(msgspec.Struct):
@@ -92,12 +73,12 @@ _file = msgspec.json.Decoder(dict[str, Any])
 _FAULTY = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def page_url(source: str, name: str) -> str:
-    """Return the address of the page of a project in the index at `source` (its `…/simple`)."""
-    return f"{source.rstrip('/')}/{normalise(name)}/"
+def page_address(name: str) -> str:
+    """Return the address of the page of a project, relative to its index (`…/simple/`)."""
+    return f"{normalise(name)}/"
 
 
-def parse_project(data: bytes, media_type: str, url: str, name: str) -> UpstreamProject:
+def parse_project(data: bytes, media_type: str, url: str, name: str) -> Listing:
     """Parse the page of the project `name`, found at `url` (after redirects), as its `Content-Type` says.
 
     Malformed for a page that cannot be read, is of another project or of another major version (PEP 629), and for one
@@ -128,13 +109,13 @@ def parse_names(data: bytes, media_type: str) -> UpstreamNames:
     return names
 
 
-def _json_page(data: bytes, url: str, name: str) -> UpstreamProject:
+def _json_page(data: bytes, url: str, name: str) -> Listing:
     page = _decoded(_pages, data)
     _check_version(page.meta.api_version)
     _check_count(len(page.files), _MOST_FILES)
     if normalise(page.name[:MAX_TEXT]) != name:
         raise Malformed(f"The upstream's page of {name} is one of {shown(page.name)}.")
-    found = UpstreamProject(name, [], page.status.status[:64], last_serial=page.meta.last_serial)
+    found = Listing(name, SIMPLE, [], page.status.status[:64])
     files = _Files(found, url)
     for raw in page.files:
         try:
@@ -146,8 +127,8 @@ def _json_page(data: bytes, url: str, name: str) -> UpstreamProject:
     return found
 
 
-def _html_page(data: bytes, url: str, name: str) -> UpstreamProject:
-    found = UpstreamProject(name, [])
+def _html_page(data: bytes, url: str, name: str) -> Listing:
+    found = Listing(name, SIMPLE, [])
     files = _Files(found, url)
     for count, tag in enumerate(tags(_text(data))):
         _check_count(count, _MOST_FILES)
@@ -162,7 +143,7 @@ def _html_page(data: bytes, url: str, name: str) -> UpstreamProject:
     return found
 
 
-def _read_meta(found: UpstreamProject, attributes: dict[str, str]) -> None:
+def _read_meta(found: Listing, attributes: dict[str, str]) -> None:
     name, said = attributes.get("name"), attributes.get("content", "")
     if name == "pypi:repository-version":
         _check_version(said)
@@ -196,9 +177,9 @@ def _path(url: str) -> str:
 class _Files:
     """Takes the files of one page, each name once."""
 
-    def __init__(self, found: UpstreamProject, url: str) -> None:
+    def __init__(self, found: Listing, url: str) -> None:
         self._found = found
-        self._known: dict[str, UpstreamFile] = {}
+        self._known: dict[str, Offer] = {}
         self.base = url
 
     def add(self, said: dict[str, Any]) -> None:
@@ -217,7 +198,7 @@ class _Files:
             if self._known[filename] is one:
                 self._found.files.append(one)
 
-    def _read(self, filename: str, said: dict[str, Any]) -> UpstreamFile:
+    def _read(self, filename: str, said: dict[str, Any]) -> Offer:
         parsed = parse_wheel_filename(filename)
         if parsed.name != self._found.name:
             raise Malformed(f"It is a file of {parsed.name}.")
@@ -229,7 +210,7 @@ class _Files:
         url = _joined(self.base, said.get("url"))
         if url is None:
             raise Malformed("It has no address that can be used.")
-        return UpstreamFile(filename, url, record)
+        return Offer(filename, url, record)
 
 
 def _kept(said: dict[str, Any]) -> dict[str, Any]:
@@ -321,3 +302,6 @@ def _check_count(count: int, most: int) -> None:
 def _note(faults: list[tuple[str, str]], name: str, reason: str) -> None:
     if len(faults) < _MOST_FAULTS:
         faults.append((name, reason))
+
+
+UPSTREAM = LazyUpstream(ACCEPT, PAGE_LIMIT, page_address, parse_project)

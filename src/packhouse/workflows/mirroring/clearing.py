@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from packhouse.catalog import changes
 from packhouse.catalog.channels import store as channels
-from packhouse.catalog.mirrors import holdings, origins, store
+from packhouse.catalog.mirrors import holdings, origins, pages, store
 from packhouse.catalog.mirrors.mirror import Mirror
 from packhouse.catalog.packages import entries
 from packhouse.core.clock import monotonic
@@ -78,6 +78,7 @@ async def _end(unit: Unit, mirror_id: int) -> None:
     await origins.part(unit, mirror)
     await store.forget_credential(unit, mirror_id)
     await store.drop_index(unit, mirror_id)
+    await pages.drop(unit, mirror_id)
     keys = [(one.partition, one.filename) for one in await store.conflicts(unit, mirror_id)]
     await store.drop_conflicts(unit, mirror_id, keys)
     await store.set_state(unit, mirror_id, "deleted", mirror.progress)

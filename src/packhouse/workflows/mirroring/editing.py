@@ -12,7 +12,7 @@ from packhouse.catalog import changes
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
-from packhouse.catalog.mirrors import origins, store
+from packhouse.catalog.mirrors import origins, pages, store
 from packhouse.catalog.mirrors.mirror import LIVE, Mirror, Spec
 from packhouse.catalog.mirrors.source import check_spec
 from packhouse.catalog.packages import entries
@@ -87,6 +87,7 @@ async def update_mirror(
             await origins.tell_rest(unit, mirror.id)
             await origins.part(unit, now)
             await store.drop_index(unit, mirror.id)
+            await pages.drop(unit, mirror.id)
         await store.edit(unit, mirror.id, checked, next_time(checked.cron, unit.now) if checked.cron else None)
         edited = await _required(unit, mirror.id)
         await _event(unit, "mirror_updated", actor, channel, edited, {"mode": edited.mode, "cron": edited.cron})

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
-from packhouse.catalog.mirrors import origins, store
+from packhouse.catalog.mirrors import store
 from packhouse.catalog.mirrors.holdings import Fetched, Wanted
 from packhouse.catalog.mirrors.mirror import Failure, Mirror
 from packhouse.catalog.packages import entries
@@ -26,8 +26,7 @@ from packhouse.core.jobs import LostLease
 from packhouse.core.log import get_logger
 from packhouse.core.randomness import random_hex
 from packhouse.workflows.mirroring.downloading import activate
-from packhouse.workflows.mirroring.obtaining import fetcher_of, obtain, resume_key
-from packhouse.workflows.mirroring.upstream import file_url
+from packhouse.workflows.mirroring.obtaining import fetcher_of, locate, obtain, resume_key
 from packhouse.workflows.services import Services
 
 log = get_logger("packhouse.fetching")
@@ -104,7 +103,7 @@ class OnDemand:
                 raise PackhouseError("not_found", f"There is no file {entry.partition}/{entry.filename}.")
             if now.active:
                 return now
-            mirror, one, url = await self._locate(now)
+            mirror, one, url = await locate(self._services.db, now)
             key = hashlib.sha256(resume_key(mirror, one, url).encode()).hexdigest()
             # each flight holds its own: another channel of this process may show the same file
             lease = Lease(f"fetch:{key}", f"{self._holder}:{one.id}")
@@ -116,29 +115,6 @@ class OnDemand:
             if monotonic() > deadline:
                 raise _later(entry)
             await asyncio.sleep(LOOK_SECONDS)
-
-    async def _locate(self, entry: Entry) -> tuple[Mirror, Wanted, str]:
-        source = await origins.source_of(self._services.db, entry.mirror_id, entry.origin_id)
-        if source is None:
-            raise PackhouseError(
-                "upstream_failed",
-                f"The mirror {entry.partition}/{entry.filename} would come from is gone.",
-                "Upload the file, or mirror its source again.",
-            )
-        one = Wanted(
-            entry.id,
-            entry.family,
-            entry.partition,
-            entry.name,
-            entry.filename,
-            entry.record_id,
-            entry.source_url,
-            entry.sha256,
-            entry.md5,
-            entry.size,
-        )
-        base = "" if one.source_url else await origins.base_of(self._services.db, source, one.partition)
-        return source.mirror, one, file_url(base, one.partition, one.filename, one.source_url)
 
     async def _fetch_leased(self, channel: Channel, mirror: Mirror, one: Wanted, url: str, lease: Lease) -> None:
         services = self._services

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 
 import msgspec
 
@@ -11,11 +10,10 @@ from packhouse.catalog.mirrors.holdings import Held, Incoming
 from packhouse.formats import registry
 from packhouse.formats.base import Malformed
 from packhouse.formats.conda.record import canonical_json, check_size
-from packhouse.formats.conda.upstream import separate_url, source_hash
+from packhouse.formats.conda.upstream import source_hash
 from packhouse.workflows.records import build_record
 
 Raw = msgspec.Raw | bytes
-_conda = registry.get("conda")
 
 
 def hash_of(raw: Raw, signature: Raw | None) -> int:
@@ -33,44 +31,11 @@ def prepare(
     foreign: bool = False,
 ) -> Incoming:
     """Return what to keep of a record. Raises Malformed for one that no index can carry, or of another file."""
-    source, url = separate_url(raw, signed=signature is not None)
-    record = build_record(filename, source, _signature(signature))
-    if filename not in _filenames(record.name, record.version, record.build):
-        raise Malformed(f"The record of {filename[:200]} is one of {record.name}-{record.version}-{record.build}.")
-    _check_filename(partition, filename)
+    format = registry.of_partition(partition)
+    source, url = format.separate(raw, signed=signature is not None)
+    record = build_record(filename, source, _signature(signature), family=format.family)
+    format.check_listed(filename, record.name, record.version, record.build)
     return Incoming(filename, record, url, hash_of(raw, signature), entry_id, foreign)
-
-
-def _filenames(name: str, version: str, build: str) -> tuple[str, str]:
-    stem = f"{name}-{version}-{build}"
-    return f"{stem}.conda", f"{stem}.tar.bz2"
-
-
-def _check_filename(partition: str, filename: str) -> None:
-    """Malformed for names with characters no conda file has. The parts repeat a lot, so they are remembered."""
-    name, version, rest = filename.rsplit("-", 2)
-    extension = ".conda" if rest.endswith(".conda") else ".tar.bz2"
-    fault = _name_fault(partition, name) or _part_fault(version, "0") or _part_fault("0", rest[: -len(extension)])
-    if fault or len(filename) > 200:
-        raise Malformed(fault or "The file name is too long.")
-
-
-@lru_cache(maxsize=100_000)
-def _name_fault(partition: str, name: str) -> str:
-    return _fault(partition, f"{name}-0-0.conda")
-
-
-@lru_cache(maxsize=100_000)
-def _part_fault(version: str, build: str) -> str:
-    return _fault("noarch", f"a-{version}-{build}.conda")
-
-
-def _fault(partition: str, filename: str) -> str:
-    try:
-        _conda.coordinate(partition, filename)
-    except Malformed as fault:
-        return str(fault)
-    return ""
 
 
 def _signature(signature: Raw | None) -> str | None:

@@ -5,15 +5,19 @@ Bytes arrive in a partial file named by address and claims, so that a killed pro
 
 from __future__ import annotations
 
+from packhouse.catalog.mirrors import origins
 from packhouse.catalog.mirrors.holdings import Fetched, Wanted
 from packhouse.catalog.mirrors.mirror import Mirror
 from packhouse.catalog.mirrors.source import address, fetch_settings
 from packhouse.catalog.packages import contents
+from packhouse.catalog.packages.entries import Entry
 from packhouse.core.blobs import Hashes, Writer
 from packhouse.core.clock import monotonic
+from packhouse.core.db import Database
 from packhouse.core.errors import PackhouseError
 from packhouse.core.fetch import Expected, Fetcher
 from packhouse.formats.base import Coordinate, Facts, Malformed
+from packhouse.workflows.mirroring.upstream import file_url
 from packhouse.workflows.services import Services
 
 
@@ -21,6 +25,34 @@ def fetcher_of(services: Services, mirror: Mirror) -> Fetcher:
     """Return the fetcher of a mirror's source, to be opened with `async with`."""
     settings = services.settings
     return Fetcher(address(mirror), fetch_settings(mirror, settings.private_hosts, settings.mirror_concurrency))
+
+
+async def locate(db: Database, entry: Entry) -> tuple[Mirror, Wanted, str]:
+    """Return what a passive entry comes from, what it must be, and its address there.
+
+    Raises PackhouseError("upstream_failed") when its mirror is gone.
+    """
+    source = await origins.source_of(db, entry.mirror_id, entry.origin_id)
+    if source is None:
+        raise PackhouseError(
+            "upstream_failed",
+            f"The mirror {entry.partition}/{entry.filename} would come from is gone.",
+            "Upload the file, or mirror its source again.",
+        )
+    one = Wanted(
+        entry.id,
+        entry.family,
+        entry.partition,
+        entry.name,
+        entry.filename,
+        entry.record_id,
+        entry.source_url,
+        entry.sha256,
+        entry.md5,
+        entry.size,
+    )
+    base = "" if one.source_url else await origins.base_of(db, source, one.partition)
+    return source.mirror, one, file_url(base, one.partition, one.filename, one.source_url)
 
 
 def resume_key(mirror: Mirror, one: Wanted, url: str) -> str:

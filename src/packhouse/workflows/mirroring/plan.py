@@ -13,6 +13,7 @@ from itertools import compress
 import msgspec
 
 from packhouse.catalog.mirrors.holdings import Known
+from packhouse.formats import registry
 from packhouse.security.policies.context import Context
 from packhouse.security.policies.decide import Policy, decide
 from packhouse.workflows.mirroring.intake import hash_of
@@ -49,8 +50,9 @@ def select(source: Source, names: Iterable[str], policy: Policy) -> Selection:
     if not policy:
         return Selection(set(names), Counter(), [])
     signatures = source.signatures
+    family = registry.of_partition(source.partition).family
     filenames, batch, unusable = batch_of(
-        (source.partition, name, source.files[name], name in signatures) for name in names
+        family, ((source.partition, name, source.files[name], name in signatures) for name in names)
     )
     decisions = decide(batch, Context(), policy, 0)
     return Selection(set(compress(filenames, decisions.seen.tolist())), decisions.counts(), unusable)

@@ -9,8 +9,8 @@ import msgspec
 import numpy as np
 
 from packhouse.catalog.mirrors.filters import Filters
+from packhouse.formats import registry
 from packhouse.formats.base import Malformed
-from packhouse.formats.conda.record import columns
 from packhouse.security.policies.batch import NOWHEN, Batch, Coded, flags
 from packhouse.security.policies.decide import Policy
 from packhouse.security.policies.findings import Findings
@@ -23,7 +23,6 @@ from packhouse.security.policies.rules.signature import OnlySigned
 
 #: partition, file name, record and whether it is signed
 Offer = tuple[str, str, bytes | msgspec.Raw, bool]
-_LEGACY = ".tar.bz2"
 
 
 def policy_of(filters: Filters) -> Policy:
@@ -53,37 +52,38 @@ def dependency_policy(filters: Filters) -> Policy:
     return policy_of(msgspec.structs.replace(filters, subdirs=[], only_specs=[]))
 
 
-def batch_of(offers: Iterable[Offer]) -> tuple[list[str], Batch, list[tuple[str, str]]]:
+def batch_of(family: str, offers: Iterable[Offer]) -> tuple[list[str], Batch, list[tuple[str, str]]]:
     """Return the names of the files that can be judged, what the rules look at, and why others cannot be used."""
+    format = registry.get(family)
     rows: list[tuple[Any, ...]] = []
     filenames: list[str] = []
     unusable: list[tuple[str, str]] = []
     for partition, filename, record, signed in offers:
         try:
-            found = columns(filename, record)
+            found = format.columns(filename, record)
         except Malformed as fault:
             unusable.append((filename, str(fault)))
             continue
         filenames.append(filename)
         rows.append(
             (partition, found.name, found.version, found.build, found.license, found.license_family,
-             found.build_number, found.timestamp_ms, signed, filename.endswith(_LEGACY))
+             found.build_number, found.timestamp_ms, signed, format.is_legacy(filename))
         )  # fmt: skip
-    return filenames, _batch(rows), unusable
+    return filenames, _batch(family, rows), unusable
 
 
-def _batch(rows: list[tuple[Any, ...]]) -> Batch:
+def _batch(family: str, rows: list[tuple[Any, ...]]) -> Batch:
     count = len(rows)
     columns_of = zip(*rows, strict=True) if rows else ((),) * 10
-    partition, name, version, build, license, family, number, built, signed, legacy = columns_of
+    partition, name, version, build, license, license_family, number, built, signed, legacy = columns_of
     return Batch(
-        family="conda",
+        family=family,
         partition=Coded.of(partition),
         name=Coded.of(name),
         version=Coded.of(version),
         build=Coded.of(build),
         license=Coded.of(license),
-        license_family=Coded.of(family),
+        license_family=Coded.of(license_family),
         python=Coded.all("", count),
         build_number=np.array(number, np.int64),
         published_at=np.fromiter((at * 1000 if at else NOWHEN for at in built), np.int64, count),

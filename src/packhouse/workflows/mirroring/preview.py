@@ -13,6 +13,8 @@ from packhouse.catalog.mirrors.holdings import Incoming
 from packhouse.catalog.mirrors.mirror import Counts, Credential, Failure, Mirror, Spec, unborn
 from packhouse.catalog.mirrors.source import check_spec
 from packhouse.catalog.mirrors.store import TakenIndex
+from packhouse.core.errors import PackhouseError
+from packhouse.formats import registry
 from packhouse.workflows.mirroring.intake import conflict
 from packhouse.workflows.mirroring.metadata import count
 from packhouse.workflows.mirroring.obtaining import fetcher_of
@@ -44,6 +46,12 @@ async def preview(services: Services, channel: Channel, mirror: Mirror) -> Previ
 
 
 async def _preview(services: Services, channel: Channel, mirror: Mirror, before: Mapping[str, TakenIndex]) -> Preview:
+    if registry.get(mirror.family).upstream is not None:
+        raise PackhouseError(
+            "bad_request",
+            f"A {mirror.type} mirror asks its source for one name at a time, when somebody wants it.",
+            "There is nothing to be tried out beforehand; only its filters decide what it may bring.",
+        )
     found = Preview()
     looked = msgspec.structs.replace(mirror, needs_full_run=True)
     async with fetcher_of(services, looked) as fetcher:
@@ -66,7 +74,7 @@ async def preview_spec(
     """
     checked = check_spec(spec, administrator=administrator, before=before)
     base = before or unborn(channel.id)
-    values = {name: getattr(checked, name) for name in ("name", "source", "mode", "cron", "filters", "options")}
+    values = {name: getattr(checked, name) for name in ("name", "type", "source", "mode", "cron", "filters", "options")}
     mirror = msgspec.structs.replace(base, credential=checked.credential or Credential(), **values)
     taken = await store.indexes(services.db, base.id) if checked.source == base.source else {}
     return await _preview(services, channel, mirror, taken)

@@ -21,10 +21,12 @@ from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.core.jobs import Handler, RunEnded, RunningJob
 from packhouse.core.log import get_logger
+from packhouse.formats import registry
 from packhouse.workflows.mirroring.downloading import Downloading
 from packhouse.workflows.mirroring.journal import forget_journals
 from packhouse.workflows.mirroring.metadata import Metadata
 from packhouse.workflows.mirroring.obtaining import fetcher_of
+from packhouse.workflows.mirroring.revisiting import revisit
 from packhouse.workflows.mirroring.turn import SpecChanged, Turn, fresh_progress
 from packhouse.workflows.mirroring.upstream import Reader
 from packhouse.workflows.services import Services
@@ -106,6 +108,10 @@ async def _event(unit: Unit, mirror: Mirror, channel: Channel, kind: str, data: 
 
 async def _run(turn: Turn) -> None:
     services, mirror = turn.services, turn.mirror
+    if registry.get(mirror.family).upstream is not None:
+        await revisit(turn)
+        await _complete(turn, False)
+        return
     before = await store.indexes(services.db, mirror.id)
     async with fetcher_of(services, mirror) as fetcher:
         looked = await Metadata(turn, Reader(fetcher, mirror.id), before).run()
