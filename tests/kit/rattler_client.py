@@ -47,9 +47,12 @@ def solve_and_install(
     shards: bool | None = None,
     zstd: bool = True,
     bz2: bool = True,
+    lock: Path | None = None,
     cache_dir: Path,
 ) -> Result:
     """Solve `specs` against one channel and install them into `prefix` (None: only solve).
+
+    With `lock` a lock file of what was solved is written there, with the address of each file.
 
     `shards`: True and False force sharded (CEP 16) and monolithic repodata, None leaves the choice to the client.
     Forced shards switch the other encodings off, but the plain `repodata.json` stays the client's last resort.
@@ -61,6 +64,7 @@ def solve_and_install(
         "channel": channel_url,
         "specs": list(specs),
         "prefix": str(prefix) if prefix else None,
+        "lock": str(lock) if lock else None,
         "cache": str(cache_dir),
         "source": {
             "sharded_enabled": shards is not False,
@@ -68,6 +72,15 @@ def solve_and_install(
             "bz2_enabled": bz2 and not shards,
         },
     }
+    return _run(order, auth_file, cache_dir)
+
+
+def install_locked(lock: Path, prefix: Path, *, auth_file: Path | None = None, cache_dir: Path) -> Result:
+    """Install what a lock file names, from the addresses in it, without asking for any index."""
+    return _run({"locked": str(lock), "prefix": str(prefix), "cache": str(cache_dir)}, auth_file, cache_dir)
+
+
+def _run(order: dict[str, Any], auth_file: Path | None, cache_dir: Path) -> Result:
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("CONDA", "RATTLER"))}
     environment |= {"RATTLER_CACHE_DIR": str(cache_dir), "HOME": str(cache_dir)}
     # without a file of its own the client would read the keyring and the home of whoever runs the tests
@@ -94,22 +107,14 @@ def _empty_auth_file(cache_dir: Path) -> Path:
 
 
 async def _obey(order: dict[str, Any]) -> dict[str, Any]:
-    """Do what `solve_and_install` asked for, in the process that may crash."""
+    """Do what was ordered, in the process that may crash."""
     import rattler
 
     cache = Path(order["cache"])
     client = rattler.Client.default_client()
     done: dict[str, Any] = {"stage": "solve"}
     try:
-        gateway = rattler.Gateway(
-            cache_dir=cache / "repodata", default_config=rattler.SourceConfig(**order["source"]), client=client
-        )
-        records = await rattler.solve(
-            sources=[order["channel"]],
-            specs=order["specs"],
-            gateway=gateway,
-            virtual_packages=rattler.VirtualPackage.detect(),
-        )
+        records = _locked(Path(order["locked"])) if "locked" in order else await _solved(order, client)
         done["files"] = {r.name.normalized: f"{r.subdir}/{r.file_name}" for r in records}
         done["installed"] = {r.name.normalized: str(r.version) for r in records}
         if order["prefix"]:
@@ -120,6 +125,39 @@ async def _obey(order: dict[str, Any]) -> dict[str, Any]:
     except Exception as error:
         done |= {"error": f"{type(error).__name__}: {error}", "installed": {}}
     return done
+
+
+async def _solved(order: dict[str, Any], client: Any) -> list[Any]:
+    import rattler
+
+    gateway = rattler.Gateway(
+        cache_dir=Path(order["cache"]) / "repodata",
+        default_config=rattler.SourceConfig(**order["source"]),
+        client=client,
+    )
+    records = await rattler.solve(
+        sources=[order["channel"]],
+        specs=order["specs"],
+        gateway=gateway,
+        virtual_packages=rattler.VirtualPackage.detect(),
+    )
+    if order["lock"]:
+        platform = rattler.LockPlatform(str(rattler.Subdir.current()))
+        lock = rattler.LockFile([platform])
+        lock.set_channels("default", [rattler.LockChannel(order["channel"])])
+        for record in records:
+            lock.add_conda_package("default", platform, record)
+        lock.to_path(order["lock"])
+    return list(records)
+
+
+def _locked(path: Path) -> list[Any]:
+    import rattler
+
+    environment = rattler.LockFile.from_path(path).default_environment()
+    assert environment is not None
+    [platform] = environment.platforms()
+    return list(environment.conda_repodata_records_for_platform(platform) or ())
 
 
 if __name__ == "__main__":
