@@ -59,6 +59,10 @@ _OF_CHANNEL: dict[tuple[str, str], Action] = {
     ("GET", "/mirrors/{mirror_id}/conflicts"): "channel.mirror:view",
     ("POST", "/mirrors/{mirror_id}/conflicts"): "channel.mirror:edit",
     ("GET", "/policy"): "channel:view",
+    ("GET", "/explain"): "artifact:view",
+    ("GET", "/explain/counts"): "channel:history",
+    ("POST", "/simulate"): "channel:edit",
+    ("POST", "/simulate/lines"): "channel:edit",
     ("GET", "/kept_out"): "channel.mirror:view",
     ("POST", "/kept_out/restore"): "channel.mirror:edit",
 }

@@ -85,9 +85,13 @@ async def _context(
         one.pair: one
         for one in await overlays.of_records(reader, channel.id, channel.ruleset_id, {row.record_id for row in rows})
     }
-    by_closure = {NeededNoarch.key, OnlyNamesAndNeeds.key}
+    by_closure = {NeededNoarch.key, OnlyNamesAndNeeds([]).key}
     of_row = [said.get(row.pair) for row in rows]
-    needed = [number for number, one in enumerate(of_row) if one is None or one.rule not in by_closure]
+    # an older archive form may be hidden for being one, before anybody asked whether it is needed
+    unneeded = {
+        _place(row) for row, one in zip(rows, of_row, strict=True) if one is not None and one.rule in by_closure
+    }
+    needed = [number for number, row in enumerate(rows) if _place(row) not in unneeded]
     broken = [number for number, one in enumerate(of_row) if one is not None and one.rule == Installable.key]
     return msgspec.structs.replace(
         context,
@@ -95,6 +99,11 @@ async def _context(
         broken=Keys.of(batch, np.array(broken, np.int64)),
         missing=tuple(said[rows[number].pair].missing for number in broken),
     )
+
+
+def _place(row: FileRow) -> tuple[str, str, str, str]:
+    """Return what closures tell files apart by: all but the archive form."""
+    return row.partition, row.name, row.version, row.build
 
 
 def why(judged: Judged, number: int) -> Why:
