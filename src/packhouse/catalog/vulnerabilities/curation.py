@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, func, sel
 from packhouse.catalog.judgement_tables import advisory, advisory_key, feed, statement, vulnerability
 from packhouse.catalog.schema import content, entry, package, record
 from packhouse.catalog.vulnerabilities.statements import StatementRow
-from packhouse.core.db import Database, Unit, any_of
+from packhouse.core.db import Database, Row, Unit, any_of
 from packhouse.core.db.base import Reader
 
 
@@ -54,37 +54,33 @@ _FILTERS: dict[str, ColumnElement[bool]] = {
 }
 _BY_IDS = select(*_COLUMNS).where(any_of(statement.c.id, "ids")).order_by(statement.c.id)
 _KNOWN = select(vulnerability.c.key).where(any_of(vulnerability.c.key, "names"))
-# by feed, since that is what the index of `advisory` begins with
-_CALLED = (
-    select(advisory.c.source_id, advisory_key.c.key)
-    .select_from(
-        feed.join(advisory, advisory.c.feed_id == feed.c.id).join(
-            advisory_key, advisory_key.c.advisory_id == advisory.c.id
-        )
-    )
-    .where(
-        any_of(advisory.c.source_id, "names"),
-        advisory.c.from_run <= feed.c.run,
-        (advisory.c.to_run.is_(None)) | (advisory.c.to_run > feed.c.run),
-    )
-    .distinct()
+_RUNS = select(feed.c.id, feed.c.run)
+# feed by feed, since that is what the index of `advisory` begins with
+_CALLED = select(advisory.c.source_id, advisory.c.id).where(
+    advisory.c.feed_id == bindparam("feed_id"),
+    any_of(advisory.c.source_id, "names"),
+    advisory.c.from_run <= bindparam("run"),
+    (advisory.c.to_run.is_(None)) | (advisory.c.to_run > bindparam("run")),
 )
+_KEYS = select(advisory_key.c.advisory_id, advisory_key.c.key).where(any_of(advisory_key.c.advisory_id, "ids"))
 _BODIES = select(vulnerability.c.key, vulnerability.c.body).where(any_of(vulnerability.c.key, "keys"))
 _SET_CURATED = (
     update(vulnerability)
     .where(any_of(vulnerability.c.key, "keys"))
     .values(curated_at=select(func.max(statement.c.at)).where(statement.c.key == vulnerability.c.key).scalar_subquery())
 )
+# The family is no way in: every index that begins with a channel and it leads through the whole channel.
+_FAMILY = func.coalesce(entry.c.family, "") == bindparam("family")
 _HELD = (
-    record.join(entry, and_(entry.c.record_id == record.c.id, entry.c.family == bindparam("family")))
+    record.join(entry, and_(entry.c.record_id == record.c.id, _FAMILY))
     .outerjoin(content, content.c.id == entry.c.content_id)
 )  # fmt: skip
 _TOLD = (
     select(record.c.name, content.c.sha256, content.c.created_at, content.c.facts)
     .select_from(_HELD)
-    .where(any_of(record.c.name, "names"), content.c.facts.like('%"security":{%'))
+    .where(any_of(record.c.name, "names"), content.c.judged_by_builder.is_(True))
 )
-_FILES = (
+_EVERY_FILE = (
     select(
         record.c.name,
         record.c.version,
@@ -94,10 +90,10 @@ _FILES = (
         entry.c.partition,
     )
     .select_from(_HELD)
-    .where(any_of(record.c.name, "names"))
     .distinct()
 )
-_FILES_HERE = _FILES.where(entry.c.channel_id == bindparam("channel_id"))
+_FILES = _EVERY_FILE.where(any_of(record.c.name, "names"))
+_FILES_HERE = _EVERY_FILE.where(entry.c.channel_id == bindparam("channel_id"), any_of(entry.c.name, "names"))
 
 
 async def page(db: Database, given: Mapping[str, Any], *, limit: int, offset: int) -> tuple[list[StatementRow], int]:
@@ -132,8 +128,15 @@ async def keys_called(reader: Reader, names: Collection[str]) -> dict[str, set[s
     """Return for each name the keys of the vulnerabilities known by it, as key or as what a source calls it."""
     asked = list(names)
     found = {row[0]: {row[0]} for row in await reader.fetch_all(_KNOWN, names=asked)}
-    for name, key in await reader.fetch_all(_CALLED, names=[name for name in asked if name not in found]):
-        found.setdefault(name, set()).add(key)
+    rest = [name for name in asked if name not in found]
+    called: list[Row] = []
+    for feed_id, run in await reader.fetch_all(_RUNS) if rest else []:
+        called += await reader.fetch_all(_CALLED, feed_id=feed_id, run=run, names=rest)
+    keys: dict[int, set[str]] = {}
+    for number, key in await reader.fetch_all(_KEYS, ids=[number for _, number in called]) if called else []:
+        keys.setdefault(number, set()).add(key)
+    for name, number in called:
+        found.setdefault(name, set()).update(keys.get(number, ()))
     return found
 
 
