@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, func, or_, select, update
 
 from packhouse.catalog.packages import contents, entries
 from packhouse.catalog.packages.contents import Record
+from packhouse.catalog.packages.hiding import HIDDEN_BY, SHOWN, judged
 from packhouse.catalog.schema import binding, channel, channel_path, content, entry, record, removal
 from packhouse.core.blobs.hashing import Hashes
 from packhouse.core.db import Database, Row, Unit, any_of
@@ -144,6 +145,8 @@ _STILL_MINE = (
     .where(any_of(entry.c.id, "ids"), entry.c.mirror_id == bindparam("mirror_id"))
     .with_for_update(of=entry)
 )
+#: the rule that hides files for what only their bytes can say, so that these are fetched nevertheless
+_ASKS_FOR_BYTES = "install_time_code"
 _WANTED = (
     select(
         entry.c.id,
@@ -157,13 +160,16 @@ _WANTED = (
         record.c.claimed_md5,
         record.c.size,
     )
-    .join_from(entry, record, record.c.id == entry.c.record_id)
+    .select_from(
+        judged(entry.join(record, record.c.id == entry.c.record_id).join(channel, channel.c.id == entry.c.channel_id))
+    )
     .where(
         entry.c.mirror_id == bindparam("mirror_id"),
         entry.c.channel_id == bindparam("channel_id"),
         entry.c.content_id.is_(None),
         entry.c.origin_id.is_(None),
         entry.c.id > bindparam("after"),
+        or_(SHOWN, HIDDEN_BY == _ASKS_FOR_BYTES),
     )
     .order_by(entry.c.id)
     .limit(bindparam("limit"))
@@ -260,7 +266,10 @@ async def still_mine(unit: Unit, mirror_id: int, ids: Sequence[int]) -> set[int]
 
 
 async def wanted(reader: Reader, mirror_id: int, channel_id: int, after: int, limit: int) -> list[Wanted]:
-    """Return the passive entries of a mirror in its own channel, by id, from `after` on."""
+    """Return the passive entries of a mirror in its own channel, by id, from `after` on, but for what nobody may have.
+
+    What is hidden now and shown later is fetched by the next run then, or when it is asked for.
+    """
     rows = await reader.fetch_all(_WANTED, mirror_id=mirror_id, channel_id=channel_id, after=after, limit=limit)
     return [Wanted(*row) for row in rows]
 

@@ -14,6 +14,7 @@ from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.mirrors import store
 from packhouse.catalog.mirrors.filters import Filters
 from packhouse.catalog.mirrors.mirror import Credential, Mirror, Options, Spec
+from packhouse.catalog.policies import store as policies
 from packhouse.core.errors import PackhouseError
 from packhouse.doors.api.bodies import Body
 from packhouse.doors.api.parameters import MOST, Caller, Here, House, Page, Word
@@ -49,6 +50,8 @@ class MirrorRequest(Body, kw_only=True):
     verify_tls: bool | UnsetType = UNSET
     include_dependencies: bool | UnsetType = UNSET  #: with `only_specs`: also what the selected files need
     credential: Credential | UnsetType | None = UNSET  #: opens the source; never shown again
+    use_channel_policy: bool | UnsetType | None = UNSET  #: true: what the channel's policy hides is hidden, always
+    policy_id: Word | UnsetType | None = UNSET  #: refused but for the channel's own: a mirror has that
     run_now: bool = False
 
 
@@ -122,6 +125,7 @@ async def list_mirrors(services: House, here: Here) -> Page[MirrorShape]:
 @post(of_channel("/mirrors"), tags=["mirrors"], responses=refused("conflict", "unsupported_type"))
 async def create(data: JSONBody[MirrorRequest], caller: Caller, services: House, here: Here) -> MirrorShape:
     """Add a mirror to a channel. It runs by its `cron`, with `run_now` at once, and else when it is restarted."""
+    await _check_policy(services, here, data)
     made = await create_mirror(
         services,
         here,
@@ -161,6 +165,7 @@ async def edit(
 ) -> MirrorShape:
     """Edit a mirror; its next run reconciles the channel with it."""
     mirror = await found_mirror(services, here, mirror_id)
+    await _check_policy(services, here, data)
     edited = await update_mirror(
         services,
         here,
@@ -235,6 +240,22 @@ async def found_mirror(services: Services, here: Channel, mirror_id: str) -> Mir
     if mirror is None or mirror.channel_id != here.id:
         raise PackhouseError("not_found", f"{here.path!r} has no such mirror.", "List its mirrors to find the id.")
     return mirror
+
+
+async def _check_policy(services: Services, here: Channel, data: MirrorRequest) -> None:
+    """Raise PackhouseError("bad_request") for a mirror that is to have another policy than its channel."""
+    own = None
+    if data.policy_id:
+        policy = await policies.by_uuid(services.db, data.policy_id)
+        own = policy.id if policy else 0
+    if data.use_channel_policy is False or own not in (None, here.policy_id):
+        raise PackhouseError(
+            "bad_request",
+            "A mirror has the policy of its channel: whatever brought a file, the same rules decide who may see it.",
+            "Assign the policy to the channel, or let the mirror fill a subchannel that has it; "
+            "its `filters` may keep out more.",
+            field="use_channel_policy" if data.use_channel_policy is False else "policy_id",
+        )
 
 
 async def _with_channels(services: Services, mirrors: list[Mirror]) -> list[tuple[Mirror, Channel]]:
