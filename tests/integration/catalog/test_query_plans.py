@@ -13,6 +13,7 @@ import pytest
 from packhouse.catalog.accounts.principal import ANONYMOUS
 from packhouse.catalog.accounts.visibility import viewer
 from packhouse.catalog.packages import contents, entries, listing, needs, summaries
+from packhouse.catalog.vulnerabilities import affected
 from packhouse.core.db.migrating import migrate
 from packhouse.core.db.statements import Statement, compiled
 from packhouse.workflows.indexing import store
@@ -34,6 +35,8 @@ HOT: dict[str, tuple[Statement, list[str]]] = {
     "waiting names": (store._DIRTY, ["channel_id"]),
     "rows that wait": (store._DIRTY_OF, ["channel_id", "name"]),
     "names that wait": (store._NAMES_WAITING, ["channel_id"]),
+    "files of one vulnerability": (affected._rows(frozenset({"viewer_id", "hidden", "ids"}), "package"), ["name"]),
+    "findings of a package": (affected._rows(frozenset({"channel_id", "package"}), "package"), ["channel_id", "name"]),
 }
 
 

@@ -21,6 +21,9 @@ from packhouse.catalog.packages.hiding import HIDDEN_BY, SHOWN, judged
 from packhouse.catalog.schema import channel, content, entry, record
 from packhouse.core.db import Database, any_of
 
+#: files that are looked into at a time, between which a server does other things
+SLICE = 500
+
 
 class AffectedFile(msgspec.Struct, frozen=True, gc=False):
     """A file in a channel, and one vulnerability that was found in its version."""
@@ -52,7 +55,7 @@ class AffectedFile(msgspec.Struct, frozen=True, gc=False):
 
 
 class Scope(NamedTuple):
-    """Whose files are meant. `kind` chooses the statement, `values` go into it; nothing at all: no file is asked for.
+    """Whose files are meant. `kind` chooses the statement, `values` go into it.
 
     `channel_id`: of one channel. `viewer_id`: of all channels a caller may see. `hidden`: what is hidden there too.
     `package`: of one (family, name). `file`: one of its files. `path`: of the channel there.
@@ -85,9 +88,6 @@ def of_channel(channel_id: int, *, hidden: bool) -> Scope:
     return Scope(frozenset({"channel_id", *(["hidden"] if hidden else [])}), {"channel_id": channel_id})
 
 
-#: no file is asked for: every vulnerability there is
-ANYWHERE = Scope(frozenset(), {})
-
 _OTHER = finding.alias("affected")
 _MANAGED = or_(channel.c.owner_id == bindparam("viewer_id"), int(MANAGE) <= GRANT)
 _WHERE: dict[str, ColumnElement[bool]] = {
@@ -96,7 +96,8 @@ _WHERE: dict[str, ColumnElement[bool]] = {
     "package": and_(entry.c.family == bindparam("family"), entry.c.name == bindparam("package")),
     "file": and_(entry.c.partition == bindparam("partition"), entry.c.filename == bindparam("filename")),
     "path": channel.c.path == bindparam("path"),
-    "ids": any_of(finding.c.vulnerability_id, "ids"),
+    # a sum, so that the few findings of a file are read at once and not looked up by each of the ids
+    "ids": any_of(finding.c.vulnerability_id + 0, "ids"),
     "built": content.c.judged_by_builder.is_(True),
 }
 _COLUMNS = (
@@ -140,15 +141,9 @@ def _found(flags: frozenset[str]) -> tuple[FromClause, list[ColumnElement[bool]]
 
 
 @cache
-def AFFECTING(kind: frozenset[str]) -> Select[Any]:
-    """Select the ids of the vulnerabilities found in files of a scope."""
-    files, where = _found(kind)
-    return select(finding.c.vulnerability_id).select_from(files).where(*where)
-
-
-@cache
 def _distinct(flags: frozenset[str]) -> Select[Any]:
-    return AFFECTING(flags).distinct()
+    files, where = _found(flags)
+    return select(finding.c.vulnerability_id).select_from(files).where(*where).distinct()
 
 
 @cache
@@ -238,7 +233,8 @@ async def stream(
     """Yield the same as `files` in batches, in constant memory; `order` is `package` or `place`, as of `page`."""
     flags, values = _chosen(scope, ids)
     async for rows in db.stream(_rows(flags, order), **values):
-        yield [_file(row) for row in rows]
+        for start in range(0, len(rows), SLICE):
+            yield [_file(row) for row in rows[start : start + SLICE]]
 
 
 def _chosen(scope: Scope, ids: Collection[int] | None) -> tuple[frozenset[str], dict[str, Any]]:

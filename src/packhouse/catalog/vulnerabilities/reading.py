@@ -14,7 +14,6 @@ import msgspec
 from sqlalchemy import ColumnElement, Select, bindparam, case, func, or_, select
 
 from packhouse.catalog.judgement_tables import statement, vulnerability
-from packhouse.catalog.vulnerabilities.affected import AFFECTING, Scope
 from packhouse.catalog.vulnerabilities.curation import keys_called
 from packhouse.core.db import Database, any_of
 from packhouse.core.db.base import Reader
@@ -66,7 +65,7 @@ _FILTERS: dict[str, ColumnElement[bool]] = {
     **_range("published_at", "published"),
     **_range("modified_at", "modified"),
     **_range("curated_at", "curated"),
-    "judged": any_of(_V.id, "judged"),
+    "ids": any_of(_V.id, "ids"),
 }
 _LATEST = (
     case((_V.curated_at.is_not(None), 1), else_=0).desc(),
@@ -91,23 +90,23 @@ _BY_IDS = select(*_COLUMNS).where(any_of(_V.id, "ids"))
 
 
 async def vulnerabilities(
-    db: Database, scope: Scope, given: Mapping[str, Any], *, sort: str = "latest", limit: int, offset: int
+    db: Database, given: Mapping[str, Any], *, sort: str = "latest", limit: int, offset: int
 ) -> tuple[list[VulnerabilityRow], int]:
     """Return a page of vulnerabilities and how many there are in all.
 
-    `scope` says in which files they must be found, if in any. `given` holds values of FILTERS: scores in tenths, both
-    bounds included; times in microseconds; `name` and `text` as a person typed them; `exploited`, `curated` and
-    `withdrawn` 0 or 1; `judged` the ids to choose among. `latest`: what was judged last, then what was published last.
+    `given` holds values of FILTERS: scores in tenths, both bounds included; times in microseconds; `name` and `text` as
+    a person typed them; `exploited`, `curated` and `withdrawn` 0 or 1; `ids` those to choose among. `latest`: what was
+    judged last, then what was published last.
     Raises PackhouseError("bad_request") for an order that is not in SORTS.
     """
     if sort.removeprefix("-") not in SORTS or sort == "-latest":
         names = ", ".join(sorted(SORTS))
         raise PackhouseError("bad_request", f"`sort`: {sort[:40]!r} is no order.", f"Use one of {names}, or -score.")
-    values = dict(given) | scope.values
+    values = dict(given)
     if typed := [values[name] for name in ("name", "text") if name in values]:
         values["known_as"] = sorted(await _keys_of(db, typed))
     values |= {name: f"%{_escaped(values[name].lower())}%" for name in ("name", "text") if name in values}
-    rows, count = _statements(frozenset(given), scope.kind, sort)
+    rows, count = _statements(frozenset(given), sort)
     page = await db.fetch_large(rows, limit=limit, offset=offset, **values) if limit else []
     if len(page) < limit and (page or not offset):
         return [_row(row) for row in page], offset + len(page)
@@ -143,9 +142,8 @@ async def _keys_of(reader: Reader, names: Collection[str]) -> set[str]:
 
 
 @cache
-def _statements(names: frozenset[str], kind: frozenset[str], sort: str) -> tuple[Select[Any], Select[Any]]:
+def _statements(names: frozenset[str], sort: str) -> tuple[Select[Any], Select[Any]]:
     where = [_FILTERS[name] for name in names]
-    where += [_V.id.in_(AFFECTING(kind))] if kind else []
     if sort == "latest":
         order = [*_LATEST]
     else:

@@ -47,7 +47,7 @@ async def list_channel_cves(
 ) -> Page[CveShape]:
     """List what was found in files of a channel. Counts are of this channel; managers' include hidden files."""
     scope = await scope_of(services.db, caller, here)
-    return await cve_page(services.db, scope, scope, asked, sort, limit, offset)
+    return await cve_page(services.db, scope, asked, sort, limit, offset)
 
 
 @get(of_channel("/artifacts/{family:str}/{name:str}/cves"), tags=["cves"], dependencies=FILTERS, responses=refused())
@@ -69,7 +69,7 @@ async def list_package_cves(
     file = None if ckey is None else await file_of(services.db, scope, here, family, name, ckey)
     chosen = scope.narrowed(family, name)
     chosen = chosen if file is None else chosen.of_file(file.partition, file.filename)
-    page = await cve_page(services.db, chosen, chosen, asked, sort, limit, offset)
+    page = await cve_page(services.db, chosen, asked, sort, limit, offset)
     stands = await standing(services.db, scope, family, name)
     shown = stands.whole if file is None else stands.of(file.id)
     return package_cves(page, shown, stands.knowledge)

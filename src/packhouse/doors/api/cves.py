@@ -27,8 +27,7 @@ async def list_cves(
 ) -> Page[CveShape]:
     """List what feeds know; with `affecting` only what was found in files the caller may look at."""
     seen = affected.everywhere(caller)
-    scope = seen if affecting else affected.ANYWHERE
-    return await cve_page(services.db, scope, seen, asked, sort, limit, offset)
+    return await cve_page(services.db, seen, asked, sort, limit, offset, affecting=affecting)
 
 
 @get("/api/cves/{cve_id:str}", tags=["cves"], responses=refused())
@@ -57,11 +56,18 @@ async def list_cve_files(
 
 
 async def cve_page(
-    db: Database, scope: Scope, seen: Scope, asked: Asked, sort: str, limit: int, offset: int
+    db: Database, seen: Scope, asked: Asked, sort: str, limit: int, offset: int, *, affecting: bool = True
 ) -> Page[CveShape]:
-    """Return a page of the vulnerabilities of a scope, with what is seen of them counted."""
+    """Return a page of vulnerabilities, those found in files of a scope unless not `affecting`, with these counted."""
     found, total = await cves.list_cves(
-        db, scope, seen, asked.given, status=asked.status, sort=sort, limit=page_size(limit), offset=offset
+        db,
+        seen,
+        asked.given,
+        affecting=affecting,
+        status=asked.status,
+        sort=sort,
+        limit=page_size(limit),
+        offset=offset,
     )
     return Page([cve_shape(one) for one in found], total)
 

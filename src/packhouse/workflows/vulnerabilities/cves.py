@@ -40,26 +40,26 @@ class Cve(msgspec.Struct, frozen=True):
 
 async def list_cves(
     db: Database,
-    scope: Scope,
     seen: Scope,
     given: Mapping[str, Any],
     *,
+    affecting: bool = True,
     status: Status | None = None,
     sort: str = "latest",
     limit: int,
     offset: int,
 ) -> tuple[list[Cve], int]:
-    """Return a page of vulnerabilities and how many there are in all.
+    """Return a page of vulnerabilities and how many there are in all, with the files of `seen` counted.
 
-    Those found in files of `scope` (`affected.ANYWHERE`: all), with the files of `seen` counted. `given` as of
-    `reading.vulnerabilities`. `status`: those that have it in a file of `seen`.
-    Raises PackhouseError("bad_request") for an unknown order.
+    `affecting`: only those found in files of `seen`; with `status`, in that status there. `given` as of
+    `reading.vulnerabilities`. Raises PackhouseError("bad_request") for an unknown order.
     """
     chosen = dict(given)
     if status is not None:
-        scope = seen
-        chosen["judged"] = sorted(await _in_status(db, seen, status))
-    rows, total = await reading.vulnerabilities(db, scope, chosen, sort=sort, limit=limit, offset=offset)
+        chosen["ids"] = sorted(await _in_status(db, seen, status))
+    elif affecting:
+        chosen["ids"] = sorted(await affected.everything(db, seen))
+    rows, total = await reading.vulnerabilities(db, chosen, sort=sort, limit=limit, offset=offset)
     return await _counted(db, seen, rows), total
 
 

@@ -44,7 +44,7 @@ class PackageShape(msgspec.Struct, gc=False):
     metadata: PackageMetadata
     created_at: str  #: RFC 3339
     updated_at: str
-    cve_count: int = 0
+    cve_count: int | None = None  #: null: not told here; `…/artifacts/FAMILY/NAME/cves` tells those who may know
     available_versions: list[str] | None = None
 
 
