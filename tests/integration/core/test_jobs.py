@@ -142,6 +142,36 @@ async def test_a_handler_that_does_not_listen_is_cut_off(db: Database) -> None:
         await in_state(db, job_id, "cancelled", 3)
 
 
+async def test_what_waits_for_others_is_broken_off_when_the_run_must_end(db: Database) -> None:
+    broken_off = []
+
+    async def endless() -> None:
+        try:
+            await asyncio.sleep(600)
+        finally:
+            broken_off.append(True)
+
+    async def handler(run: RunningJob) -> None:
+        assert await run.unless_ended(asyncio.sleep(0, "what it returns")) == "what it returns"
+        with pytest.raises(KeyError):
+            await run.unless_ended(refusing())
+        await run.unless_ended(endless())
+
+    async def refusing() -> None:
+        raise KeyError("what it raises")
+
+    async with working(db, {"k": handler}, patience_seconds=500):
+        job_id = await enqueue(db, "k")
+        await in_state(db, job_id, "running")
+        await db.write(lambda unit: cancel(unit, job_id))
+        await in_state(db, job_id, "cancelled")
+        again = await enqueue(db, "k")
+        await in_state(db, again, "running")
+    job = await seen(db, again)
+    assert (job.state, job.error) == ("queued", ""), "a worker that stops leaves it to others at once"
+    assert broken_off == [True, True]
+
+
 async def test_a_failure_says_why_but_tells_no_secret(db: Database) -> None:
     async def refuses(run: RunningJob) -> None:
         raise PackhouseError("upstream_failed", "The upstream answered 500.", "Try again.")

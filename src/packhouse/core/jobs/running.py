@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 from packhouse.core.clock import monotonic
 from packhouse.core.db import Database, Unit
 from packhouse.core.jobs import claims
 from packhouse.core.jobs.job import LostLease, RunEnded
+
+T = TypeVar("T")
 
 
 class RunningJob:
@@ -33,6 +35,7 @@ class RunningJob:
         #: why the run must end, as soon as that is known
         self.end: RunEnded | None = None
         self._end_since = 0.0
+        self._ending = asyncio.Event()
         self._losses = 0  #: of workers, as the unit of a batch found it: a unit may run twice, and be undone
         self._db = db
         self._lease_seconds = lease_seconds
@@ -42,6 +45,22 @@ class RunningJob:
         await asyncio.sleep(0)
         if self.end is not None:
             raise self.end
+
+    async def unless_ended(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return what `work` returns, or break it off as soon as the run must end, and raise as `checkpoint` does.
+
+        For what waits on others, such as a slow upstream; a unit of work is never broken off.
+        """
+        doing, ending = asyncio.ensure_future(work), asyncio.ensure_future(self._ending.wait())
+        try:
+            await asyncio.wait((doing, ending), return_when=asyncio.FIRST_COMPLETED)
+            if not doing.done():
+                await self.checkpoint()
+            return doing.result()
+        finally:
+            doing.cancel()
+            ending.cancel()
+            await asyncio.gather(doing, ending, return_exceptions=True)
 
     async def fence(self, unit: Unit) -> None:
         """Raise LostLease unless this run is still the job's; nobody takes it over before `unit` has ended."""
@@ -67,6 +86,7 @@ class RunningJob:
         if self.end is None or (isinstance(end, LostLease) and not isinstance(self.end, LostLease)):
             self.end = end
             self._end_since = monotonic()
+            self._ending.set()
 
     def overdue(self, patience: float) -> bool:
         """Say whether the handler has gone on for `patience` seconds after it should have ended."""

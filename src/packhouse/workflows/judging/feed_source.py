@@ -43,8 +43,8 @@ async def source_of(turn: Turn) -> AsyncIterator[Source]:
         yield _unless_known(turn, await finish_in_thread(lambda: _found(path)))
         return
     async with turn.services.blobs.writer() as writer, Fetcher(feed.source, _settings(turn)) as fetcher:
-        answer = await fetcher.save(
-            feed.source, writer, max_bytes=MOST_BYTES, etag=feed.etag, last_modified=feed.last_modified
+        answer = await turn.job.unless_ended(
+            fetcher.save(feed.source, writer, max_bytes=MOST_BYTES, etag=feed.etag, last_modified=feed.last_modified)
         )
         if answer.require().status == 304:
             yield Source([], feed.digest, feed.etag, feed.last_modified)
