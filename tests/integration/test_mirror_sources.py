@@ -176,9 +176,7 @@ BAD: list[dict[str, Any]] = [
     {"filters": {"date_from": "2024-01-01", "date_to": "2024-01-01"}},
     {"filters": {"date_from": "2022-01-01", "date_to": "2024-01-01"}},
     {"filters": {"date_from": "yesterday"}},
-    {"filters": {"cve_score_threshold": 7.0}},
-    {"filters": {"cve_score_threshold": 0}},
-    {"filters": {"exclude_non_curated_cve": True}},
+    {"filters": {"cve_score_threshold": 10.5}},
     {"filters": {"projects": ["flask"]}},
 ]
 

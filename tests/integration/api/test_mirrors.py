@@ -146,9 +146,10 @@ async def test_ill_formed_mirrors_are_refused_by_name(house: House) -> None:
     ):  # fmt: skip
         answer = await call(house.admin, "POST", "/api/channels/team/mirrors", wrong)
         assert answer.status == 400, (wrong, answer.body)
-    unjudged = body(good, filters={"cve_score_threshold": 7.0})
-    answer = await call(house.admin, "POST", "/api/channels/team/mirrors", unjudged)
-    assert "cve_score_threshold cannot filter yet" in answer.json()["message"]
+    for score in (10.1, -1, 7.05):
+        wrong = body(good, filters={"cve_score_threshold": score})
+        answer = await call(house.admin, "POST", "/api/channels/team/mirrors", wrong)
+        assert (answer.status, "cve_score_threshold" in answer.json()["message"]) == (400, True)
     neutral = body(good, mirror_name="n", filters={"cve_score_threshold": None, "exclude_non_curated_cve": False})
     assert (await call(house.admin, "POST", "/api/channels/team/mirrors", neutral)).status == 201
     other = await call(house.admin, "POST", "/api/channels/team/mirrors", body(good, mirror_type="CRAN"))

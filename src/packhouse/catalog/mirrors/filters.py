@@ -27,9 +27,14 @@ class Filters(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     include_specs: list[str] = []
     date_from: str | None = None  #: YYYY-MM-DD, included
     date_to: str | None = None  #: YYYY-MM-DD, included
-    cve_score_threshold: float | None = None  #: refused but for null: files are not judged yet
-    exclude_non_curated_cve: bool = False  #: refused but for false, too
+    cve_score_threshold: float | None = None  #: 0 to 10 with one decimal: files with that score or more stay out
+    exclude_non_curated_cve: bool = False  #: files with a vulnerability that nobody has judged stay out
     only_signed: bool = False
+
+    @property
+    def asks_vulnerabilities(self) -> bool:
+        """Whether what is selected changes with what is known of vulnerabilities."""
+        return self.cve_score_threshold is not None or self.exclude_non_curated_cve
 
     @property
     def window(self) -> tuple[int | None, int | None]:
@@ -61,14 +66,13 @@ def check_filters(filters: Filters, family: str) -> Filters:
             raise _refusal(
                 f"`{name}` is no filter of {family} mirrors.", f"Use {', '.join(sorted(format.mirror_filters))}."
             )
-    for name in ("cve_score_threshold", "exclude_non_curated_cve"):
-        value = getattr(filters, name)
-        if value is not None and value is not False:  # 0 would keep out much
-            raise _refusal(
-                f"{name} cannot filter yet: this server does not know the vulnerabilities of packages.",
-                "Leave it out; nothing would be kept out by it.",
-            )
+    _check_score(filters.cve_score_threshold)
     return filters
+
+
+def _check_score(score: float | None) -> None:
+    if score is not None and not (0 <= score <= 10 and abs(score * 10 - round(score * 10)) < 1e-6):
+        raise _refusal(f"cve_score_threshold is {score}.", "Write a number from 0 to 10 with one decimal.")
 
 
 def _signs_resolved(filters: Filters) -> Filters:

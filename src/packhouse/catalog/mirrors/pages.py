@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 from sqlalchemy import Column, ForeignKey, PrimaryKeyConstraint, Table, Text, bindparam, delete, select, update
@@ -43,6 +43,11 @@ _TOUCH = (
     update(mirror_page)
     .where(mirror_page.c.mirror_id == bindparam("of_mirror"), mirror_page.c.name == bindparam("of_name"))
     .values(checked_at=bindparam("at"))
+)
+_OUTDATE = (
+    update(mirror_page)
+    .where(mirror_page.c.mirror_id == bindparam("of_mirror"), any_of(mirror_page.c.name, "names"))
+    .values(checked_at=0)
 )
 _DROP = delete(mirror_page).where(mirror_page.c.mirror_id == bindparam("of_mirror"))
 _KNOWN = select(
@@ -91,6 +96,11 @@ async def put(unit: Unit, page: TakenPage) -> None:
 async def touch(unit: Unit, mirror_id: int, name: str) -> None:
     """Note that the upstream says what it said before."""
     await unit.execute(_TOUCH, of_mirror=mirror_id, of_name=name, at=unit.now)
+
+
+async def outdate(unit: Unit, mirror_id: int, names: Collection[str]) -> bool:
+    """Let the upstream be asked for names anew, whatever its validators say; False when it never had one of them."""
+    return await unit.execute(_OUTDATE, of_mirror=mirror_id, names=list(names)) > 0
 
 
 async def drop(unit: Unit, mirror_id: int) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
 from packhouse.catalog.packages import contents
 from packhouse.catalog.signing import signatures
 from packhouse.catalog.vulnerabilities import findings, statements
+from packhouse.catalog.vulnerabilities.findings import Found
 from packhouse.catalog.vulnerabilities.statements import StatementRow
 from packhouse.core.db.base import Reader
 from packhouse.security.policies.findings import UNSCORED, Known
@@ -18,7 +19,7 @@ from packhouse.security.vulnerabilities.builder import builder_statements
 from packhouse.security.vulnerabilities.merging import Body
 from packhouse.security.vulnerabilities.statements import Statement
 from packhouse.workflows.judging import store
-from packhouse.workflows.judging.learning import upstream_of
+from packhouse.workflows.judging.learning import NOTHING_OFFERED, Origins, look_up, upstream_of
 from packhouse.workflows.judging.store import FileRow
 
 _body = msgspec.msgpack.Decoder(Body).decode
@@ -38,18 +39,38 @@ class Knowledge(msgspec.Struct):
 async def recall(reader: Reader, family: str, rows: Sequence[FileRow]) -> Knowledge:
     """Return what is known of files of a family."""
     names = sorted({row.name for row in rows})
-    found = await _found(reader, family, names)
+    return await _known(reader, family, names, await findings.of_names(reader, family, names), rows)
+
+
+async def foresee(reader: Reader, family: str, versions: Mapping[str, Collection[str]], origins: Origins) -> Knowledge:
+    """Return what is known of versions of packages of which nobody here need have a file; nothing is written.
+
+    `origins`: what their records say of where they come from. What only bytes say is not known: the builder's
+    statements, and the names of what is inside.
+    """
+    found = await look_up(reader, family, versions, origins)
+    return await _known(reader, family, sorted(versions), found, (), origins)
+
+
+async def _known(
+    reader: Reader,
+    family: str,
+    names: Collection[str],
+    about: Sequence[Found],
+    rows: Sequence[FileRow],
+    origins: Origins = NOTHING_OFFERED,
+) -> Knowledge:
+    found = await _found(reader, about)
     said = await _statements(reader, family, names, rows) if found else {}
     covered = await store.covered(reader)
-    upstream = await upstream_of(reader, family, names) if covered else {}
+    upstream = await upstream_of(reader, family, names, origins) if covered else {}
     mapped = {name for name, aliases in upstream.items() if is_mapped(aliases, covered)}
     held_back = {one.sha256 for one in await statements.held_back(reader, family, names)}
     signed = await signatures.verified(reader, {row.record_id for row in rows})
     return Knowledge(family, found, said, mapped, held_back, signed)
 
 
-async def _found(reader: Reader, family: str, names: Collection[str]) -> dict[tuple[str, str], list[Known]]:
-    rows = await findings.of_names(reader, family, names)
+async def _found(reader: Reader, rows: Sequence[Found]) -> dict[tuple[str, str], list[Known]]:
     known = await findings.vulnerabilities(reader, {row.vulnerability_id for row in rows})
     read = {
         number: Known(

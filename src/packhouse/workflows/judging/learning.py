@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -15,7 +16,7 @@ from packhouse.catalog.vulnerabilities.findings import Found
 from packhouse.core.db import Unit
 from packhouse.core.db.base import Reader
 from packhouse.security.vulnerabilities.advisory import Advisory
-from packhouse.security.vulnerabilities.aliases import Alias, aliases_of, resolve
+from packhouse.security.vulnerabilities.aliases import Alias, Origin, aliases_of, resolve
 from packhouse.security.vulnerabilities.matching import Evidence, match
 from packhouse.workflows.judging import store
 
@@ -24,6 +25,8 @@ _decode = msgspec.msgpack.Decoder(Advisory).decode
 _KEPT = 20_000
 
 Upstream = tuple[str, str]  # ecosystem and name of a package in advisories
+Origins = Mapping[str, Collection[Origin]]
+NOTHING_OFFERED: Origins = MappingProxyType({})
 
 
 class _Affected(NamedTuple):
@@ -35,33 +38,44 @@ class _Affected(NamedTuple):
     evidence: str
 
 
-async def upstream_of(reader: Reader, family: str, names: Collection[str]) -> dict[str, list[Alias]]:
-    """Return for each package what it is called in advisories."""
+async def upstream_of(
+    reader: Reader, family: str, names: Collection[str], origins: Origins = NOTHING_OFFERED
+) -> dict[str, list[Alias]]:
+    """Return for each package what it is called in advisories.
+
+    `origins`, by name, are what files say that nobody has here; what ours say is kept.
+    """
     evidence: defaultdict[str, list[Alias]] = defaultdict(list)
     corrections: defaultdict[str, list[Alias]] = defaultdict(list)
     for row in await aliases.of_names(reader, family, names):
         (corrections if row.provenance == "correction" else evidence)[row.name].append(_alias(row))
-    return {name: resolve([*aliases_of(family, name), *evidence[name]], corrections[name]) for name in names}
+    return {
+        name: resolve([*aliases_of(family, name, origins.get(name, ())), *evidence[name]], corrections[name])
+        for name in names
+    }
 
 
 async def learn(unit: Unit, family: str, versions: Mapping[str, Collection[str]]) -> None:
     """Add what advisories say now of these versions of packages to what was found before."""
-    await findings.add(unit, await _match(unit, family, versions))
+    await findings.add(unit, await look_up(unit, family, versions))
 
 
 async def learn_anew(unit: Unit, family: str, names: Collection[str]) -> list[Found]:
     """Let what advisories say now of all versions of packages be what was found; return what is new of it."""
     known = await store.versions_of(unit, family, names)
-    found = await _match(unit, family, known)
+    found = await look_up(unit, family, known)
     before = {_what(one) for one in await findings.of_names(unit, family, names)}
     await findings.replace(unit, family, names, found)
     return [one for one in found if _what(one) not in before]
 
 
-async def _match(reader: Reader, family: str, versions: Mapping[str, Collection[str]]) -> list[Found]:
+async def look_up(
+    reader: Reader, family: str, versions: Mapping[str, Collection[str]], origins: Origins = NOTHING_OFFERED
+) -> list[Found]:
+    """Return what advisories say now of these versions of packages, whether anybody here has files of them or not."""
     upstream = {
         name: {(alias.ecosystem, alias.upstream) for alias in said}
-        for name, said in (await upstream_of(reader, family, versions)).items()
+        for name, said in (await upstream_of(reader, family, versions, origins)).items()
     }
     about = await _advisories_about(reader, {pair for pairs in upstream.values() for pair in pairs})
     found: list[_Affected] = []

@@ -48,9 +48,8 @@ async def _told(unit: Unit, family: str, rows: Sequence[FileRow]) -> list[AliasR
     told: dict[tuple[str, str, str, str], AliasRow] = {}
     for row in rows:
         body, fact = bodies.get(row.record_id, b"{}"), facts.get(row.content_id, "")
-        purls = b'"purls"' in body
-        alike = (row.name, fact, *(str(word in body) for word in _TELLING), row.version if fact else "")
-        if alike in read and not purls:
+        alike = (row.name, fact, *likeness(body), row.version if fact else "")
+        if alike in read:
             continue
         read.add(alike)
         origin = _origin(body, fact)
@@ -59,6 +58,12 @@ async def _told(unit: Unit, family: str, rows: Sequence[FileRow]) -> list[AliasR
                 key = (one.name, one.ecosystem, one.upstream, one.provenance)
                 told.setdefault(key, AliasRow(family, *key, one.negative, row.filename, unit.now))
     return list(told.values())
+
+
+def likeness(body: bytes) -> tuple[str, ...]:
+    """Return what of a record bears on its origin: records of a package that are alike in it say the same."""
+    purls = body if b'"purls"' in body else b""
+    return (*(str(word in body) for word in _TELLING), purls.decode(errors="replace"))
 
 
 def _origin(body: bytes, facts: str) -> Origin:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from packhouse.catalog.channels import store as channels
+from packhouse.catalog.mirrors.news import look_again
 from packhouse.catalog.policies import verdicts
 from packhouse.catalog.vulnerabilities import aliases, news, unjudged
 from packhouse.catalog.vulnerabilities.unjudged import ECOSYSTEM, WHOLE, Waiting
@@ -52,6 +53,8 @@ async def judge_waiting(services: Services) -> int:
         for one in waiting:
             if one.family.startswith(WHOLE):
                 touched |= await judge_whole(services.db, int(one.name), one.family[len(WHOLE) :])
+        for family, names in packages.items():
+            await look_again(services.db, family, names)
         await services.db.write(partial(unjudged.done, ids=[one.id for one in waiting]))
         judged += sum(map(len, packages.values()))
         for channel_id in sorted(touched):

@@ -108,7 +108,7 @@ class _Offers:
         for partition, group in groupby(files, key=itemgetter(0)):
             source = self._sources[partition]
             offers = ((partition, name, source.files[name], name in source.signatures) for _, name in group)
-            filenames, batch, _ = batch_of(registry.of_partition(partition).family, offers)
+            filenames, batch, _ = batch_of(registry.of_partition(partition).family, offers, source.knowledge)
             for row in np.flatnonzero(decide(batch, Context(), self._policy, 0).seen).tolist():
                 coordinate = batch.name[row], batch.version[row], batch.build[row], int(batch.build_number[row])
                 yield (partition, filenames[row]), coordinate

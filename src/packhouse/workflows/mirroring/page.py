@@ -31,6 +31,7 @@ from packhouse.core.jobs import LostLease
 from packhouse.formats import registry
 from packhouse.formats.base import LazyUpstream, Listing, Malformed
 from packhouse.workflows.mirroring.applying import Cause, take_in_batch, take_out_batch
+from packhouse.workflows.mirroring.informing import inform
 from packhouse.workflows.mirroring.obtaining import fetcher_of
 from packhouse.workflows.mirroring.plan import Plan, plan
 from packhouse.workflows.mirroring.policy import policy_of
@@ -151,6 +152,7 @@ class _Taking:
         known = await pages.known(db, self._channel.id, mirror.family, partition, self._listing.name)
         kept_out = await holdings.kept_out(db, self._channel.id, mirror.family, partition)
         policy = policy_of(mirror.filters)
+        await inform(db, source, policy)
         return await asyncio.to_thread(plan, source, known, mirror.id, policy, kept_out, full=bool(policy))
 
     def _leaves(self, known: Known) -> bool:

@@ -52,7 +52,9 @@ def select(source: Source, names: Iterable[str], policy: Policy) -> Selection:
     signatures = source.signatures
     family = registry.of_partition(source.partition).family
     filenames, batch, unusable = batch_of(
-        family, ((source.partition, name, source.files[name], name in signatures) for name in names)
+        family,
+        ((source.partition, name, source.files[name], name in signatures) for name in names),
+        source.knowledge,
     )
     decisions = decide(batch, Context(), policy, 0)
     return Selection(set(compress(filenames, decisions.seen.tolist())), decisions.counts(), unusable)

@@ -20,13 +20,16 @@ from packhouse.security.policies.rules.license import Licenses
 from packhouse.security.policies.rules.names import ExcludeNames, OnlyNames
 from packhouse.security.policies.rules.platform import Platforms
 from packhouse.security.policies.rules.signature import OnlySigned
+from packhouse.security.policies.rules.vulnerabilities import ScoreRule, Vulnerabilities
+from packhouse.workflows.judging.foreseeing import informed
+from packhouse.workflows.judging.knowing import Knowledge
 
 #: partition, file name, record and whether it is signed
 Offer = tuple[str, str, bytes | msgspec.Raw, bool]
 
 
 def policy_of(filters: Filters) -> Policy:
-    """Return the rules of the filters in the order in which they are asked; CVE rules come with the judgement of files.
+    """Return the rules of the filters in the order in which they are asked.
 
     Raises PackhouseError("bad_request") for a spec, licence or date that cannot be understood.
     """
@@ -39,6 +42,8 @@ def policy_of(filters: Filters) -> Policy:
         rules.append(OnlyNames(filters.only_specs, key="only_specs"))
     if filters.exclude_specs:
         rules.append(ExcludeNames(filters.exclude_specs, filters.include_specs, key="exclude_specs"))
+    if filters.asks_vulnerabilities:
+        rules.append(_vulnerabilities(filters))
     start, end = filters.window
     if start is not None or end is not None:
         rules.append(Published(start, end, key="date"))
@@ -47,16 +52,29 @@ def policy_of(filters: Filters) -> Policy:
     return Policy(rules)
 
 
+def _vulnerabilities(filters: Filters) -> Vulnerabilities:
+    """Return what keeps files out that have the score of the threshold or a higher one, or what nobody has judged."""
+    threshold = filters.cve_score_threshold
+    score = None if threshold is None else ScoreRule(round(threshold * 10), "<")
+    return Vulnerabilities(score, exclude_uncurated=filters.exclude_non_curated_cve)
+
+
 def dependency_policy(filters: Filters) -> Policy:
     """Return the rules that files selected as dependencies must pass: all but the selection by subdir and name."""
     return policy_of(msgspec.structs.replace(filters, subdirs=[], only_specs=[]))
 
 
-def batch_of(family: str, offers: Iterable[Offer]) -> tuple[list[str], Batch, list[tuple[str, str]]]:
-    """Return the names of the files that can be judged, what the rules look at, and why others cannot be used."""
+def batch_of(
+    family: str, offers: Iterable[Offer], knowledge: Knowledge | None = None
+) -> tuple[list[str], Batch, list[tuple[str, str]]]:
+    """Return the names of the files that can be judged, what the rules look at, and why others cannot be used.
+
+    Without `knowledge`, which `informing` finds out where rules ask for it, nothing was found in any of them.
+    """
     format = registry.get(family)
     rows: list[tuple[Any, ...]] = []
     filenames: list[str] = []
+    digests: list[str | None] = []
     unusable: list[tuple[str, str]] = []
     for partition, filename, record, signed in offers:
         try:
@@ -65,11 +83,13 @@ def batch_of(family: str, offers: Iterable[Offer]) -> tuple[list[str], Batch, li
             unusable.append((filename, str(fault)))
             continue
         filenames.append(filename)
+        digests.append(found.sha256)
         rows.append(
             (partition, found.name, found.version, found.build, found.license, found.license_family,
              found.build_number, found.timestamp_ms, signed, format.is_legacy(filename))
         )  # fmt: skip
-    return filenames, _batch(family, rows), unusable
+    batch = _batch(family, rows)
+    return filenames, batch if knowledge is None else informed(batch, digests, knowledge), unusable
 
 
 def _batch(family: str, rows: list[tuple[Any, ...]]) -> Batch:

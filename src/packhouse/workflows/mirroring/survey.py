@@ -17,6 +17,7 @@ from packhouse.core.db import Database
 from packhouse.core.errors import PackhouseError
 from packhouse.core.fetch import Response
 from packhouse.formats.conda.filename import KNOWN_SUBDIRS
+from packhouse.workflows.mirroring.informing import inform
 from packhouse.workflows.mirroring.plan import Plan, plan
 from packhouse.workflows.mirroring.selecting import Selector
 from packhouse.workflows.mirroring.upstream import Reader, Source
@@ -120,6 +121,8 @@ class Survey:
         wanted = self._selector.name
         source = await self._reader.read(partition, wanted=wanted, before=before, answer=answer, first=first)
         (self.absent if source is None else self._read).add(partition)
+        if source is not None:
+            await inform(self._db, source, self._selector.policy)
         return source
 
     async def _compare(self, source: Source, step: Step) -> Difference:
@@ -137,7 +140,8 @@ class Survey:
 
     def _plan(self, source: Source, known: Mapping[str, Known], kept_out: frozenset[str]) -> Plan:
         chosen = self._selector.selections.get(source.partition)
-        return plan(source, known, self._mirror.id, self._selector.policy, kept_out, full=self._full, selection=chosen)
+        full = self._full or source.knowledge is not None  # what is known changes without a change upstream
+        return plan(source, known, self._mirror.id, self._selector.policy, kept_out, full=full, selection=chosen)
 
     async def _add_unread(self) -> None:
         """Add what the mirror holds in partitions that are gone upstream, or not selected any more."""

@@ -29,6 +29,7 @@ from packhouse.formats.conda.upstream import (
     parse_shard,
     parse_shard_index,
 )
+from packhouse.workflows.judging.knowing import Knowledge
 
 #: the largest repodata.json we take; conda-forge's largest is about 0.4 GiB
 REPODATA_LIMIT = GIB
@@ -54,6 +55,7 @@ class Source(msgspec.Struct):
     unwanted: frozenset[str] = frozenset()  #: names whose records are not in `files`, since nobody wants them
     unsupported: int = 0  #: records of revisions of the format that we cannot publish
     faults: list[tuple[str, str]] = []  #: what in the index was passed over, and why
+    knowledge: Knowledge | None = None  #: of its files, where the rules ask for it
 
 
 def everything(name: str) -> bool:
