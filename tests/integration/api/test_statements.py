@@ -225,3 +225,12 @@ async def test_a_name_of_several_vulnerabilities_asks_which(house: House, tmp_pa
     await take(house.services)
     answer = await call(house.admin, "POST", URL, decision(vulnerability="PYSEC-1"))
     assert answer.status == 409 and "CVE-2024-0001, CVE-2024-0002" in answer.json()["message"]
+
+
+async def test_a_statement_on_a_python_package(house: House) -> None:
+    made = await decided(house, family="python", name="My_Pkg", spec=">=2,<3")
+    assert (made["name"], made["spec"]) == ("my-pkg", ">=2,<3")
+    assert await waiting(house.services) == {("python", "my-pkg")}
+    assert await listed(house, "family=python&name=my.pkg") == [made]
+    refused = await call(house.admin, "POST", URL, decision(family="python", spec="<2 py39_*"))
+    assert refused.status == 400 and "spec" in refused.json()["message"]
