@@ -13,11 +13,10 @@ from packhouse.catalog.vulnerabilities import statements
 from packhouse.catalog.vulnerabilities.affected import AffectedFile
 from packhouse.catalog.vulnerabilities.reading import VulnerabilityRow
 from packhouse.core.db import Database
-from packhouse.core.errors import PackhouseError
 from packhouse.security.vulnerabilities.advisory import Status
 from packhouse.security.vulnerabilities.builder import builder_statements
 from packhouse.security.vulnerabilities.merging import Body
-from packhouse.security.vulnerabilities.statements import File, Judgements, Statement, check
+from packhouse.security.vulnerabilities.statements import File, Judgements, Statement
 from packhouse.workflows.judging.knowing import statement_of
 
 _body = msgspec.msgpack.Decoder(Body).decode
@@ -72,7 +71,7 @@ async def judgements_about(
             said[family, told.name].append(statement_of(told))
     for package, built in await _of_builders(db, rows):
         said[package] += built
-    return {package: _judgements(package, told) for package, told in said.items() if told}
+    return {package: Judgements(*package, told) for package, told in said.items() if told}
 
 
 async def _of_builders(db: Database, rows: Iterable[AffectedFile]) -> list[tuple[Package, list[Statement]]]:
@@ -84,22 +83,6 @@ async def _of_builders(db: Database, rows: Iterable[AffectedFile]) -> list[tuple
         said = builder_statements(facts.security, row.family, row.name, sha256, row.timestamp or 0)
         told.append(((row.family, row.name), said))
     return told
-
-
-def _judgements(package: Package, said: Sequence[Statement]) -> Judgements:
-    """Return the statements to be asked, without those of feeds whose spec cannot be read: they select nothing."""
-    try:
-        return Judgements(*package, said)
-    except PackhouseError:
-        return Judgements(*package, [one for one in said if _usable(one)])
-
-
-def _usable(statement: Statement) -> bool:
-    try:
-        check(statement)
-    except PackhouseError:
-        return False
-    return True
 
 
 def _asked(file: AffectedFile) -> File:
