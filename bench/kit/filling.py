@@ -29,7 +29,7 @@ _BINDING = """INSERT INTO binding (channel_id, family, partition, filename, sha2
  VALUES (:channel_id, 'conda', :partition, :filename, :sha256)"""
 _ENTRY = (
     "channel_id", "family", "partition", "name", "filename", "record_id", "content_id", "mirror_id", "source_url",
-    "source_hash", "first_seen_at", "visible_at", "event_id",
+    "source_hash", "first_seen_at", "visible_at", "event_id", "uploaded",
 )  # fmt: skip
 
 
@@ -64,7 +64,7 @@ async def _add(unit: Unit, channel_id: int, event_id: int, batch: list[_File]) -
     ids = await contents.add_records(unit, [one.record for one in batch])
     first = int(await unit.fetch_value(_LAST_CONTENT)) + 1
     common: dict[str, Any] = dict.fromkeys(("mirror_id", "source_url", "source_hash"))
-    common |= {"family": "conda", "first_seen_at": unit.now, "visible_at": unit.now}
+    common |= {"family": "conda", "first_seen_at": unit.now, "visible_at": unit.now, "uploaded": True}
     common |= {"channel_id": channel_id, "event_id": event_id, "now": unit.now}
     rows = [
         {**one.row, **common, "record_id": ids[one.record.sha256], "content_id": number}
@@ -89,7 +89,7 @@ def _files(records: int, seed: int) -> Iterator[_File]:
 
 
 def _file(filename: str, source: dict[str, Any]) -> _File:
-    record = build_record(filename, source)
+    record = build_record(filename, source, family="conda")
     at = Coordinate("conda", source["subdir"], filename, record.name, record.version, record.build)
     facts = Facts(at, source, record.license, record.license_family, f"Synthetic package {record.name}")
     row = {

@@ -29,7 +29,8 @@ _OF_NAMES = (
     .select_from(_HERE)
     .where(
         entry.c.channel_id == bindparam("channel_id"),
-        entry.c.family == bindparam("family"),
+        # as it stands SQLite would look through all files of the family, by the index of coordinates
+        entry.c.family.concat("") == bindparam("family"),
         any_of(entry.c.name, "names"),
     )
 )

@@ -6,6 +6,7 @@ It is what would then happen, since the same rules are asked with the same waive
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -29,6 +30,9 @@ from packhouse.workflows.judging.reasons import Circumstances, circumstances
 from packhouse.workflows.judging.store import FileRow
 from packhouse.workflows.judging.verdicts import policies
 from packhouse.workflows.judging.whole import needs_of
+
+#: files read in one turn
+PART = 1000
 
 
 class Turned(msgspec.Struct, frozen=True):
@@ -116,12 +120,47 @@ async def _simulate(
 ) -> Outcome:
     at = await db.now()
     rows = await store.all_here(db, channel_id, family)
-    knowledge = await recall(db, family, rows)
+    knowledge = await _knowledge(db, family, rows)
     python = await python_of(db, family, rows, [old, new])
-    needs = await needs_of(db, family, rows) if dependencies else Needs.none(len(rows))
+    needs = await _needs(db, family, rows) if dependencies else Needs.none(len(rows))
     found = await circumstances(db, channel_id, family, sorted({row.name for row in rows}), at)
     work = partial(_compare, family, rows, knowledge, python, needs, found, old, new, at)
     return await asyncio.to_thread(work)  # seconds, in a large channel
+
+
+async def _knowledge(db: Database, family: str, rows: Sequence[FileRow]) -> Knowledge:
+    """Return what is known of files, package by package, so that others are served between."""
+    by_name: defaultdict[str, list[FileRow]] = defaultdict(list)
+    for row in rows:
+        by_name[row.name].append(row)
+    whole = await recall(db, family, [])
+    part: list[FileRow] = []
+    for number, of_name in enumerate(by_name.values(), 1):
+        part += of_name
+        if len(part) >= PART or number == len(by_name):
+            whole = _joined(whole, await recall(db, family, part))
+            part = []
+            await asyncio.sleep(0)  # SQLite answers without a turn of the event loop
+    return whole
+
+
+def _joined(one: Knowledge, other: Knowledge) -> Knowledge:
+    """Add what is known of some packages to what is known of others."""
+    one.found |= other.found
+    one.statements |= other.statements
+    one.mapped |= other.mapped
+    one.quarantined |= other.quarantined
+    one.signed |= other.signed
+    return one
+
+
+async def _needs(db: Database, family: str, rows: Sequence[FileRow]) -> Needs:
+    """Return the dependencies of files, in their order; read in parts, so that others are served between."""
+    parts = []
+    for start in range(0, len(rows), PART):
+        parts.append(await needs_of(db, family, rows[start : start + PART]))
+        await asyncio.sleep(0)
+    return await asyncio.to_thread(Needs.joined, parts)
 
 
 def _compare(
