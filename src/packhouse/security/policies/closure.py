@@ -32,8 +32,12 @@ def needed_by(batch: Batch, needs: Needs, start: Bools, allowed: Bools) -> Bools
     return reached
 
 
-def broken(batch: Batch, needs: Needs, before: Bools, after: Bools) -> tuple[Ints, tuple[str, ...]]:
+def broken(
+    batch: Batch, needs: Needs, before: Bools, after: Bools, kept: Bools | None = None
+) -> tuple[Ints, tuple[str, ...]]:
     """Return which files of `after` cannot be installed any more, and for each the dependency it misses.
+
+    Those of `kept` may be seen nevertheless, and so do not take away what they provide.
 
     A dependency is missing when files of `before` satisfied it and none that is left does. What breaks takes away what
     it provided, to the fixed point. A dependency that nobody here ever offered may come from another channel.
@@ -48,8 +52,9 @@ def broken(batch: Batch, needs: Needs, before: Bools, after: Bools) -> tuple[Int
         waiting.discard(name)
         for code in specs_of_name.get(name, ()):
             lost = _lost(batch, providers, needs.specs.values[code], users[code], before, left)
-            left[lost] = False
             missing.update(dict.fromkeys(lost.tolist(), needs.specs.values[code]))
+            lost = lost if kept is None else lost[~kept[lost]]
+            left[lost] = False
             for other in set(np.unique(batch.name.codes[lost]).tolist()) - waiting:
                 waiting.add(other)
                 queue.append(other)

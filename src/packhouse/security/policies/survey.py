@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -25,6 +25,7 @@ from packhouse.security.policies.rules.legacy import LegacyTwins
 from packhouse.security.policies.rules.names import OnlyNames, OnlyNamesAndNeeds
 from packhouse.security.policies.rules.platform import NeededNoarch
 from packhouse.security.policies.rules.vulnerabilities import SETTLED
+from packhouse.security.policies.waivers import Waiver, covered, lifted
 
 
 def needs_whole_channel(policy: Policy) -> bool:
@@ -33,23 +34,37 @@ def needs_whole_channel(policy: Policy) -> bool:
 
 
 def survey(
-    batch: Batch, policy: Policy, now: int, needs: Needs | None = None, reserved: Reserved = NOTHING, version: int = 0
+    batch: Batch,
+    policy: Policy,
+    now: int,
+    needs: Needs | None = None,
+    reserved: Reserved = NOTHING,
+    version: int = 0,
+    waivers: Sequence[Waiver] = (),
 ) -> Context:
     """Return the context of a channel whose files (all of one family) are `batch`.
 
     `needs` are their dependencies, asked for only by policies of which `needs_whole_channel` is true; without them
-    nothing needs anything.
+    nothing needs anything. What a waiver lets pass counts as what may be seen.
     """
+
+    def seen(context: Context, policy: Policy) -> Bools:
+        found: Bools = decide(batch, context, policy, now).seen
+        found[lifted(batch, context, policy, waivers, now).rows] = True
+        return found
+
     edges = needs or Needs.none(len(batch))
     context = Context(version, reserved, modern=_modern(batch, policy), fixes=_fixes(batch, policy))
     if policy.has(NeededNoarch, OnlyNamesAndNeeds):
-        context = _with(context, needed=_needed(batch, context, policy, edges, now))
+        others = policy.without(NeededNoarch, OnlyNames, LatestOnly, Installable)
+        context = _with(context, needed=_needed(batch, policy, edges, seen(context, others)))
     if policy.has(LatestOnly):
-        seen = decide(batch, context, policy.without(LatestOnly, Installable), now).seen
-        context = _with(context, newest=Keys.of(batch, _newest(batch, seen)))
+        left = seen(context, policy.without(LatestOnly, Installable))
+        context = _with(context, newest=Keys.of(batch, _newest(batch, left)))
     if policy.has(Installable):
-        seen = decide(batch, context, policy.without(Installable), now).seen
-        rows, missing = broken(batch, edges, np.ones(len(batch), np.bool_), seen)
+        left = seen(context, policy.without(Installable))
+        kept = covered(batch, waivers, Installable.key, now)
+        rows, missing = broken(batch, edges, np.ones(len(batch), np.bool_), left, kept)
         context = _with(context, broken=Keys.of(batch, rows), missing=missing)
     return context
 
@@ -67,10 +82,8 @@ def _modern(batch: Batch, policy: Policy) -> Keys:
     return Keys.of(batch, np.flatnonzero(names[batch.name.codes] & ~batch.legacy))
 
 
-def _needed(batch: Batch, context: Context, policy: Policy, needs: Needs, now: int) -> Keys:
-    """Return what the selected files need, and they themselves, as far as all other rules let it pass."""
-    others = policy.without(NeededNoarch, OnlyNames, LatestOnly, Installable)
-    allowed = decide(batch, context, others, now).seen
+def _needed(batch: Batch, policy: Policy, needs: Needs, allowed: Bools) -> Keys:
+    """Return what the selected files need, and they themselves, of what all other rules let pass."""
     names = [rule.specs for rule in policy.rules if isinstance(rule, OnlyNames)]
     start = allowed & names[0].select(batch) if names else allowed & ~batch.partition.test(NOARCH.__eq__)
     return Keys.of(batch, np.flatnonzero(needed_by(batch, needs, start, allowed)))

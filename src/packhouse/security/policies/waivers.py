@@ -59,8 +59,8 @@ def lifted(batch: Batch, context: Context, policy: Policy, waivers: Sequence[Wai
 
     Several waivers may be needed for one file; those that select it count together.
     """
-    here = [waiver for waiver in waivers if waiver.family == batch.family and now < waiver.until]
-    covers = [Specs([f"{waiver.family}:{waiver.spec}"]).select(batch) for waiver in here]
+    here = _holding(batch, waivers, now)
+    covers = [_selected(batch, waiver) for waiver in here]
     rows = np.flatnonzero(np.logical_or.reduce(covers)) if covers else np.zeros(0, np.int64)
     part = batch.take(rows)
     chosen = np.array([cover[rows] for cover in covers], np.bool_).reshape(len(here), len(rows))
@@ -70,13 +70,31 @@ def lifted(batch: Batch, context: Context, policy: Policy, waivers: Sequence[Wai
     for rule in policy.rules:
         if not rule.applies(batch.family):
             continue
-        strict, left = rule.hides(part, context, now), rule.hides(lenient, context, now)
+        strict = rule.hides(part, context, now)
+        left = rule.hides(lenient, context, now) & strict  # one that wants vulnerable files would now hide more
         by_rule = np.array([_lifts(waiver, rule.key) for waiver in here], np.bool_)[:, None] & chosen
         by_cve = np.array([bool(waiver.cves) for waiver in here], np.bool_)[:, None] & chosen
         hidden |= strict
         still |= left & ~by_rule.any(axis=0)
         needed |= by_rule & left | by_cve & (strict & ~left)
     return _result(rows, here, hidden & ~still, needed)
+
+
+def covered(batch: Batch, waivers: Sequence[Waiver], rule: str, now: int) -> Bools:
+    """Return the files for which a waiver that holds at `now` lifts a rule, given by its key."""
+    found = np.zeros(len(batch), np.bool_)
+    for waiver in _holding(batch, waivers, now):
+        if _lifts(waiver, rule):
+            found |= _selected(batch, waiver)
+    return found
+
+
+def _holding(batch: Batch, waivers: Sequence[Waiver], now: int) -> list[Waiver]:
+    return [waiver for waiver in waivers if waiver.family == batch.family and now < waiver.until]
+
+
+def _selected(batch: Batch, waiver: Waiver) -> Bools:
+    return Specs([f"{waiver.family}:{waiver.spec}"]).select(batch)
 
 
 def _lifts(waiver: Waiver, rule: str) -> bool:

@@ -78,7 +78,7 @@ async def _context(
 ) -> Context:
     """Return what rules may know of the channel; what closures say is as it was worked out last."""
     alone = policy.without(NeededNoarch, OnlyNamesAndNeeds, Installable)
-    context = survey(batch, alone, now, reserved=found.reserved, version=channel.ruleset_id)
+    context = survey(batch, alone, now, None, found.reserved, channel.ruleset_id, found.waivers)
     if not needs_whole_channel(policy):
         return context
     said = {

@@ -83,7 +83,7 @@ async def judge_reasons(
             here = [row for row in rows if row.record_id in arrived]
         knowledge = await recall(unit, family, here)
         batch = batch_of(here, knowledge, await python_of(unit, family, here, [policy]))
-        context = survey(batch, policy, unit.now, reserved=found.reserved)
+        context = survey(batch, policy, unit.now, reserved=found.reserved, waivers=found.waivers)
         wanted = wanted_reasons(channel.id, number, here, batch, context, policy, found.waivers, unit.now)
         keys = await write_reasons(unit, channel.id, number, here, wanted)
         if number == channel.ruleset_id:

@@ -181,7 +181,7 @@ def _compare(
 
 def _decided(batch: Batch, policy: Policy, needs: Needs, found: Circumstances, at: int) -> Decisions:
     """Return what the rules say, waivers counted in."""
-    context = survey(batch, policy, at, needs, found.reserved)
+    context = survey(batch, policy, at, needs, found.reserved, waivers=found.waivers)
     decisions = decide(batch, context, policy, at)
     rule = decisions.rule.copy()
     rule[lifted(batch, context, policy, found.waivers, at).rows] = SEEN

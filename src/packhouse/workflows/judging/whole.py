@@ -47,7 +47,7 @@ async def _judge(db: Database, channel_id: int, family: str, number: int, policy
     batch = batch_of(rows, await recall(db, family, rows), await python_of(db, family, rows, [policy]))
     now = await db.now()
     found = await circumstances(db, channel_id, family, names, now)
-    context = survey(batch, policy, now, await needs_of(db, family, rows), found.reserved)
+    context = survey(batch, policy, now, await needs_of(db, family, rows), found.reserved, waivers=found.waivers)
     wanted = wanted_reasons(channel_id, number, rows, batch, context, policy, found.waivers, now)
     changed = False
     for start in range(0, len(rows), FILES):
