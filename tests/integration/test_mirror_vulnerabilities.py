@@ -9,8 +9,8 @@ import pytest
 
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.mirrors.mirror import Mirror
+from packhouse.workflows.curating.curation import Decision, decide
 from packhouse.workflows.judging import duty
-from packhouse.workflows.judging.curation import Decision, decide
 from packhouse.workflows.mirroring.preview import preview
 from packhouse.workflows.services import Services
 from tests.conftest import Backend

@@ -15,7 +15,7 @@ from packhouse.doors.api.bodies import Body
 from packhouse.doors.api.parameters import Caller, Filter, House, Page, Word
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.words import AliasProvenance
-from packhouse.workflows.judging.alias_corrections import Link, correct, of_package, of_upstream, take_back
+from packhouse.workflows.curating.alias_corrections import Link, correct, of_package, of_upstream, take_back
 
 Asked = Annotated[str, QueryParameter(min_length=1, max_length=512)]
 

@@ -12,7 +12,7 @@ from packhouse.doors.api.guard import permitted_channel
 from packhouse.doors.api.parameters import PAGE_ITEMS, Caller, House, Limit, Offset, Page, Text, Word, page_size
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.shapes.quarantine import CaseShape, QuarantinedShape, case_shape, quarantined_shape
-from packhouse.workflows.judging.quarantine import hold_back, let_go, look_at, sha256_of
+from packhouse.workflows.curating.quarantine import hold_back, let_go, look_at, sha256_of
 
 
 class QuarantineRequest(Body, kw_only=True):

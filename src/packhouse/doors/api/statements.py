@@ -29,9 +29,9 @@ from packhouse.doors.api.problems import refused
 from packhouse.doors.api.shapes.statements import StatementShape, statement_shape
 from packhouse.security.vulnerabilities.advisory import Status
 from packhouse.security.vulnerabilities.statements import MAX_SPEC
-from packhouse.workflows.judging.curation import Decision, change, decide, find, withdraw
+from packhouse.workflows.curating.curation import Decision, change, decide, find, withdraw
+from packhouse.workflows.curating.statement_list import list_statements
 from packhouse.workflows.judging.packages import package_name
-from packhouse.workflows.judging.statement_list import list_statements
 
 Spec = Annotated[str, msgspec.Meta(max_length=MAX_SPEC)]
 Origin = Annotated[

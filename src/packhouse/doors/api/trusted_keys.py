@@ -11,7 +11,7 @@ from packhouse.core.clock import to_iso
 from packhouse.doors.api.bodies import Body
 from packhouse.doors.api.parameters import Caller, House, Page, Word
 from packhouse.doors.api.problems import refused
-from packhouse.workflows.judging.trusted_keys import distrust_key, trust_key
+from packhouse.workflows.curating.trusted_keys import distrust_key, trust_key
 
 
 class TrustedKeyRequest(Body):

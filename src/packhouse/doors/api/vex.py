@@ -18,8 +18,8 @@ from packhouse.doors.api.problems import refused
 from packhouse.doors.api.shapes.statements import StatementShape, statement_shape
 from packhouse.doors.api.statements import Named
 from packhouse.security.vulnerabilities.vex import MAX_BYTES
+from packhouse.workflows.curating.sharing import export_statements, take_in
 from packhouse.workflows.judging.packages import package_name
-from packhouse.workflows.judging.sharing import export_statements, take_in
 
 #: of what was passed over, and of what was taken, an answer names so many
 SHOWN = 1000

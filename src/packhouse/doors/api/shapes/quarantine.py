@@ -8,7 +8,7 @@ from packhouse.catalog.packages.downloads import Downloaded
 from packhouse.catalog.vulnerabilities.quarantine import Place
 from packhouse.catalog.vulnerabilities.statements import Quarantined
 from packhouse.core.clock import to_iso
-from packhouse.workflows.judging.quarantine import Case
+from packhouse.workflows.curating.quarantine import Case
 
 
 class QuarantinedShape(msgspec.Struct, kw_only=True):

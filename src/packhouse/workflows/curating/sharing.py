@@ -19,9 +19,9 @@ from packhouse.core.errors import PackhouseError
 from packhouse.security.vulnerabilities.merging import Body
 from packhouse.security.vulnerabilities.statements import File, Statement
 from packhouse.security.vulnerabilities.vex import MAX_BYTES, Form, Skipped, export_vex, import_vex
-from packhouse.workflows.judging.curation import USER, Outcome, canonical, compare, place_of, row_of, write
+from packhouse.workflows.curating.curation import USER, Outcome, canonical, compare, place_of, row_of, write
+from packhouse.workflows.curating.statement_list import names_of
 from packhouse.workflows.judging.knowing import statement_of
-from packhouse.workflows.judging.statement_list import names_of
 from packhouse.workflows.services import Services
 
 #: statements of one document, either way: all are written in one unit, for which every other one waits

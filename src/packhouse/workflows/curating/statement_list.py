@@ -18,7 +18,7 @@ from packhouse.catalog.vulnerabilities.statements import StatementRow
 from packhouse.core.db import Database
 from packhouse.security.vulnerabilities.builder import builder_statements
 from packhouse.security.vulnerabilities.merging import Body
-from packhouse.workflows.judging.curation import canonical, known_keys, row_of
+from packhouse.workflows.curating.curation import canonical, known_keys, row_of
 
 BUILDER = "builder"
 
