@@ -35,7 +35,7 @@ from packhouse.doors.api import create_api, management_words
 from packhouse.doors.asgi import App, Receive, Scope, Send
 from packhouse.doors.entrance import Entrance
 from packhouse.doors.proxies import Proxies
-from packhouse.doors.serve import Repository
+from packhouse.doors.serve import Door, Repository
 from packhouse.doors.serve.answers import Answers
 from packhouse.doors.serve.conda import CondaDoor
 from packhouse.doors.serve.forms import FormDoor
@@ -167,7 +167,8 @@ class Server:
         conda = CondaDoor(gate, services.index, Notices(services.db), packages)
         api = create_api(services, authenticator)
         python = PythonDoor(gate, services.index, packages, Sidecars(services, files), self._listings)
-        repository = Repository(gate, [conda, python], PutDoor(gate, services), FormDoor(gate, services), self._counter)
+        doors: list[Door] = [python, conda]  # in this order: a project called `acme-tea` looks like a subdir
+        repository = Repository(gate, doors, PutDoor(gate, services), FormDoor(gate, services), self._counter)
         proxies = Proxies(services.settings.proxies)
         self._entrance = Entrance(authenticator, Answers(feed), repository, api, management_words(api), proxies)
         await services.sandbox.start()

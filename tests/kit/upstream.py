@@ -113,6 +113,7 @@ class Upstream:
         self.require = require
         #: another text gives every file another ETag, as the machines behind a load balancer do; None: there are none
         self.etags: str | None = ""
+        self.types: dict[str, str] = {}  #: path → its Content-Type; others have none
         self.now = LATER  #: what it says in `Date`; everything was modified at DATE
         self.requests: list[Request] = []
         self.connections = 0
@@ -196,6 +197,8 @@ class Upstream:
         if content is None:
             return Answer(404, b"not here")
         headers = {"Last-Modified": DATE, "Date": self.now, "Accept-Ranges": "bytes"}
+        if kind := self.types.get(request.path):
+            headers["Content-Type"] = kind
         etag = ""
         if self.etags is not None:
             headers["ETag"] = etag = f'"{hashlib.sha256(self.etags.encode() + content).hexdigest()[:16]}"'
