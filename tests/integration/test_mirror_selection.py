@@ -9,6 +9,7 @@ import pytest
 
 from packhouse.catalog.mirrors import store
 from packhouse.catalog.mirrors.mirror import Spec
+from packhouse.workflows.curating.trusted_keys import distrust_key, trust_key
 from packhouse.workflows.mirroring.editing import restore, run_mirror_now, update_mirror
 from packhouse.workflows.mirroring.preview import preview, preview_spec
 from packhouse.workflows.publishing.moving import copy, remove
@@ -26,6 +27,7 @@ from tests.kit.mirroring import (
     shown,
     wait,
 )
+from tests.kit.signing import Signer
 from tests.kit.upstream import Slow, Upstream
 
 DAY_2023, DAY_2024 = 1_672_531_200_000, 1_704_067_200_000
@@ -114,15 +116,23 @@ async def test_an_empty_upstream_is_said_to_be_empty_and_a_mirror_that_others_fo
 
 async def test_only_signed_records(backend: Backend) -> None:
     source = mixed()
-    source.signatures = {"mit-1.0-0.conda": {"key": {"signature": "abc"}}}
+    records = source.records["noarch"]
+    mere = next(filename for filename in records if filename != "mit-1.0-0.conda")
+    source.signatures = {"mit-1.0-0.conda": Signer(1).sign(records["mit-1.0-0.conda"]), mere: Signer(1).sign({})}
     async with services_on(backend) as services, Upstream(source.files()) as up:
         channel = await make_test_channel(services)
         mirror = await run_and_wait(
             services, await add_mirror(services, channel, up.url, filters={"only_signed": True})
         )
+        assert mirror.progress.count.mirror_filtered.only_signed == 5, "nobody trusts the key yet"
+        await trust_key(services, "ann", "Ann", Signer(1).public)
+        mirror = await run_and_wait(services, mirror)
         assert mirror.progress.count.mirror_filtered.only_signed == 4
         now = await shown(services, channel)
         assert now == {"mit-1.0-0.conda": source.records["noarch"]["mit-1.0-0.conda"]}  # to the letter: it is signed
+        await distrust_key(services, "ann", Signer(1).public)
+        await run_and_wait(services, mirror)
+        assert await shown(services, channel) == {}
 
 
 async def test_subdirs_and_the_noarch_files_they_need(backend: Backend) -> None:

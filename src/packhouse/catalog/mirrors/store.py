@@ -63,6 +63,7 @@ _PROGRESS_BETWEEN_RUNS = _PROGRESS.where(mirror.c.state == bindparam("known_stat
 _RAN = update(mirror).where(mirror.c.id == bindparam("mirror_id")).values(last_run_at=bindparam("at"))
 _NEXT = update(mirror).where(mirror.c.id == bindparam("mirror_id")).values(next_run_at=bindparam("at"))
 _FULL = update(mirror).where(mirror.c.id == bindparam("mirror_id")).values(needs_full_run=bindparam("needed"))
+_FULL_SIGNED = update(mirror).where(mirror.c.filters.like('%"only_signed":true%')).values(needs_full_run=True)
 _FULL_ALL = update(mirror).where(mirror.c.channel_id == bindparam("channel")).values(needs_full_run=True)
 _DELETE = (
     update(mirror)
@@ -295,6 +296,11 @@ async def set_next_run(unit: Unit, mirror_id: int, at: int | None) -> None:
 async def set_full_run(unit: Unit, mirror_id: int, needed: bool) -> None:
     """Say whether the next run must look at every file, whatever the upstream's validators say."""
     await unit.execute(_FULL, mirror_id=mirror_id, needed=needed)
+
+
+async def ask_full_run_of_signed(unit: Unit) -> None:
+    """Let mirrors that take signed files only look at everything next time: whose signatures count has changed."""
+    await unit.execute(_FULL_SIGNED)
 
 
 async def ask_full_run(unit: Unit, channel_id: int) -> None:

@@ -22,7 +22,7 @@ MOST_KEYS = 8
 _SIGNATURE = re.compile(r"[0-9a-f]{128}")
 
 
-def signers(record: bytes, signatures: str) -> tuple[str, ...]:
+def signers(record: bytes, signatures: str | bytes) -> tuple[str, ...]:
     """Return the public keys whose signature of a record is true, in order; never raises.
 
     `record` is its JSON text in whatever order and spacing, `signatures` the JSON object of its signatures by key. A

@@ -1,13 +1,15 @@
 """What administrators do with the keys whose signatures count: trust one, or no more. Each is one unit of work.
 
-Files signed by it are judged again. Nobody takes in records meanwhile: every channel is held, so that no unit under
-way judges by keys that are others by the time it ends.
+Files signed by it are judged again, and mirrors that take only signed files look at all of them in their next run.
+Nobody takes in records meanwhile: every channel is held, so that no unit under way judges by keys that are others by
+the time it ends.
 """
 
 from __future__ import annotations
 
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels.store import hold_all
+from packhouse.catalog.mirrors import store as mirrors
 from packhouse.catalog.signing import signatures
 from packhouse.catalog.signing import trusted_keys as store
 from packhouse.catalog.signing.trusted_keys import TrustedKey
@@ -59,4 +61,5 @@ async def distrust_key(services: Services, actor: str, key: str) -> None:
 
 async def _tell(unit: Unit, kind: str, actor: str, name: str, key: bytes) -> None:
     await signatures.leave_unjudged(unit, key)
+    await mirrors.ask_full_run_of_signed(unit)
     await record_event(unit, type=kind, actor=actor, object=name, data={"key": key.hex()})

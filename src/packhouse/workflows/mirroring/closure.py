@@ -107,7 +107,8 @@ class _Offers:
     def _judged(self, files: list[File]) -> Iterator[tuple[File, tuple[str, str, str, int]]]:
         for partition, group in groupby(files, key=itemgetter(0)):
             source = self._sources[partition]
-            offers = ((partition, name, source.files[name], name in source.signatures) for _, name in group)
+            signed = source.signed or frozenset()
+            offers = ((partition, name, source.files[name], name in signed) for _, name in group)
             filenames, batch, _ = batch_of(registry.of_partition(partition).family, offers, source.knowledge)
             for row in np.flatnonzero(decide(batch, Context(), self._policy, 0).seen).tolist():
                 coordinate = batch.name[row], batch.version[row], batch.build[row], int(batch.build_number[row])

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+from packhouse.catalog.signing import trusted_keys
 from packhouse.core.db import Database
 from packhouse.formats import registry
 from packhouse.formats.base import Malformed
 from packhouse.security.policies.decide import Policy
+from packhouse.security.policies.rules.signature import OnlySigned
+from packhouse.security.signing.conda import signers
 from packhouse.workflows.judging.foreseeing import Offered, asks, foresee_all
 from packhouse.workflows.mirroring.upstream import Source
 
@@ -17,6 +20,18 @@ async def inform(db: Database, source: Source, policy: Policy) -> None:
     if asks(policy):
         family = registry.of_partition(source.partition).family
         source.knowledge = await foresee_all(db, family, await asyncio.to_thread(_offered, family, source))
+    if policy.has(OnlySigned):
+        keys = frozenset(one.key.hex() for one, _ in await trusted_keys.every(db))
+        source.signed = await asyncio.to_thread(_signed, source, keys)
+
+
+def _signed(source: Source, trusted: frozenset[str]) -> frozenset[str]:
+    """Return the files whose record one of these keys truly signed; a mere entry among the signatures is none."""
+    return frozenset(
+        filename
+        for filename, said in source.signatures.items()
+        if filename in source.files and not trusted.isdisjoint(signers(bytes(source.files[filename]), bytes(said)))
+    )
 
 
 def _offered(family: str, source: Source) -> Offered:

@@ -49,11 +49,11 @@ def select(source: Source, names: Iterable[str], policy: Policy) -> Selection:
     """Judge files of an index by the rules; without rules all are chosen."""
     if not policy:
         return Selection(set(names), Counter(), [])
-    signatures = source.signatures
+    signed = source.signed or frozenset()
     family = registry.of_partition(source.partition).family
     filenames, batch, unusable = batch_of(
         family,
-        ((source.partition, name, source.files[name], name in signatures) for name in names),
+        ((source.partition, name, source.files[name], name in signed) for name in names),
         source.knowledge,
     )
     decisions = decide(batch, Context(), policy, 0)

@@ -140,7 +140,8 @@ class Survey:
 
     def _plan(self, source: Source, known: Mapping[str, Known], kept_out: frozenset[str]) -> Plan:
         chosen = self._selector.selections.get(source.partition)
-        full = self._full or source.knowledge is not None  # what is known changes without a change upstream
+        # what is known, and whose signatures count, changes without a change upstream
+        full = self._full or source.knowledge is not None or source.signed is not None
         return plan(source, known, self._mirror.id, self._selector.policy, kept_out, full=full, selection=chosen)
 
     async def _add_unread(self) -> None:

@@ -56,6 +56,7 @@ class Source(msgspec.Struct):
     unsupported: int = 0  #: records of revisions of the format that we cannot publish
     faults: list[tuple[str, str]] = []  #: what in the index was passed over, and why
     knowledge: Knowledge | None = None  #: of its files, where the rules ask for it
+    signed: frozenset[str] | None = None  #: files whose record a trusted key truly signed, where the rules ask for it
 
 
 def everything(name: str) -> bool:
