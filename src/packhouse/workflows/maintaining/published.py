@@ -48,7 +48,7 @@ async def names_that_differ(db: Database, channel_id: int) -> AsyncIterator[tupl
             shown |= await store.shown_between(db, channel_id, partition, after, _last(names))
         said = await _said(db, channel_id, partitions, names)
         suspects = [key for key in said.keys() | shown.keys() if said.get(key) != shown.get(key)]
-        for key in await _settled(suspects, still):
+        for key in await settled(suspects, still):
             yield key
 
 
@@ -64,7 +64,7 @@ async def packages_that_differ(db: Database, channel_id: int) -> AsyncIterator[s
         suspects = {
             name for family, name in said.keys() | kept.keys() if said.get((family, name)) != kept.get((family, name))
         }
-        for name in await _settled(sorted(suspects), still):
+        for name in await settled(sorted(suspects), still):
             yield name
 
 
@@ -104,7 +104,7 @@ def _last(names: list[str]) -> str | None:
     return names[-1] if names else None
 
 
-async def _settled(suspects: list[T], differs: Callable[[T], Awaitable[bool]]) -> list[T]:
+async def settled(suspects: list[T], differs: Callable[[T], Awaitable[bool]]) -> list[T]:
     """Return those that differ however often one looks."""
     for look in range(LOOKS):
         if look and suspects:

@@ -1,6 +1,7 @@
 """Repair: recompute everything that is derived from the catalogue, and say what differed.
 
-What is derived: the counters of revisions, the shelf and its parts, package rows and their sums, the search index.
+What is derived: findings, verdicts and reasons, the counters of revisions, the shelf and its parts, package rows and
+their sums, the search index.
 What is true (entries, contents, records, bindings, events) is never touched; `verify` says what is wrong with that.
 What is shown differently afterwards is a new revision, published like any other change.
 """
@@ -20,7 +21,7 @@ from packhouse.workflows.indexing import store as index
 from packhouse.workflows.indexing.rendering import render
 from packhouse.workflows.indexing.store import Part
 from packhouse.workflows.indexing.summarising import summaries_of
-from packhouse.workflows.maintaining import published, store
+from packhouse.workflows.maintaining import judgements, published, store
 from packhouse.workflows.maintaining.finding import Finding
 from packhouse.workflows.maintaining.store import StoredPart
 from packhouse.workflows.services import Services
@@ -65,6 +66,8 @@ async def _everything(services: Services) -> AsyncIterator[Finding]:
 
 
 async def _channel(services: Services, channel: Channel) -> AsyncIterator[Finding]:
+    async for misjudged in _judge_again(services, channel):  # first: the index follows from it
+        yield misjudged
     if finding := await services.db.write(partial(_recount, channel=channel)):
         yield finding
     for row in await store.broken_intervals(services.db, channel.id):
@@ -77,6 +80,14 @@ async def _channel(services: Services, channel: Channel) -> AsyncIterator[Findin
     async for name in published.packages_that_differ(services.db, channel.id):
         await services.db.write(partial(_describe_again, channel_id=channel.id, name=name))
         yield Finding("I2", f"{channel.path} {name}", "the package row was derived again")
+
+
+async def _judge_again(services: Services, channel: Channel) -> AsyncIterator[Finding]:
+    found = [one async for one in judgements.misjudged(services.db, channel)]
+    if found:
+        await judgements.judge_again(services, {(one.family, one.name) for one in found})
+    for one in found:
+        yield Finding("I6", f"{channel.path} {one.name}", f"{one.sentence}; it was judged again")
 
 
 async def _recount(unit: Unit, channel: Channel) -> Finding | None:

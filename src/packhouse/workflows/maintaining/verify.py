@@ -3,7 +3,7 @@
 I1 what an active entry shows has a stored file of the size and hashes that are advertised, a passive one a source, and
 what a pinned index shows an entry · I2 the published index is what the catalogue says, in numbers without a gap · I3 a
 coordinate is bound to the content it shows · I4 nothing stored is unknown, nothing known is missing · I5 every change
-has its event, and the events form an unbroken chain.
+has its event, and the events form an unbroken chain · I6 what hides a file is what rules say of it now.
 What may be so for a while (a name that waits for publishing, bytes that wait for the sweep) is said as information.
 """
 
@@ -17,7 +17,7 @@ from packhouse.catalog.audit.keys import find_public_key
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.packages import contents, integrity, leftovers, needs
 from packhouse.core.db import Database
-from packhouse.workflows.maintaining import pinned, published, store, stored
+from packhouse.workflows.maintaining import judgements, pinned, published, store, stored
 from packhouse.workflows.maintaining.finding import Finding
 from packhouse.workflows.maintaining.stored import Pair
 from packhouse.workflows.services import Services
@@ -30,7 +30,7 @@ async def verify(services: Services, *, deep: bool = False, after: str = "") -> 
     Raises PackhouseError("try_later") when the database or the store goes away.
     """
     db = services.db
-    for part in (_claims(db), _stored(services), _index(db), _bindings(db), _causes(db), _chain(db)):
+    for part in (_claims(db), _stored(services), _judged(db), _index(db), _bindings(db), _causes(db), _chain(db)):
         async for finding in part:
             yield finding
     if deep:
@@ -82,6 +82,17 @@ async def _bytes(services: Services, after: str) -> AsyncIterator[Finding]:
     async for content in stored.contents(services.db, after):
         if sentence := await stored.wrong_bytes(services.blobs, content):
             yield Finding("I1", content.sha256, sentence)
+
+
+async def _judged(db: Database) -> AsyncIterator[Finding]:
+    for channel_id in await store.channel_ids(db):
+        channel = await channels.by_id(db, channel_id)
+        if channel is None:
+            continue
+        async for one in judgements.misjudged(db, channel):
+            yield Finding("I6", f"{channel.path} {one.name}", one.sentence)
+    if await judgements.waiting(db):
+        yield Finding("I6", "judgement", "packages wait to be judged, and none was looked at meanwhile", True)
 
 
 async def _index(db: Database) -> AsyncIterator[Finding]:

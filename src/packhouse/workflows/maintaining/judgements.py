@@ -1,0 +1,129 @@
+"""What hides files beside what rules say of them now (invariant I6): findings, verdicts and reasons worked out again.
+
+The house is open while this looks, so what differs is looked at again; and what waits to be judged is no difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from packhouse.catalog.channels import store as channels
+from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.policies import overlays, verdicts
+from packhouse.catalog.policies.verdicts import Pair
+from packhouse.catalog.vulnerabilities import findings, unjudged
+from packhouse.core.db import Database
+from packhouse.security.policies.decide import Policy
+from packhouse.security.policies.survey import needs_whole_channel, survey
+from packhouse.workflows.judging import store as judging
+from packhouse.workflows.judging.batches import batch_of, python_of
+from packhouse.workflows.judging.knowing import recall
+from packhouse.workflows.judging.learning import look_up
+from packhouse.workflows.judging.reasons import circumstances, wanted_reasons
+from packhouse.workflows.judging.rejudging import judge_waiting
+from packhouse.workflows.judging.store import FileRow
+from packhouse.workflows.judging.verdicts import hidden_by, policies
+from packhouse.workflows.judging.whole import needs_of
+from packhouse.workflows.maintaining.published import settled
+from packhouse.workflows.services import Services
+
+#: names judged at a time
+PAGE = 200
+
+
+class Misjudged(NamedTuple):
+    """A package in a channel of whose files something else is said than rules say now."""
+
+    family: str
+    name: str
+    sentence: str
+
+
+class _Said(NamedTuple):
+    """What is said against a file: the rule of its ruleset, and the channel's own reason, empty where it is shown."""
+
+    verdict: str | None
+    overlay: str | None
+
+    def __str__(self) -> str:
+        rule = self.verdict if self.overlay is None else self.overlay
+        return f"held back by {rule!r}" if rule else "shown"
+
+
+async def misjudged(db: Database, channel: Channel) -> AsyncIterator[Misjudged]:
+    """Yield the packages of which the stored judgement is not what rules say."""
+    for family in await judging.families_here(db, channel.id):
+
+        async def still(one: Misjudged, family: str = family) -> bool:
+            now = await channels.by_id(db, channel.id)
+            return now is not None and bool(await _differences(db, now, family, [one.name]))
+
+        after = ""
+        while names := await judging.names_here(db, channel.id, family, after, PAGE):
+            for one in await settled(await _differences(db, channel, family, [name for name, _ in names]), still):
+                yield one
+            after = names[-1][0]
+
+
+async def waiting(db: Database) -> bool:
+    """Say whether anything waits to be judged."""
+    return bool(await unjudged.waiting(db, 1))
+
+
+async def judge_again(services: Services, packages: Collection[tuple[str, str]]) -> None:
+    """Let packages, given as (family, name), be judged now."""
+    await services.db.write(partial(unjudged.add, names=packages))
+    await judge_waiting(services)
+
+
+async def _differences(db: Database, channel: Channel, family: str, names: Sequence[str]) -> list[Misjudged]:
+    if await waiting(db):
+        return []
+    found = {name: Misjudged(family, name, said) for name, said in (await _other_findings(db, family, names)).items()}
+    policy = (await policies(db, [channel.ruleset_id]))[channel.ruleset_id]
+    rows = await judging.here_of_names(db, channel.id, family, names)
+    now = await db.now()
+    wanted = await _wanted(db, channel, family, rows, policy, now)
+    held = await _held(db, channel, rows)
+    for row in rows:
+        if wanted[row.pair] != held[row.pair]:
+            said = f"{row.filename} is {held[row.pair]}, but should be {wanted[row.pair]}"
+            found.setdefault(row.name, Misjudged(family, row.name, said))
+    return list(found.values())
+
+
+async def _other_findings(db: Database, family: str, names: Sequence[str]) -> dict[str, str]:
+    """Return the names of which other vulnerabilities are known than advisories say, with a sentence."""
+    wanted = {one[:4] for one in await look_up(db, family, await judging.versions_of(db, family, names))}
+    held = {one[:4] for one in await findings.of_names(db, family, names)}
+    return {one[1]: f"what advisories say of version {one[2]} is not what was found" for one in wanted ^ held}
+
+
+async def _wanted(
+    db: Database, channel: Channel, family: str, rows: Sequence[FileRow], policy: Policy, now: int
+) -> dict[Pair, _Said]:
+    """Return what rules say of files; of a closure the whole channel is asked."""
+    whole = needs_whole_channel(policy)
+    every = await judging.all_here(db, channel.id, family) if whole else rows
+    batch = batch_of(every, await recall(db, family, every), await python_of(db, family, every, [policy]))
+    found = await circumstances(db, channel.id, family, sorted({row.name for row in every}), now)
+    needs = await needs_of(db, family, every) if whole else None
+    context = survey(batch, policy, now, needs, found.reserved, waivers=found.waivers)
+    reasons = wanted_reasons(channel.id, channel.ruleset_id, every, batch, context, policy, found.waivers, now)
+    said = dict(zip((row.pair for row in every), hidden_by(batch, policy, now), strict=True))
+    return {
+        row.pair: _Said(said.get(row.pair), reasons[row.pair].rule if row.pair in reasons else None) for row in rows
+    }
+
+
+async def _held(db: Database, channel: Channel, rows: Sequence[FileRow]) -> dict[Pair, _Said]:
+    records = {row.record_id for row in rows}
+    said = {
+        (one.record_id, one.content_id): one.rule
+        for one in await verdicts.of_records(db, records)
+        if one.ruleset_id == channel.ruleset_id
+    }
+    reasons = {one.pair: one.rule for one in await overlays.of_records(db, channel.id, channel.ruleset_id, records)}
+    return {row.pair: _Said(said.get(row.pair), reasons.get(row.pair)) for row in rows}
