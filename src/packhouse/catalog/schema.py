@@ -119,7 +119,7 @@ record_body = Table(
     METADATA,
     Column("record_id", ForeignKey("record.id"), primary_key=True, autoincrement=False),
     Column("json", Bytes, nullable=False),  # canonical
-    Column("msgpack", Bytes, nullable=False),  # as shards carry it
+    Column("packed", Bytes, nullable=False),  # as the own document of a name carries it; empty: that is made from JSON
     Column("signatures", Json),
 )
 

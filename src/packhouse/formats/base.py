@@ -89,7 +89,7 @@ class PartRow(NamedTuple):
 
     filename: str
     json: bytes  #: canonical record
-    msgpack: bytes  #: the same record as shards carry it; empty for a format that has none
+    packed: bytes  #: the same as the own document of a name carries it; empty for a format that makes that from JSON
     signatures: str | None  #: JSON object; a signed record is never touched
     visible_at: int  #: microseconds; when it first became visible in this channel
 

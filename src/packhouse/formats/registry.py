@@ -75,7 +75,7 @@ class Format(Protocol):
         """Return what a record promises beside its file: by what its address ends in, the SHA-256 of its bytes."""
 
     def encode(self, record: dict[str, Any]) -> tuple[bytes, bytes]:
-        """Return a record as canonical JSON and as `PartRow.msgpack`. Malformed for what cannot be written so."""
+        """Return a record as canonical JSON and as `PartRow.packed`. Malformed for what cannot be written so."""
 
     def partitions(self, at: Coordinate) -> list[tuple[str, str]]:
         """Return the (partition, name) of the index that a change of this file touches."""

@@ -44,7 +44,7 @@ def build_record(filename: str, source: dict[str, Any], signatures: str | None =
         timestamp=read.timestamp_ms * 1000 if read.timestamp_ms else None,
         signed=signatures is not None,
         json=text,
-        msgpack=packed,
+        packed=packed,
         signatures=signatures,
         signers=signers(text, signatures) if signatures is not None else (),
     )

@@ -33,7 +33,7 @@ class Record(msgspec.Struct, frozen=True):
     timestamp: int | None
     signed: bool
     json: bytes
-    msgpack: bytes
+    packed: bytes
     signatures: str | None = None
     signers: tuple[str, ...] = ()  #: public keys (hex) whose signature of it is true
 
@@ -42,8 +42,8 @@ _COLUMNS = tuple(name for name in Record.__struct_fields__ if name in record.c)
 _ADD_RECORD = f"""INSERT INTO record ({", ".join(_COLUMNS)}) VALUES ({", ".join(":" + name for name in _COLUMNS)})
  ON CONFLICT (name, sha256) DO NOTHING"""  # noqa: S608  # the names are ours
 # Plain VALUES: on SQLite an INSERT … SELECT keeps a journal of its own for each row, which is three times as slow.
-_ADD_BODY = """INSERT INTO record_body (record_id, json, msgpack, signatures)
- VALUES (:record_id, :json, :msgpack, :signatures) ON CONFLICT (record_id) DO NOTHING"""
+_ADD_BODY = """INSERT INTO record_body (record_id, json, packed, signatures)
+ VALUES (:record_id, :json, :packed, :signatures) ON CONFLICT (record_id) DO NOTHING"""
 _RECORD_ID = select(record.c.id).where(record.c.name == bindparam("name"), record.c.sha256 == bindparam("sha256"))
 #: the only one whose records are signed
 _SIGNED_FAMILY = "conda"
@@ -99,7 +99,7 @@ def _values(one: Record) -> dict[str, object]:
 
 
 def _body(one: Record, record_id: int) -> dict[str, object]:
-    return {"record_id": record_id, "json": one.json, "msgpack": one.msgpack, "signatures": one.signatures}
+    return {"record_id": record_id, "json": one.json, "packed": one.packed, "signatures": one.signatures}
 
 
 async def add_record(unit: Unit, one: Record) -> int:

@@ -63,7 +63,7 @@ _DOOMED = select(func.count(), func.coalesce(func.sum(content.c.size), 0)).where
 _OLD_RECORD = select(func.coalesce(func.max(entry.c.record_id), 0)).where(entry.c.visible_at < bindparam("before"))
 _USED = select(entry.c.id).where(entry.c.record_id == record.c.id).exists()
 _UNUSED = (
-    select(record.c.id, func.length(record_body.c.json) + func.length(record_body.c.msgpack))
+    select(record.c.id, func.length(record_body.c.json) + func.length(record_body.c.packed))
     .outerjoin_from(record, record_body, record_body.c.record_id == record.c.id)
     .where(record.c.id > bindparam("after"), record.c.id < bindparam("below"), ~_USED)
     .order_by(record.c.id)

@@ -116,7 +116,7 @@ class CondaFormat:
         The time a file became visible is added to its record (CEP 47), but never to a signed one.
         """
         extras = [None if row.signatures else {"indexed_timestamp": row.visible_at // 1000} for row in rows]
-        shard = render_shard((row.filename, row.msgpack, extra) for row, extra in zip(rows, extras, strict=True))
+        shard = render_shard((row.filename, row.packed, extra) for row, extra in zip(rows, extras, strict=True))
         packages = render_fragments((row.filename, row.json, extra) for row, extra in zip(rows, extras, strict=True))
         signed = [(row.filename, row.signatures.encode(), None) for row in rows if row.signatures]
         signatures = b",".join(piece for piece in render_fragments(signed) if piece)

@@ -16,7 +16,7 @@ def encode(rows: Sequence[IndexRow]) -> tuple[bytes, bytes] | None:
     if not rows:
         return None
     return registry.get(rows[0].family).render_part(
-        [PartRow(row.filename, row.json, row.msgpack, row.signatures, row.visible_at) for row in rows]
+        [PartRow(row.filename, row.json, row.packed, row.signatures, row.visible_at) for row in rows]
     )
 
 

@@ -68,7 +68,7 @@ _ROWS = (
         entry.c.family,
         entry.c.visible_at,
         record_body.c.json,
-        record_body.c.msgpack,
+        record_body.c.packed,
         record_body.c.signatures,
         entry.c.partition,
         entry.c.name,
@@ -229,7 +229,7 @@ class IndexRow(NamedTuple):
     family: str
     visible_at: int
     json: bytes
-    msgpack: bytes
+    packed: bytes
     signatures: str | None
 
 

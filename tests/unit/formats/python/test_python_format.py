@@ -67,7 +67,7 @@ def test_an_uploaded_wheel_gets_a_record_and_a_page(tmp_path: Path, monkeypatch:
     record = record_of(PYTHON.inspect(path, FILENAME), hashes)
     assert (record.name, record.version, record.build, record.size) == ("demo", "1.0", "py3-none-any", hashes.size)
     assert record.claimed_sha256 == bytes.fromhex("ab" * 32) and record.claimed_md5 is None and not record.signed
-    page, _ = PYTHON.render_part([PartRow(FILENAME, record.json, record.msgpack, None, 0)])
+    page, _ = PYTHON.render_part([PartRow(FILENAME, record.json, record.packed, None, 0)])
     (file,) = json.loads(page)["files"]
     assert file["size"] == hashes.size and file["hashes"] == {"sha256": "ab" * 32} and "core-metadata" in file
     path.write_bytes(hostile_wheels()["record/surplus-member"])
