@@ -89,6 +89,14 @@ class Channel:
         """Return how a request for a file is answered."""
         return self.site.request("GET", f"/api/repo/team/noarch/{name}-{version}-0.conda").status
 
+    def refusal(self, name: str, version: str) -> dict[str, Any]:
+        """Return what is said of a file that is refused, in the body; the header says it, too."""
+        answer = self.site.request("GET", f"/api/repo/team/noarch/{name}-{version}-0.conda")
+        assert answer.status == 403, answer.data
+        assert CVES[name] in answer.headers["X-Packhouse-Reason"], answer.headers
+        found: dict[str, Any] = json.loads(answer.data)
+        return found
+
     def index(self) -> dict[str, bytes]:
         """Return every document of the index as it is sent, but for the dates of revisions, by address."""
         found = {}
@@ -146,6 +154,12 @@ def test_the_newest_version_that_may_be_seen_is_installed_and_never_the_vulnerab
         assert older.installed == {"django": "3.1.14"}, older.error
         none = channel.install("django ==3.2.4", shards=shards)
         assert "No candidates were found for django ==3.2.4" in none.error, none
+    for name, cve in CVES.items():
+        refused = channel.refusal(name, VERSIONS[name][0] or "")
+        details = refused["details"]
+        told = [one["cve"] for one in details["evidence"]["cves"]]
+        assert details["rule"] == "cve" and cve in told and cve in refused["message"], refused
+        assert details["newest_passing"] == VERSIONS[name][2], refused
     locked = install_locked(lock, tmp_path / "locked", cache_dir=tmp_path / "fresh")
     assert locked.stage == "install" and "403" in locked.error, locked
     assert not list((tmp_path / "locked").glob("share/*")), "nothing of it was installed"
