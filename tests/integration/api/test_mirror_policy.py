@@ -1,17 +1,18 @@
-"""A mirror has the policy of its channel: what that hides is neither shown nor downloaded, until it is allowed."""
+"""A mirror has the policy of its channel: what that hides is neither shown nor downloaded, until it is allowed.
+
+One of its own only selects what it takes in.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from packhouse.catalog.mirrors import store
-from packhouse.catalog.mirrors.mirror import Mirror
+from packhouse.catalog.mirrors.mirror import Counts, Mirror
 from tests.kit.calls import call
 from tests.kit.house import House
 from tests.kit.judging import judged, listed, status_of
-from tests.kit.mirroring import CondaSource, add_mirror, run_and_wait
+from tests.kit.mirroring import CondaSource, add_mirror, events, run_and_wait
 from tests.kit.upstream import Upstream
 
 TEAM = "/api/channels/team"
@@ -66,20 +67,133 @@ async def test_what_only_bytes_can_tell_is_downloaded_to_be_known(house: House) 
         assert await listed(house, "team") == {FREE, GPL}
 
 
-@pytest.mark.parametrize("more", [{"use_channel_policy": False}, {"use_channel_policy": False, "policy_id": "other"},
-                                  {"policy_id": "other"}, {"policy_id": "none"}])  # fmt: skip
-async def test_a_mirror_has_no_other_policy_than_its_channel(house: House, more: dict[str, Any]) -> None:
+async def run(house: House, mirror: Mirror) -> Counts:
+    """Run a mirror once more; return what it counted."""
+    ran = await run_and_wait(house.services, mirror)
+    assert ran.state == "completed", ran.progress.last_exception
+    await judged(house)
+    return ran.progress.count
+
+
+async def test_a_run_and_a_dry_run_tell_how_many_files_are_held_back(house: House) -> None:
+    offered = source()
+    offered.add("ours")
+    async with Upstream(offered.files()) as up:
+        channel = await house.channel("team")
+        await house.upload("team", "ours", "0.5")
+        body = {"name": "ours", "channel_name": "team", "license_not": ["GPL3"]}
+        policy = (await call(house.admin, "POST", "/api/policies", body)).json()["id"]
+        await judged(house)
+        asked = {"mirror_name": "forge", "source_root": up.url, "mirror_mode": "active"}
+        before = (await call(house.admin, "POST", f"{TEAM}/mirrors/dry_run", asked)).json()["counts"]
+        assert (before["added"], before["held_back"]) == (3, 2), "by its licence, and by a name that is ours"
+        mirror = await add_mirror(house.services, channel, up.url, name="forge", mode="active")
+        counts = await run(house, mirror)
+        assert (counts.active, counts.passive, counts.held_back) == (1, 2, 2)
+        assert downloaded(up) == {FREE}
+        one = f"{TEAM}/mirrors/{mirror.uuid}"
+        shown = (await house.admin.get(one)).json()["sync_state"]["count"]
+        assert (shown["active"], shown["passive"], shown["held_back"]) == (1, 2, 2)
+        dry = (await call(house.admin, "POST", f"{one}/dry_run")).json()["counts"]
+        assert (dry["added"], dry["held_back"]) == (0, 2)
+        await call(house.admin, "PUT", f"/api/policies/{policy}", {"license_not": ""})
+        await judged(house)
+        assert (await run(house, mirror)).held_back == 1
+        assert downloaded(up) == {FREE, GPL}
+
+
+async def test_a_policy_of_its_own_selects_what_a_mirror_takes_in_and_the_channel_still_hides(house: House) -> None:
+    offered = source()
+    offered.add("tool", depends=["free"])
+    offered.add("app")
+    offered.add("other")
+    async with Upstream(offered.files()) as up:
+        await house.channel("team")
+        strict = {"name": "gate", "channel_name": "team", "exclude_package_name": ["tool"]}
+        assert (await call(house.admin, "POST", "/api/policies", strict)).status == 201
+        own: dict[str, Any] = {"name": "own", "license_not": ["GPL3"], "package_name": ["tool", "app", "copyleft"]}
+        own |= {"include_dependencies": True}
+        policy = (await call(house.admin, "POST", "/api/policies", own)).json()["id"]
+        await judged(house)
+        body = {"mirror_name": "forge", "source_root": up.url, "use_channel_policy": False, "policy_id": policy}
+        made = await call(house.admin, "POST", f"{TEAM}/mirrors", body)
+        assert made.status == 201, made.body
+        assert (made.json()["use_channel_policy"], made.json()["policy_id"]) == (False, policy)
+        mirror = await mirror_of(house, made.json()["mirror_id"])
+        counts = await run(house, mirror)
+        assert (counts.added, counts.mirror_filtered.license, counts.mirror_filtered.policy) == (3, 1, 1)
+        assert await listed(house, "team") == {FREE, "app-1.0-0.conda"}
+        assert await status_of(house, "team", "tool-1.0-0.conda") == 403, "no mirror overrides its channel"
+        assert downloaded(up) == set()
+        assert (await call(house.admin, "PUT", f"/api/policies/{policy}", {"package_name": ["app"]})).status == 200
+        await run(house, mirror)
+        assert await listed(house, "team") == {"app-1.0-0.conda"}
+        one = f"{TEAM}/mirrors/{mirror.uuid}"
+        back = await call(house.admin, "PUT", one, {"use_channel_policy": True})
+        assert (back.status, back.json()["policy_id"]) == (202, None), back.body
+        await run(house, mirror)
+        assert await listed(house, "team") == {FREE, GPL, "app-1.0-0.conda", "other-1.0-0.conda"}
+        told = [(kind, data["policy"]) for kind, _, data in await events(house.services, "mirror_policy")]
+        assert told == [("mirror_policy_assigned", "own"), ("mirror_policy_unassigned", "own")]
+
+
+async def test_without_the_channels_policy_an_active_mirror_downloads_what_nobody_may_see_yet(house: House) -> None:
+    async with Upstream(source().files()) as up:
+        channel = await house.channel("team")
+        body = {"name": "ours", "channel_name": "team", "license_not": ["GPL3"]}
+        await call(house.admin, "POST", "/api/policies", body)
+        await judged(house)
+        options = {"use_channel_policy": False}
+        mirror = await add_mirror(house.services, channel, up.url, mode="active", options=options)
+        counts = await run(house, mirror)
+        assert (counts.active, counts.held_back) == (2, 0)
+        assert downloaded(up) == {FREE, GPL}
+        assert await status_of(house, "team", GPL) == 403
+
+
+async def test_a_policy_that_a_mirror_uses_is_deleted_by_force_alone(house: House) -> None:
+    async with Upstream(source().files()) as up:
+        channel = await house.channel("team")
+        made = await call(house.admin, "POST", "/api/policies", {"name": "own", "license_not": ["GPL3"]})
+        policy = made.json()["id"]
+        options = {"use_channel_policy": False, "policy_id": policy}
+        mirror = await add_mirror(house.services, channel, up.url, options=options)
+        await run(house, mirror)
+        assert await listed(house, "team") == {FREE}
+        refused = await call(house.admin, "DELETE", f"/api/policies/{policy}")
+        assert (refused.status, refused.json()["code"]) == (409, "conflict")
+        assert "team/upstream" in refused.json()["message"]
+        assert (await call(house.admin, "DELETE", f"/api/policies/{policy}?force=true")).status == 200
+        now = await mirror_of(house, mirror.uuid)
+        assert (now.options.use_channel_policy, now.options.policy_id, now.needs_full_run) == (True, None, True)
+        assert [kind for kind, _, _ in await events(house.services, "mirror_policy")][-1] == "mirror_policy_unassigned"
+        await run(house, mirror)
+        assert await listed(house, "team") == {FREE, GPL}
+
+
+async def test_contradictions_and_unknown_policies_are_refused(house: House) -> None:
     await house.channel("team")
     mine = await call(house.admin, "POST", "/api/policies", {"name": "ours", "channel_name": "team"})
     other = await call(house.admin, "POST", "/api/policies", {"name": "theirs"})
-    sent = {**more, "policy_id": other.json()["id"]} if more.get("policy_id") == "other" else more
     body = {"mirror_name": "forge", "source_root": "http://127.0.0.1:9/conda"}
-    refused = await call(house.admin, "POST", f"{TEAM}/mirrors", {**body, **sent})
-    assert (refused.status, refused.json()["code"]) == (400, "bad_request"), refused.body
-    assert "policy of its channel" in refused.json()["message"]
-    fine = {**body, "use_channel_policy": True, "policy_id": mine.json()["id"]}
+    nobody = "00000000-0000-0000-0000-000000000000"
+    for sent, status in (
+        ({"policy_id": other.json()["id"]}, 400),
+        ({"policy_id": other.json()["id"], "use_channel_policy": True}, 400),
+        ({"policy_id": nobody, "use_channel_policy": False}, 404),
+        ({"policy_id": "\0", "use_channel_policy": False}, 400),
+    ):
+        assert (await call(house.admin, "POST", f"{TEAM}/mirrors", {**body, **sent})).status == status, sent
+    fine = {**body, "use_channel_policy": True, "policy_id": mine.json()["id"]}  # what it has anyway
     made = await call(house.admin, "POST", f"{TEAM}/mirrors", fine)
-    assert made.status == 201, made.body
+    assert (made.status, made.json()["policy_id"]) == (201, None), made.body
     one = f"{TEAM}/mirrors/{made.json()['mirror_id']}"
-    assert (await call(house.admin, "PUT", one, sent)).status == 400
-    assert (await call(house.admin, "PUT", one, {"policy_id": None, "use_channel_policy": True})).status == 202
+    again = await call(house.admin, "PUT", one, {**made.json(), "cron": "0 1 * * *"})
+    assert again.status == 202, again.body
+
+
+async def mirror_of(house: House, uuid: str) -> Mirror:
+    """Return a mirror as it is now."""
+    found = await store.by_uuid(house.services.db, uuid)
+    assert found is not None
+    return found

@@ -147,6 +147,13 @@ _STILL_MINE = (
 )
 #: the rule that hides files for what only their bytes can say, so that these are fetched nevertheless
 _ASKS_FOR_BYTES = "install_time_code"
+_JUDGED = judged(entry.join(record, record.c.id == entry.c.record_id).join(channel, channel.c.id == entry.c.channel_id))
+_PASSIVE = (
+    entry.c.mirror_id == bindparam("mirror_id"),
+    entry.c.channel_id == bindparam("channel_id"),
+    entry.c.content_id.is_(None),
+    entry.c.origin_id.is_(None),
+)
 _WANTED = (
     select(
         entry.c.id,
@@ -160,19 +167,14 @@ _WANTED = (
         record.c.claimed_md5,
         record.c.size,
     )
-    .select_from(
-        judged(entry.join(record, record.c.id == entry.c.record_id).join(channel, channel.c.id == entry.c.channel_id))
-    )
-    .where(
-        entry.c.mirror_id == bindparam("mirror_id"),
-        entry.c.channel_id == bindparam("channel_id"),
-        entry.c.content_id.is_(None),
-        entry.c.origin_id.is_(None),
-        entry.c.id > bindparam("after"),
-        or_(SHOWN, HIDDEN_BY == _ASKS_FOR_BYTES),
-    )
+    .select_from(_JUDGED)
+    .where(*_PASSIVE, entry.c.id > bindparam("after"))
     .order_by(entry.c.id)
     .limit(bindparam("limit"))
+)
+_SHOWN_AND_WANTED = _WANTED.where(or_(SHOWN, HIDDEN_BY == _ASKS_FOR_BYTES))
+_HELD_BACK = (
+    select(func.count()).select_from(_JUDGED).where(*_PASSIVE, HIDDEN_BY.is_not(None), HIDDEN_BY != _ASKS_FOR_BYTES)
 )
 _STILL_WANTED = (
     select(entry.c.id, entry.c.record_id)
@@ -265,13 +267,22 @@ async def still_mine(unit: Unit, mirror_id: int, ids: Sequence[int]) -> set[int]
     return {row[0] for row in await unit.fetch_all(_STILL_MINE, ids=list(ids), mirror_id=mirror_id)}
 
 
-async def wanted(reader: Reader, mirror_id: int, channel_id: int, after: int, limit: int) -> list[Wanted]:
-    """Return the passive entries of a mirror in its own channel, by id, from `after` on, but for what nobody may have.
+async def wanted(
+    reader: Reader, mirror_id: int, channel_id: int, after: int, limit: int, *, shown: bool
+) -> list[Wanted]:
+    """Return the passive entries of a mirror in its own channel, by id, from `after` on; if `shown`, not hidden ones.
 
     What is hidden now and shown later is fetched by the next run then, or when it is asked for.
     """
-    rows = await reader.fetch_all(_WANTED, mirror_id=mirror_id, channel_id=channel_id, after=after, limit=limit)
+    statement = _SHOWN_AND_WANTED if shown else _WANTED
+    rows = await reader.fetch_all(statement, mirror_id=mirror_id, channel_id=channel_id, after=after, limit=limit)
     return [Wanted(*row) for row in rows]
+
+
+async def held_back(db: Database, mirror_id: int, channel_id: int) -> int:
+    """Return how many passive entries of a mirror in its channel are not `wanted` if `shown`."""
+    rows = await db.fetch_large(_HELD_BACK, mirror_id=mirror_id, channel_id=channel_id)
+    return int(rows[0][0])
 
 
 async def set_contents(unit: Unit, channel_id: int, path: str, files: Sequence[Fetched]) -> tuple[set[int], set[int]]:

@@ -18,7 +18,10 @@ TYPES = tuple(FAMILIES)
 
 
 class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """How the source is reached and what is added to the selection. Paths are files the server can read."""
+    """How the source is reached, what is added to the selection, and whose policy decides what is fetched.
+
+    Paths are files the server can read.
+    """
 
     proxy: str | None = None  #: without its login, which lies in the credential
     ca_bundle: str | None = None
@@ -26,6 +29,8 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     client_key: str | None = None
     verify_tls: bool = True
     include_dependencies: bool = False  #: with only_specs: also what the selected files need, and so on
+    use_channel_policy: bool = True  #: an active mirror downloads nothing that the channel's policy hides
+    policy_id: str | None = None  #: without that: the policy whose rules select what is taken in, as filters do
     trusted: bool = False  #: an administrator named the source, so it may be private; set by the server alone
 
 
@@ -69,6 +74,7 @@ class Filtered(msgspec.Struct):
     exclude_specs: int = 0
     duplicated_legacy_conda: int = 0
     only_signed: int = 0
+    policy: int = 0  #: other rules of the mirror's own policy
 
 
 class ChannelFiltered(msgspec.Struct):
@@ -96,6 +102,7 @@ class Counts(msgspec.Struct):
     unsupported: int = 0  #: records of a later revision of the format
     dependencies: int = 0  #: files selected only because others need them
     deferred: int = 0  #: removals and replacements that wait until the channel is unfrozen
+    held_back: int = 0  #: files of an active mirror that are not downloaded, as the channel's policy hides them
 
 
 #: failures shown of one mirror

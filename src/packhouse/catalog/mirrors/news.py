@@ -20,7 +20,8 @@ async def look_again(db: Database, family: str, names: Collection[str]) -> None:
     """
     lazy = registry.get(family).upstream is not None
     for mirror in await store.all_mirrors(db):
-        if mirror.family == family and mirror.filters.asks_vulnerabilities and (lazy or not mirror.needs_full_run):
+        asks = mirror.filters.asks_vulnerabilities or mirror.options.policy_id is not None
+        if mirror.family == family and asks and (lazy or not mirror.needs_full_run):
             await db.write(partial(_look_again, mirror=mirror, names=names if lazy else None))
 
 

@@ -41,6 +41,11 @@ def check_spec(spec: Spec, *, administrator: bool, before: Mirror | None = None)
     if spec.cron:
         validate(spec.cron)
     spec = msgspec.structs.replace(spec, filters=check_filters(spec.filters, family))
+    if spec.options.policy_id and spec.options.use_channel_policy:
+        raise _refusal(
+            "A mirror has either the policy of its channel or one of its own.",
+            "Send `use_channel_policy` false with `policy_id`.",
+        )
     if before is not None:
         spec = _with_kept_secrets(spec, before)
     _check_address(spec.source)

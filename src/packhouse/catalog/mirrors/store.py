@@ -53,6 +53,11 @@ _EDIT = (
         | {"next_run_at": bindparam("new_next")}
     )
 )
+_OPTIONS = (
+    update(mirror)
+    .where(mirror.c.id == bindparam("mirror_id"))
+    .values(options=bindparam("new_options"), updated_at=bindparam("now"), needs_full_run=True)
+)
 _STATE = (
     update(mirror)
     .where(mirror.c.id == bindparam("mirror_id"))
@@ -63,7 +68,11 @@ _PROGRESS_BETWEEN_RUNS = _PROGRESS.where(mirror.c.state == bindparam("known_stat
 _RAN = update(mirror).where(mirror.c.id == bindparam("mirror_id")).values(last_run_at=bindparam("at"))
 _NEXT = update(mirror).where(mirror.c.id == bindparam("mirror_id")).values(next_run_at=bindparam("at"))
 _FULL = update(mirror).where(mirror.c.id == bindparam("mirror_id")).values(needs_full_run=bindparam("needed"))
-_FULL_SIGNED = update(mirror).where(mirror.c.filters.like('%"only_signed":true%')).values(needs_full_run=True)
+_FULL_SIGNED = (
+    update(mirror)
+    .where(or_(mirror.c.filters.like('%"only_signed":true%'), mirror.c.options.like('%"policy_id":"%')))
+    .values(needs_full_run=True)
+)
 _FULL_ALL = update(mirror).where(mirror.c.channel_id == bindparam("channel")).values(needs_full_run=True)
 _DELETE = (
     update(mirror)
@@ -250,6 +259,11 @@ async def edit(unit: Unit, mirror_id: int, spec: Spec, next_run_at: int | None) 
     await unit.execute(_EDIT, mirror_id=mirror_id, now=unit.now, new_next=next_run_at, **values)
 
 
+async def set_options(unit: Unit, mirror_id: int, options: Options) -> None:
+    """Replace the options; the next run looks at every file anew, and one that is under way begins anew."""
+    await unit.execute(_OPTIONS, mirror_id=mirror_id, now=unit.now, new_options=text(options))
+
+
 def _columns(spec: Spec) -> dict[str, Any]:
     return {
         "name": spec.name,
@@ -299,7 +313,10 @@ async def set_full_run(unit: Unit, mirror_id: int, needed: bool) -> None:
 
 
 async def ask_full_run_of_signed(unit: Unit) -> None:
-    """Let mirrors that take signed files only look at everything next time: whose signatures count has changed."""
+    """Let mirrors that take signed files only look at everything next time: whose signatures count has changed.
+
+    Those with a policy of their own, too, which may ask for that.
+    """
     await unit.execute(_FULL_SIGNED)
 
 

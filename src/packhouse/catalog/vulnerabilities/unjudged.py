@@ -30,6 +30,11 @@ class Waiting(NamedTuple):
 
 _ADD = insert(unjudged).values(family=bindparam("family"), name=bindparam("name"))
 _WAITING = select(*(unjudged.c[name] for name in Waiting._fields)).order_by(unjudged.c.id).limit(bindparam("limit"))
+_WAITS = (
+    select(unjudged.c.id)
+    .where(unjudged.c.family == bindparam("of_family"), unjudged.c.name == bindparam("of_name"))
+    .limit(1)
+)
 _DONE = delete(unjudged).where(any_of(unjudged.c.id, "ids"))
 
 
@@ -42,6 +47,11 @@ async def add(unit: Unit, names: Iterable[tuple[str, str]]) -> None:
 async def waiting(reader: Reader, limit: int) -> list[Waiting]:
     """Return the names that wait longest."""
     return [Waiting(*row) for row in await reader.fetch_all(_WAITING, limit=limit)]
+
+
+async def waits(reader: Reader, family: str, name: str) -> bool:
+    """Say whether a name waits."""
+    return await reader.fetch_one(_WAITS, of_family=family, of_name=name) is not None
 
 
 async def done(unit: Unit, ids: Sequence[int]) -> None:

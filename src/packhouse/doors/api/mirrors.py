@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from litestar import Request, delete, get, post, put
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import UNSET, UnsetType
 
+from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.mirrors import store
@@ -18,6 +19,7 @@ from packhouse.catalog.policies import store as policies
 from packhouse.core.errors import PackhouseError
 from packhouse.doors.api.bodies import Body
 from packhouse.doors.api.parameters import MOST, Caller, Here, House, Page, Word
+from packhouse.doors.api.policies import require
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.routes import of_channel
 from packhouse.doors.api.shapes.mirrors import GlobalMirror, MirrorShape, SyncState, global_mirror, mirror_shape
@@ -50,8 +52,8 @@ class MirrorRequest(Body, kw_only=True):
     verify_tls: bool | UnsetType = UNSET
     include_dependencies: bool | UnsetType = UNSET  #: with `only_specs`: also what the selected files need
     credential: Credential | UnsetType | None = UNSET  #: opens the source; never shown again
-    use_channel_policy: bool | UnsetType | None = UNSET  #: true: what the channel's policy hides is hidden, always
-    policy_id: Word | UnsetType | None = UNSET  #: refused but for the channel's own: a mirror has that
+    use_channel_policy: bool | UnsetType | None = UNSET  #: true (the default): what its policy hides is not fetched
+    policy_id: Word | UnsetType | None = UNSET  #: without that: the policy that selects what is taken in, like filters
     run_now: bool = False
 
 
@@ -66,6 +68,9 @@ class MirrorEdit(MirrorRequest, kw_only=True):
     updated_at: Any = UNSET
     sync_state: Any = UNSET
     options: Options | UnsetType = UNSET  #: as shown; to change one, send it as a member of its own
+
+
+Asked = TypeVar("Asked", bound=MirrorRequest)
 
 
 class RunRequest(Body, kw_only=True):
@@ -125,7 +130,7 @@ async def list_mirrors(services: House, here: Here) -> Page[MirrorShape]:
 @post(of_channel("/mirrors"), tags=["mirrors"], responses=refused("conflict", "unsupported_type"))
 async def create(data: JSONBody[MirrorRequest], caller: Caller, services: House, here: Here) -> MirrorShape:
     """Add a mirror to a channel. It runs by its `cron`, with `run_now` at once, and else when it is restarted."""
-    await _check_policy(services, here, data)
+    data = await _checked(services, here, caller, data)
     made = await create_mirror(
         services,
         here,
@@ -145,6 +150,7 @@ async def create(data: JSONBody[MirrorRequest], caller: Caller, services: House,
 )
 async def dry_run_new(data: JSONBody[MirrorRequest], caller: Caller, services: House, here: Here) -> Preview:
     """Find out what the first run of a new mirror would bring; nothing is written."""
+    data = await _checked(services, here, caller, data)
     return await preview_spec(services, here, _spec(data, None), administrator=caller.role == "admin")
 
 
@@ -165,7 +171,7 @@ async def edit(
 ) -> MirrorShape:
     """Edit a mirror; its next run reconciles the channel with it."""
     mirror = await found_mirror(services, here, mirror_id)
-    await _check_policy(services, here, data)
+    data = await _checked(services, here, caller, data, mirror)
     edited = await update_mirror(
         services,
         here,
@@ -200,6 +206,7 @@ async def dry_run(
     mirror = await found_mirror(services, here, mirror_id)
     if data is None:
         return await preview(services, here, mirror)
+    data = await _checked(services, here, caller, data, mirror)
     administrator = caller.role == "admin"
     return await preview_spec(services, here, _edited(data, mirror), administrator=administrator, before=mirror)
 
@@ -242,20 +249,20 @@ async def found_mirror(services: Services, here: Channel, mirror_id: str) -> Mir
     return mirror
 
 
-async def _check_policy(services: Services, here: Channel, data: MirrorRequest) -> None:
-    """Raise PackhouseError("bad_request") for a mirror that is to have another policy than its channel."""
-    own = None
-    if data.policy_id:
-        policy = await policies.by_uuid(services.db, data.policy_id)
-        own = policy.id if policy else 0
-    if data.use_channel_policy is False or own not in (None, here.policy_id):
-        raise PackhouseError(
-            "bad_request",
-            "A mirror has the policy of its channel: whatever brought a file, the same rules decide who may see it.",
-            "Assign the policy to the channel, or let the mirror fill a subchannel that has it; "
-            "its `filters` may keep out more.",
-            field="use_channel_policy" if data.use_channel_policy is False else "policy_id",
-        )
+async def _checked(
+    services: Services, here: Channel, caller: Principal, data: Asked, before: Mirror | None = None
+) -> Asked:
+    """Return a request with the policy it means: that of the channel, named as the mirror's, is no other one.
+
+    Raises PackhouseError("forbidden") for a policy named by who may not see policies.
+    """
+    if not data.policy_id or (before is not None and data.policy_id == before.options.policy_id):
+        return data
+    require(caller, "policy:view")
+    named = await policies.by_uuid(services.db, data.policy_id.replace("\0", ""))
+    if data.use_channel_policy is not False and named is not None and named.id == here.policy_id:
+        return msgspec.structs.replace(data, policy_id=None)
+    return data
 
 
 async def _with_channels(services: Services, mirrors: list[Mirror]) -> list[tuple[Mirror, Channel]]:
@@ -286,8 +293,18 @@ def _spec(data: MirrorRequest, before: Mirror | None) -> Spec:
         "filters": data.filters or Filters() if data.filters is not UNSET else UNSET,
         "credential": data.credential,
     }
+    options["policy_id"] = _own_policy(data)
+    if data.use_channel_policy is None:
+        options["use_channel_policy"] = True
     chosen = msgspec.structs.replace(base.options, **{k: v for k, v in options.items() if v is not UNSET})
     return msgspec.structs.replace(base, options=chosen, **{k: v for k, v in renamed.items() if v is not UNSET})
+
+
+def _own_policy(data: MirrorRequest) -> str | UnsetType | None:
+    """Return the policy a mirror shall have of its own; who asks for the channel's asks for no other one."""
+    if data.policy_id is UNSET and data.use_channel_policy in (True, None):
+        return None
+    return data.policy_id or None if data.policy_id is not UNSET else UNSET
 
 
 def _edited(data: MirrorEdit, mirror: Mirror) -> Spec:

@@ -34,6 +34,7 @@ from packhouse.doors.api.shapes.policies import (
     policy_shape,
     required_name,
 )
+from packhouse.workflows.judging.mirror_policies import users
 from packhouse.workflows.judging.policies import (
     assign_policy,
     create_policy,
@@ -109,9 +110,10 @@ async def edit(policy_id: FromPath[str], data: JSONBody[PolicyEdit], caller: Cal
 async def remove(
     policy_id: FromPath[str], caller: Caller, services: House, force: FromQuery[bool] = False
 ) -> PolicyDeleted:
-    """Delete a policy that no channel has; with `force` unassign it everywhere first."""
+    """Delete a policy that no channel and no mirror has; with `force` unassign it everywhere first."""
     policy = await get_policy(services.db, policy_id)
     paths = [one.path for one in await store.assigned(services.db, policy.id)]
+    paths += [one.channel.path for one in await users(services.db, policy.uuid)]
     visible = await visible_paths(services.db, caller, paths)
     await delete_policy(services, caller.username, policy_id, visible, force=force)
     return PolicyDeleted(policy.uuid, policy.name)

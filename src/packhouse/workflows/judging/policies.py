@@ -22,6 +22,7 @@ from packhouse.core.errors import PackhouseError
 from packhouse.core.randomness import new_uuid
 from packhouse.security.policies.compiling import compile_rules
 from packhouse.security.policies.policy import Rules, decode, digest, edited, encode
+from packhouse.workflows.judging.mirror_policies import let_mirrors_follow, unassign_mirrors, users
 from packhouse.workflows.services import Services
 
 #: characters of a name and of a description
@@ -105,7 +106,7 @@ async def edit_policy(
 
 
 async def delete_policy(services: Services, actor: str, uuid: str, visible: Collection[str], *, force: bool) -> None:
-    """Delete a policy; with `force` also one that is assigned, which unassigns it everywhere.
+    """Delete a policy; with `force` also one that channels or mirrors have, which unassigns it everywhere.
 
     `visible` are the paths that the refusal may name. Raises PackhouseError: `not_found`, `conflict`.
     """
@@ -113,11 +114,15 @@ async def delete_policy(services: Services, actor: str, uuid: str, visible: Coll
 
     async def work(unit: Unit) -> None:
         now = _there(await store.hold(unit, known.id))
-        assigned = await store.assigned(unit, now.id)
+        assigned, mirrors = await store.assigned(unit, now.id), await users(unit, now.uuid)
         if assigned and not force:
             raise _assigned(now, [one.path for one in assigned], visible)
-        data = {"policy_id": now.uuid, "ruleset": now.ruleset_id, "channels": len(assigned)}
+        if mirrors and not force:
+            raise _mirrored(now, [one.path for one in mirrors if one.channel.path in visible])
+        data = {"policy_id": now.uuid, "ruleset": now.ruleset_id, "channels": len(assigned), "mirrors": len(mirrors)}
         await record_event(unit, type="policy_deleted", actor=actor, object=now.name, data=data)
+        await store.hold_channels(unit, {one.channel_id for one in assigned} | {one.channel.id for one in mirrors})
+        await unassign_mirrors(unit, actor, now)
         for held in await _held_of(unit, now):
             await _assign(unit, actor, held, None, now)
         await store.drop(unit, now.id)
@@ -196,6 +201,8 @@ async def _edit(unit: Unit, actor: str, now: PolicyRow, rules: Rules, name: str,
     await record_event(unit, type="policy_updated", actor=actor, object=name, data=data)
     for one in held:
         await _follow(unit, one, now.id, ruleset_id)
+    if ruleset_id != now.ruleset_id:
+        await let_mirrors_follow(unit, now)
     return _there(await store.by_id(unit, now.id))
 
 
@@ -252,6 +259,17 @@ def _assigned(policy: PolicyRow, paths: Sequence[str], visible: Collection[str])
         f"The policy {policy.name!r} is assigned to {', '.join(named)}.",
         "Unassign it there first, or delete it with `force`, which does that.",
         channels=known,
+    )
+
+
+def _mirrored(policy: PolicyRow, known: Sequence[str]) -> PackhouseError:
+    """Return the refusal to delete what mirrors have; `known` are those that the caller may know of."""
+    named = ", ".join(known[:_NAMED]) or "mirrors that you may not see"
+    return PackhouseError(
+        "conflict",
+        f"The policy {policy.name!r} is used by {named}.",
+        "Let these mirrors have the policies of their channels first, or delete it with `force`, which does that.",
+        mirrors=list(known),
     )
 
 

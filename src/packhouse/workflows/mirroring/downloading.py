@@ -130,12 +130,18 @@ class Downloading:
         async with self._paging:
             if not self._queue:
                 turn = self._turn
-                page = await holdings.wanted(turn.services.db, turn.mirror.id, turn.channel.id, self._after, PAGE)
+                page = await self._page()
                 turn.step(4, "Downloading", 100 * min(self._looked_up, self._total) // self._total)
                 self._queue = page[::-1]
                 self._looked_up += len(page)
                 self._after = page[-1].id if page else self._after
             return self._queue.pop() if self._queue else None
+
+    async def _page(self) -> list[Wanted]:
+        """Return the next files to download, by what the channel shows at this moment."""
+        mirror, channel_id = self._turn.mirror, self._turn.channel.id
+        shown = mirror.options.use_channel_policy
+        return await holdings.wanted(self._turn.services.db, mirror.id, channel_id, self._after, PAGE, shown=shown)
 
     def _is_batch(self) -> bool:
         if not self._received:

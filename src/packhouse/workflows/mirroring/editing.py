@@ -21,6 +21,7 @@ from packhouse.core.errors import PackhouseError
 from packhouse.core.jobs import cancel, hold, next_time
 from packhouse.core.randomness import new_uuid
 from packhouse.workflows.judging.arriving import judge_departures
+from packhouse.workflows.judging.mirror_policies import assigned_to_mirror, held_policy
 from packhouse.workflows.mirroring.clearing import clear
 from packhouse.workflows.mirroring.policy import policy_of
 from packhouse.workflows.mirroring.run import KIND
@@ -47,11 +48,14 @@ async def create_mirror(
     uuid = new_uuid()
 
     async def work(unit: Unit) -> Mirror:
+        policy = await held_policy(unit, checked)
         await _require_free_name(unit, channel, checked.name)
         next_run_at = next_time(checked.cron, unit.now) if checked.cron else None
         mirror_id = await store.insert_mirror(unit, uuid, channel.id, checked, "stopped", next_run_at)
         mirror = await _required(unit, mirror_id)
         await _event(unit, "mirror_registered", actor, channel, mirror, {"mode": mirror.mode, "cron": mirror.cron})
+        if policy is not None:
+            await assigned_to_mirror(unit, actor, channel, mirror, policy)
         if run_now:
             await start(unit, mirror, actor)
         await changes.note(unit, "mirror", channel.id)
@@ -80,6 +84,7 @@ async def update_mirror(
         await _tell_origin(services, mirror)
 
     async def work(unit: Unit) -> Mirror:
+        policy = await held_policy(unit, checked)
         await (offer(unit, mirror) if run_now else hold(unit, KIND, mirror.uuid))
         now = await _held(unit, mirror.id)
         await _require_free_name(unit, channel, checked.name, but=mirror.id)
@@ -91,6 +96,8 @@ async def update_mirror(
         await store.edit(unit, mirror.id, checked, next_time(checked.cron, unit.now) if checked.cron else None)
         edited = await _required(unit, mirror.id)
         await _event(unit, "mirror_updated", actor, channel, edited, {"mode": edited.mode, "cron": edited.cron})
+        if checked.options.policy_id != now.options.policy_id:
+            await assigned_to_mirror(unit, actor, channel, edited, policy, now.options.policy_id)
         if run_now:
             await start(unit, edited, actor)
         await changes.note(unit, "mirror", channel.id)

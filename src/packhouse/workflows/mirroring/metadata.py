@@ -11,6 +11,7 @@ from packhouse.catalog.mirrors.mirror import Counts
 from packhouse.catalog.mirrors.store import TakenIndex
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
+from packhouse.security.policies.decide import Policy
 from packhouse.workflows.mirroring.applying import take_in, take_out
 from packhouse.workflows.mirroring.showing import Showing
 from packhouse.workflows.mirroring.survey import Difference, Survey, shrinks
@@ -21,11 +22,12 @@ from packhouse.workflows.mirroring.upstream import Reader, Source
 class Metadata:
     """Takes in the indexes of one run."""
 
-    def __init__(self, turn: Turn, reader: Reader, before: Mapping[str, TakenIndex]) -> None:
+    def __init__(self, turn: Turn, reader: Reader, before: Mapping[str, TakenIndex], own: Policy) -> None:
+        """`own`: the policy of the mirror itself, if it has one."""
         self._turn = turn
         self._before = before
         self._reader = reader
-        self._survey = Survey(turn.services.db, turn.mirror, turn.channel, reader, before)
+        self._survey = Survey(turn.services.db, turn.mirror, turn.channel, reader, before, own)
         self._taken: list[TakenIndex] = []
 
     async def run(self) -> bool:
@@ -119,4 +121,5 @@ def count(counts: Counts, found: Difference) -> None:
 
 def _add_filtered(target: object, found: Counter[str]) -> None:
     for rule, number in found.items():
-        setattr(target, rule, getattr(target, rule) + number)
+        field = rule if hasattr(target, rule) else "policy"
+        setattr(target, field, getattr(target, field) + number)

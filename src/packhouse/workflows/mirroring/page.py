@@ -34,7 +34,7 @@ from packhouse.workflows.mirroring.applying import Cause, take_in_batch, take_ou
 from packhouse.workflows.mirroring.informing import inform
 from packhouse.workflows.mirroring.obtaining import fetcher_of
 from packhouse.workflows.mirroring.plan import Plan, plan
-from packhouse.workflows.mirroring.policy import policy_of
+from packhouse.workflows.mirroring.policy import own_policy, policy_of
 from packhouse.workflows.mirroring.preparing import prepared, tasks
 from packhouse.workflows.mirroring.upstream import Source
 from packhouse.workflows.services import Services
@@ -151,7 +151,7 @@ class _Taking:
         db, mirror, partition = self._services.db, self._mirror, source.partition
         known = await pages.known(db, self._channel.id, mirror.family, partition, self._listing.name)
         kept_out = await holdings.kept_out(db, self._channel.id, mirror.family, partition)
-        policy = policy_of(mirror.filters)
+        policy = policy_of(mirror.filters, await own_policy(db, mirror))
         await inform(db, source, policy)
         return await asyncio.to_thread(plan, source, known, mirror.id, policy, kept_out, full=bool(policy))
 

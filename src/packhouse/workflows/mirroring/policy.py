@@ -9,6 +9,8 @@ import msgspec
 import numpy as np
 
 from packhouse.catalog.mirrors.filters import Filters
+from packhouse.catalog.mirrors.mirror import Mirror
+from packhouse.core.db.base import Reader
 from packhouse.formats import registry
 from packhouse.formats.base import Malformed
 from packhouse.security.policies.batch import NOWHEN, Batch, Coded, flags
@@ -17,19 +19,28 @@ from packhouse.security.policies.findings import Findings
 from packhouse.security.policies.rule import Rule
 from packhouse.security.policies.rules.dates import Published
 from packhouse.security.policies.rules.license import Licenses
-from packhouse.security.policies.rules.names import ExcludeNames, OnlyNames
+from packhouse.security.policies.rules.names import ExcludeNames, OnlyNames, OnlyNamesAndNeeds
 from packhouse.security.policies.rules.platform import Platforms
+from packhouse.security.policies.rules.python import PythonVersions
 from packhouse.security.policies.rules.signature import OnlySigned
 from packhouse.security.policies.rules.vulnerabilities import ScoreRule, Vulnerabilities
 from packhouse.workflows.judging.foreseeing import informed
 from packhouse.workflows.judging.knowing import Knowledge
+from packhouse.workflows.judging.policies import get_policy
+from packhouse.workflows.judging.verdicts import policy_of as compiled
 
 #: partition, file name, record and whether it is signed
 Offer = tuple[str, str, bytes | msgspec.Raw, bool]
 
 
-def policy_of(filters: Filters) -> Policy:
-    """Return the rules of the filters in the order in which they are asked.
+#: a mirror without a policy of its own
+NO_POLICY = Policy(())
+
+
+def policy_of(filters: Filters, own: Policy = NO_POLICY) -> Policy:
+    """Return the rules of the filters in the order in which they are asked, then those of the mirror's own policy.
+
+    Of that the rules count which look at the file alone, and the names; for what else a channel has, the gate asks.
 
     Raises PackhouseError("bad_request") for a spec, licence or date that cannot be understood.
     """
@@ -49,7 +60,23 @@ def policy_of(filters: Filters) -> Policy:
         rules.append(Published(start, end, key="date"))
     if filters.only_signed:
         rules.append(OnlySigned(key="only_signed"))
-    return Policy(rules)
+    return Policy([*rules, *(_at_intake(rule) for rule in own.rules if _counts(rule))])
+
+
+def _counts(rule: Rule) -> bool:
+    """Say whether a rule of a policy is asked of offered files; which Python they want is read once they are here."""
+    return isinstance(rule, OnlyNamesAndNeeds) or (rule.scope == "file" and not isinstance(rule, PythonVersions))
+
+
+def _at_intake(rule: Rule) -> Rule:
+    """Return a rule as it is asked of offered files: what selected ones need is found out by the closure."""
+    return OnlyNames(rule.specs.texts) if isinstance(rule, OnlyNamesAndNeeds) else rule
+
+
+async def own_policy(reader: Reader, mirror: Mirror) -> Policy:
+    """Return the rules of the policy that a mirror has instead of its channel's. Raises PackhouseError("not_found")."""
+    number = mirror.options.policy_id
+    return NO_POLICY if number is None else compiled((await get_policy(reader, number)).rules)
 
 
 def _vulnerabilities(filters: Filters) -> Vulnerabilities:
@@ -59,9 +86,9 @@ def _vulnerabilities(filters: Filters) -> Vulnerabilities:
     return Vulnerabilities(score, exclude_uncurated=filters.exclude_non_curated_cve)
 
 
-def dependency_policy(filters: Filters) -> Policy:
+def dependency_policy(filters: Filters, own: Policy = NO_POLICY) -> Policy:
     """Return the rules that files selected as dependencies must pass: all but the selection by subdir and name."""
-    return policy_of(msgspec.structs.replace(filters, subdirs=[], only_specs=[]))
+    return policy_of(msgspec.structs.replace(filters, subdirs=[], only_specs=[]), own.without(OnlyNames))
 
 
 def batch_of(

@@ -18,9 +18,11 @@ from packhouse.formats import registry
 from packhouse.workflows.mirroring.intake import conflict
 from packhouse.workflows.mirroring.metadata import count
 from packhouse.workflows.mirroring.obtaining import fetcher_of
+from packhouse.workflows.mirroring.policy import own_policy
 from packhouse.workflows.mirroring.preparing import prepared, tasks
 from packhouse.workflows.mirroring.survey import Difference, Survey, entry_ids, shrinks, standing
 from packhouse.workflows.mirroring.upstream import Reader
+from packhouse.workflows.mirroring.withholding import foretold
 from packhouse.workflows.services import Services
 
 #: names listed of each kind
@@ -54,11 +56,14 @@ async def _preview(services: Services, channel: Channel, mirror: Mirror, before:
         )
     found = Preview()
     looked = msgspec.structs.replace(mirror, needs_full_run=True)
+    own = await own_policy(services.db, mirror)
     async with fetcher_of(services, looked) as fetcher:
-        survey = Survey(services.db, looked, channel, Reader(fetcher, mirror.id), before)
+        survey = Survey(services.db, looked, channel, Reader(fetcher, mirror.id), before, own)
         async for difference in survey.differences(0, _no_step):
             count(found.counts, difference)
             await _one(services, channel, mirror, difference, found)
+    if _inherits(mirror):
+        found.counts.held_back += await holdings.held_back(services.db, mirror.id, channel.id)
     found.counts.removed = len(survey.leaving)
     found.remove = [f"{partition}/{known.filename}" for partition, known in survey.leaving[:MOST_NAMES]]
     found.asks = shrinks(survey.gone, survey.mine, services.settings.shrink_guard_percent)
@@ -80,6 +85,10 @@ async def preview_spec(
     return await _preview(services, channel, mirror, taken)
 
 
+def _inherits(mirror: Mirror) -> bool:
+    return mirror.active and mirror.options.use_channel_policy
+
+
 async def _no_step(description: str) -> None:
     """Nobody watches."""
 
@@ -94,12 +103,16 @@ async def _one(services: Services, channel: Channel, mirror: Mirror, difference:
         batch, refused = await asyncio.to_thread(prepared, difference.source, part)
         for filename, reason in refused:
             _fail(found, f"{partition}/{filename}", reason)
-        await _batch(services, channel, mirror.family, partition, batch, found)
+        new = await _batch(services, channel, mirror.family, partition, batch, found)
+        if new and _inherits(mirror):
+            found.counts.held_back += await foretold(services.db, channel, mirror.family, difference.source, new)
 
 
 async def _batch(
     services: Services, channel: Channel, family: str, partition: str, batch: Sequence[Incoming], found: Preview
-) -> None:
+) -> list[Incoming]:
+    """Return what would be added."""
+    new: list[Incoming] = []
     held = await holdings.held(services.db, entry_ids(batch))
     names = [one.filename for one in batch]
     bound = await holdings.bound(services.db, channel.id, channel.path, family, partition, names)
@@ -109,11 +122,13 @@ async def _batch(
             found.counts.conflicts += 1
             _list(found.conflicts, ckey)
         elif one.entry_id is None:
+            new.append(one)
             found.counts.added += 1
             _list(found.add, ckey)
         elif not one.foreign:
             found.counts.updated += 1
             _list(found.update, ckey)
+    return new
 
 
 def _list(names: list[str], ckey: str) -> None:

@@ -26,9 +26,11 @@ from packhouse.workflows.mirroring.downloading import Downloading
 from packhouse.workflows.mirroring.journal import forget_journals
 from packhouse.workflows.mirroring.metadata import Metadata
 from packhouse.workflows.mirroring.obtaining import fetcher_of
+from packhouse.workflows.mirroring.policy import own_policy
 from packhouse.workflows.mirroring.revisiting import revisit
 from packhouse.workflows.mirroring.turn import SpecChanged, Turn, fresh_progress
 from packhouse.workflows.mirroring.upstream import Reader
+from packhouse.workflows.mirroring.withholding import until_judged
 from packhouse.workflows.services import Services
 
 #: the kind of job; its subject is the mirror's uuid
@@ -112,24 +114,29 @@ async def _run(turn: Turn) -> None:
         await revisit(turn)
         await _complete(turn, False)
         return
-    before = await store.indexes(services.db, mirror.id)
+    before, own = await store.indexes(services.db, mirror.id), await own_policy(services.db, mirror)
     async with fetcher_of(services, mirror) as fetcher:
-        looked = await Metadata(turn, Reader(fetcher, mirror.id), before).run()
+        looked = await Metadata(turn, Reader(fetcher, mirror.id), before, own).run()
         if looked or mirror.active:
             await _count(turn)
         await forget_journals(services)
         if mirror.active and turn.counts.passive:
             turn.step(4, "Downloading")
+            await until_judged(turn)
+            await _count(turn)
             with closing(Downloading(turn, fetcher, await store.indexes(services.db, mirror.id))) as downloading:
                 await downloading.recover()
-                await downloading.run(turn.counts.passive)
+                await downloading.run(turn.counts.passive - turn.counts.held_back)
             await services.publisher.publish(turn.channel.id)
             await _count(turn)
     await _complete(turn, looked)
 
 
 async def _count(turn: Turn) -> None:
-    turn.counts.active, turn.counts.passive = await holdings.count(turn.services.db, turn.mirror.id, turn.channel.id)
+    db, mirror, counts = turn.services.db, turn.mirror, turn.counts
+    counts.active, counts.passive = await holdings.count(db, mirror.id, turn.channel.id)
+    inherits = mirror.active and mirror.options.use_channel_policy
+    counts.held_back = await holdings.held_back(db, mirror.id, turn.channel.id) if inherits else 0
 
 
 async def _complete(turn: Turn, looked: bool) -> None:

@@ -9,6 +9,8 @@ import msgspec
 
 from packhouse.catalog.mirrors.filters import Filters
 from packhouse.catalog.mirrors.mirror import Options
+from packhouse.security.policies.decide import Policy
+from packhouse.security.policies.rules.names import OnlyNamesAndNeeds
 from packhouse.security.policies.specs import Specs
 from packhouse.workflows.mirroring.closure import close
 from packhouse.workflows.mirroring.plan import Selection, select
@@ -23,16 +25,17 @@ class Selector:
     """The selection of one run.
 
     When `subdirs` lacks noarch, the noarch files that selected ones need are added, as users of platform packages
-    expect. With `include_dependencies` the same is done over all selected subdirs and noarch.
+    expect. With `include_dependencies` the same is done over all selected subdirs and noarch. What the filters select
+    must also pass the mirror's own policy.
     """
 
-    def __init__(self, filters: Filters, options: Options) -> None:
-        self._filters = filters
-        self._whole = options.include_dependencies and bool(filters.only_specs)
+    def __init__(self, filters: Filters, options: Options, own: Policy) -> None:
+        self._filters, self._own = filters, own
+        self._whole = (options.include_dependencies and bool(filters.only_specs)) or own.has(OnlyNamesAndNeeds)
         self._adds_noarch = bool(filters.subdirs) and NOARCH not in filters.subdirs
         self._only = Specs(filters.only_specs)
         #: the subdirs are selected by what is read
-        self.policy = policy_of(msgspec.structs.replace(filters, subdirs=[]))
+        self.policy = policy_of(msgspec.structs.replace(filters, subdirs=[]), own)
         self.selections: dict[str, Selection] = {}
         self.added: dict[str, int] = {}
 
@@ -67,10 +70,11 @@ class Selector:
             sources,
             {partition: selection.chosen for partition, selection in self.selections.items()},
             sorted(searched & set(sources)),
-            dependency_policy(self._filters),
+            dependency_policy(self._filters, self._own),
         )
         for partition, names in added.items():
             self.selections[partition].chosen |= names
             self.added[partition] = len(names)
             overridden = self.selections[partition].filtered
-            overridden["only_specs"] -= min(len(names), overridden["only_specs"])
+            key = "only_specs" if self._filters.only_specs else "package_name"
+            overridden[key] -= min(len(names), overridden[key])

@@ -17,6 +17,7 @@ from packhouse.core.db import Database
 from packhouse.core.errors import PackhouseError
 from packhouse.core.fetch import Response
 from packhouse.formats.conda.filename import KNOWN_SUBDIRS
+from packhouse.security.policies.decide import Policy
 from packhouse.workflows.mirroring.informing import inform
 from packhouse.workflows.mirroring.plan import Plan, plan
 from packhouse.workflows.mirroring.selecting import Selector
@@ -42,11 +43,18 @@ class Survey:
     """One look at all indexes of a mirror's source."""
 
     def __init__(
-        self, db: Database, mirror: Mirror, channel: Channel, reader: Reader, before: Mapping[str, TakenIndex]
+        self,
+        db: Database,
+        mirror: Mirror,
+        channel: Channel,
+        reader: Reader,
+        before: Mapping[str, TakenIndex],
+        own: Policy,
     ) -> None:
+        """`own`: the policy of the mirror itself, if it has one."""
         self._db, self._mirror, self._channel, self._reader = db, mirror, channel, reader
         self._before = before
-        self._selector = Selector(mirror.filters, mirror.options)
+        self._selector = Selector(mirror.filters, mirror.options, own)
         self._full = mirror.needs_full_run or self._selector.closes
         self._read: set[str] = set()
         self.looked_around = False  #: whether the source was searched for further subdirs

@@ -39,6 +39,8 @@ class MirrorShape(msgspec.Struct, kw_only=True):
     proxy: str | None
     cron: str
     filters: Filters
+    use_channel_policy: bool
+    policy_id: str | None  #: the policy it has of its own
     options: Options
     last_run_at: str | None  #: RFC 3339
     next_run_at: str | None
@@ -112,6 +114,8 @@ def mirror_shape(mirror: Mirror) -> MirrorShape:
         proxy=mirror.options.proxy,
         cron=mirror.cron,
         filters=mirror.filters,
+        use_channel_policy=mirror.options.use_channel_policy,
+        policy_id=mirror.options.policy_id,
         options=mirror.options,
         last_run_at=to_iso(mirror.last_run_at),
         next_run_at=to_iso(mirror.next_run_at),
