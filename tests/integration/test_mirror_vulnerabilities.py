@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from packhouse.workflows.mirroring.preview import preview
 from packhouse.workflows.services import Services
 from tests.conftest import Backend
 from tests.kit.feeding import LOW, osv
-from tests.kit.judging import advise
+from tests.kit.house import House, open_house
+from tests.kit.judging import advise, judged
 from tests.kit.mirroring import CondaSource, add_mirror, get, make_test_channel, run_and_wait, services_on, shown
+from tests.kit.pythonindex import PythonSource
 from tests.kit.upstream import Upstream
 
 FORMS = pytest.mark.parametrize("form", ["json", "shards"])
@@ -121,3 +124,38 @@ async def test_dependencies_that_come_along_are_asked_the_same(backend: Backend,
         assert mirror.state == "completed", mirror.progress
         assert await names(services, channel) == {"lib-2.0", "clean-1.0"}
         assert set(await shown(services, channel, "linux-64")) == {"app-1.0-0.conda"}
+
+
+async def test_names_that_are_asked_for_on_demand_are_asked_for_anew_after_news(
+    backend: Backend, tmp_path: Path
+) -> None:
+    source = PythonSource()
+    for name, version in (("lib", "1.0"), ("lib", "2.0"), ("other", "1.0")):
+        source.add(name, version)
+    async with open_house(backend) as house, Upstream({}) as up:
+        source.put_on(up)
+        channel = await house.channel("pub")
+        filters = {"cve_score_threshold": 7.0}
+        await add_mirror(house.services, channel, f"{up.url}/simple", type="python_simple", filters=filters)
+        assert await page(house, "lib") == {"lib-1.0-py3-none-any.whl", "lib-2.0-py3-none-any.whl"}
+        assert await page(house, "other") == {"other-1.0-py3-none-any.whl"}
+        await advise(house.services, tmp_path, osv(1, "lib"))
+        await judged(house)
+        assert await page(house, "lib") == {"lib-2.0-py3-none-any.whl"}
+        assert await page(house, "other") == {"other-1.0-py3-none-any.whl"}
+        assert (up.hits("simple/lib/"), up.hits("simple/other/")) == (2, 1), "the rest is as fresh as it was"
+        await advise(house.services, tmp_path, TAME)
+        await judged(house)
+        assert await page(house, "lib") == {"lib-1.0-py3-none-any.whl", "lib-2.0-py3-none-any.whl"}
+
+
+_numbers = count()
+
+
+async def page(house: House, project: str) -> set[str]:
+    """Return the files on the page of a project, as nobody has asked for it before."""
+    await house.caught_up()
+    accept = f"application/vnd.pypi.simple.v1+json, x/{next(_numbers)};q=0.1"
+    answer = await house.web.get(f"/api/repo/pub/simple/{project}/", accept=accept)
+    assert answer.status == 200, answer.body
+    return {one["filename"] for one in answer.json()["files"]}
