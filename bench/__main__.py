@@ -33,6 +33,7 @@ BENCHES = {
     "download": "packages and indexes, read by many clients",
     "mirror": "another channel is taken over",
     "listing": "lists and search over a million files",
+    "judging": "advisories and policies over a million files",
     "memory": "what the server keeps resident",
 }
 

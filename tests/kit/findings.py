@@ -57,8 +57,8 @@ async def found(
     rows = [Found(family, name, version, number, 1, fixed_in, f"PyPI/{name} <{fixed_in}") for version in versions]
 
     async def work(unit: Unit) -> None:
-        before = [one for one in await findings.of_names(unit, family, [name]) if one.vulnerability_id != number]
-        await findings.replace(unit, family, [name], [*before, *rows])
+        before = [one for one in await findings.of_names(unit, family, [name]) if one.vulnerability_id == number]
+        await findings.replace(unit, before, rows)
 
     await db.write(work)
 

@@ -17,7 +17,7 @@ CHECKOUT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize("name", BENCHES)
 def test_bench_prints_a_figure_for_each_kind_of_work(name: str) -> None:
-    if name in ("download", "listing") and shutil.which("wrk") is None:
+    if name in ("download", "listing", "judging") and shutil.which("wrk") is None:
         pytest.skip("wrk is not installed; install it with: apt-get install wrk")
     command = [sys.executable, "-m", "bench", name, "--size", "small", "--only-sqlite", "--no-peers"]
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=300)

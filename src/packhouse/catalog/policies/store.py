@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, delete, func, insert, null, select, update
+from sqlalchemy import bindparam, delete, func, insert, null, or_, select, update
 
 from packhouse.catalog.judgement_tables import policy, ruleset
 from packhouse.catalog.schema import channel
@@ -119,6 +119,14 @@ _ASSIGN = (
 _UNDER = select(channel.c.id).where(any_of(channel.c.ruleset_id, "rulesets"), channel.c.path.is_not(None))
 _PREPARING = select(channel.c.id, channel.c.next_ruleset_id).where(
     channel.c.next_ruleset_id.is_not(None), channel.c.path.is_not(None)
+)
+_WANTED = (
+    select(channel.c.id)
+    .where(
+        or_(channel.c.next_ruleset_id == bindparam("ruleset"), channel.c.ruleset_id == bindparam("ruleset")),
+        channel.c.path.is_not(None),
+    )
+    .limit(1)
 )
 _FLIP = (
     update(channel)
@@ -239,6 +247,11 @@ async def under(reader: Reader, rulesets: Collection[int]) -> list[int]:
 async def preparing(reader: Reader) -> list[tuple[int, int]]:
     """Return (channel, ruleset) where the verdicts of a ruleset are to be written before it holds."""
     return [(row[0], row[1]) for row in await reader.fetch_all(_PREPARING)]
+
+
+async def is_wanted(reader: Reader, ruleset_id: int) -> bool:
+    """Say whether a ruleset holds in any channel, or is about to."""
+    return await reader.fetch_one(_WANTED, ruleset=ruleset_id) is not None
 
 
 async def flip(unit: Unit, channel_id: int, ruleset_id: int, settle_from: int) -> bool:

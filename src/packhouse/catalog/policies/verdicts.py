@@ -37,7 +37,9 @@ _IN_USE = union(
     select(channel.c.next_ruleset_id).where(channel.c.path.is_not(None), channel.c.next_ruleset_id.is_not(None)),
 )
 _RULES = select(ruleset.c.id, ruleset.c.rules).where(any_of(ruleset.c.id, "ids"))
-_OF_RECORDS = select(*(verdict.c[name] for name in Verdict._fields)).where(any_of(verdict.c.record_id, "ids"))
+_OF_RECORDS = select(*(verdict.c[name] for name in Verdict._fields)).where(
+    any_of(verdict.c.record_id, "ids"), any_of(verdict.c.ruleset_id, "rulesets")
+)
 _FORGET = delete(verdict).where(
     verdict.c.record_id == bindparam("record"),
     verdict.c.content_id == bindparam("content"),
@@ -58,10 +60,12 @@ async def rules_of(reader: Reader, rulesets: Collection[int]) -> dict[int, str]:
     return {row[0]: row[1] for row in await reader.fetch_all(_RULES, ids=sorted(rulesets))}
 
 
-async def of_records(reader: Reader, record_ids: Collection[int]) -> list[Verdict]:
-    """Return what every ruleset says against pairs of these records."""
-    rows = await reader.fetch_all(_OF_RECORDS, ids=list(record_ids)) if record_ids else []
-    return [Verdict(*row) for row in rows]
+async def of_records(reader: Reader, record_ids: Collection[int], rulesets: Collection[int]) -> list[Verdict]:
+    """Return what rulesets say against pairs of these records."""
+    if not record_ids or not rulesets:
+        return []
+    rows = await reader.fetch_all(_OF_RECORDS, ids=list(record_ids), rulesets=list(rulesets))
+    return list(map(Verdict._make, rows))
 
 
 async def replace(unit: Unit, gone: Iterable[tuple[int, Pair]], new: Sequence[Verdict]) -> None:

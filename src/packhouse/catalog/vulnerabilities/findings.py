@@ -74,7 +74,8 @@ _OF_VULNERABILITY = (
 _VULNERABILITIES = select(*(vulnerability.c[name] for name in Vulnerability._fields)).where(
     any_of(vulnerability.c.id, "ids")
 )
-_DROP = delete(finding).where(finding.c.family == bindparam("family"), any_of(finding.c.name, "names"))
+_KEY = ("family", "name", "version", "vulnerability_id")
+_DROP = delete(finding).where(*(finding.c[name] == bindparam(name) for name in _KEY))
 _PUT = """INSERT INTO finding (family, name, version, vulnerability_id, advisory_id, fixed_in, evidence)
  VALUES (:family, :name, :version, :vulnerability_id, :advisory_id, :fixed_in, :evidence)
  ON CONFLICT (family, name, version, vulnerability_id) DO NOTHING"""
@@ -115,7 +116,7 @@ async def add(unit: Unit, rows: Sequence[Found]) -> None:
     await unit.execute_many(_PUT, [one._asdict() for one in rows])
 
 
-async def replace(unit: Unit, family: str, names: Collection[str], rows: Sequence[Found]) -> None:
-    """Let this be all that was found about these packages; of two advisories on one vulnerability the first counts."""
-    await unit.execute(_DROP, family=family, names=list(names))
-    await unit.execute_many(_PUT, [one._asdict() for one in rows])
+async def replace(unit: Unit, gone: Sequence[Found], new: Sequence[Found]) -> None:
+    """Take away what is not found any more, or is found otherwise, then add what is new."""
+    await unit.execute_many(_DROP, [one._asdict() for one in gone])
+    await unit.execute_many(_PUT, [one._asdict() for one in new])

@@ -28,6 +28,9 @@ _MAX_PART = 64
 _MAX_FILENAME = 211
 _MAX_SUBDIR = 32
 
+#: what the file names of the two archive forms end in
+OLDER, NEWER = ".tar.bz2", ".conda"
+
 
 class CondaFilename(NamedTuple):
     """The parts of `<name>-<version>-<build>.<extension>`; the extension is "conda" or "tar.bz2"."""

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from packhouse.security.policies.batch import NOWHEN, Batch, Bools
 from packhouse.security.policies.context import Context
-from packhouse.security.policies.rule import Reason, Rule, Scope
+from packhouse.security.policies.rule import Fact, Reason, Rule, Scope
 
 SEEN = -1
 
@@ -42,6 +42,12 @@ class Policy:
     def part(self, scope: Scope) -> Policy:
         """Return the rules that look at the file alone ("file"), or those that need the channel ("channel")."""
         return Policy(rule for rule in self.rules if rule.scope == scope)
+
+    @property
+    def hides_only(self) -> frozenset[Fact] | None:
+        """What a file must have before a rule can hide it; None: any file may be hidden."""
+        facts = {rule.hides_only for rule in self.rules}
+        return None if None in facts else frozenset(fact for fact in facts if fact is not None)
 
     def without(self, *kinds: type[Rule]) -> Policy:
         """Return the policy but for rules of some kinds."""

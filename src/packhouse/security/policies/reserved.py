@@ -26,6 +26,11 @@ class Reserved:
         """Whether anything is reserved."""
         return bool(self._uploaded or self._patterns)
 
+    @property
+    def patterns(self) -> bool:
+        """Whether an administrator reserved anything, so that any name may be."""
+        return bool(self._patterns)
+
     def select(self, batch: Batch) -> Bools:
         """Return which files have a reserved name, wherever they came from."""
         uploaded = self._uploaded.get(batch.family, frozenset())

@@ -15,6 +15,8 @@ from packhouse.security.policies.batch import Batch, Bools, Ints
 from packhouse.security.policies.context import Context
 
 Scope = Literal["file", "channel"]
+#: what a file must have before some rules can hide it
+Fact = Literal["malware", "finding", "quarantine"]
 
 
 class Reason(msgspec.Struct, frozen=True):
@@ -34,6 +36,7 @@ class Rule(ABC):
     key: str  #: how it is counted, for example "license"
     scope: Scope = "file"
     families: frozenset[str] | None = None  #: where it makes sense; None: everywhere
+    hides_only: Fact | None = None  #: files without it always pass, and need no look; None: any file may be hidden
 
     def applies(self, family: str) -> bool:
         """Say whether the rule makes sense for files of a family; where it does not, it hides nothing."""

@@ -6,14 +6,17 @@ Each version is read once and sorted; an advisory then costs two binary searches
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import msgspec
 
 from packhouse.security.vulnerabilities.advisory import Advisory, Affected, Event
 from packhouse.security.vulnerabilities.orders import Key, Order, Scale, order_of
-from packhouse.security.vulnerabilities.ranges import Interval, Line, is_everything, reads
+from packhouse.security.vulnerabilities.ranges import Interval, Line, Range, is_everything, reads
+
+#: lines that are kept: every match of a package asks for those of its advisories again
+_KEPT = 20_000
 
 
 class Evidence(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -190,13 +193,18 @@ def _tables(affected: Affected, versions: _Versions) -> list[_Table]:
     """Choose the scale for each range and version: the ecosystem's own where it reads both, else the fallback."""
     own = versions.order.own
     known = [one for one in affected.ranges if reads(one, own)]
-    tables = [_Table(versions.own, Line(known, own))]
+    tables = [_Table(versions.own, _line(tuple(known), own))]
     if versions.rest is not None:
-        tables.append(_Table(versions.rest, Line(known, versions.rest.scale)))
+        tables.append(_Table(versions.rest, _line(tuple(known), versions.rest.scale)))
     if len(known) < len(affected.ranges):
         strange = [one for one in affected.ranges if one not in known]
-        tables.append(_Table(versions.every, Line(strange, versions.every.scale)))
+        tables.append(_Table(versions.every, _line(tuple(strange), versions.every.scale)))
     return tables
+
+
+@lru_cache(maxsize=_KEPT)
+def _line(ranges: tuple[Range, ...], scale: Scale) -> Line:
+    return Line(ranges, scale)
 
 
 def _fixed_after(row: int, tables: list[_Table]) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -13,7 +14,11 @@ from packhouse.catalog.vulnerabilities import findings, statements
 from packhouse.catalog.vulnerabilities.findings import Found
 from packhouse.catalog.vulnerabilities.statements import StatementRow
 from packhouse.core.db.base import Reader
+from packhouse.security.policies.decide import Policy
 from packhouse.security.policies.findings import UNSCORED, Known
+from packhouse.security.policies.rule import Rule
+from packhouse.security.policies.rules.signature import OnlySigned
+from packhouse.security.policies.rules.unknown import UnknownVulnerabilities
 from packhouse.security.vulnerabilities.aliases import is_mapped
 from packhouse.security.vulnerabilities.builder import builder_statements
 from packhouse.security.vulnerabilities.merging import Body
@@ -22,6 +27,8 @@ from packhouse.workflows.judging import store
 from packhouse.workflows.judging.learning import NOTHING_OFFERED, Origins, look_up, upstream_of
 from packhouse.workflows.judging.store import FileRow
 
+#: bodies of which the aliases are kept decoded
+_KEPT = 20_000
 _body = msgspec.msgpack.Decoder(Body).decode
 
 
@@ -36,10 +43,13 @@ class Knowledge(msgspec.Struct):
     signed: set[int]  #: records truly signed by a key that is trusted
 
 
-async def recall(reader: Reader, family: str, rows: Sequence[FileRow]) -> Knowledge:
-    """Return what is known of files of a family."""
+async def recall(
+    reader: Reader, family: str, rows: Sequence[FileRow], policies: Sequence[Policy] | None = None
+) -> Knowledge:
+    """Return what is known of files of a family; with `policies`, only what their rules ask."""
     names = sorted({row.name for row in rows})
-    return await _known(reader, family, names, await findings.of_names(reader, family, names), rows)
+    about = await findings.of_names(reader, family, names)
+    return await _known(reader, family, names, about, rows, policies=policies)
 
 
 async def foresee(reader: Reader, family: str, versions: Mapping[str, Collection[str]], origins: Origins) -> Knowledge:
@@ -59,15 +69,24 @@ async def _known(
     about: Sequence[Found],
     rows: Sequence[FileRow],
     origins: Origins = NOTHING_OFFERED,
+    policies: Sequence[Policy] | None = None,
 ) -> Knowledge:
     found = await _found(reader, about)
     said = await _statements(reader, family, names, rows) if found else {}
+    mapped = await _mapped(reader, family, names, origins) if _ask(policies, UnknownVulnerabilities) else set()
+    held_back = {one.sha256 for one in await statements.held_back(reader, family, names)}
+    records = {row.record_id for row in rows} if _ask(policies, OnlySigned) else set()
+    return Knowledge(family, found, said, mapped, held_back, await signatures.verified(reader, records))
+
+
+def _ask(policies: Sequence[Policy] | None, kind: type[Rule]) -> bool:
+    return policies is None or any(policy.has(kind) for policy in policies)
+
+
+async def _mapped(reader: Reader, family: str, names: Collection[str], origins: Origins) -> set[str]:
     covered = await store.covered(reader)
     upstream = await upstream_of(reader, family, names, origins) if covered else {}
-    mapped = {name for name, aliases in upstream.items() if is_mapped(aliases, covered)}
-    held_back = {one.sha256 for one in await statements.held_back(reader, family, names)}
-    signed = await signatures.verified(reader, {row.record_id for row in rows})
-    return Knowledge(family, found, said, mapped, held_back, signed)
+    return {name for name, aliases in upstream.items() if is_mapped(aliases, covered)}
 
 
 async def _found(reader: Reader, rows: Sequence[Found]) -> dict[tuple[str, str], list[Known]]:
@@ -78,7 +97,7 @@ async def _found(reader: Reader, rows: Sequence[Found]) -> dict[tuple[str, str],
             UNSCORED if one.score is None else one.score,
             one.kind,  # type: ignore[arg-type]  # written by us
             one.exploited,
-            tuple(_body(one.body).aliases),
+            _aliases(bytes(one.body)),
         )
         for number, one in known.items()
     }
@@ -87,6 +106,11 @@ async def _found(reader: Reader, rows: Sequence[Found]) -> dict[tuple[str, str],
         if row.vulnerability_id in read:  # else no feed says it any more, and the name waits to be judged
             found[row.name, row.version].append(read[row.vulnerability_id])
     return dict(found)
+
+
+@lru_cache(maxsize=_KEPT)
+def _aliases(body: bytes) -> tuple[str, ...]:
+    return tuple(_body(body).aliases)
 
 
 async def _statements(

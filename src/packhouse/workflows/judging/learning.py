@@ -64,9 +64,11 @@ async def learn_anew(unit: Unit, family: str, names: Collection[str]) -> list[Fo
     """Let what advisories say now of all versions of packages be what was found; return what is new of it."""
     known = await store.versions_of(unit, family, names)
     found = await look_up(unit, family, known)
-    before = {_what(one) for one in await findings.of_names(unit, family, names)}
-    await findings.replace(unit, family, names, found)
-    return [one for one in found if _what(one) not in before]
+    before = {_what(one): one for one in await findings.of_names(unit, family, names)}
+    now = {_what(one): one for one in found}
+    gone = [one for what, one in before.items() if now.get(what) != one]
+    await findings.replace(unit, gone, [one for what, one in now.items() if before.get(what) != one])
+    return [one for what, one in now.items() if what not in before]
 
 
 async def look_up(

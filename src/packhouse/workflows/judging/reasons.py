@@ -18,18 +18,19 @@ from packhouse.catalog.policies.verdicts import Pair
 from packhouse.catalog.vulnerabilities import unjudged
 from packhouse.core.db import Unit
 from packhouse.core.db.base import Reader
+from packhouse.formats import registry
 from packhouse.security.policies.batch import NOWHEN, Batch, Ints
 from packhouse.security.policies.context import Context
 from packhouse.security.policies.decide import Decisions, Policy, decide
 from packhouse.security.policies.reserved import Reserved
 from packhouse.security.policies.rules.installable import Installable
-from packhouse.security.policies.rules.reserved_name import ReservedName
 from packhouse.security.policies.survey import needs_whole_channel, survey
 from packhouse.security.policies.waivers import Waiver, lifted
 from packhouse.workflows.judging import store
 from packhouse.workflows.judging.batches import batch_of, python_of
 from packhouse.workflows.judging.knowing import recall
 from packhouse.workflows.judging.store import FileRow
+from packhouse.workflows.judging.suspects import with_reasons
 from packhouse.workflows.judging.verdicts import hidden_by
 
 Key = tuple[str, str]  # partition and name in the index
@@ -63,49 +64,38 @@ async def judge_reasons(
     family: str,
     names: Collection[str],
     policies: Mapping[int, Policy],
-    arrived: Collection[int] = (),
+    arrived: Collection[int] | None = None,
 ) -> set[Key]:
     """Let the overlays of packages be what the channel's rulesets say now; return what of the index changes.
 
-    `arrived` are the records of files that were not there before.
+    `arrived` are the records of files that were not there before, if nothing else changed.
     """
     found = await circumstances(unit, channel.id, family, names, unit.now)
+    waived = _waived(found, family)
     changed: set[Key] = set()
-    rows: list[FileRow] | None = None
     for number, policy in policies.items():
-        if not await _matters(unit, channel, number, family, names, policy, found):
+        matter = waived | await with_reasons(unit, channel.id, number, policy, family, names, arrived, found.reserved)
+        if not matter:
             continue
-        if rows is None:
-            rows = await store.here_of_names(unit, channel.id, family, names)
-        here = rows
+        rows = await store.here_of_names(unit, channel.id, family, sorted(matter))
         if needs_whole_channel(policy):
             await unjudged.add(unit, [(unjudged.WHOLE + family, str(channel.id))])
-            here = [row for row in rows if row.record_id in arrived]
-        knowledge = await recall(unit, family, here)
-        batch = batch_of(here, knowledge, await python_of(unit, family, here, [policy]))
+            rows = [row for row in rows if row.record_id in (arrived or ())]
+        batch = batch_of(
+            rows, await recall(unit, family, rows, [policy]), await python_of(unit, family, rows, [policy])
+        )
         context = survey(batch, policy, unit.now, reserved=found.reserved, waivers=found.waivers)
-        wanted = wanted_reasons(channel.id, number, here, batch, context, policy, found.waivers, unit.now)
-        keys = await write_reasons(unit, channel.id, number, here, wanted)
+        wanted = wanted_reasons(channel.id, number, rows, batch, context, policy, found.waivers, unit.now)
+        keys = await write_reasons(unit, channel.id, number, rows, wanted)
         if number == channel.ruleset_id:
             changed |= keys
     return changed
 
 
-async def _matters(
-    unit: Unit,
-    channel: Channel,
-    number: int,
-    family: str,
-    names: Collection[str],
-    policy: Policy,
-    found: Circumstances,
-) -> bool:
-    """Say whether the channel can have, or has, reasons of its own for files of these packages."""
-    if found.waivers or any(not isinstance(rule, ReservedName) for rule in policy.part("channel").rules):
-        return True
-    if found.reserved and await store.has_brought(unit, channel.id, family, names):
-        return True
-    return await overlays.any_of_channel(unit, channel.id, number)
+def _waived(found: Circumstances, family: str) -> set[str]:
+    """Return the packages that waivers are about."""
+    kind = registry.get(family)
+    return {str(kind.matcher(waiver.spec).name) for waiver in found.waivers}
 
 
 async def write_reasons(

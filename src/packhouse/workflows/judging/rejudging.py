@@ -27,6 +27,7 @@ from packhouse.workflows.judging.batches import batch_of, python_of
 from packhouse.workflows.judging.knowing import recall
 from packhouse.workflows.judging.learning import learn_anew
 from packhouse.workflows.judging.reasons import judge_reasons
+from packhouse.workflows.judging.suspects import suspects
 from packhouse.workflows.judging.verdicts import policies, write_verdicts
 from packhouse.workflows.judging.whole import judge_whole
 from packhouse.workflows.services import Services
@@ -100,9 +101,10 @@ async def _judge(unit: Unit, family: str, names: Sequence[str]) -> set[int]:
     ]
     new = await learn_anew(unit, family, names)
     await news.add(unit, [(one.family, one.name, one.version, one.vulnerability_id) for one in new])
-    rows = await store.of_names(unit, family, names)
     rules = await policies(unit, await verdicts.rulesets_in_use(unit))
-    batch = batch_of(rows, await recall(unit, family, rows), await python_of(unit, family, rows, list(rules.values())))
+    every = list(rules.values())
+    rows = await suspects(unit, family, names, rules, every)
+    batch = batch_of(rows, await recall(unit, family, rows, every), await python_of(unit, family, rows, every))
     toggled = await write_verdicts(unit, rows, batch, rules)
     dirty: defaultdict[int, set[tuple[str, str]]] = defaultdict(set)
     for number, records in toggled.items():

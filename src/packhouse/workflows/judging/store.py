@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, bindparam, delete, func, insert, literal, null, select, union
+from sqlalchemy import and_, bindparam, delete, exists, func, insert, literal, null, select, union
 
 from packhouse.catalog.judgement_tables import covered as covered_table
 from packhouse.catalog.judgement_tables import overlay, verdict
 from packhouse.catalog.packages.hiding import SHOWN, judged
-from packhouse.catalog.policies.store import EVERYTHING
 from packhouse.catalog.schema import channel, content, downloaded, entry, record, record_body
 from packhouse.core.db import Database, Unit, any_of
 from packhouse.core.db.base import Reader
@@ -42,6 +41,9 @@ class FileRow(NamedTuple):
         return self.record_id, self.content_id
 
 
+#: of so many names each is looked up by itself: the first of its files answers
+FEW = 50
+
 _CONTENT = func.coalesce(entry.c.content_id, 0)
 # `|| ''` and `+ 0` keep a planner without statistics from an index over all that a channel has.
 _OF_FAMILY = entry.c.family.concat("") == bindparam("family")
@@ -60,9 +62,12 @@ _ANYWHERE = (
     )
     .select_from(_FROM)
     .group_by(record.c.id, _CONTENT, content.c.id)
-    .order_by(record.c.id, _CONTENT)
 )  # fmt: skip
 _OF_NAMES = _ANYWHERE.where(any_of(record.c.name, "names"), _OF_FAMILY)
+_OF_RECORDS = _ANYWHERE.where(any_of(entry.c.record_id, "ids"), _OF_FAMILY)
+_IN_CHANNELS = any_of(entry.c.channel_id.op("+")(0), "channels")
+_OF_NAMES_IN = _ANYWHERE.where(any_of(entry.c.name, "names"), _OF_FAMILY, any_of(entry.c.channel_id, "channels"))
+_OF_RECORDS_IN = _OF_RECORDS.where(_IN_CHANNELS)
 _HERE = (
     select(
         record.c.id, _CONTENT, entry.c.partition, entry.c.filename, *_OF_RECORD, entry.c.first_seen_at,
@@ -74,16 +79,19 @@ _HERE = (
 _HERE_OF_RECORDS = _HERE.where(any_of(entry.c.record_id, "ids"), entry.c.channel_id + 0 == bindparam("channel_id"))
 _HERE_OF_NAMES = _HERE.where(_IN_CHANNEL, any_of(entry.c.name, "names"))
 _ALL_HERE = _HERE.where(_IN_CHANNEL)
+_FILES_BY_NAME = select(entry.c.name, func.count()).where(any_of(entry.c.channel_id, "channels")).group_by(entry.c.name)
 _NAMES_HERE = (
     select(entry.c.name, func.count())
-    .where(
-        _IN_CHANNEL,
-        _OF_FAMILY,
-        entry.c.name > bindparam("after"),
-    )
+    .where(_IN_CHANNEL, _OF_FAMILY, entry.c.name > bindparam("after"))
     .group_by(entry.c.name)
     .order_by(entry.c.name)
     .limit(bindparam("limit"))
+)
+_FILES_OF_NAMES = _FILES_BY_NAME.where(any_of(entry.c.name, "names"))
+_KEYS_OF = (
+    select(entry.c.channel_id, entry.c.partition, entry.c.name)
+    .distinct()
+    .where(_IN_CHANNEL, any_of(entry.c.name, "names"))
 )
 _FAMILIES_HERE = select(entry.c.family).where(entry.c.channel_id == bindparam("channel_id")).distinct()
 _SHOWING = (
@@ -102,29 +110,24 @@ _VERSIONS = union(
     ),
 )
 _COUNTS = select(record.c.name, func.count()).where(any_of(record.c.name, "names")).group_by(record.c.name)
+# Channel by channel: a look-up for each name, where entries are indexed by channel first.
 _CHANNELS_OF = (
-    select(entry.c.channel_id)
-    .distinct()
-    .join_from(entry, channel, channel.c.id == entry.c.channel_id)
-    .where(any_of(entry.c.name, "names"), _OF_FAMILY, channel.c.path.is_not(None))
-    .order_by(entry.c.channel_id)
+    select(channel.c.id)
+    .where(
+        channel.c.path.is_not(None),
+        exists().where(entry.c.channel_id == channel.c.id, any_of(entry.c.name, "names"), _OF_FAMILY),
+    )
+    .order_by(channel.c.id)
 )
-_OWN = select(entry.c.name).where(
-    _IN_CHANNEL,
-    _OF_FAMILY,
-    any_of(entry.c.name, "names"),
-    entry.c.uploaded,
-)
-_BROUGHT = select(entry.c.id).where(
-    _IN_CHANNEL,
-    _OF_FAMILY,
-    any_of(entry.c.name, "names"),
-    entry.c.uploaded.is_(False),
+_OWN = select(entry.c.name).distinct().where(_IN_CHANNEL, _OF_FAMILY, any_of(entry.c.name, "names"), entry.c.uploaded)
+_IS_OWN = (
+    select(entry.c.id).where(_IN_CHANNEL, _OF_FAMILY, entry.c.name == bindparam("name"), entry.c.uploaded).limit(1)
 )
 _OLD_VERDICT, _OLD_OVERLAY = verdict.alias("old_verdict"), overlay.alias("old_overlay")
+_DIFFERS = SHOWN.is_distinct_from(func.nullif(func.coalesce(_OLD_OVERLAY.c.rule, _OLD_VERDICT.c.rule), "").is_(None))
 #: what of the index differs between the ruleset that holds in a channel and the one before
 _TURNED = (
-    select(entry.c.partition, entry.c.name)
+    select(entry.c.channel_id, entry.c.partition, entry.c.name)
     .distinct()
     .select_from(
         judged(entry.join(channel, channel.c.id == entry.c.channel_id))
@@ -146,13 +149,22 @@ _TURNED = (
             ),
         )
     )
-    .where(
-        _IN_CHANNEL,
-        _OF_FAMILY,
-        any_of(entry.c.name, "names"),
-    )
+    .where(any_of(entry.c.record_id, "ids"), _IN_CHANNELS, _DIFFERS)
 )
-_DIFFERS = SHOWN.is_distinct_from(func.nullif(func.coalesce(_OLD_OVERLAY.c.rule, _OLD_VERDICT.c.rule), "").is_(None))
+_JUDGED = (
+    union(
+        select(verdict.c.record_id).where(
+            any_of(verdict.c.ruleset_id, "rulesets"), verdict.c.record_id > bindparam("after")
+        ),
+        select(overlay.c.record_id).where(
+            any_of(overlay.c.ruleset_id, "rulesets"),
+            any_of(overlay.c.channel_id, "channels"),
+            overlay.c.record_id > bindparam("after"),
+        ),
+    )
+    .order_by("record_id")
+    .limit(bindparam("limit"))
+)
 # Whoever adds files holds his channel for as long as his unit lasts.
 _BARRIER = select(channel.c.id).order_by(channel.c.id).with_for_update()
 _BODIES = select(record_body.c.record_id, record_body.c.json).where(any_of(record_body.c.record_id, "ids"))
@@ -167,6 +179,21 @@ _ECOSYSTEMS = """WITH RECURSIVE step(ecosystem) AS (SELECT min(ecosystem) FROM a
 async def of_names(reader: Reader, family: str, names: Collection[str]) -> list[FileRow]:
     """Return every file of packages, once for whatever channels show it."""
     return _files(await reader.fetch_all(_OF_NAMES, family=family, names=list(names)))
+
+
+async def of_records(reader: Reader, family: str, ids: Collection[int]) -> list[FileRow]:
+    """Return every file with these records, once for whatever channels show it."""
+    return _files(await reader.fetch_all(_OF_RECORDS, family=family, ids=list(ids)))
+
+
+async def in_channels(
+    reader: Reader, channel_ids: Collection[int], family: str, names: Collection[str], ids: Collection[int] | None
+) -> list[FileRow]:
+    """Return the files of packages that some channels show, or would show, each once; of some records if given."""
+    some = {"channels": list(channel_ids), "family": family}
+    if ids is None:
+        return _files(await reader.fetch_all(_OF_NAMES_IN, names=list(names), **some))
+    return _files(await reader.fetch_all(_OF_RECORDS_IN, ids=list(ids), **some)) if ids else []
 
 
 async def here_of_records(reader: Reader, channel_id: int, family: str, ids: Collection[int]) -> list[FileRow]:
@@ -188,6 +215,23 @@ async def names_here(reader: Reader, channel_id: int, family: str, after: str, l
     """Return the next names above `after` in a channel, each with how many files it has."""
     rows = await reader.fetch_all(_NAMES_HERE, channel_id=channel_id, family=family, after=after, limit=limit)
     return [(row[0], row[1]) for row in rows]
+
+
+async def names_in(
+    db: Database, channel_ids: Collection[int], names: Collection[str] | None = None
+) -> list[tuple[str, int]]:
+    """Return the names in channels (of some, if given), by name, each with how many files they have of it."""
+    if names is None:
+        rows = await db.fetch_large(_FILES_BY_NAME, channels=list(channel_ids))
+    else:
+        rows = await db.fetch_large(_FILES_OF_NAMES, channels=list(channel_ids), names=sorted(names)) if names else []
+    return sorted((row[0], row[1]) for row in rows)
+
+
+async def keys_of(reader: Reader, channel_id: int, names: Collection[str]) -> list[tuple[int, str, str]]:
+    """Return (channel, partition, name) of the index of packages."""
+    rows = await reader.fetch_all(_KEYS_OF, channel_id=channel_id, names=list(names))
+    return [(row[0], row[1], row[2]) for row in rows]
 
 
 async def families_here(reader: Reader, channel_id: int) -> list[str]:
@@ -221,14 +265,10 @@ async def channels_of(reader: Reader, family: str, names: Collection[str]) -> li
 
 async def own_names(reader: Reader, channel_id: int, family: str, names: Collection[str]) -> set[str]:
     """Return the packages of which somebody uploaded a file to a channel."""
-    some = {"channel_id": channel_id, "family": family, "names": list(names)}
-    return {row[0] for row in await reader.fetch_all(_OWN, **some)}
-
-
-async def has_brought(reader: Reader, channel_id: int, family: str, names: Collection[str]) -> bool:
-    """Say whether a mirror brought files of these packages to a channel."""
-    some = {"channel_id": channel_id, "family": family, "names": list(names)}
-    return await reader.fetch_one(_BROUGHT.limit(1), **some) is not None
+    some = {"channel_id": channel_id, "family": family}
+    if len(names) > FEW:
+        return {row[0] for row in await reader.fetch_all(_OWN, names=list(names), **some)}
+    return {name for name in names if await reader.fetch_one(_IS_OWN, name=name, **some)}
 
 
 async def bodies(reader: Reader, ids: Collection[int]) -> dict[int, bytes]:
@@ -236,16 +276,20 @@ async def bodies(reader: Reader, ids: Collection[int]) -> dict[int, bytes]:
     return {row[0]: row[1] for row in await reader.fetch_all(_BODIES, ids=list(ids))} if ids else {}
 
 
-async def turned(
-    reader: Reader, channel_id: int, family: str, names: Collection[str], before: int
-) -> list[tuple[str, str]]:
-    """Return (partition, name) of packages of which another ruleset shows other files than the one that holds.
+async def judged_records(
+    db: Database, channel_ids: Collection[int], rulesets: Collection[int], after: int, limit: int
+) -> list[int]:
+    """Return the next records, by id, that one of the rulesets, or of the channels' own reasons, says anything of."""
+    some = {"channels": list(channel_ids), "rulesets": list(rulesets), "after": after, "limit": limit}
+    return [row[0] for row in await db.fetch_large(_JUDGED, **some)]
 
-    With `EVERYTHING` in its place, all of them.
-    """
-    statement = _TURNED if before == EVERYTHING else _TURNED.where(_DIFFERS)
-    some = {"channel_id": channel_id, "family": family, "names": list(names)}
-    return [(row[0], row[1]) for row in await reader.fetch_all(statement, before=before, **some)]
+
+async def turned(
+    reader: Reader, channel_ids: Collection[int], record_ids: Collection[int], before: int
+) -> list[tuple[int, str, str]]:
+    """Return (channel, partition, name) where another ruleset shows other files of these than the one that holds."""
+    some = {"channels": list(channel_ids), "ids": list(record_ids), "before": before}
+    return [(row[0], row[1], row[2]) for row in await reader.fetch_all(_TURNED, **some)]
 
 
 async def covered(reader: Reader) -> frozenset[str]:
@@ -270,4 +314,4 @@ async def barrier(unit: Unit) -> None:
 
 
 def _files(rows: Iterable[Any]) -> list[FileRow]:
-    return [FileRow(*row) for row in rows]
+    return list(map(FileRow._make, rows))

@@ -14,7 +14,7 @@ from packhouse.core.db.base import Reader
 from packhouse.security.policies.batch import Batch
 from packhouse.security.policies.compiling import compile_rules
 from packhouse.security.policies.context import Context
-from packhouse.security.policies.decide import Policy, decide
+from packhouse.security.policies.decide import SEEN, Policy, decide
 from packhouse.security.policies.policy import NO_POLICY as NO_RULES
 from packhouse.security.policies.policy import decode
 from packhouse.workflows.judging.store import FileRow
@@ -40,26 +40,35 @@ async def write_verdicts(
 
     By ruleset. What stays hidden by the same rule keeps since when.
     """
-    before = {
-        (one.ruleset_id, one.record_id, one.content_id): one
-        for one in await verdicts.of_records(unit, {row.record_id for row in rows})
-    }
+    before: dict[int, dict[Pair, Verdict]] = {number: {} for number in policies}
+    for one in await verdicts.of_records(unit, {row.record_id for row in rows}, policies):
+        before[one.ruleset_id][one.record_id, one.content_id] = one
     toggled: dict[int, set[int]] = {}
     gone: list[tuple[int, Pair]] = []
     new: list[Verdict] = []
     for number, policy in policies.items():
-        hidden = hidden_by(batch, policy, unit.now)
-        toggled[number] = set()
-        for row, rule in zip(rows, hidden, strict=True):
-            known = before.get((number, *row.pair))
-            if rule is None and known is not None:
-                gone.append((number, row.pair))
-            elif rule is not None and (known is None or known.rule != rule):
-                new.append(Verdict(number, *row.pair, rule, unit.now))
-            if (rule is None) != (known is None):
-                toggled[number].add(row.record_id)
+        hidden = _hidden_pairs(rows, batch, policy, unit.now)
+        known = before[number]
+        shown = [row.pair for row in rows if row.pair in known and row.pair not in hidden] if known else []
+        gone += [(number, pair) for pair in shown]
+        toggled[number] = {pair[0] for pair in shown}
+        for pair, rule in hidden.items():
+            if pair not in known:
+                toggled[number].add(pair[0])
+            elif known[pair].rule == rule:
+                continue
+            new.append(Verdict(number, *pair, rule, unit.now))
     await verdicts.replace(unit, gone, new)
     return toggled
+
+
+def _hidden_pairs(rows: Sequence[FileRow], batch: Batch, policy: Policy, now: int) -> dict[Pair, str]:
+    """Return the files that the rules which look at the file alone hide, each with its rule."""
+    part = policy.part("file")
+    rule = decide(batch, Context(), part, now).rule
+    numbers = np.flatnonzero(rule != SEEN)
+    keys = [one.key for one in part.rules]
+    return {rows[row][:2]: keys[at] for row, at in zip(numbers.tolist(), rule[numbers].tolist(), strict=True)}
 
 
 def hidden_by(batch: Batch, policy: Policy, now: int) -> list[str | None]:

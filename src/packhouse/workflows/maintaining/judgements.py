@@ -122,8 +122,7 @@ async def _held(db: Database, channel: Channel, rows: Sequence[FileRow]) -> dict
     records = {row.record_id for row in rows}
     said = {
         (one.record_id, one.content_id): one.rule
-        for one in await verdicts.of_records(db, records)
-        if one.ruleset_id == channel.ruleset_id
+        for one in await verdicts.of_records(db, records, [channel.ruleset_id])
     }
     reasons = {one.pair: one.rule for one in await overlays.of_records(db, channel.id, channel.ruleset_id, records)}
     return {row.pair: _Said(said.get(row.pair), reasons.get(row.pair)) for row in rows}

@@ -88,6 +88,19 @@ def test_a_verdict_shared_and_an_overlay_make_the_decision(
     assert (shared.seen & own.seen).tolist() == whole.seen.tolist()
 
 
+@given(files=CHANNEL, rules=RULES, depends=DEPENDS)
+def test_a_rule_that_hides_only_some_fact_never_hides_a_file_without_it(
+    files: list[File], rules: Rules, depends: list[list[str]]
+) -> None:
+    together = decided(conda(*files), rules, depends)
+    for rule in together.policy.rules:
+        hidden = rule.hides(together.batch, together.context, NOW)
+        for file in (file for file, hides in zip(files, hidden, strict=True) if hides):
+            facts = {"malware": any(known.kind == "malware" for known, _ in file.findings)}
+            facts |= {"finding": bool(file.findings), "quarantine": file.quarantined}
+            assert rule.hides_only is None or facts[rule.hides_only]
+
+
 def test_filters_of_mirrors_are_the_same_rules() -> None:
     filters = Filters(exclude_specs=["numpy"], include_specs=["numpy ==1.0"], exclude_licenses=["gpl3"])
     batch = conda(

@@ -13,6 +13,7 @@ class Quarantine(Rule):
     """Hides files in quarantine: always, whatever the policy."""
 
     key = "quarantine"
+    hides_only = "quarantine"
 
     def hides(self, batch: Batch, context: Context, now: int) -> Bools:
         """Return which files are in quarantine."""

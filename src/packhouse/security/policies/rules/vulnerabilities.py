@@ -81,6 +81,7 @@ class Vulnerabilities(Rule):
         self._allowed = frozenset(key.upper() for key in allowlist)
         self._exclude_uncurated = exclude_uncurated
         self._hide_unscored, self._ignore_settled = hide_unscored, ignore_settled
+        self.hides_only = None if score is not None and score.wants_vulnerable else "finding"
 
     def hides(self, batch: Batch, context: Context, now: int) -> Bools:
         """Return which files do not pass."""
