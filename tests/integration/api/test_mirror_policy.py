@@ -5,6 +5,7 @@ One of its own only selects what it takes in.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from packhouse.catalog.mirrors import store
@@ -190,6 +191,29 @@ async def test_contradictions_and_unknown_policies_are_refused(house: House) -> 
     one = f"{TEAM}/mirrors/{made.json()['mirror_id']}"
     again = await call(house.admin, "PUT", one, {**made.json(), "cron": "0 1 * * *"})
     assert again.status == 202, again.body
+
+
+async def test_an_active_mirror_waits_until_somebody_has_worked_out_what_selected_files_need(house: House) -> None:
+    offered = source()
+    offered.add("app", depends=["free"])
+    async with Upstream(offered.files()) as up:
+        channel = await house.channel("team")
+        body = {"name": "ours", "channel_name": "team", "package_name": ["app"], "include_dependencies": True}
+        assert (await call(house.admin, "POST", "/api/policies", body)).status == 201
+        await judged(house)
+        mirror = await add_mirror(house.services, channel, up.url, mode="active")
+
+        async def worker() -> None:
+            while True:
+                await asyncio.sleep(0.5)
+                await judged(house)
+
+        working = asyncio.create_task(worker())
+        counts = await run(house, mirror)
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        assert downloaded(up) == {FREE, "app-1.0-0.conda"}
+        assert (counts.active, counts.held_back) == (2, 1)
 
 
 async def mirror_of(house: House, uuid: str) -> Mirror:
