@@ -15,7 +15,7 @@ from typing import Any, cast
 from packhouse.catalog.accounts.permissions import ACTIONS, CATEGORIES, Level
 from packhouse.core.errors import CODES
 from packhouse.core.settings import DESCRIPTIONS, PREFIX, SECRET, Settings
-from packhouse.doors.api import create_api
+from packhouse.doors.api import Api
 from packhouse.doors.api import document as openapi
 from packhouse.doors.api.permissions import BULK, ROUTES
 
@@ -105,7 +105,7 @@ def level(value: Level) -> str:
 
 def api() -> Iterator[str]:
     """Every route with its parameters, bodies and answers."""
-    document = openapi(create_api(cast(Any, None), cast(Any, None)).litestar)
+    document = openapi(Api(cast(Any, None), cast(Any, None)).litestar)
     yield "# HTTP API"
     yield ""
     yield document["info"]["description"]

@@ -31,7 +31,7 @@ from packhouse.core.jobs import Periodic, Timetable, Worker, forget
 from packhouse.core.leases import forget_ended
 from packhouse.core.processes import end_with_parent
 from packhouse.core.settings import Settings, load
-from packhouse.doors.api import create_api, management_words
+from packhouse.doors.api import Api, management_words
 from packhouse.doors.asgi import App, Receive, Scope, Send
 from packhouse.doors.entrance import Entrance
 from packhouse.doors.proxies import Proxies
@@ -165,7 +165,7 @@ class Server:
         files = Files(gate, services.blobs, self._fetching.fetch)
         packages = PackageFiles(files)
         conda = CondaDoor(gate, services.index, Notices(services.db), packages)
-        api = create_api(services, authenticator)
+        api = Api(services, authenticator)
         python = PythonDoor(gate, services.index, packages, Sidecars(services, files), self._listings)
         doors: list[Door] = [python, conda]  # in this order: a project called `acme-tea` looks like a subdir
         repository = Repository(gate, doors, PutDoor(gate, services), FormDoor(gate, services), self._counter)

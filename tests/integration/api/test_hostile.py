@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from packhouse.doors.api import create_api, document
+from packhouse.doors.api import Api, document
 from packhouse.doors.api.application import NOUNS
 from packhouse.doors.api.bodies import structures
 from packhouse.doors.api.permissions import ROUTES
@@ -48,7 +48,7 @@ MEMBERS = {
 @cache
 def documented() -> dict[tuple[str, str], set[str]]:
     """Return the codes that the OpenAPI document gives for each route; any address can lead nowhere by its path."""
-    paths = document(create_api(cast(Any, None), cast(Any, None)).litestar)["paths"]
+    paths = document(Api(cast(Any, None), cast(Any, None)).litestar)["paths"]
     found: dict[tuple[str, str], set[str]] = {("GET", "/api/openapi.json"): set()}
     for path, methods in paths.items():
         for method, operation in methods.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from packhouse.doors.api.application import Api, create_api, management_words, reserved_names
+from packhouse.doors.api.application import Api, management_words, reserved_names
 from packhouse.doors.api.document import document
 
-__all__ = ["Api", "create_api", "document", "management_words", "reserved_names"]
+__all__ = ["Api", "document", "management_words", "reserved_names"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from litestar import Litestar, Request
@@ -67,13 +68,21 @@ NOUNS = (
 
 
 class Api:
-    """The application: Litestar, and HEAD wherever GET is."""
+    """The management API of one server: Litestar, and HEAD wherever GET is.
 
-    def __init__(self, litestar: Litestar) -> None:
-        self.litestar = litestar
+    Routes are the same for every server of a process, and registering them takes longer than all else at a start; so
+    they are shared, and each request says whose it is. The caller is expected in `scope["state"]["principal"]`.
+    """
+
+    def __init__(self, services: Services, authenticator: Authenticator) -> None:
+        self.litestar = _application()
+        self.services, self.authenticator = services, authenticator
+        self.pages = Pages()
+        self.reserved = reserved_names(self)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one ASGI scope; for HEAD the answer to GET without its body."""
+        scope.setdefault("state", {})["api"] = self
         if scope["type"] != "http" or scope["method"] != "HEAD":
             await self.litestar(scope, receive, send)
             return
@@ -85,9 +94,9 @@ class Api:
         await self.litestar(get, receive, without_body)
 
 
-def create_api(services: Services, authenticator: Authenticator) -> Api:
-    """Return the management API; the caller is expected in `scope["state"]["principal"]`."""
-    app = Litestar(
+@cache
+def _application() -> Litestar:
+    return Litestar(
         route_handlers=[handler for noun in NOUNS for handler in noun.HANDLERS],
         guards=[guard],
         dependencies={
@@ -103,11 +112,6 @@ def create_api(services: Services, authenticator: Authenticator) -> Api:
         openapi_config=openapi_config(),
         logging_config=None,
     )
-    api = Api(app)
-    app.state.services, app.state.authenticator = services, authenticator
-    app.state.pages = Pages()
-    app.state.reserved = reserved_names(api)
-    return api
 
 
 def management_words(api: Api) -> frozenset[str]:
@@ -125,17 +129,17 @@ def reserved_names(api: Api) -> frozenset[str]:
 
 
 def _reserved(request: Request[Any, Any, Any]) -> frozenset[str]:
-    names: frozenset[str] = request.app.state.reserved
+    names: frozenset[str] = request.scope["state"]["api"].reserved
     return names
 
 
 def _authenticator(request: Request[Any, Any, Any], reserved: Reserved) -> Authenticator:
-    authenticator: Authenticator = request.app.state.authenticator
+    authenticator: Authenticator = request.scope["state"]["api"].authenticator
     return authenticator
 
 
 def _services(request: Request[Any, Any, Any], authenticator: Login) -> Services:
-    services: Services = request.app.state.services
+    services: Services = request.scope["state"]["api"].services
     return services
 
 

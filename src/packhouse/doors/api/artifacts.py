@@ -50,7 +50,7 @@ async def list_artifacts(
 ) -> Response[Page[PackageShape]]:
     """List the packages of a channel. `artifact_family` and `family` are the same."""
     given = {"channel_id": here.id, "path": here.path, "family": family or artifact_family, "platform": platform}
-    pages: Pages = request.app.state.pages
+    pages: Pages = request.scope["state"]["api"].pages
     key = (*given.values(), q, sort, limit, offset)
     number = await listing.change_number(services.db, here.id)
     if (page := pages.find(key, number)) is None:

@@ -31,7 +31,7 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
     principal = caller_of(connection)
     if "{channel}" in template:
         connection.scope["state"]["channel"] = await permitted_channel(
-            connection.app.state.services.db, principal, action, _path(connection.path_params)
+            connection.scope["state"]["api"].services.db, principal, action, _path(connection.path_params)
         )
         return
     decision = permit(principal, action, INSTALLATION)

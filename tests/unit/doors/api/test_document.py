@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from packhouse.core.errors import CODES
-from packhouse.doors.api import create_api, management_words
+from packhouse.doors.api import Api, management_words
 from packhouse.doors.api import document as whole_document
 from packhouse.doors.api.permissions import ROUTES
 from packhouse.doors.serve import METHODS
@@ -21,7 +21,7 @@ Document = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def document() -> Document:
-    return whole_document(create_api(cast(Any, None), cast(Any, None)).litestar)
+    return whole_document(Api(cast(Any, None), cast(Any, None)).litestar)
 
 
 def operations(document: Document) -> dict[tuple[str, str], Document]:
@@ -106,6 +106,6 @@ def test_operation_ids_are_unique(document: Document) -> None:
 
 
 def test_management_words_are_the_first_segments() -> None:
-    words = management_words(create_api(cast(Any, None), cast(Any, None)))
+    words = management_words(Api(cast(Any, None), cast(Any, None)))
     assert {"account", "artifacts", "auth", "channels", "system", "users"} <= words
     assert not any("{" in word for word in words)

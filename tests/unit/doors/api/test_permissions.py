@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from packhouse.catalog.accounts.permissions import ACTIONS, READ
-from packhouse.doors.api import Api, create_api
+from packhouse.doors.api import Api
 from packhouse.doors.api.permissions import BULK, ROUTES
 
 #: writes that decide more than a right on the address can say, and why
@@ -20,7 +20,7 @@ DECIDED_LATER = {
 
 @pytest.fixture(scope="module")
 def api() -> Api:
-    return create_api(cast(Any, None), cast(Any, None))
+    return Api(cast(Any, None), cast(Any, None))
 
 
 def mounted(api: Api) -> set[tuple[str, str]]:
