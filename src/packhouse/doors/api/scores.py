@@ -1,7 +1,4 @@
-"""Scores on the wire: decimals with one digit, made from integer tenths and read without ever being a binary fraction.
-
-The quotient of tenths and ten is the number nearest to the decimal, so that it is written as the decimal: 98 is 9.8.
-"""
+"""Scores that a caller names: decimals, read as integer tenths without ever being a binary fraction."""
 
 from __future__ import annotations
 
@@ -13,11 +10,6 @@ from litestar.params import QueryParameter
 from packhouse.core.errors import PackhouseError
 
 Score = Annotated[str | None, QueryParameter(max_length=16, description="A score from 0 to 10, both bounds included.")]
-
-
-def decimal(tenths: int | None) -> float | None:
-    """Return a score as it goes out; None stays None."""
-    return None if tenths is None else tenths / 10
 
 
 def least(name: str, text: str) -> int:

@@ -42,6 +42,14 @@ def read_vector(text: str, source: str = "") -> tuple[Vector | None, str]:
     return Vector(edition, vector, int(score * 10), source), ""
 
 
+def decimal(tenths: int | None) -> float | None:
+    """Return a score as it goes out: 9.8 for 98; None stays None.
+
+    The quotient of tenths and ten is the number nearest to the decimal, so that it is written as the decimal.
+    """
+    return None if tenths is None else tenths / 10
+
+
 def headline(vectors: Iterable[Vector]) -> int | None:
     """Return the score of a vulnerability: the highest of the newest CVSS it is rated by, None without any."""
     return max(((vector.version[0], vector.score) for vector in vectors), default=(None, None))[1]

@@ -10,6 +10,7 @@ import msgspec
 from packhouse.catalog.vulnerabilities.news import Subject
 from packhouse.core.mail import one_line
 from packhouse.security.vulnerabilities.advisory import severity
+from packhouse.security.vulnerabilities.scores import decimal
 
 #: vulnerabilities in one digest, and versions named of one package; of the rest it says how many there are
 MOST_ITEMS = 100
@@ -32,7 +33,7 @@ class Item(msgspec.Struct, kw_only=True):
 
     cve_id: str
     kind: str  #: vulnerability | malware
-    score: int | None  #: tenths
+    score: float | None  #: 0 to 10, with one digit
     severity: str
     exploited: bool
     summary: str
@@ -132,7 +133,7 @@ def _item(one: Subject, packages: Mapping[tuple[str, str], Package]) -> Item:
     return Item(
         cve_id=one.key,
         kind=one.kind,
-        score=one.score,
+        score=decimal(one.score),
         severity=severity(one.score),
         exploited=one.exploited,
         summary=one.summary,
@@ -156,8 +157,8 @@ def _package(one: Package) -> str:
     return one_line(f"{one.family}: {one.name} {named}{more} ({_count(one.file_count, 'file')})")
 
 
-def _score(score: int | None) -> str:
-    return "" if score is None else f"{score // 10}.{score % 10} "
+def _score(score: float | None) -> str:
+    return "" if score is None else f"{score:.1f} "
 
 
 def _count(number: int, one: str, many: str = "") -> str:

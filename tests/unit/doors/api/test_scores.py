@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from packhouse.core.errors import PackhouseError
-from packhouse.doors.api.scores import decimal, least, most
+from packhouse.doors.api.scores import least, most
+from packhouse.security.vulnerabilities.scores import decimal
 
 
 def test_every_score_is_written_with_its_one_digit() -> None:

@@ -8,8 +8,8 @@ import msgspec
 
 from packhouse.catalog.packages.listing import FileRow, PackageRow
 from packhouse.core.clock import to_iso
-from packhouse.doors.api.scores import decimal
 from packhouse.doors.api.words import CveAnswer, CveStatus, FileSource, IndexingStatus
+from packhouse.security.vulnerabilities.scores import decimal
 from packhouse.workflows.publishing.upload import Uploaded
 from packhouse.workflows.vulnerabilities.packages import Standing
 

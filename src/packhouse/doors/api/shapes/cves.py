@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 
 from packhouse.core.clock import to_iso
-from packhouse.doors.api.scores import decimal
 from packhouse.doors.api.shapes.cvss import cvssv2, cvssv3, worst
 from packhouse.doors.api.words import CveKind, CveSeverity, CveStatus
 from packhouse.security.vulnerabilities.advisory import Vector, severity
+from packhouse.security.vulnerabilities.scores import decimal
 from packhouse.workflows.vulnerabilities.cves import Cve
 from packhouse.workflows.vulnerabilities.statuses import Judged
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from packhouse.doors.api.scores import decimal
 from packhouse.security.vulnerabilities.advisory import Vector, severity
+from packhouse.security.vulnerabilities.scores import decimal
 
 _NONE_LOW_HIGH = {"N": "NONE", "L": "LOW", "H": "HIGH"}
 _IMPACT_2 = {"N": "NONE", "P": "PARTIAL", "C": "COMPLETE"}

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 
 from packhouse.core.clock import to_iso
-from packhouse.doors.api.scores import decimal
 from packhouse.doors.api.words import RuleAnswer
 from packhouse.security.policies.explain import Asked
 from packhouse.security.policies.simulate import Remaining, Uninstallable
+from packhouse.security.vulnerabilities.scores import decimal
 from packhouse.workflows.judging.explained import Explained, FileDecision
 from packhouse.workflows.judging.simulating import Outcome, Stranded, Turned
 from packhouse.workflows.judging.store import FileRow

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import msgspec
 
 from packhouse.core.clock import to_iso
-from packhouse.doors.api.scores import decimal
 from packhouse.doors.api.words import CveSeverity, CveStatus
 from packhouse.security.vulnerabilities.advisory import severity
+from packhouse.security.vulnerabilities.scores import decimal
 from packhouse.workflows.vulnerabilities.cves import Cve
 from packhouse.workflows.vulnerabilities.reach import Had, Place, User
 

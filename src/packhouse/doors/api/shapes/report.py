@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from packhouse.core.clock import to_iso
-from packhouse.doors.api.scores import decimal
 from packhouse.security.vulnerabilities.advisory import severity
+from packhouse.security.vulnerabilities.scores import decimal
 from packhouse.workflows.vulnerabilities.report import Line
 
 

@@ -8,10 +8,10 @@ import msgspec
 
 from packhouse.core.clock import to_iso
 from packhouse.doors.api.parameters import Page
-from packhouse.doors.api.scores import decimal
 from packhouse.doors.api.shapes.cves import CveShape
 from packhouse.doors.api.words import CveAnswer, CveSeverity, CveStatus
 from packhouse.security.vulnerabilities.advisory import severity
+from packhouse.security.vulnerabilities.scores import decimal
 from packhouse.workflows.vulnerabilities.knowledge import Knowledge
 from packhouse.workflows.vulnerabilities.packages import Standing
 
