@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 
+from packhouse.catalog.mirrors import store
+from packhouse.core.clock import DAY, to_iso
 from packhouse.workflows.mirroring import listing
 from tests.conftest import Backend
 from tests.kit.asgi import Answer
 from tests.kit.calls import call
 from tests.kit.house import House, open_house
+from tests.kit.mirroring import run_and_wait
 from tests.kit.pythonindex import PythonSource, wheel_of
 from tests.kit.upstream import Fails, Upstream, WrongBytes
 
@@ -175,13 +178,34 @@ async def test_a_frozen_channel_asks_nobody(house: House, up: Upstream) -> None:
     assert (await ask(house, "tea")).status == 404 and not up.requests
 
 
-async def test_a_name_that_was_uploaded_stays_ours(house: House, up: Upstream) -> None:
+async def test_a_name_that_was_uploaded_stays_ours_and_no_upstream_hears_of_it(house: House, up: Upstream) -> None:
     source = PythonSource()
     source.add("tea", "9.0")
     source.put_on(up)
-    await mirror(house, up)
+    mirror_id = await mirror(house, up, filters={"projects": ["tea"]})
     filename, content = wheel_of("tea")
     assert (await house.admin.put(f"/api/repo/lazy/simple/tea/{filename}", content)).status == 201
     assert await files(house, "tea") == [filename]
     theirs = await house.web.get("/api/repo/lazy/simple/tea/tea-9.0-py3-none-any.whl")
-    assert theirs.status == 403, theirs.body
+    assert theirs.status == 404, theirs.body
+    found = await store.by_uuid(house.services.db, mirror_id)
+    assert found is not None
+    assert (await run_and_wait(house.services, found)).state == "completed"
+    assert not up.requests
+
+
+async def test_a_reserved_name_is_asked_of_no_upstream_unless_that_is_waived(house: House, up: Upstream) -> None:
+    source = PythonSource()
+    filename = source.add("acme-tea")
+    source.put_on(up)
+    await mirror(house, up)
+    made = await call(house.admin, "POST", "/api/reservations", {"pattern": "acme_*"})
+    assert made.status == 201, made.body
+    assert (await ask(house, "acme-tea")).status == 404
+    assert (await house.web.get(f"/api/repo/lazy/simple/acme-tea/{filename}")).status == 404
+    assert not up.requests
+    until = to_iso(await house.services.db.now() + DAY)
+    waiver = {"name": "acme-tea", "family": "python", "rules": ["reserved_name"], "reason": "Known.", "until": until}
+    assert (await call(house.admin, "POST", "/api/waivers", waiver)).status == 201
+    forget(house)
+    assert await files(house, "acme-tea") == [filename]

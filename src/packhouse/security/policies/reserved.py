@@ -37,6 +37,10 @@ class Reserved:
         found = batch.name.test(uploaded.__contains__) if uploaded else np.zeros(len(batch), np.bool_)
         return found | self._patterns.select(batch) if self._patterns else found
 
+    def keeps(self, family: str, name: str) -> bool:
+        """Whether a name (normalised) is reserved."""
+        return name in self._uploaded.get(family, ()) or bool(self._patterns.about(family, name))
+
     def why(self, batch: Batch, row: int) -> str:
         """Return what reserves the name of a file: the pattern, else the name itself."""
         return self._patterns.first(batch, row) or batch.name[row]

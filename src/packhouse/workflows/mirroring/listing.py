@@ -1,7 +1,7 @@
 """Names that are asked for on demand: whoever wants one has the upstream asked, once however many want it.
 
 What the upstream said is good for `FRESH_SECONDS`; then it is asked again with its validators. While it is away, the
-channel shows what it has. Between processes a lease decides who asks.
+channel shows what it has. Between processes a lease decides who asks. For a reserved name nobody is asked.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from packhouse.core.jobs import LostLease
 from packhouse.core.log import get_logger
 from packhouse.core.randomness import random_hex
 from packhouse.formats import registry
+from packhouse.workflows.mirroring.ours import is_ours
 from packhouse.workflows.mirroring.page import Lease, lease_name, take_page
 from packhouse.workflows.services import Services
 
@@ -109,7 +110,7 @@ class Listings:
         """Return the mirrors to be asked for a name, and whether any of the channel's ever had it."""
         db = self._services.db
         mirrors = [one for one in await store.of_channel(db, channel.id) if one.family == family and _wants(one, name)]
-        if not mirrors:
+        if not mirrors or await is_ours(db, channel.id, family, name):
             return [], False
         found = await pages.of_name(db, [one.id for one in mirrors], name)
         old = await db.now() - int(FRESH_SECONDS * SECOND)

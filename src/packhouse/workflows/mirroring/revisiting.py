@@ -9,6 +9,7 @@ from packhouse.core.errors import PackhouseError
 from packhouse.core.jobs import LostLease
 from packhouse.core.leases import acquire, release
 from packhouse.core.randomness import random_hex
+from packhouse.workflows.mirroring.ours import is_ours
 from packhouse.workflows.mirroring.page import Done, Lease, lease_name, take_page
 from packhouse.workflows.mirroring.turn import Turn
 
@@ -26,6 +27,8 @@ async def revisit(turn: Turn) -> None:
     asked = 0
     async for name in _names(turn):
         await turn.job.checkpoint()
+        if await is_ours(turn.services.db, turn.channel.id, turn.mirror.family, name):
+            continue
         asked += 1
         turn.step(2, f"Asking for {name}")
         turn.progress.last_ckey = name
