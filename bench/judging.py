@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -54,19 +54,28 @@ def run(context: Context) -> Iterator[Line]:
 def _matching(installation: Installation, records: int, feed: Path, number: int) -> Iterator[Line]:
     """Time a whole first match, and that of one name."""
 
-    async def work(services: Services) -> tuple[float, float, float]:
+    async def work(services: Services) -> tuple[float, float, float, float]:
         await tie_names(services, records)
         begun = time.perf_counter()
         await add_feed(services, feed.resolve().as_uri(), FEED)
         await take(services, FEED, seconds=600)
         taken = time.perf_counter() - begun
-        return taken, await _timed(services), await _one_name(services)
+        matched = await _timed(services)
+        names = [name.name for name in plan(records, 0) if name.kind != "library"]
+        middle = len(names) // 20
+        return (
+            taken,
+            matched,
+            await _one_name(services, names[middle : middle + 20]),
+            await _one_name(services, names[1:2]),
+        )
 
-    taken, matched, one = installation.run(work)
+    taken, matched, one, largest = installation.run(work)
     about = f"{number:,} advisories, {records:,} files"
     yield _line(f"{about}: taken in", taken, "s")
     yield _line(f"{about}: matched, and written", matched, "s", "≤ 2 s")
     yield _line("one name judged again", one * 1000, "ms", "≤ 50 ms")
+    yield _line("the name with most files judged again", largest * 1000, "ms")
 
 
 async def _timed(services: Services) -> float:
@@ -75,9 +84,9 @@ async def _timed(services: Services) -> float:
     return time.perf_counter() - begun
 
 
-async def _one_name(services: Services) -> float:
+async def _one_name(services: Services, names: Sequence[str]) -> float:
     times = []
-    for name in [one.name for one in plan(1000, 0) if one.kind != "library"][:10]:
+    for name in names:
         await services.db.write(partial(unjudged.add, names=[("conda", name)]))
         times.append(await _timed(services))
     return median(times)
@@ -91,14 +100,14 @@ def _policies(context: Context, installation: Installation, records: int) -> Ite
         channel = await channels.by_path(services.db, "big")
         assert channel is not None
         previews = []
-        for score in (6.0, *scores):
+        for score in scores[:2]:
             begun = time.perf_counter()
             await simulate_policy(services.db, channel, Rules(cve_score=score), dependencies=False)
             previews.append(time.perf_counter() - begun)
         took = [await enforce(services, [channel.id], cve_score=score) for score in scores]
         mixed = await enforce(services, [channel.id], cve_score=7.0, license_not=["agpl"], minimum_age_days=3)
         await enforce(services, [channel.id], cve_score=7.0)
-        return median(previews[1:]), took, mixed
+        return min(previews), took, mixed
 
     preview, took, mixed = installation.run(work)
     files = f"{records:,} files"

@@ -13,6 +13,7 @@ from packhouse.workflows.judging.knowing import recall
 from packhouse.workflows.judging.learning import learn
 from packhouse.workflows.judging.naming import keep_names
 from packhouse.workflows.judging.reasons import judge_reasons
+from packhouse.workflows.judging.suspects import split
 from packhouse.workflows.judging.verdicts import policies, write_verdicts
 
 
@@ -36,8 +37,10 @@ async def judge_arrivals(unit: Unit, channel: Channel, family: str, record_ids: 
     await learn(unit, family, versions)
     rules = await policies(unit, rulesets_of(channel))
     every = list(rules.values())
-    batch = batch_of(rows, await recall(unit, family, rows, every), await python_of(unit, family, rows, every))
-    await write_verdicts(unit, rows, batch, rules)
+    knowledge = await recall(unit, family, rows, every)
+    hideable, others = split(rows, knowledge, every)
+    batch = batch_of(hideable, knowledge, await python_of(unit, family, hideable, every))
+    await write_verdicts(unit, hideable, batch, rules, others)
     dirty = await judge_reasons(unit, channel, family, sorted(versions), rules, {row.record_id for row in rows})
     await show_anew(unit, channel, dirty)
 

@@ -75,8 +75,11 @@ async def look_up(
     reader: Reader, family: str, versions: Mapping[str, Collection[str]], origins: Origins = NOTHING_OFFERED
 ) -> list[Found]:
     """Return what advisories say now of these versions of packages, whether anybody here has files of them or not."""
+    covered = await store.covered(reader)
+    if not covered:
+        return []
     upstream = {
-        name: {(alias.ecosystem, alias.upstream) for alias in said}
+        name: {(alias.ecosystem, alias.upstream) for alias in said if alias.ecosystem in covered}
         for name, said in (await upstream_of(reader, family, versions, origins)).items()
     }
     about = await _advisories_about(reader, {pair for pairs in upstream.values() for pair in pairs})

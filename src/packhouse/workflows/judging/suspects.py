@@ -5,7 +5,8 @@ So nobody looks at a million files that pass anyhow. All here is a superset: `de
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from itertools import compress
 
 from packhouse.catalog.policies import reservations
 from packhouse.catalog.policies import suspects as queries
@@ -17,6 +18,7 @@ from packhouse.security.policies.rule import Fact
 from packhouse.security.policies.rules.legacy import LegacyTwins
 from packhouse.security.policies.rules.reserved_name import ReservedName
 from packhouse.workflows.judging import store
+from packhouse.workflows.judging.knowing import Knowledge
 from packhouse.workflows.judging.store import FileRow
 
 
@@ -38,6 +40,19 @@ async def suspects_in(
     facts = _facts([policy])
     ids = None if facts is None else await queries.record_ids(reader, family, names, [ruleset_id], facts)
     return await store.in_channels(reader, channel_ids, family, names, ids)
+
+
+def split(
+    rows: Sequence[FileRow], knowledge: Knowledge, policies: Iterable[Policy]
+) -> tuple[Sequence[FileRow], Sequence[FileRow]]:
+    """Return the files that rules about files alone can hide, by what is known of them, and the others."""
+    if _facts(policies) is None:
+        return rows, ()
+    found, held_back = knowledge.found, set(map(bytes, knowledge.quarantined))
+    if not found and not held_back:
+        return (), rows
+    which = [(row.name, row.version) in found or row.sha256 in held_back for row in rows]
+    return [*compress(rows, which)], [row for row, can in zip(rows, which, strict=True) if not can]
 
 
 async def suspected_names(db: Database, family: str, ruleset_id: int, policy: Policy) -> set[str] | None:

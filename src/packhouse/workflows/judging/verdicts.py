@@ -34,14 +34,19 @@ async def policies(reader: Reader, rulesets: Iterable[int]) -> dict[int, Policy]
 
 
 async def write_verdicts(
-    unit: Unit, rows: Sequence[FileRow], batch: Batch, policies: Mapping[int, Policy]
+    unit: Unit,
+    rows: Sequence[FileRow],
+    batch: Batch,
+    policies: Mapping[int, Policy],
+    others: Sequence[FileRow] = (),
 ) -> dict[int, set[int]]:
     """Let each ruleset say of files what it says now; return the records of which it hides something else than before.
 
-    By ruleset. What stays hidden by the same rule keeps since when.
+    By ruleset. What stays hidden by the same rule keeps since when. `others` are files that no rule can hide.
     """
+    every = [*rows, *others]
     before: dict[int, dict[Pair, Verdict]] = {number: {} for number in policies}
-    for one in await verdicts.of_records(unit, {row.record_id for row in rows}, policies):
+    for one in await verdicts.of_records(unit, {row.record_id for row in every}, policies):
         before[one.ruleset_id][one.record_id, one.content_id] = one
     toggled: dict[int, set[int]] = {}
     gone: list[tuple[int, Pair]] = []
@@ -49,7 +54,7 @@ async def write_verdicts(
     for number, policy in policies.items():
         hidden = _hidden_pairs(rows, batch, policy, unit.now)
         known = before[number]
-        shown = [row.pair for row in rows if row.pair in known and row.pair not in hidden] if known else []
+        shown = [row.pair for row in every if row.pair in known and row.pair not in hidden] if known else []
         gone += [(number, pair) for pair in shown]
         toggled[number] = {pair[0] for pair in shown}
         for pair, rule in hidden.items():
