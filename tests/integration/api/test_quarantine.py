@@ -67,6 +67,21 @@ async def test_one_act_for_every_channel_tells_who_has_it(house: House) -> None:
     assert await kinds(house) == ["file_released", "file_quarantined"]
 
 
+async def test_the_next_request_is_refused_and_after_release_served(house: House) -> None:
+    await house.channel("team")
+    await upload(house, "team")
+
+    async def seen() -> tuple[int, bool]:
+        index = (await house.web.get("/api/repo/team/noarch/repodata.json")).json()
+        return (await house.web.get(f"/api/repo/team/{FILE}")).status, bool(index["packages.conda"])
+
+    assert await seen() == (200, True)
+    await put(house, sha256=SHA)
+    assert await seen() == (403, False)
+    assert (await call(house.admin, "DELETE", f"{URL}/{SHA}")).status == 204
+    assert await seen() == (200, True)
+
+
 async def test_bytes_that_nobody_has_yet(house: House) -> None:
     case = await put(house, sha256=SHA)
     assert (case["name"], case["files"], case["downloads"]) == ("", [], [])

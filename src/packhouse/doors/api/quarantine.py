@@ -36,7 +36,8 @@ async def list_quarantined(services: House, limit: Limit = 100, offset: Offset =
 async def put_there(data: JSONBody[QuarantineRequest], caller: Caller, services: House) -> CaseShape:
     """Hold bytes back in every channel, at once and until they are released; answers who downloaded them before.
 
-    Bytes that are in quarantine stay there as they are.
+    Bytes that are in quarantine stay there as they are. Downloads of the last second or two may be missing from the
+    answer: `GET /api/quarantine/{sha256}` counts them.
     """
     if (data.sha256 is None) == (data.channel is None or data.ckey is None):
         raise PackhouseError("bad_request", "Name a `sha256`, or a `channel` and a `ckey`.", "Name one file.")
@@ -55,7 +56,7 @@ async def show(sha256: FromPath[str], services: House) -> CaseShape:
 
 @delete("/api/quarantine/{sha256:str}", tags=["quarantine"], responses=refused())
 async def release(sha256: FromPath[str], caller: Caller, services: House) -> None:
-    """Release bytes: they are shown again, unless another rule hides them."""
+    """Release bytes: they are shown again at once, unless another rule hides them."""
     await let_go(services, caller.username, sha256)
 
 

@@ -20,6 +20,7 @@ from packhouse.catalog.vulnerabilities.statements import Quarantined
 from packhouse.core.db import Database, Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.workflows.judging import store
+from packhouse.workflows.judging.rejudging import judge_now
 from packhouse.workflows.services import Services
 
 MAX_REASON = 2000
@@ -123,11 +124,16 @@ async def _tell(unit: Unit, kind: str, actor: str, one: Quarantined, places: lis
 
 
 async def _catch_up(services: Services, digest: bytes, known: list[Place]) -> None:
-    """Let files be judged again that came meanwhile, by units that could not see what was decided."""
+    """Let what was decided hold before it is answered: for whoever asks this process next, and within a poll for all.
+
+    Files that came meanwhile, by units that could not see what was decided, are judged as well.
+    """
     await services.db.write(store.barrier)
-    late = {place.package for place in await _places(services.db, digest)} - {place.package for place in known}
-    if late:
+    here = {place.package for place in await _places(services.db, digest)}
+    if late := here - {place.package for place in known}:
         await services.db.write(partial(unjudged.add, names=late))
+    await judge_now(services, here)
+    await services.feed.poll()
 
 
 async def _places(db: Database, digest: bytes) -> list[Place]:

@@ -7,7 +7,7 @@ that began before the change adds a file by what held then.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 from packhouse.catalog.channels import store as channels
@@ -15,7 +15,7 @@ from packhouse.catalog.mirrors.news import look_again
 from packhouse.catalog.policies import verdicts
 from packhouse.catalog.vulnerabilities import aliases, news, unjudged
 from packhouse.catalog.vulnerabilities.unjudged import ECOSYSTEM, WHOLE, Waiting
-from packhouse.core.db import Unit
+from packhouse.core.db import Database, Unit
 from packhouse.core.db.base import Reader
 from packhouse.core.log import get_logger
 from packhouse.formats import registry
@@ -47,10 +47,7 @@ async def judge_waiting(services: Services) -> int:
     while waiting := await unjudged.waiting(services.db, AT_A_TIME):
         await services.db.write(store.barrier)
         packages = await _packages(services.db, waiting)
-        touched: set[int] = set()
-        for family, names in packages.items():
-            for some in await _in_units(services.db, sorted(names)):
-                touched |= await services.db.write(partial(_judge, family=family, names=some))
+        touched = await _judge_all(services.db, packages)
         for one in waiting:
             if one.family.startswith(WHOLE):
                 touched |= await judge_whole(services.db, int(one.name), one.family[len(WHOLE) :])
@@ -61,6 +58,27 @@ async def judge_waiting(services: Services) -> int:
         for channel_id in sorted(touched):
             await services.publisher.publish(channel_id)
     return judged
+
+
+async def judge_now(services: Services, packages: Collection[Package]) -> None:
+    """Judge packages before an answer says that something holds; whoever changed it has waited for the barrier since.
+
+    What they leave in `unjudged` stays for the next round, which thus ends what is broken off here.
+    """
+    by_family: defaultdict[str, set[str]] = defaultdict(set)
+    for family, name in packages:
+        by_family[family].add(name)
+    for channel_id in sorted(await _judge_all(services.db, by_family)):
+        await services.publisher.publish(channel_id)
+
+
+async def _judge_all(db: Database, packages: Mapping[str, Collection[str]]) -> set[int]:
+    """Judge names, by family, in small units; return the channels in whose index something changes."""
+    touched: set[int] = set()
+    for family, names in packages.items():
+        for some in await _in_units(db, sorted(names)):
+            touched |= await db.write(partial(_judge, family=family, names=some))
+    return touched
 
 
 async def _packages(reader: Reader, waiting: Sequence[Waiting]) -> dict[str, set[str]]:
