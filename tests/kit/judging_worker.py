@@ -13,7 +13,7 @@ from tests.kit.mirroring import services_on
 
 async def work() -> None:
     """Judge for ever, in small units, so that there are many places to be killed at."""
-    preparing.FILES = preparing.NAMES = preparing.PAST = rejudging.FILES = rejudging.AT_A_TIME = 100
+    preparing.FILES = preparing.PAST = rejudging.FILES = rejudging.AT_A_TIME = 100
     env = dict(os.environ)
     backend = Backend(
         "worker", env["PACKHOUSE_DATABASE_URL"], env["PACKHOUSE_BLOB_URL"], env, Path(env["PACKHOUSE_DATA_DIR"])
