@@ -14,7 +14,7 @@ from packhouse.core.errors import PackhouseError
 
 app = typer.Typer(
     name="packhouse",
-    help="A secure, on-premises repository for conda packages.",
+    help="A secure, on-premises repository for conda and Python packages.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -59,7 +59,7 @@ def root(
         bool, typer.Option("--version", help="Print the version and leave.", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
-    """A secure, on-premises repository for conda packages."""
+    """A secure, on-premises repository for conda and Python packages."""
 
 
 @app.command()
