@@ -123,7 +123,7 @@ def api() -> Iterator[str]:
                 yield from route(path, method, operation)
     yield from ("", "## Shapes")
     for name, schema in sorted(document["components"]["schemas"].items()):
-        if "_" not in name:
+        if not name.startswith("Page_"):
             yield from shape(name, schema)
 
 
@@ -169,11 +169,22 @@ def route(path: str, method: str, operation: dict[str, Any]) -> Iterator[str]:
 def shape(name: str, schema: dict[str, Any]) -> Iterator[str]:
     """One structure."""
     yield from ("", f"### {name}", "")
+    if about := schema.get("description"):
+        yield from (about, "")
     required = set(schema.get("required", []))
     members = schema.get("properties", {}).items()
     yield from table(
-        ("member", "type", "always there"), ((f"`{n}`", kind(s), "yes" if n in required else "") for n, s in members)
+        ("member", "type", "always there", "meaning"),
+        ((f"`{n}`", kind(s), "yes" if n in required else "", meaning(s)) for n, s in members),
     )
+
+
+def meaning(schema: dict[str, Any]) -> str:
+    """Return what a value means, and what it is where it is not sent."""
+    texts = [schema.get("description", "").replace("|", "\\|")]
+    if schema.get("default") not in (None, "", [], {}):
+        texts.append(f"default `{str(schema['default']).replace('True', 'true').replace('False', 'false')}`")
+    return "; ".join(text for text in texts if text)
 
 
 def kind(schema: dict[str, Any]) -> str:
@@ -182,7 +193,7 @@ def kind(schema: dict[str, Any]) -> str:
         name = schema["$ref"].rpartition("/")[2]
         return f"page of {name.split('.')[-1].rstrip('_')}" if name.startswith("Page_") else name
     if "enum" in schema:
-        return " or ".join(f"`{value}`" for value in schema["enum"] if value is not None)
+        return " or ".join("null" if value is None else f"`{value}`" for value in schema["enum"])
     for several in ("oneOf", "anyOf"):
         if several in schema:
             return " or ".join(dict.fromkeys(kind(one) for one in schema[several]))

@@ -9,27 +9,27 @@ from __future__ import annotations
 
 from typing import Any
 
-#: code -> (HTTP status, one line for the reference page)
+#: code -> (HTTP status, one line for the reference page, which clients put before the message: without a full stop)
 CODES: dict[str, tuple[int, str]] = {
-    "bad_request": (400, "The request cannot be understood: a missing, unknown or ill-formed part."),
-    "channel_frozen": (409, "The channel is frozen: its published index is pinned and only mirror runs may add to it."),
-    "conflict": (409, "The request contradicts the present state of the object."),
-    "delivery_failed": (502, "A mail server or the receiver of a webhook refused what was sent to it."),
-    "different_content": (409, "The coordinate already names other bytes, and a coordinate has one content for ever."),
-    "forbidden": (403, "The caller is known but lacks the right this needs."),
-    "hidden": (403, "The file is held back by judgement."),
-    "internal": (500, "A fault of the server itself; the log has the details under the request id."),
-    "malformed_package": (422, "The uploaded file is not a well-formed package."),
-    "method_not_allowed": (405, "The address exists, but not for this HTTP method."),
-    "name_reserved": (400, "The name is reserved for the server's own addresses."),
-    "not_found": (404, "No such object, or none that the caller may see."),
-    "storage_full": (507, "The disk or the object store is full; nothing was stored."),
-    "too_large": (413, "The request is larger than the configured limit."),
-    "too_many_attempts": (429, "Too many failed logins from this address or for this account; wait, then try again."),
-    "try_later": (503, "A part the server needs is away for the moment; the request changed nothing."),
-    "unauthenticated": (401, "A credential is needed, or the one sent is not valid."),
-    "unsupported_type": (415, "The declared type of the upload is not one this server takes."),
-    "upstream_failed": (502, "The upstream of a mirror answered wrongly or not at all; nothing was stored."),
+    "bad_request": (400, "The request cannot be understood: a missing, unknown or ill-formed part"),
+    "channel_frozen": (409, "The channel is frozen: its published index is pinned and only mirror runs may add to it"),
+    "conflict": (409, "The request contradicts the present state of the object"),
+    "delivery_failed": (502, "A mail server or the receiver of a webhook refused what was sent to it"),
+    "different_content": (409, "The coordinate already names other bytes, and a coordinate has one content for ever"),
+    "forbidden": (403, "The caller is known but lacks the right this needs"),
+    "hidden": (403, "The file is held back by judgement"),
+    "internal": (500, "A fault of the server itself; the log has the details under the request id"),
+    "malformed_package": (422, "The uploaded file is not a well-formed package"),
+    "method_not_allowed": (405, "The address exists, but not for this HTTP method"),
+    "name_reserved": (400, "The name is reserved for the server's own addresses"),
+    "not_found": (404, "No such object, or none that the caller may see"),
+    "storage_full": (507, "The disk or the object store is full; nothing was stored"),
+    "too_large": (413, "The request is larger than the configured limit"),
+    "too_many_attempts": (429, "Too many failed logins from this address or for this account; wait, then try again"),
+    "try_later": (503, "A part the server needs is away for the moment; the request changed nothing"),
+    "unauthenticated": (401, "A credential is needed, or the one sent is not valid"),
+    "unsupported_type": (415, "The declared type of the upload is not one this server takes"),
+    "upstream_failed": (502, "The upstream of a mirror answered wrongly or not at all; nothing was stored"),
 }
 
 

@@ -64,7 +64,7 @@ class Spec(msgspec.Struct, frozen=True):
 class Filtered(msgspec.Struct):
     """How many files the filters kept out, by the first rule that did.
 
-    The `conda repo` command prints each of these by its name, so also those that nothing counts yet must be there.
+    Known command lines print each of these by its name, so also those that nothing counts yet must be there.
     """
 
     cve: int = 0
@@ -78,14 +78,14 @@ class Filtered(msgspec.Struct):
 
 
 class ChannelFiltered(msgspec.Struct):
-    """How many files the channel's own filters kept out: none yet, but the `conda repo` command prints the numbers."""
+    """How many files the channel's own filters kept out: none yet, but known command lines print the numbers."""
 
     license: int = 0
     exclude_specs: int = 0
 
 
 class Counts(msgspec.Struct):
-    """What a run found and did. The first six are those that the `conda repo` command prints."""
+    """What a run found and did. The first six are those that known command lines print."""
 
     active: int = 0  #: files of this mirror whose bytes we hold
     failed: int = 0  #: records no index can carry, and downloads that failed

@@ -29,7 +29,7 @@ class Counts(msgspec.Struct):
     added: int = 0
     changed: int = 0
     ended: int = 0
-    settled: int = 0
+    settled: int = 0  #: of which it was worked out anew what they mean for the files that are here
 
 
 class Skip(msgspec.Struct):

@@ -37,7 +37,7 @@ class TokenRequest(Body):
     """A token to be made. Without `scopes` it may do whatever its account may."""
 
     name: Word
-    scopes: list[Word] | None = None
+    scopes: list[Word] | None = None  #: actions of the permissions page; null: whatever its account may
     expires_at: Word | None = None  #: a date (its last day, UTC) or an ISO 8601 time
 
 

@@ -10,6 +10,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 
 from packhouse import __version__
+from packhouse.doors.api.meanings import with_meanings
 from packhouse.doors.api.words import with_null
 from packhouse.doors.serve.description import repository_paths
 
@@ -39,6 +40,7 @@ def document(app: Litestar) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of the whole server: the management API and the data plane."""
     described = app.openapi_schema.to_schema()
     with_null(described["components"]["schemas"])
+    with_meanings(described["components"]["schemas"])
     described["paths"] |= repository_paths()
     return described
 

@@ -32,10 +32,12 @@ class WaiverRequest(Body, kw_only=True):
     name: Word  #: of the package
     family: Word = "conda"
     spec: Text = ""  #: version and build of a match spec, for example `>=1.2,<2 py39_*`; empty: every file
+    #: what these hide, as explanations call them
     rules: Annotated[list[Word], msgspec.Meta(max_length=_MOST)] = []
+    #: vulnerabilities that are not looked at, by any of their names
     cves: Annotated[list[Word], msgspec.Meta(max_length=_MOST)] = []
     channel: Word | None = None  #: `CHANNEL` or `CHANNEL/SUBCHANNEL`; null: everywhere
-    reason: Text
+    reason: Text  #: told to whoever asks
     until: Word  #: ISO 8601; it ends by itself then
 
 

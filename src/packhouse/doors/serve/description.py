@@ -13,16 +13,23 @@ from packhouse.formats.conda.documents import DOCUMENTS, SHARDS_FOLDER
 BASES = ("/api/repo/{channel}", "/api/repo/{channel}/{subchannel}")
 PACKAGE = "{subdir}/{filename}"
 SHARD = "{subdir}/" + SHARDS_FOLDER + "{sha256}.msgpack.zst"
+#: the simple index of Python projects (PEP 503, PEP 691, PEP 658)
+PROJECTS, PROJECT, WHEEL = "simple/", "simple/{project}/", "simple/{project}/{filename}"
+METADATA = WHEEL + ".metadata"
+PYTHON = (PROJECTS, PROJECT, WHEEL, METADATA)
 TAG = "repository"
 
 _ANY = ("bad_request", "unauthenticated", "forbidden", "not_found", "too_many_attempts", "internal", "try_later")
-_FETCHED = ("upstream_failed", "storage_full")
+_DOWNLOAD = ("hidden", "upstream_failed", "storage_full")
+#: how a tail is refused besides
+_MORE = dict.fromkeys((PACKAGE, WHEEL, METADATA), _DOWNLOAD) | {PROJECT: ("upstream_failed",)}
 _PUT = ("channel_frozen", "different_content", "malformed_package", "too_large", "unsupported_type", "storage_full")
 _ABOUT = {
     "channel": "The name of a channel.",
     "subchannel": "The name of a subchannel; `label/{subchannel}` means the same.",
     "subdir": "`noarch`, or a platform like `linux-64`.",
-    "filename": "`<name>-<version>-<build>.conda` or `.tar.bz2`.",
+    "filename": "`<name>-<version>-<build>.conda` or `.tar.bz2`; of Python projects `<name>-<version>-….whl`.",
+    "project": "The name of a Python project, normalised (PEP 503).",
     "sha256": "The hash of the shard, as the shard index names it, in hexadecimal.",
 }
 _FORM = (
@@ -49,6 +56,10 @@ _FILES = {
     "current_repodata.json": "The index of the newest versions and what they need.",
     "run_exports.json": "The run exports (CEP 12) of the files whose bytes are held: a mirror's, once fetched.",
     SHARD: "The records of one name (CEP 16). Immutable.",
+    PROJECTS: "The Python projects of the channel, as JSON (PEP 691) or HTML (PEP 503), as `Accept` says.",
+    PROJECT: "The files of a Python project, likewise; what an upstream has of it is asked for first.",
+    WHEEL: "A file of a Python project, as a package file of conda.",
+    METADATA: "The metadata of a wheel (PEP 658). It is refused as the wheel is.",
     PACKAGE: "A package file. One that a mirror has not fetched yet is fetched, checked and kept first.",
 }
 
@@ -57,7 +68,7 @@ def repository_paths() -> dict[str, Any]:
     """Return path → operations of everything package clients read and write."""
     root = sorted(ROOT_FILES)
     below = [*(f"{{subdir}}/{name}" for kind in DOCUMENTS for name in kind.filenames), SHARD, PACKAGE]
-    read = {f"{base}/{tail}": _operations(base, tail) for base in BASES for tail in (*root, *below)}
+    read = {f"{base}/{tail}": _operations(base, tail) for base in BASES for tail in (*root, *below, *PYTHON)}
     return read | {base: {"post": _posting(base)} for base in BASES}
 
 
@@ -83,7 +94,7 @@ def _reading(path: str, tail: str, method: str) -> dict[str, Any]:
             "206": {"description": "The range asked for.", **body},
             "304": {"description": "The client has it."},
             "416": {"description": "The range lies outside the file."},
-            **_refusals((*_ANY, *_FETCHED) if tail == PACKAGE else _ANY),
+            **_refusals((*_ANY, *_MORE.get(tail, ()))),
         },
     }
 
@@ -144,8 +155,12 @@ def _about(tail: str) -> str:
 
 
 def _media(tail: str) -> str:
-    if tail == PACKAGE:
+    if tail in (PACKAGE, WHEEL):
         return "application/octet-stream"
+    if tail in (PROJECTS, PROJECT):
+        return "application/vnd.pypi.simple.v1+json"
+    if tail == METADATA:
+        return "text/plain"
     return "application/zstd" if tail.endswith(".zst") else "application/json"
 
 

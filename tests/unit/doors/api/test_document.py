@@ -14,6 +14,8 @@ from packhouse.doors.api.permissions import ROUTES
 from packhouse.doors.serve import METHODS
 from packhouse.doors.serve.conda import ROOT_FILES, Address, parse
 from packhouse.doors.serve.description import BASES
+from packhouse.doors.serve.python import Address as PythonAddress
+from packhouse.doors.serve.python import parse as parse_python
 from packhouse.formats.conda.documents import DOCUMENTS
 
 Document = dict[str, Any]
@@ -43,7 +45,14 @@ def test_it_has_every_route_of_the_management_but_itself(document: Document) -> 
     assert management == set(ROUTES) - {("GET", "/api/openapi.json")}
 
 
-SAMPLE = {"channel": "team", "subchannel": "dev", "subdir": "linux-64", "filename": "a-1-0.conda", "sha256": "0" * 64}
+SAMPLE = {
+    "channel": "team",
+    "subchannel": "dev",
+    "subdir": "linux-64",
+    "filename": "a-1-0.conda",
+    "sha256": "0" * 64,
+    "project": "tea",
+}
 
 
 def test_it_has_every_address_of_the_data_plane(document: Document) -> None:
@@ -51,11 +60,15 @@ def test_it_has_every_address_of_the_data_plane(document: Document) -> None:
     assert {method for method, _ in found} == set(METHODS)
     assert {path for method, path in found if method == "POST"} == set(BASES)
     read = {path for method, path in found if method != "POST"}
-    addresses = {parse(path.format(**SAMPLE).removeprefix("/api/repo/").split("/")) for path in read}
+    segments = [path.format(**SAMPLE).removeprefix("/api/repo/").split("/") for path in read]
+    addresses: set[object] = {parse_python(one) or parse(one) for one in segments}
     for channel in ("team", "team/dev"):
-        expected = {Address(channel, "", name) for name in ROOT_FILES}
+        expected: set[object] = {Address(channel, "", name) for name in ROOT_FILES}
         expected |= {Address(channel, "linux-64", name) for kind in DOCUMENTS for name in kind.filenames}
         expected |= {Address(channel, "linux-64", name) for name in ("a-1-0.conda", f"shards/{'0' * 64}.msgpack.zst")}
+        files = ("a-1-0.conda", "a-1-0.conda.metadata")
+        expected |= {PythonAddress(channel, "tea", name, False) for name in files}
+        expected |= {PythonAddress(channel, project, "", True) for project in ("", "tea")}
         assert expected <= addresses
         addresses -= expected
     assert addresses == set(), "nothing is described that no door opens"
@@ -67,6 +80,20 @@ def test_members_of_few_words_are_enumerations(document: Document) -> None:
     assert schemas["ChannelEdit"]["properties"]["indexing_behavior"]["enum"] == ["default", "frozen", None]
     assert "stopped" in schemas["MirrorShape"]["properties"]["state"]["enum"]
     assert "deleted" not in schemas["GlobalMirror"]["properties"]["state"]["enum"]
+
+
+def test_members_say_what_they_mean_where_the_code_does(document: Document) -> None:
+    schemas = document["components"]["schemas"]
+    assert schemas["WaiverRequest"]["properties"]["until"]["description"] == "ISO 8601; it ends by itself then"
+    assert schemas["WaiverRequest"]["properties"]["rules"]["description"].startswith("what these hide")  # before it
+    assert "every file" in schemas["WaiverRequest"]["properties"]["spec"]["description"]
+    assert "a file, or a folder" in schemas["FeedEdit"]["properties"]["source"]["description"]  # inherited
+    assert schemas["TokenRequest"]["description"].startswith("A token to be made.")
+
+
+def test_a_held_back_file_is_among_the_refusals_of_downloads(document: Document) -> None:
+    for tail in ("{subdir}/{filename}", "simple/{project}/{filename}", "simple/{project}/{filename}.metadata"):
+        assert "`hidden`" in document["paths"]["/api/repo/{channel}/" + tail]["get"]["responses"]["403"]["description"]
 
 
 def test_every_path_parameter_is_described(document: Document) -> None:
