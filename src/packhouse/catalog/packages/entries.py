@@ -67,6 +67,7 @@ class Selected(msgspec.Struct, frozen=True):
     build: str
     record_id: int
     uploaded: bool  #: by somebody, here or where it was copied from
+    rule: str | None  #: the rule that hides it here, if one does
 
     @property
     def coordinate(self) -> Coordinate:
@@ -114,8 +115,9 @@ _OF_PACKAGE = (
         record.c.build,
         entry.c.record_id,
         entry.c.uploaded,
+        HIDDEN_BY,
     )
-    .select_from(_WITH_BYTES)
+    .select_from(judged(_WITH_BYTES))
     .where(
         entry.c.channel_id == bindparam("channel_id"),
         entry.c.name == bindparam("name"),
@@ -205,7 +207,7 @@ async def find(reader: Reader, channel_id: int, family: str, partition: str, fil
 
 
 async def of_package(reader: Reader, channel_id: int, family: str, name: str) -> list[Selected]:
-    """Return every file of a package, in ascending id."""
+    """Return every file of a package, hidden or not, in ascending id."""
     rows = await reader.fetch_all(_OF_PACKAGE, channel_id=channel_id, family=family, name=name)
     return [Selected(*row) for row in rows]
 

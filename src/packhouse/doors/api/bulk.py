@@ -8,7 +8,9 @@ import msgspec
 from litestar import put
 from litestar.params import JSONBody
 
+from packhouse.catalog.accounts.permissions import Decision, permit
 from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.accounts.visibility import target_of
 from packhouse.catalog.channels.channel import Channel
 from packhouse.core.errors import PackhouseError
 from packhouse.doors.api.bodies import Body
@@ -53,7 +55,10 @@ class BulkDone(msgspec.Struct):
     responses=refused("channel_frozen", "different_content"),
 )
 async def bulk(data: JSONBody[BulkRequest], caller: Caller, services: House, here: Here) -> BulkDone:
-    """Copy, move or delete files. The whole request is checked first; when one file is refused, none is changed."""
+    """Copy, move or delete files. The whole request is checked first; when one file is refused, none is changed.
+
+    Files that a rule hides are copied and moved for who manages their channel; for others they are not there.
+    """
     if not data.items:
         raise PackhouseError("bad_request", "`items` is empty.", "Name packages or files.")
     on_source, on_target = BULK[data.action]
@@ -73,7 +78,8 @@ async def _do(services: Services, caller: Principal, here: Channel, target: Chan
     items = [Item(item.name, item.family, item.ckey) for item in data.items]
     if target is None:
         return await remove(services, here, caller.username, items)
-    return await copy(services, here, target, caller.username, items, move=data.action == "move")
+    manages = permit(caller, "channel:edit", await target_of(services.db, caller, here)) is Decision.ALLOWED
+    return await copy(services, here, target, caller.username, items, move=data.action == "move", hidden=manages)
 
 
 def _target(data: BulkRequest) -> str:

@@ -27,7 +27,7 @@ async def remove(services: Services, channel: Channel, actor: str, items: list[I
 
     Raises PackhouseError: `not_found`, `channel_frozen`; then nothing is removed.
     """
-    chosen = await select_entries(services.db, channel, items)
+    chosen = await select_entries(services.db, channel, items, hidden=True)
     await writable(services.db, channel.id)
 
     async def step(unit: Unit, batch: Batch, event_id: int | None) -> tuple[int, int | None]:
@@ -42,17 +42,25 @@ async def remove(services: Services, channel: Channel, actor: str, items: list[I
 
 
 async def copy(
-    services: Services, source: Channel, target: Channel, actor: str, items: list[Item], *, move: bool = False
+    services: Services,
+    source: Channel,
+    target: Channel,
+    actor: str,
+    items: list[Item],
+    *,
+    move: bool = False,
+    hidden: bool = False,
 ) -> int:
     """Show files of one channel in another too (or instead, with `move`); return how many changed their place.
 
-    No byte is copied; a file that a mirror has not fetched yet keeps where it can be had. Raises PackhouseError:
-    `not_found`, `channel_frozen`, `different_content` when the target knows a coordinate with other bytes, or with
-    bytes that cannot be shown to be the same.
+    No byte is copied; a file that a mirror has not fetched yet keeps where it can be had. What is hidden in the source
+    is as if it were not there, but with `hidden`, for who manages it: else a reader would see it in the target.
+    Raises PackhouseError: `not_found`, `channel_frozen`, `different_content` when the target knows a coordinate with
+    other bytes, or with bytes that cannot be shown to be the same.
     """
     if source.id == target.id:
         raise PackhouseError("bad_request", "Source and target are the same channel.", "Name another target.")
-    asked = await select_entries(services.db, source, items)
+    asked = await select_entries(services.db, source, items, hidden=hidden)
     new = [row for row in asked if _is_new(row, await _standing(services.db, target, row))]
     chosen = asked if move else new
 

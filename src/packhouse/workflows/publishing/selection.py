@@ -21,8 +21,10 @@ class Item(msgspec.Struct, frozen=True):
     ckey: str | None = None
 
 
-async def select_entries(reader: Reader, channel: Channel, items: list[Item]) -> list[entries.Selected]:
-    """Return the entries that `items` name, each once, in ascending id.
+async def select_entries(
+    reader: Reader, channel: Channel, items: list[Item], *, hidden: bool
+) -> list[entries.Selected]:
+    """Return the entries that `items` name, each once, in ascending id; without `hidden` only those that readers see.
 
     Raises PackhouseError("not_found") naming the first item that matches nothing: then nothing is done at all.
     """
@@ -34,7 +36,7 @@ async def select_entries(reader: Reader, channel: Channel, items: list[Item]) ->
         key = (item.family, item.name)
         if key not in packages:
             rows = await entries.of_package(reader, channel.id, *key)
-            packages[key] = {row.coordinate.ckey: row for row in rows}
+            packages[key] = {row.coordinate.ckey: row for row in rows if hidden or row.rule is None}
         files = packages[key]
         chosen = list(files.values()) if item.ckey is None else [files[item.ckey]] if item.ckey in files else []
         if not chosen:
