@@ -109,6 +109,17 @@ async def copied_in(house: House, folder: Path) -> None:
     assert await listed(house, "pub") == {TWO}
 
 
+async def copied_before_it_is_judged(house: House, folder: Path) -> None:
+    await house.channel("other")
+    for path in ("pub", "other"):
+        await govern(house, path, cve_score=7)
+    await put(house, "1.0", "2.0")
+    await advise(house.services, folder, osv(1, "lib"))
+    await copy(house.services, await house.find("pub"), await house.find("other"), "ann", [Item("lib")])
+    await judged(house)
+    assert await listed(house, "pub") == await listed(house, "other") == {TWO}
+
+
 async def mirror_brings(house: House, folder: Path) -> None:
     await advise(house.services, folder, osv(1, "lib"))
     await govern(house, "pub", cve_score=7)
@@ -378,6 +389,7 @@ CAUGHT_BY: dict[str, Scenario] = {
     "workflows.judging.rejudging:_judge → write_verdicts": waived,
     "workflows.judging.rejudging:_judge → judge_reasons": reserved,
     "workflows.judging.rejudging:_judge → show_anew": reserved,
+    "workflows.judging.rejudging:_tell → show_anew": copied_before_it_is_judged,
     "workflows.judging.simulating:_decided → decide": waived,
     "workflows.judging.simulating:_decided → lifted": waived,
     "workflows.judging.verdicts:_hidden_pairs → decide": waived,

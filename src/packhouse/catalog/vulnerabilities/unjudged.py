@@ -18,13 +18,15 @@ from packhouse.core.db.base import Reader
 ECOSYSTEM = "@"
 #: before a family: the name is the number of a channel, whose closures are to be worked out
 WHOLE = "#"
+#: before a family: what may be seen of the package has changed in channels whose index was not told
+UNTOLD = "!"
 
 
 class Waiting(NamedTuple):
     """A name that waits for judgement."""
 
     id: int
-    family: str  #: or `@` and an ecosystem, or `#` and a family
+    family: str  #: or `@` and an ecosystem, or `#` or `!` and a family
     name: str
 
 

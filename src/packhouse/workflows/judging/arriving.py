@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.vulnerabilities import unjudged
 from packhouse.core.db import Unit
 from packhouse.workflows.indexing.subtracting import show_anew
 from packhouse.workflows.judging import store
@@ -40,9 +41,19 @@ async def judge_arrivals(unit: Unit, channel: Channel, family: str, record_ids: 
     knowledge = await recall(unit, family, rows, every)
     hideable, others = split(rows, knowledge, every)
     batch = batch_of(hideable, knowledge, await python_of(unit, family, hideable, every))
-    await write_verdicts(unit, hideable, batch, rules, others)
+    toggled = await write_verdicts(unit, hideable, batch, rules, others)
+    await _tell_others(unit, channel, family, toggled)
     dirty = await judge_reasons(unit, channel, family, sorted(versions), rules, {row.record_id for row in rows})
     await show_anew(unit, channel, dirty)
+
+
+async def _tell_others(unit: Unit, channel: Channel, family: str, toggled: Mapping[int, Collection[int]]) -> None:
+    """Let the index of other channels follow, soon: what was known only now holds for the same files there."""
+    names: set[str] = set()
+    for number, records in toggled.items():
+        shown = await store.showing(unit, number, records)
+        names |= {name for channel_id, _, name in shown if channel_id != channel.id}
+    await unjudged.add(unit, [(unjudged.UNTOLD + family, name) for name in names])
 
 
 async def judge_departures(unit: Unit, channel: Channel, names: Collection[tuple[str, str]]) -> None:

@@ -14,7 +14,7 @@ from packhouse.catalog.channels import store as channels
 from packhouse.catalog.mirrors.news import look_again
 from packhouse.catalog.policies import verdicts
 from packhouse.catalog.vulnerabilities import aliases, news, unjudged
-from packhouse.catalog.vulnerabilities.unjudged import ECOSYSTEM, WHOLE, Waiting
+from packhouse.catalog.vulnerabilities.unjudged import ECOSYSTEM, UNTOLD, WHOLE, Waiting
 from packhouse.core.db import Database, Unit
 from packhouse.core.db.base import Reader
 from packhouse.core.log import get_logger
@@ -51,6 +51,8 @@ async def judge_waiting(services: Services) -> int:
         for one in waiting:
             if one.family.startswith(WHOLE):
                 touched |= await judge_whole(services.db, int(one.name), one.family[len(WHOLE) :])
+            elif one.family.startswith(UNTOLD):
+                touched |= await services.db.write(partial(_tell, family=one.family[len(UNTOLD) :], name=one.name))
         for family, names in packages.items():
             await look_again(services.db, family, names)
         await services.db.write(partial(unjudged.done, ids=[one.id for one in waiting]))
@@ -88,7 +90,7 @@ async def _packages(reader: Reader, waiting: Sequence[Waiting]) -> dict[str, set
     for one in waiting:
         if one.family.startswith(ECOSYSTEM):
             upstream[one.family[len(ECOSYSTEM) :]].add(one.name)
-        elif not one.family.startswith(WHOLE):
+        elif not one.family.startswith((WHOLE, UNTOLD)):
             found[one.family].add(one.name)
     for ecosystem, names in upstream.items():
         for row in await aliases.of_upstream(reader, ecosystem, names):
@@ -110,6 +112,16 @@ async def _in_units(reader: Reader, names: Sequence[str]) -> list[list[str]]:
         units[-1].append(name)
         room -= files
     return units
+
+
+async def _tell(unit: Unit, family: str, name: str) -> set[int]:
+    """Let the index of every channel follow that has files of a package; return these channels."""
+    here = await store.channels_of(unit, family, [name])
+    for channel_id in here:
+        if channel := await channels.hold(unit, channel_id):
+            keys = await store.keys_of(unit, channel_id, [name])
+            await show_anew(unit, channel, [(partition, name) for _, partition, name in keys])
+    return set(here)
 
 
 async def _judge(unit: Unit, family: str, names: Sequence[str]) -> set[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, bindparam, delete, exists, func, insert, literal, null, select, union
+from sqlalchemy import and_, bindparam, delete, exists, func, insert, literal, null, or_, select, union
 
 from packhouse.catalog.judgement_tables import covered as covered_table
 from packhouse.catalog.judgement_tables import overlay, verdict
@@ -98,7 +98,11 @@ _SHOWING = (
     select(entry.c.channel_id, entry.c.partition, entry.c.name)
     .distinct()
     .join_from(entry, channel, channel.c.id == entry.c.channel_id)
-    .where(any_of(entry.c.record_id, "ids"), channel.c.ruleset_id == bindparam("ruleset_id"))
+    .where(
+        any_of(entry.c.record_id, "ids"),
+        # an index that still shows what the ruleset before let be seen is compared with what that says now
+        or_(channel.c.ruleset_id == bindparam("ruleset_id"), channel.c.settle_from == bindparam("ruleset_id")),
+    )
 )
 # With those that somebody downloaded and no channel has any more: who has them must be found when an advisory comes.
 _VERSIONS = union(
@@ -253,7 +257,7 @@ async def counts(reader: Reader, names: Collection[str]) -> dict[str, int]:
 
 
 async def showing(reader: Reader, ruleset_id: int, record_ids: Collection[int]) -> list[tuple[int, str, str]]:
-    """Return (channel, partition, name) of the index in which these records stand under a ruleset."""
+    """Return (channel, partition, name) of the index in which these records stand, or stood, under a ruleset."""
     rows = await reader.fetch_all(_SHOWING, ruleset_id=ruleset_id, ids=list(record_ids)) if record_ids else []
     return [(row[0], row[1], row[2]) for row in rows]
 
