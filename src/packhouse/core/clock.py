@@ -7,7 +7,7 @@ parses, and gives processes a monotonic clock for time-outs.
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
 SECOND = 1_000_000
@@ -63,3 +63,16 @@ def from_iso(text: str) -> int:
     if not EARLIEST <= micros <= LATEST:
         raise ValueError(f"{text[:40]!r} lies outside the years 1970 to 9999")
     return micros
+
+
+def end_from_iso(text: str) -> int:
+    """Parse the end of something, which is not part of it: as `from_iso`, and a bare date is included whole.
+
+    Raises ValueError.
+    """
+    micros = from_iso(text)
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return micros
+    return min(micros + DAY, LATEST)

@@ -101,6 +101,7 @@ async def test_one_file_one_spec_and_every_file_are_three_decisions(house: House
         ({"name": "numpy >=1"}, "no package name"),
         ({"name": "num*"}, "no package name"),
         ({"spec": "<<2"}, "spec"),
+        ({"spec": ">=banana"}, "no version"),
         ({"spec": "<2[sha256=aa]"}, "spec"),
         ({"sha256": SHA}, "spec"),
         ({"spec": "", "sha256": "abc"}, "sha256"),

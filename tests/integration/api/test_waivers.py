@@ -67,6 +67,18 @@ async def test_a_waiver_shows_what_a_rule_hides_and_its_end_restores_the_bytes(h
     assert (await read(house.admin, f"{WAIVERS}/{made['id']}"))["reason"] == "The fix is being tested."
 
 
+async def test_a_waiver_says_how_many_files_it_selects_and_holds_through_its_last_day(house: House) -> None:
+    for path in ("one", "two"):
+        await house.channel(path)
+        await house.upload(path, "acme", "1.0")
+    await house.upload("two", "acme", "2.0")
+    made = await waive(house, spec=">=1 0", until="2999-01-31")
+    assert (made["matches"], made["until"]) == ({"files": 3, "channels": 2}, "2999-02-01T00:00:00.000Z")
+    assert (await waive(house, spec="<2", channel="two"))["matches"] == {"files": 1, "channels": 1}
+    assert (await waive(house, name="acmee"))["matches"] == {"files": 0, "channels": 0}
+    assert (await read(house.admin, f"{WAIVERS}/{made['id']}"))["matches"] == made["matches"]
+
+
 async def test_a_waiver_for_everywhere_ends_by_itself(house: House, tmp_path: Path) -> None:
     await vulnerable(house, tmp_path, "one", "two")
     await waive(house, until=await later(house, 2 * SECOND), rules=["cve"])
@@ -107,6 +119,11 @@ async def test_waivers_are_listed_by_state_package_and_channel(house: House) -> 
         ({"until": "soon"}, "bad_request", "until"),
         ({"rules": ["everything"]}, "bad_request", "rules"),
         ({"spec": ">>> 3"}, "bad_request", ""),
+        ({"spec": "acme==2.0"}, "bad_request", "repeats the name"),
+        ({"spec": "lalala("}, "bad_request", "no version"),
+        ({"spec": ">=banana"}, "bad_request", "no version"),
+        ({"spec": "acme==2.0", "family": "python"}, "bad_request", "repeats the name"),
+        ({"spec": ">=banana", "family": "python"}, "bad_request", "cannot be understood"),
         ({"name": "acme >2"}, "bad_request", "name"),
         ({"name": "*"}, "bad_request", "name"),
         ({"family": "cobol"}, "unsupported_type", "cobol"),

@@ -50,9 +50,11 @@ FILTERS: list[tuple[str, set[str]]] = [
     ("exploited=false", {*ALL} - {ALL[1]}),
     ("curated=true", {ALL[0]}),
     ("curated_from=2026-02-01&curated_to=2026-02-02", {ALL[0]}),
-    ("curated_to=2026-02-01", set()),
+    ("curated_to=2026-01-31", set()),
+    ("curated_to=2026-02-01T00:00:00Z", set()),
+    ("curated_to=2026-02-01", {ALL[0]}),
     ("withdrawn=true", {ALL[3]}),
-    ("published_from=2024-02-01&published_to=2024-04-01", {ALL[1], ALL[2]}),
+    ("published_from=2024-02-01&published_to=2024-03-31", {ALL[1], ALL[2]}),
     ("modified_from=2024-04-15", {ALL[0]}),
     ("affecting=true", set()),
 ]

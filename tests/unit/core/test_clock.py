@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from packhouse.core.clock import EARLIEST, LATEST, from_iso, monotonic, to_http_date, to_iso
+from packhouse.core.clock import EARLIEST, LATEST, end_from_iso, from_iso, monotonic, to_http_date, to_iso
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,16 @@ def test_a_time_goes_in_and_out() -> None:
     assert from_iso("2026-11-21T10:00:00.000003Z") % 1_000_000 == 3
     assert to_iso(from_iso("2026-11-21T10:00:00.250Z")) == "2026-11-21T10:00:00.250Z"
     assert from_iso("2026-11-21") == from_iso("2026-11-21T00:00:00+00:00")
+
+
+@pytest.mark.parametrize(
+    ("text", "end"),
+    [
+        ("2026-11-21", "2026-11-22T00:00:00.000Z"),
+        ("20261121", "2026-11-22T00:00:00.000Z"),
+        ("2026-11-21T00:00", "2026-11-21T00:00:00.000Z"),
+        ("9999-12-30", "9999-12-30T00:00:00.000Z"),
+    ],
+)
+def test_a_day_that_ends_something_is_part_of_it(text: str, end: str) -> None:
+    assert to_iso(end_from_iso(text)) == end

@@ -16,7 +16,7 @@ from packhouse.catalog.accounts.permissions import ACTIONS
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.changes import note
-from packhouse.core.clock import DAY, LATEST, from_iso
+from packhouse.core.clock import LATEST, end_from_iso
 from packhouse.core.db import Database, Row, Unit
 from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
@@ -61,7 +61,7 @@ def parse_expiry(text: str | None, now: int) -> int | None:
     if text is None:
         return None
     try:
-        until = from_iso(text) + (DAY if len(text) == len("2026-11-21") else 0)
+        until = end_from_iso(text)
     except (ValueError, OverflowError):
         raise PackhouseError(
             "bad_request", f"{text[:40]!r} is not a date.", "Write it like 2027-01-31 or 2027-01-31T12:00:00Z."

@@ -38,7 +38,7 @@ class TokenRequest(Body):
 
     name: Word
     scopes: list[Word] | None = None  #: actions of the permissions page; null: whatever its account may
-    expires_at: Word | None = None  #: a date (its last day, UTC) or an ISO 8601 time
+    expires_at: Word | None = None  #: ISO 8601; a bare date is included whole (UTC)
 
 
 class TokenRenewal(Body):

@@ -56,7 +56,10 @@ def asked_for(
     published_from: Moment = None,
     published_to: Moment = None,
 ) -> Asked:
-    """Read the filters of a request. Of times `…_from` is included and `…_to` is not; of scores both are."""
+    """Read the filters of a request. Of scores both ends are included.
+
+    Of times `…_from` is included and `…_to` is not, but a bare date is as a whole.
+    """
     return Asked(
         status, text=q, name=cve, score_from=score_from, score_to=score_to, kind=kind, exploited=exploited,
         curated=curated, withdrawn=withdrawn, curated_from=curated_from, curated_to=curated_to,
@@ -73,5 +76,5 @@ def _read(name: str, value: Any) -> Any:
     if name in ("score_from", "score_to"):
         return (least if name == "score_from" else most)(name, value)
     if name.endswith(("_from", "_to")):
-        return moment(name, value)
+        return moment(name, value, end=name.endswith("_to"))
     return int(value) if isinstance(value, bool) else value

@@ -78,7 +78,7 @@ async def list_files(
         "size_from": size_from,
         "size_to": size_to,
         "created_from": None if created_from is None else moment("created_from", created_from),
-        "created_to": None if created_to is None else moment("created_to", created_to),
+        "created_to": None if created_to is None else moment("created_to", created_to, end=True),
     }
     chosen = {key: value for key, value in given.items() if value is not None}
     rows, total = await listing.files(services.db, chosen, sort=sort, limit=page_size(limit), offset=offset)

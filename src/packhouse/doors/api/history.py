@@ -47,7 +47,7 @@ async def events(
         "actor": actor,
         "object": object,
         "since": None if since is None else moment("since", since),
-        "until": None if until is None else moment("until", until),
+        "until": None if until is None else moment("until", until, end=True),
     }
     chosen = {key: value for key, value in given.items() if value is not None}
     rows, total = await audit.events(services.db, chosen, page_size(limit), offset)

@@ -22,7 +22,7 @@ class NoticeRequest(Body):
 
     message: Text
     level: NoticeLevel = "info"
-    expires_at: Word | None = None  #: ISO 8601; without it the notice stays until it is removed
+    expires_at: Word | None = None  #: ISO 8601; a bare date is included whole (UTC); null: until it is removed
 
 
 class NoticeShape(msgspec.Struct, kw_only=True):

@@ -11,7 +11,7 @@ from litestar.params import PathParameter, QueryParameter, SkipValidation
 from packhouse.catalog.accounts.authenticator import Authenticator
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.channels.channel import Channel
-from packhouse.core.clock import from_iso
+from packhouse.core.clock import end_from_iso, from_iso
 from packhouse.core.errors import PackhouseError
 from packhouse.workflows.services import Services
 
@@ -42,7 +42,11 @@ Search = Annotated[
 ]
 Filter = Annotated[str | None, QueryParameter(pattern=_NO_NUL, max_length=512)]
 Moment = Annotated[
-    str | None, QueryParameter(max_length=64, description="ISO 8601 date or time; without a zone it is UTC.")
+    str | None,
+    QueryParameter(
+        max_length=64,
+        description="ISO 8601 date or time; without a zone it is UTC. A date that ends something is included whole.",
+    ),
 ]
 Bytes = Annotated[int | None, QueryParameter(ge=0, le=MOST, description="Size in bytes.")]
 Number = Annotated[int, PathParameter(ge=0, le=MOST, description="The id as lists show it.")]
@@ -69,10 +73,13 @@ def page_size(limit: int) -> int:
     return min(limit, PAGE_ITEMS)
 
 
-def moment(name: str, text: str) -> int:
-    """Return microseconds since the epoch. Raises PackhouseError("bad_request") naming the parameter."""
+def moment(name: str, text: str, *, end: bool = False) -> int:
+    """Return microseconds since the epoch; of a bare date its start, or with `end` the end of that day (UTC).
+
+    Raises PackhouseError("bad_request") naming the parameter.
+    """
     try:
-        return from_iso(text)
+        return end_from_iso(text) if end else from_iso(text)
     except (ValueError, OverflowError):
         raise PackhouseError(
             "bad_request", f"`{name}`: {text[:40]!r} is no time.", "Write it like 2027-01-31T12:00:00Z."

@@ -18,7 +18,7 @@ from packhouse.doors.api.guard import permitted_channel
 from packhouse.doors.api.parameters import Caller, Filter, House, Limit, Offset, Page, Text, Word, moment, page_size
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.words import WaiverState
-from packhouse.workflows.judging.waiving import Wanted, create_waiver, end_waiver, no_waiver
+from packhouse.workflows.judging.waiving import Matches, Wanted, create_waiver, end_waiver, matched, no_waiver
 from packhouse.workflows.services import Services
 
 #: names of one list in a request
@@ -38,7 +38,7 @@ class WaiverRequest(Body, kw_only=True):
     cves: Annotated[list[Word], msgspec.Meta(max_length=_MOST)] = []
     channel: Word | None = None  #: `CHANNEL` or `CHANNEL/SUBCHANNEL`; null: everywhere
     reason: Text  #: told to whoever asks
-    until: Word  #: ISO 8601; it ends by itself then
+    until: Word  #: ISO 8601; it ends by itself then; a bare date is included whole (UTC)
 
 
 class WaiverShape(msgspec.Struct, kw_only=True):
@@ -56,6 +56,7 @@ class WaiverShape(msgspec.Struct, kw_only=True):
     created_by: str
     created_at: str  #: RFC 3339
     until: str
+    matches: Matches | None  #: what it selects now, whether that is hidden or not; null in lists
 
 
 @get("/api/waivers", tags=["waivers"], responses=refused())
@@ -97,17 +98,18 @@ async def create(data: JSONBody[WaiverRequest], caller: Caller, services: House)
         rules=tuple(data.rules),
         cves=tuple(data.cves),
         reason=data.reason,
-        until=moment("until", data.until),
+        until=moment("until", data.until, end=True),
         channel_id=channel_id,
     )
     row = await create_waiver(services, caller.username, wanted)
-    return _shape(row, row.at)
+    return _shape(row, row.at, await matched(services.db, row))
 
 
 @get("/api/waivers/{waiver_id:str}", tags=["waivers"], responses=refused())
 async def show(waiver_id: FromPath[str], caller: Caller, services: House) -> WaiverShape:
     """Show a waiver."""
-    return _shape(await _found(services, caller, waiver_id), await services.db.now())
+    row = await _found(services, caller, waiver_id)
+    return _shape(row, await services.db.now(), await matched(services.db, row))
 
 
 @delete("/api/waivers/{waiver_id:str}", tags=["waivers"], status_code=200, responses=refused("conflict"))
@@ -115,7 +117,7 @@ async def end(waiver_id: FromPath[str], caller: Caller, services: House) -> Waiv
     """Let a waiver end now: what it let pass is hidden again. It stays to be read."""
     row = await _found(services, caller, waiver_id)
     ended = await end_waiver(services, caller.username, row.uuid)
-    return _shape(ended, ended.until)
+    return _shape(ended, ended.until, await matched(services.db, ended))
 
 
 async def _found(services: Services, caller: Principal, waiver_id: str) -> WaiverRow:
@@ -131,7 +133,7 @@ async def _found(services: Services, caller: Principal, waiver_id: str) -> Waive
     return row
 
 
-def _shape(row: WaiverRow, now: int) -> WaiverShape:
+def _shape(row: WaiverRow, now: int, matches: Matches | None = None) -> WaiverShape:
     return WaiverShape(
         id=row.uuid,
         state="active" if row.until > now else "ended",
@@ -145,6 +147,7 @@ def _shape(row: WaiverRow, now: int) -> WaiverShape:
         created_by=row.by,
         created_at=to_iso(row.at) or "",
         until=to_iso(row.until) or "",
+        matches=matches,
     )
 
 

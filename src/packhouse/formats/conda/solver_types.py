@@ -117,6 +117,11 @@ class Spec:
         self._subdir = spec.subdir
         self._whole = None if self._build and self._number and not _has_more(spec) else spec
 
+    @property
+    def versions(self) -> str:
+        """The version part as rattler understood it; empty: any."""
+        return "" if self._version is None else str(self._version)
+
     def matches_name(self, name: str) -> bool:
         """Say whether the spec may select files of the package `name`."""
         if self._name_spec is None:

@@ -31,6 +31,11 @@ class Spec:
         self._names = None if exact else re.compile(translate(pattern))
         self._versions = versions
 
+    @property
+    def versions(self) -> str:
+        """The version part; empty: any."""
+        return "" if self._versions is None else str(self._versions)
+
     def matches_name(self, name: str) -> bool:
         """Say whether the spec may select files of the project `name`, however it is spelled."""
         plain = normalise(name)

@@ -9,6 +9,7 @@ import numpy as np
 
 from packhouse.core.errors import PackhouseError
 from packhouse.formats import registry
+from packhouse.formats.selection import check_selection
 from packhouse.security.policies.batch import Batch, Bools, Ints
 from packhouse.security.policies.context import Context
 from packhouse.security.policies.decide import Policy
@@ -48,7 +49,9 @@ class Lifted(msgspec.Struct, frozen=True, eq=False):
 
 def check_waiver(waiver: Waiver, now: int) -> Waiver:
     """Return a waiver that makes sense. PackhouseError: `unsupported_type` for the family, else `bad_request`."""
-    registry.get(waiver.family).matcher(waiver.spec)
+    registry.get(waiver.family)
+    name, _, spec = waiver.spec.partition(" ")
+    check_selection(waiver.family, name, spec)
     if waiver.until <= now:
         raise PackhouseError("bad_request", "The waiver would have ended already.", "Give a later time.")
     return waiver

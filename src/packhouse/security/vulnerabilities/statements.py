@@ -16,6 +16,7 @@ import msgspec
 from packhouse.core.clock import EARLIEST, LATEST
 from packhouse.core.errors import PackhouseError
 from packhouse.formats import registry
+from packhouse.formats.selection import check_selection
 from packhouse.security.vulnerabilities.advisory import Advisory, Status
 
 #: what somebody can judge; without a judgement a finding is "reported"
@@ -176,6 +177,7 @@ def check(statement: Statement) -> Statement:
         raise _refusal("sha256", "it must be 64 lower-case hex digits, and then there is no `spec`")
     if statement.spec:
         _matcher(statement)
+        check_selection(statement.family, statement.name, statement.spec)
     return statement
 
 

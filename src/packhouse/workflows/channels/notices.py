@@ -6,7 +6,7 @@ from packhouse.catalog import changes
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
-from packhouse.core.clock import from_iso
+from packhouse.core.clock import end_from_iso
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.workflows.channels.creating import gone
@@ -70,7 +70,7 @@ def _time(text: str | None) -> int | None:
     if text is None:
         return None
     try:
-        return from_iso(text)
+        return end_from_iso(text)
     except (ValueError, OverflowError):
         raise PackhouseError(
             "bad_request", f"`expires_at`: {text[:40]!r} is no time.", "Write it like 2027-01-31T12:00:00Z."

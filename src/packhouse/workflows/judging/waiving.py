@@ -7,6 +7,7 @@ another one ends it and makes that, so that what was decided stays to be read.
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 import msgspec
 
@@ -16,11 +17,13 @@ from packhouse.catalog.policies import waivers
 from packhouse.catalog.policies.waivers import Lifts, WaiverRow
 from packhouse.catalog.vulnerabilities import unjudged
 from packhouse.core.clock import to_iso
-from packhouse.core.db import Unit
+from packhouse.core.db import Database, Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.core.randomness import new_uuid
+from packhouse.formats import registry
 from packhouse.security.policies.compiling import RULES
 from packhouse.security.policies.waivers import Waiver, check_waiver
+from packhouse.workflows.judging import store
 from packhouse.workflows.judging.packages import package_name
 from packhouse.workflows.services import Services
 
@@ -40,6 +43,13 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     until: int  #: microseconds
     channel_id: int | None = None  #: None: everywhere
+
+
+class Matches(msgspec.Struct, frozen=True):
+    """How far a waiver reaches."""
+
+    files: int  #: 0 for a name or a version that is nowhere, for example a misspelt one
+    channels: int  #: that have any of them
 
 
 async def create_waiver(services: Services, actor: str, wanted: Wanted) -> WaiverRow:
@@ -63,6 +73,21 @@ async def create_waiver(services: Services, actor: str, wanted: Wanted) -> Waive
         return row
 
     return await services.db.write(work)
+
+
+async def matched(db: Database, row: WaiverRow) -> Matches:
+    """Count the files that a waiver selects now, whether anything hides them or not."""
+    matcher = registry.get(row.family).matcher(f"{row.name} {row.spec}".strip())
+    places = [row.channel_id] if row.channel_id is not None else await store.channels_of(db, row.family, [row.name])
+    counts = [await _count(db, place, row, matcher) for place in places]
+    return Matches(sum(counts), sum(count > 0 for count in counts))
+
+
+async def _count(db: Database, channel_id: int, row: WaiverRow, matcher: Any) -> int:
+    files = await store.here_of_names(db, channel_id, row.family, [row.name])
+    return sum(
+        matcher.matches(one.name, one.version, one.build, one.build_number, subdir=one.partition) for one in files
+    )
 
 
 async def end_waiver(services: Services, actor: str, uuid: str) -> WaiverRow:
