@@ -32,8 +32,8 @@ class Overlay(NamedTuple):
         return self.record_id, self.content_id
 
 
-class Ended(NamedTuple):
-    """Names of a channel of which an overlay ended."""
+class Package(NamedTuple):
+    """A package of a channel."""
 
     channel_id: int
     family: str
@@ -55,28 +55,15 @@ _PUT = """INSERT INTO overlay (channel_id, ruleset_id, record_id, content_id, ru
  ON CONFLICT (record_id, content_id, channel_id, ruleset_id) DO UPDATE SET rule = excluded.rule,
  missing = excluded.missing, since = excluded.since, until = excluded.until"""
 _ENDED = (
-    select(*_COLUMNS)
-    .where(overlay.c.until <= bindparam("now"))
-    .order_by(overlay.c.until)
-    .limit(bindparam("limit"))
-    .subquery()
+    select(*_COLUMNS).where(overlay.c.until <= bindparam("now")).order_by(overlay.c.until).limit(bindparam("limit"))
 )
-_ENDED_PLACES = select(_ENDED.c.record_id, _ENDED.c.content_id, _ENDED.c.channel_id, _ENDED.c.ruleset_id)
-# Of those that ended, the few that hold in their channel for a file it has.
-_STANDING = (
-    select(_ENDED.c.channel_id, entry.c.family, entry.c.name)
-    .distinct()
-    .select_from(
-        _ENDED.join(
-            entry,
-            and_(
-                entry.c.record_id == _ENDED.c.record_id,
-                entry.c.channel_id + 0 == _ENDED.c.channel_id,
-                func.coalesce(entry.c.content_id, 0) == _ENDED.c.content_id,
-            ),
-        ).join(channel, and_(channel.c.id == _ENDED.c.channel_id, channel.c.ruleset_id == _ENDED.c.ruleset_id))
-    )
+# Of entries that are as they were when the reason was written.
+_NAMES = (
+    select(entry.c.channel_id, entry.c.family, entry.c.name, entry.c.record_id, func.coalesce(entry.c.content_id, 0))
+    .join_from(entry, channel, channel.c.id == entry.c.channel_id)
+    .where(any_of(entry.c.record_id, "ids"), channel.c.path.is_not(None))
 )
+_FORGET_ENDED = _FORGET.where(overlay.c.until <= bindparam("now"))
 # Of rulesets that neither hold in the channel nor are to: those of the past, and of entries that are gone.
 _PAST = (
     select(overlay.c.record_id, overlay.c.content_id, overlay.c.channel_id, overlay.c.ruleset_id)
@@ -110,21 +97,22 @@ async def replace(unit: Unit, gone: Iterable[Overlay], new: Sequence[Overlay]) -
     await unit.execute_many(_PUT, [one._asdict() for one in new])
 
 
-async def ended(reader: Reader, now: int, limit: int) -> list[Ended]:
-    """Return names of channels where time ended a reason."""
-    return [Ended(*row) for row in await reader.fetch_all(_STANDING, now=now, limit=limit)]
+async def ended(reader: Reader, now: int, limit: int) -> list[Overlay]:
+    """Return reasons that time ended, those first that ended first."""
+    return [Overlay(*row) for row in await reader.fetch_all(_ENDED, now=now, limit=limit)]
 
 
-async def any_ended(reader: Reader, now: int) -> bool:
-    """Say whether there are reasons that time ended."""
-    return await reader.fetch_one(_ENDED_PLACES, now=now, limit=1) is not None
+async def packages_of(reader: Reader, some: Collection[Overlay]) -> set[Package]:
+    """Return the packages of channels that these reasons are about; one about what is gone is about none."""
+    places = {(one.channel_id, *one.pair) for one in some}
+    rows = await reader.fetch_all(_NAMES, ids=sorted({one.record_id for one in some})) if some else []
+    return {Package(*row[:3]) for row in rows if (row[0], row[3], row[4]) in places}
 
 
-async def forget_ended(unit: Unit, now: int, limit: int) -> int:
-    """Drop reasons that time ended, once nothing else was found to say; return how many."""
-    rows = await unit.fetch_all(_ENDED_PLACES, now=now, limit=limit)
-    await unit.execute_many(_FORGET, [_place(*row) for row in rows])
-    return len(rows)
+async def forget_ended(unit: Unit, some: Iterable[Overlay], now: int) -> None:
+    """Drop those of the reasons that are still ended, once nothing else was found to say."""
+    places = [_place(one.record_id, one.content_id, *one[:2]) for one in some]
+    await unit.execute_many(_FORGET_ENDED, [{**place, "now": now} for place in places])
 
 
 async def forget_past(unit: Unit, channel_id: int, limit: int) -> int:

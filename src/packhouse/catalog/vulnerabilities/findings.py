@@ -62,6 +62,16 @@ _ABOUT = (
     .where(advisory_name.c.ecosystem == bindparam("ecosystem"), any_of(advisory_name.c.name, "names"), *_NOW)
     .order_by(advisory.c.id)
 )
+_ANYTHING = (
+    select(advisory_name.c.name)
+    .select_from(
+        advisory_name.join(advisory, advisory.c.id == advisory_name.c.advisory_id).join(
+            feed, feed.c.id == advisory.c.feed_id
+        )
+    )
+    .where(advisory_name.c.ecosystem == bindparam("ecosystem"), *_NOW)
+    .limit(1)
+)
 _IDS = select(vulnerability.c.key, vulnerability.c.id).where(any_of(vulnerability.c.key, "keys"))
 _OF_NAMES = select(*(finding.c[name] for name in Found._fields)).where(
     finding.c.family == bindparam("family"), any_of(finding.c.name, "names")
@@ -88,6 +98,11 @@ async def advisories_about(reader: Reader, upstream: Mapping[str, Collection[str
         rows = await reader.fetch_all(_ABOUT, ecosystem=ecosystem, names=list(names))
         found += [Held(*row) for row in rows]
     return found
+
+
+async def says_anything(reader: Reader, ecosystem: str) -> bool:
+    """Say whether any feed says anything of an ecosystem now."""
+    return await reader.fetch_one(_ANYTHING, ecosystem=ecosystem) is not None
 
 
 async def ids_of(reader: Reader, keys: Collection[str]) -> dict[str, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import bindparam, delete, func, insert, select
 
 from packhouse.catalog.judgement_tables import unjudged
 from packhouse.core.db import Unit, any_of
@@ -31,7 +31,13 @@ class Waiting(NamedTuple):
 
 
 _ADD = insert(unjudged).values(family=bindparam("family"), name=bindparam("name"))
-_WAITING = select(*(unjudged.c[name] for name in Waiting._fields)).order_by(unjudged.c.id).limit(bindparam("limit"))
+_WAITING = (
+    select(*(unjudged.c[name] for name in Waiting._fields))
+    .where(unjudged.c.id <= bindparam("upto"))
+    .order_by(unjudged.c.id)
+    .limit(bindparam("limit"))
+)
+_LAST = select(func.max(unjudged.c.id))
 _WAITS = (
     select(unjudged.c.id)
     .where(unjudged.c.family == bindparam("of_family"), unjudged.c.name == bindparam("of_name"))
@@ -46,9 +52,14 @@ async def add(unit: Unit, names: Iterable[tuple[str, str]]) -> None:
     await unit.execute_many(_ADD, rows)
 
 
-async def waiting(reader: Reader, limit: int) -> list[Waiting]:
-    """Return the names that wait longest."""
-    return [Waiting(*row) for row in await reader.fetch_all(_WAITING, limit=limit)]
+async def last(reader: Reader) -> int:
+    """Return the number of the name that came last."""
+    return int(await reader.fetch_value(_LAST) or 0)
+
+
+async def waiting(reader: Reader, upto: int, limit: int) -> list[Waiting]:
+    """Return the names that wait longest, of those up to a number."""
+    return [Waiting(*row) for row in await reader.fetch_all(_WAITING, upto=upto, limit=limit)]
 
 
 async def waits(reader: Reader, family: str, name: str) -> bool:

@@ -23,10 +23,13 @@ def rulesets_of(channel: Channel) -> set[int]:
     return {channel.ruleset_id} | ({channel.next_ruleset_id} if channel.next_ruleset_id is not None else set())
 
 
-async def judge_arrivals(unit: Unit, channel: Channel, family: str, record_ids: Collection[int]) -> None:
+async def judge_arrivals(
+    unit: Unit, channel: Channel, family: str, record_ids: Collection[int], *, known: bool = False
+) -> None:
     """Judge files that the unit added to a channel, or gave other records or bytes.
 
     `channel` is as the unit holds it, so that its rulesets stay. What changes of other files is marked dirty.
+    `known`: they were there, and only their bytes are new.
     """
     rows = await store.here_of_records(unit, channel.id, family, sorted(set(record_ids)))
     if not rows:
@@ -43,7 +46,8 @@ async def judge_arrivals(unit: Unit, channel: Channel, family: str, record_ids: 
     batch = batch_of(hideable, knowledge, await python_of(unit, family, hideable, every))
     toggled = await write_verdicts(unit, hideable, batch, rules, others)
     await _tell_others(unit, channel, family, toggled)
-    dirty = await judge_reasons(unit, channel, family, sorted(versions), rules, {row.record_id for row in rows})
+    arrived = {row.record_id for row in rows}
+    dirty = await judge_reasons(unit, channel, family, sorted(versions), rules, arrived, arrived if known else ())
     await show_anew(unit, channel, dirty)
 
 

@@ -6,7 +6,7 @@ from functools import partial
 
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.policies import overlays
-from packhouse.catalog.policies.overlays import Ended
+from packhouse.catalog.policies.overlays import Package
 from packhouse.core.db import Unit
 from packhouse.workflows.indexing.subtracting import show_anew
 from packhouse.workflows.judging.arriving import rulesets_of
@@ -16,7 +16,7 @@ from packhouse.workflows.judging.rejudging import judge_waiting
 from packhouse.workflows.judging.verdicts import policies
 from packhouse.workflows.services import Services
 
-#: names looked at together where time ended a reason
+#: reasons looked at together that time ended
 ENDED = 500
 #: how long it pauses between two rounds, in seconds
 SECONDS = 0.5
@@ -34,17 +34,17 @@ async def _end_by_time(services: Services) -> None:
     """Judge packages anew of which time ended a waiver, or made a file old enough."""
     db, now = services.db, await services.db.now()
     touched: set[int] = set()
-    for one in await overlays.ended(db, now, ENDED):
-        if await db.write(partial(_judge, one=one)):
-            touched.add(one.channel_id)
-    if await overlays.any_ended(db, now):
+    while ended := await overlays.ended(db, now, ENDED):
+        for one in sorted(await overlays.packages_of(db, ended)):
+            if await db.write(partial(_judge, one=one)):
+                touched.add(one.channel_id)
         await judge_waiting(services)  # closures, which say what else there is to say
-        await db.write(partial(overlays.forget_ended, now=now, limit=ENDED))
+        await db.write(partial(overlays.forget_ended, some=ended, now=now))
     for channel_id in sorted(touched):
         await services.publisher.publish(channel_id)
 
 
-async def _judge(unit: Unit, one: Ended) -> bool:
+async def _judge(unit: Unit, one: Package) -> bool:
     channel = await channels.hold(unit, one.channel_id)
     if channel is None:
         return False

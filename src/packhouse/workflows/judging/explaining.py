@@ -10,7 +10,6 @@ import numpy as np
 
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.packages.entries import Entry
-from packhouse.catalog.policies import overlays
 from packhouse.core.clock import to_iso
 from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
@@ -19,16 +18,11 @@ from packhouse.security.policies.batch import Batch
 from packhouse.security.policies.context import Context
 from packhouse.security.policies.decide import Decisions, Policy, decide
 from packhouse.security.policies.explain import Explanation, explain
-from packhouse.security.policies.keys import Keys
-from packhouse.security.policies.rules.installable import Installable
-from packhouse.security.policies.rules.names import OnlyNamesAndNeeds
-from packhouse.security.policies.rules.platform import NeededNoarch
-from packhouse.security.policies.survey import needs_whole_channel, survey
 from packhouse.security.policies.waivers import Waiver, lifted
 from packhouse.workflows.judging import store
 from packhouse.workflows.judging.batches import batch_of, python_of
+from packhouse.workflows.judging.contexts import circumstances, context_here
 from packhouse.workflows.judging.knowing import recall
-from packhouse.workflows.judging.reasons import Circumstances, circumstances
 from packhouse.workflows.judging.store import FileRow
 from packhouse.workflows.judging.verdicts import policies
 
@@ -60,50 +54,11 @@ async def judge_packages(reader: Reader, channel: Channel, family: str, names: S
     policy = (await policies(reader, [channel.ruleset_id]))[channel.ruleset_id]
     batch = batch_of(rows, await recall(reader, family, rows), await python_of(reader, family, rows, [policy]))
     found = await circumstances(reader, channel.id, family, names, now)
-    context = await _context(reader, channel, rows, batch, policy, found, now)
+    context = await context_here(reader, channel.id, channel.ruleset_id, rows, batch, policy, found, now)
     decisions = decide(batch, context, policy, now)
     seen = decisions.seen.copy()
     seen[lifted(batch, context, policy, found.waivers, now).rows] = True
     return Judged(rows, batch, context, policy, found.waivers, decisions, seen)
-
-
-async def _context(
-    reader: Reader,
-    channel: Channel,
-    rows: Sequence[FileRow],
-    batch: Batch,
-    policy: Policy,
-    found: Circumstances,
-    now: int,
-) -> Context:
-    """Return what rules may know of the channel; what closures say is as it was worked out last."""
-    alone = policy.without(NeededNoarch, OnlyNamesAndNeeds, Installable)
-    context = survey(batch, alone, now, None, found.reserved, channel.ruleset_id, found.waivers)
-    if not needs_whole_channel(policy):
-        return context
-    said = {
-        one.pair: one
-        for one in await overlays.of_records(reader, channel.id, channel.ruleset_id, {row.record_id for row in rows})
-    }
-    by_closure = {NeededNoarch.key, OnlyNamesAndNeeds([]).key}
-    of_row = [said.get(row.pair) for row in rows]
-    # an older archive form may be hidden for being one, before anybody asked whether it is needed
-    unneeded = {
-        _place(row) for row, one in zip(rows, of_row, strict=True) if one is not None and one.rule in by_closure
-    }
-    needed = [number for number, row in enumerate(rows) if _place(row) not in unneeded]
-    broken = [number for number, one in enumerate(of_row) if one is not None and one.rule == Installable.key]
-    return msgspec.structs.replace(
-        context,
-        needed=Keys.of(batch, np.array(needed, np.int64)),
-        broken=Keys.of(batch, np.array(broken, np.int64)),
-        missing=tuple(said[rows[number].pair].missing for number in broken),
-    )
-
-
-def _place(row: FileRow) -> tuple[str, str, str, str]:
-    """Return what closures tell files apart by: all but the archive form."""
-    return row.partition, row.name, row.version, row.build
 
 
 def why(judged: Judged, number: int) -> Why:

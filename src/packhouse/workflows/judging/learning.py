@@ -62,9 +62,9 @@ async def learn(unit: Unit, family: str, versions: Mapping[str, Collection[str]]
 
 async def learn_anew(unit: Unit, family: str, names: Collection[str]) -> list[Found]:
     """Let what advisories say now of all versions of packages be what was found; return what is new of it."""
-    known = await store.versions_of(unit, family, names)
-    found = await look_up(unit, family, known)
+    # first, so that what a file that comes meanwhile is found to have is not taken for past
     before = {_what(one): one for one in await findings.of_names(unit, family, names)}
+    found = await look_up(unit, family, await store.versions_of(unit, family, names))
     now = {_what(one): one for one in found}
     gone = [one for what, one in before.items() if now.get(what) != one]
     await findings.replace(unit, gone, [one for what, one in now.items() if before.get(what) != one])
@@ -75,11 +75,11 @@ async def look_up(
     reader: Reader, family: str, versions: Mapping[str, Collection[str]], origins: Origins = NOTHING_OFFERED
 ) -> list[Found]:
     """Return what advisories say now of these versions of packages, whether anybody here has files of them or not."""
-    covered = await store.covered(reader)
-    if not covered:
+    named = await store.ecosystems(reader)
+    if not named:
         return []
     upstream = {
-        name: {(alias.ecosystem, alias.upstream) for alias in said if alias.ecosystem in covered}
+        name: {(alias.ecosystem, alias.upstream) for alias in said if alias.ecosystem in named}
         for name, said in (await upstream_of(reader, family, versions, origins)).items()
     }
     about = await _advisories_about(reader, {pair for pairs in upstream.values() for pair in pairs})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -30,14 +31,12 @@ _facts = msgspec.json.Decoder(_Facts).decode
 
 
 async def keep_names(unit: Unit, family: str, rows: Sequence[FileRow]) -> None:
-    """Keep the aliases that arriving files give evidence of. Other versions of those packages are judged soon."""
+    """Keep the aliases that arriving files give evidence of. Other files of those packages are judged soon."""
     new = await _new(unit, family, await _told(unit, family, rows))
     if new:
-        here: dict[str, set[str]] = {}
-        for row in rows:
-            here.setdefault(row.name, set()).add(row.version)
-        known = await store.versions_of(unit, family, new)
-        await unjudged.add(unit, [(family, name) for name in new if known.get(name, set()) - here[name]])
+        here = Counter({row.record_id: row.name for row in rows}.values())
+        known = await store.counts(unit, sorted(new))
+        await unjudged.add(unit, [(family, name) for name in new if known.get(name, 0) > here[name]])
 
 
 async def _told(unit: Unit, family: str, rows: Sequence[FileRow]) -> list[AliasRow]:

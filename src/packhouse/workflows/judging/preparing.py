@@ -54,8 +54,8 @@ async def prepare_rulesets(services: Services) -> None:
 async def prepare_again(services: Services) -> None:
     """Judge anew by "unknown vulnerabilities" once other ecosystems are covered by advisories than before."""
     db = services.db
-    covered = await store.covered(db)
-    if covered == await store.covered_before(db):
+    covered = await store.covering_now(db)
+    if covered == await store.covered(db):
         return
     rules = await policies(db, await verdicts.rulesets_in_use(db))
     concerned = {number for number, policy in rules.items() if policy.has(UnknownVulnerabilities)}

@@ -7,55 +7,31 @@ then a file that arrives is judged as if nobody needed it.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from packhouse.catalog.channels.channel import Channel
-from packhouse.catalog.policies import overlays, reservations, waivers
+from packhouse.catalog.policies import overlays
 from packhouse.catalog.policies.overlays import Overlay
 from packhouse.catalog.policies.verdicts import Pair
 from packhouse.catalog.vulnerabilities import unjudged
 from packhouse.core.db import Unit
-from packhouse.core.db.base import Reader
 from packhouse.formats import registry
 from packhouse.security.policies.batch import NOWHEN, Batch, Ints
 from packhouse.security.policies.context import Context
 from packhouse.security.policies.decide import Decisions, Policy, decide
-from packhouse.security.policies.reserved import Reserved
 from packhouse.security.policies.rules.installable import Installable
-from packhouse.security.policies.survey import needs_whole_channel, survey
+from packhouse.security.policies.survey import needs_whole_channel
 from packhouse.security.policies.waivers import Waiver, lifted
 from packhouse.workflows.judging import store
 from packhouse.workflows.judging.batches import batch_of, python_of
+from packhouse.workflows.judging.contexts import Circumstances, circumstances, context_here
 from packhouse.workflows.judging.knowing import recall
 from packhouse.workflows.judging.store import FileRow
 from packhouse.workflows.judging.suspects import with_reasons
 from packhouse.workflows.judging.verdicts import hidden_by
 
 Key = tuple[str, str]  # partition and name in the index
-
-
-class Circumstances(NamedTuple):
-    """What of a channel rules may ask besides its files."""
-
-    reserved: Reserved
-    waivers: Sequence[Waiver]
-
-
-async def circumstances(
-    reader: Reader, channel_id: int, family: str, names: Collection[str], now: int
-) -> Circumstances:
-    """Return what is reserved in a channel and what is waived there, as far as it concerns these packages."""
-    own = await store.own_names(reader, channel_id, family, names)
-    said = await reservations.in_channel(reader, channel_id)
-    patterns = [f"{one.family}:{one.pattern}" if one.family else one.pattern for one in said]
-    held = [
-        Waiver(one.id, one.family, f"{one.name} {one.spec}".strip(), one.until, one.lifts.rules, one.lifts.cves)
-        for one in await waivers.of_names(reader, family, names, now)
-        if one.channel_id in (None, channel_id)
-    ]
-    return Circumstances(Reserved({family: own} if own else {}, patterns), held)
 
 
 async def judge_reasons(
@@ -65,10 +41,12 @@ async def judge_reasons(
     names: Collection[str],
     policies: Mapping[int, Policy],
     arrived: Collection[int] | None = None,
+    known: Collection[int] = (),
 ) -> set[Key]:
     """Let the overlays of packages be what the channel's rulesets say now; return what of the index changes.
 
-    `arrived` are the records of files that were not there before, if nothing else changed.
+    `arrived` are the records of files that were not there before, if nothing else changed; `known` those of them that
+    were there, without their bytes: what closures said of them stands until they are worked out again.
     """
     found = await circumstances(unit, channel.id, family, names, unit.now)
     waived = _waived(found, family)
@@ -78,13 +56,15 @@ async def judge_reasons(
         if not matter:
             continue
         rows = await store.here_of_names(unit, channel.id, family, sorted(matter))
+        new: set[int] = set()
         if needs_whole_channel(policy):
             await unjudged.add(unit, [(unjudged.WHOLE + family, str(channel.id))])
             rows = [row for row in rows if row.record_id in (arrived or ())]
+            new = {row.record_id for row in rows} - set(known)
         batch = batch_of(
             rows, await recall(unit, family, rows, [policy]), await python_of(unit, family, rows, [policy])
         )
-        context = survey(batch, policy, unit.now, reserved=found.reserved, waivers=found.waivers)
+        context = await context_here(unit, channel.id, number, rows, batch, policy, found, unit.now, new)
         wanted = wanted_reasons(channel.id, number, rows, batch, context, policy, found.waivers, unit.now)
         keys = await write_reasons(unit, channel.id, number, rows, wanted)
         if number == channel.ruleset_id:
@@ -105,7 +85,9 @@ async def write_reasons(
     records = {row.record_id for row in rows}
     before = {one.pair: one for one in await overlays.of_records(unit, channel_id, ruleset_id, records)}
     here = {row.pair for row in rows}
-    gone = [one for pair, one in before.items() if pair in here and pair not in wanted]
+    # with its bytes a file is another pair: what was said of it without them has been heard
+    past = {(row.record_id, 0) for row in rows if row.content_id}
+    gone = [one for pair, one in before.items() if pair in here | past and pair not in wanted]
     new: list[Overlay] = []
     turned = {one.pair for one in gone}
     for pair in here & wanted.keys():

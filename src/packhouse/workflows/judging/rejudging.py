@@ -17,6 +17,7 @@ from packhouse.catalog.vulnerabilities import aliases, news, unjudged
 from packhouse.catalog.vulnerabilities.unjudged import ECOSYSTEM, UNTOLD, WHOLE, Waiting
 from packhouse.core.db import Database, Unit
 from packhouse.core.db.base import Reader
+from packhouse.core.errors import PackhouseError
 from packhouse.core.log import get_logger
 from packhouse.formats import registry
 from packhouse.security.vulnerabilities.aliases import possible_packages
@@ -42,17 +43,17 @@ log = get_logger("packhouse.judging")
 
 
 async def judge_waiting(services: Services) -> int:
-    """Judge everything that waits; return how many names that were. It may be broken off between two units."""
-    judged = 0
-    while waiting := await unjudged.waiting(services.db, AT_A_TIME):
+    """Judge everything that waits now; return how many names that were. It may be broken off between two units."""
+    judged, upto = 0, await unjudged.last(services.db)
+    while waiting := await unjudged.waiting(services.db, upto, AT_A_TIME):
         await services.db.write(store.barrier)
         packages = await _packages(services.db, waiting)
         touched = await _judge_all(services.db, packages)
-        for one in waiting:
-            if one.family.startswith(WHOLE):
-                touched |= await judge_whole(services.db, int(one.name), one.family[len(WHOLE) :])
-            elif one.family.startswith(UNTOLD):
-                touched |= await services.db.write(partial(_tell, family=one.family[len(UNTOLD) :], name=one.name))
+        for family, name in sorted({(one.family, one.name) for one in waiting}):
+            if family.startswith(WHOLE):
+                touched |= await judge_whole(services.db, int(name), family[len(WHOLE) :])
+            elif family.startswith(UNTOLD):
+                touched |= await services.db.write(partial(_tell, family=family[len(UNTOLD) :], name=name))
         for family, names in packages.items():
             await look_again(services.db, family, names)
         await services.db.write(partial(unjudged.done, ids=[one.id for one in waiting]))
@@ -75,11 +76,30 @@ async def judge_now(services: Services, packages: Collection[Package]) -> None:
 
 
 async def _judge_all(db: Database, packages: Mapping[str, Collection[str]]) -> set[int]:
-    """Judge names, by family, in small units; return the channels in whose index something changes."""
+    """Judge names, by family, in small units; return the channels in whose index something changes.
+
+    One that cannot be judged, by a fault of ours, keeps none of the others waiting: it waits for the next round.
+    """
     touched: set[int] = set()
     for family, names in packages.items():
         for some in await _in_units(db, sorted(names)):
-            touched |= await db.write(partial(_judge, family=family, names=some))
+            touched |= await _judge_some(db, family, some)
+    return touched
+
+
+async def _judge_some(db: Database, family: str, names: Sequence[str]) -> set[int]:
+    try:
+        return await db.write(partial(_judge, family=family, names=names))
+    except PackhouseError:
+        raise
+    except Exception:
+        if len(names) == 1:
+            log.exception("a package could not be judged", family=family, name=names[0])
+            await db.write(partial(unjudged.add, names=[(family, names[0])]))
+            return set()
+    touched: set[int] = set()
+    for name in names:
+        touched |= await _judge_some(db, family, [name])
     return touched
 
 
@@ -102,10 +122,11 @@ async def _packages(reader: Reader, waiting: Sequence[Waiting]) -> dict[str, set
 
 
 async def _in_units(reader: Reader, names: Sequence[str]) -> list[list[str]]:
-    """Return those of the names of which there are files, so many together that a unit stays small."""
+    """Return those of the names of which there are files, or were, so many together that a unit stays small."""
     units: list[list[str]] = []
     room = 0
-    for name, files in sorted((await store.counts(reader, names)).items()):
+    known = dict.fromkeys(await store.downloaded_names(reader, names), 1) | await store.counts(reader, names)
+    for name, files in sorted(known.items()):
         if room < files or not units:
             units.append([])
             room = FILES

@@ -25,8 +25,8 @@ from packhouse.security.policies.survey import survey
 from packhouse.security.policies.waivers import lifted
 from packhouse.workflows.judging import store
 from packhouse.workflows.judging.batches import batch_of, python_of
+from packhouse.workflows.judging.contexts import Circumstances, circumstances
 from packhouse.workflows.judging.knowing import Knowledge, recall
-from packhouse.workflows.judging.reasons import Circumstances, circumstances
 from packhouse.workflows.judging.store import FileRow
 from packhouse.workflows.judging.verdicts import policies
 from packhouse.workflows.judging.whole import needs_of

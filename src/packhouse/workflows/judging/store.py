@@ -11,6 +11,7 @@ from packhouse.catalog.judgement_tables import covered as covered_table
 from packhouse.catalog.judgement_tables import overlay, verdict
 from packhouse.catalog.packages.hiding import SHOWN, judged
 from packhouse.catalog.schema import channel, content, downloaded, entry, record, record_body
+from packhouse.catalog.vulnerabilities import findings
 from packhouse.core.db import Database, Unit, any_of
 from packhouse.core.db.base import Reader
 
@@ -114,6 +115,7 @@ _VERSIONS = union(
     ),
 )
 _COUNTS = select(record.c.name, func.count()).where(any_of(record.c.name, "names")).group_by(record.c.name)
+_DOWNLOADED = select(downloaded.c.name).distinct().where(any_of(downloaded.c.name, "names"))
 # Channel by channel: a look-up for each name, where entries are indexed by channel first.
 _CHANNELS_OF = (
     select(channel.c.id)
@@ -172,7 +174,7 @@ _JUDGED = (
 # Whoever adds files holds his channel for as long as his unit lasts.
 _BARRIER = select(channel.c.id).order_by(channel.c.id).with_for_update()
 _BODIES = select(record_body.c.record_id, record_body.c.json).where(any_of(record_body.c.record_id, "ids"))
-_COVERED_BEFORE = select(covered_table.c.ecosystem)
+_COVERED = select(covered_table.c.ecosystem)
 _UNCOVER = delete(covered_table)
 _COVER = insert(covered_table).values(ecosystem=bindparam("ecosystem"))
 _ECOSYSTEMS = """WITH RECURSIVE step(ecosystem) AS (SELECT min(ecosystem) FROM advisory_name UNION ALL
@@ -256,6 +258,11 @@ async def counts(reader: Reader, names: Collection[str]) -> dict[str, int]:
     return {row[0]: row[1] for row in await reader.fetch_all(_COUNTS, names=list(names))}
 
 
+async def downloaded_names(reader: Reader, names: Collection[str]) -> set[str]:
+    """Return those of the names of which somebody downloaded a file, gone by now or not."""
+    return {row[0] for row in await reader.fetch_all(_DOWNLOADED, names=list(names))}
+
+
 async def showing(reader: Reader, ruleset_id: int, record_ids: Collection[int]) -> list[tuple[int, str, str]]:
     """Return (channel, partition, name) of the index in which these records stand, or stood, under a ruleset."""
     rows = await reader.fetch_all(_SHOWING, ruleset_id=ruleset_id, ids=list(record_ids)) if record_ids else []
@@ -297,13 +304,18 @@ async def turned(
 
 
 async def covered(reader: Reader) -> frozenset[str]:
-    """Return the ecosystems that we have advisories of."""
+    """Return the ecosystems that advisories cover, as files were judged by it."""
+    return frozenset(row[0] for row in await reader.fetch_all(_COVERED))
+
+
+async def ecosystems(reader: Reader) -> frozenset[str]:
+    """Return the ecosystems that advisories name, those of a run under way and of the past, too."""
     return frozenset(row[0] for row in await reader.fetch_all(_ECOSYSTEMS))
 
 
-async def covered_before(reader: Reader) -> frozenset[str]:
-    """Return the ecosystems that were covered when files were judged last by what is unknown."""
-    return frozenset(row[0] for row in await reader.fetch_all(_COVERED_BEFORE))
+async def covering_now(reader: Reader) -> frozenset[str]:
+    """Return the ecosystems that feeds say anything of now; what a run only prepares does not count."""
+    return frozenset([one for one in await ecosystems(reader) if await findings.says_anything(reader, one)])
 
 
 async def set_covered(unit: Unit, ecosystems: Collection[str]) -> None:

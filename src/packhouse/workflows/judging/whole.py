@@ -19,8 +19,9 @@ from packhouse.workflows.indexing.subtracting import show_anew
 from packhouse.workflows.judging import store
 from packhouse.workflows.judging.arriving import rulesets_of
 from packhouse.workflows.judging.batches import batch_of, python_of
+from packhouse.workflows.judging.contexts import circumstances
 from packhouse.workflows.judging.knowing import recall
-from packhouse.workflows.judging.reasons import circumstances, wanted_reasons, write_reasons
+from packhouse.workflows.judging.reasons import wanted_reasons, write_reasons
 from packhouse.workflows.judging.store import FileRow
 from packhouse.workflows.judging.verdicts import policies
 

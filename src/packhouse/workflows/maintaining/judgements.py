@@ -19,9 +19,10 @@ from packhouse.security.policies.decide import Policy
 from packhouse.security.policies.survey import needs_whole_channel, survey
 from packhouse.workflows.judging import store as judging
 from packhouse.workflows.judging.batches import batch_of, python_of
+from packhouse.workflows.judging.contexts import circumstances
 from packhouse.workflows.judging.knowing import recall
 from packhouse.workflows.judging.learning import look_up
-from packhouse.workflows.judging.reasons import circumstances, wanted_reasons
+from packhouse.workflows.judging.reasons import wanted_reasons
 from packhouse.workflows.judging.rejudging import judge_waiting
 from packhouse.workflows.judging.store import FileRow
 from packhouse.workflows.judging.verdicts import hidden_by, policies
@@ -69,7 +70,7 @@ async def misjudged(db: Database, channel: Channel) -> AsyncIterator[Misjudged]:
 
 async def waiting(db: Database) -> bool:
     """Say whether anything waits to be judged."""
-    return bool(await unjudged.waiting(db, 1))
+    return await unjudged.last(db) > 0
 
 
 async def judge_again(services: Services, packages: Collection[tuple[str, str]]) -> None:

@@ -248,7 +248,7 @@ async def activate(unit: Unit, channel: Channel, files: Sequence[Fetched], grace
     names = {(one.wanted.partition, one.wanted.name) for one in files if one.wanted.id in taken}
     for family in sorted({one.facts.coordinate.family for one in files}):
         records = [one.wanted.record_id for one in files if one.facts.coordinate.family == family]
-        await judge_arrivals(unit, channel, family, records)
+        await judge_arrivals(unit, channel, family, records, known=True)
     await entries.mark_dirty(unit, channel.id, sorted(names))
     await changes.note(unit, "entry", channel.id)
     contents.refuse_late(min(one.since for one in files), grace)

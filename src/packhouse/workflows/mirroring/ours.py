@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from packhouse.core.db import Database
 from packhouse.security.policies.rules.reserved_name import ReservedName
-from packhouse.workflows.judging.reasons import circumstances
+from packhouse.workflows.judging.contexts import circumstances
 
 
 async def is_ours(db: Database, channel_id: int, family: str, name: str) -> bool:

@@ -14,7 +14,7 @@ from packhouse.security.policies.context import Context
 from packhouse.security.policies.decide import Policy, decide
 from packhouse.security.policies.rules.install_code import InstallTimeCode
 from packhouse.security.policies.rules.reserved_name import ReservedName
-from packhouse.workflows.judging.reasons import circumstances
+from packhouse.workflows.judging.contexts import circumstances
 from packhouse.workflows.judging.verdicts import policies
 from packhouse.workflows.mirroring.informing import inform
 from packhouse.workflows.mirroring.policy import batch_of

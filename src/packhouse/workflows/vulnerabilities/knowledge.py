@@ -48,7 +48,7 @@ async def knowledge(reader: Reader) -> Knowledge:
 
 async def mapped_names(reader: Reader, family: str, names: Collection[str]) -> set[str]:
     """Return those of the packages whose vulnerabilities can be known."""
-    covered = await store.covered(reader)
+    covered = await store.covering_now(reader)
     upstream = await upstream_of(reader, family, names) if covered else {}
     return {name for name, aliases in upstream.items() if is_mapped(aliases, covered)}
 

@@ -1,0 +1,97 @@
+"""What rules may know of a channel besides the files they are asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from packhouse.catalog.policies import overlays, reservations, waivers
+from packhouse.core.db.base import Reader
+from packhouse.security.policies.batch import Batch
+from packhouse.security.policies.context import Context
+from packhouse.security.policies.decide import Policy
+from packhouse.security.policies.keys import Keys
+from packhouse.security.policies.reserved import Reserved
+from packhouse.security.policies.rules.installable import Installable
+from packhouse.security.policies.rules.latest import LatestOnly
+from packhouse.security.policies.rules.names import OnlyNamesAndNeeds
+from packhouse.security.policies.rules.platform import NeededNoarch
+from packhouse.security.policies.survey import needs_whole_channel, survey
+from packhouse.security.policies.waivers import Waiver
+from packhouse.workflows.judging import store
+from packhouse.workflows.judging.store import FileRow
+
+
+class Circumstances(NamedTuple):
+    """What of a channel rules may ask besides its files."""
+
+    reserved: Reserved
+    waivers: Sequence[Waiver]
+
+
+async def circumstances(
+    reader: Reader, channel_id: int, family: str, names: Collection[str], now: int
+) -> Circumstances:
+    """Return what is reserved in a channel and what is waived there, as far as it concerns these packages."""
+    own = await store.own_names(reader, channel_id, family, names)
+    said = await reservations.in_channel(reader, channel_id)
+    patterns = [f"{one.family}:{one.pattern}" if one.family else one.pattern for one in said]
+    held = [
+        Waiver(one.id, one.family, f"{one.name} {one.spec}".strip(), one.until, one.lifts.rules, one.lifts.cves)
+        for one in await waivers.of_names(reader, family, names, now)
+        if one.channel_id in (None, channel_id)
+    ]
+    return Circumstances(Reserved({family: own} if own else {}, patterns), held)
+
+
+async def context_here(
+    reader: Reader,
+    channel_id: int,
+    ruleset_id: int,
+    rows: Sequence[FileRow],
+    batch: Batch,
+    policy: Policy,
+    found: Circumstances,
+    now: int,
+    new: Collection[int] = (),
+) -> Context:
+    """Return what rules may know of a channel; what closures say of files is as it was worked out last.
+
+    Of files with `new` records nothing was worked out yet: they count as needed by nobody.
+    """
+    alone = policy.without(NeededNoarch, OnlyNamesAndNeeds, Installable)
+    context = survey(batch, alone, now, None, found.reserved, ruleset_id, found.waivers)
+    if not needs_whole_channel(policy):
+        return context
+    said = {
+        one.pair: one
+        for one in await overlays.of_records(reader, channel_id, ruleset_id, {row.record_id for row in rows})
+    }
+    by_closure = {NeededNoarch.key, OnlyNamesAndNeeds([]).key}
+    # what was said of a file without its bytes stands until somebody works it out with them
+    of_row = [said.get(row.pair) or said.get((row.record_id, 0)) for row in rows]
+    # an older archive form may be hidden for being one, before anybody asked whether it is needed
+    unneeded = {
+        _place(row) for row, one in zip(rows, of_row, strict=True) if one is not None and one.rule in by_closure
+    }
+    selected = survey(batch, policy.without(LatestOnly, Installable), now, None, found.reserved).needed.has(batch)
+    needed = [
+        number
+        for number, row in enumerate(rows)
+        if selected[number] or (row.record_id not in new and _place(row) not in unneeded)
+    ]
+    broken = [(number, one.missing) for number, one in enumerate(of_row) if one and one.rule == Installable.key]
+    return msgspec.structs.replace(
+        context,
+        needed=Keys.of(batch, np.array(needed, np.int64)),
+        broken=Keys.of(batch, np.array([number for number, _ in broken], np.int64)),
+        missing=tuple(missing for _, missing in broken),
+    )
+
+
+def _place(row: FileRow) -> tuple[str, str, str, str]:
+    """Return what closures tell files apart by: all but the archive form."""
+    return row.partition, row.name, row.version, row.build
