@@ -50,8 +50,8 @@ def webhook_settings(allowed_private: frozenset[str]) -> FetchSettings:
 def check(hook: Webhook, settings: FetchSettings) -> None:
     """Refuse a webhook that could never be delivered.
 
-    Raises PackhouseError("bad_request"), or "forbidden" for an address that may not be reached. A name is judged only
-    when it is connected to, since what it resolves to may change.
+    Raises PackhouseError("bad_request"), or "forbidden" for an address that may not be reached. A name is judged
+    when it is connected to, since what it resolves to may change (`check_name` says what it is now).
     """
     if len(hook.secret) < MIN_SECRET or not hook.secret.isascii() or not hook.secret.isprintable():
         raise PackhouseError(

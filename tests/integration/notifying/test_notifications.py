@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from packhouse.catalog.notifications import outbox
+from packhouse.catalog.notifications import hooks, outbox
+from packhouse.catalog.notifications.hooks import Hook
 from packhouse.catalog.vulnerabilities import findings, news, records, unjudged
 from packhouse.catalog.vulnerabilities.records import VulnerabilityRow
 from packhouse.core.db import Unit
+from packhouse.core.randomness import new_uuid
 from packhouse.workflows.channels.deleting import clear_deleted
 from packhouse.workflows.notifying.gathering import Patience, gather_news
 from packhouse.workflows.notifying.sending import send_due
@@ -268,15 +270,19 @@ async def test_private_addresses_are_refused_unless_named(backend: Backend) -> N
         house_with(backend, mailbox, [receiver.port + 1]) as house,
     ):
         ann = house.as_("ann@example.org")
-        for url in (receiver.url, "http://10.0.0.1/", "http://[::1]/x", "http://169.254.169.254/latest"):
+        named = receiver.url.replace("127.0.0.1", "localhost")
+        for url in (receiver.url, named, "http://10.0.0.1/", "http://[::1]/x", "http://169.254.169.254/latest"):
             answer = await call(ann, "POST", f"{OURS}/webhooks", {"url": url})
             assert (answer.status, answer.json()["code"]) == (403, "forbidden")
+            assert "PACKHOUSE_ALLOWED_PRIVATE_HOSTS" in answer.json()["message"]
+            assert "lacks" not in answer.json()["title"]
             assert "very-secret" not in answer.body.decode()
         for body in ({"url": "ftp://example.org"}, {"url": "https://example.org", "secret": "short"}):
             assert (await call(ann, "POST", f"{OURS}/webhooks", body)).status in (400, 403)
-        # a name is judged when it is connected to: this one leads to the receiver, which nobody allowed
-        hook = {"url": receiver.url.replace("127.0.0.1", "localhost"), "secret": SECRET}
-        assert (await call(ann, "POST", f"{OURS}/webhooks", hook)).status == 201
+        # a name is judged again when it is connected to: this one leads to the receiver by now, which nobody allowed
+        ours = (await house.find("ours")).id
+        hook = Hook(0, new_uuid(), ours, named, SECRET.encode(), "ann@example.org", 0)
+        await house.services.db.write(lambda unit: hooks.add(unit, hook))
         await learn(house, 1)
         await tell(house)
         assert ("webhook", "failed", 1) in await deliveries(house)

@@ -20,7 +20,7 @@ from packhouse.core.errors import PackhouseError
 from packhouse.core.fetch.addresses import is_public, parse_literal
 from packhouse.core.fetch.masking import mask_url
 
-_HINT = "An administrator can allow exactly this address by naming it as host:port."
+_HINT = "An administrator can allow exactly this address: as host:port in the setting PACKHOUSE_ALLOWED_PRIVATE_HOSTS."
 _LOOKUP_SECONDS = 3.0
 
 
@@ -64,10 +64,10 @@ class Guard:
         if private and (_canonical(host), port) not in self._allowed:
             raise Refused(f"{host}:{port} is refused, because {private[0]} is a private address.")
 
-    async def check_behind_proxy(self, url: URL) -> None:
-        """Refuse names that are private as far as this machine knows; only the proxy knows the rest.
+    async def check_name(self, url: URL) -> None:
+        """Refuse names that are private now, as far as this machine knows: what a proxy or a later connection reaches.
 
-        A name this machine cannot resolve is left to the proxy, since networks with a proxy often lack DNS.
+        A name this machine cannot resolve passes: networks with a proxy often lack DNS, and connections are checked.
         """
         host, port = str(url.raw_host), int(url.port or 0)
         if (host, port) in self._looked_up:

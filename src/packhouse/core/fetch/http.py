@@ -129,7 +129,7 @@ class HttpSource:
             self._guard.check_url(url)
             proxy = self._proxies.pick(url)
             if proxy is not None:
-                await self._guard.check_behind_proxy(url)
+                await self._guard.check_name(url)
             session = self._direct if proxy is None else self._proxied
             async with asyncio.timeout(self._settings.answer_timeout):
                 return await session.request(

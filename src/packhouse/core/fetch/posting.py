@@ -43,3 +43,8 @@ def check_address(url: str, settings: FetchSettings) -> URL:
         raise Refused("The address to send to is no http or https address.", "Write https://HOST/PATH.")
     Guard(settings.allowed_private).check_url(address)
     return address
+
+
+async def check_name(url: str, settings: FetchSettings) -> None:
+    """Refuse an address as `check_address`, and one whose name is private now; what it is later, `post` finds out."""
+    await Guard(settings.allowed_private).check_name(check_address(url, settings))

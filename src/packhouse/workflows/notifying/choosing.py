@@ -12,6 +12,7 @@ from packhouse.catalog.notifications import hooks, outbox, subscriptions
 from packhouse.catalog.notifications.hooks import Hook
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
+from packhouse.core.fetch.posting import check_name
 from packhouse.core.mail import is_address
 from packhouse.core.randomness import new_uuid, random_hex
 from packhouse.core.webhooks import Webhook, check, webhook_settings
@@ -50,7 +51,9 @@ async def add_hook(services: Services, channel: Channel, actor: str, url: str, s
     webhooks, `not_found`.
     """
     wanted = Webhook(url, random_hex(32) if secret is None else secret)
-    check(wanted, webhook_settings(services.settings.private_hosts))
+    reach = webhook_settings(services.settings.private_hosts)
+    check(wanted, reach)
+    await check_name(url, reach)
 
     async def work(unit: Unit) -> Hook:
         await _hold(unit, channel)
