@@ -12,6 +12,7 @@ from packhouse.workflows.channels.editing import Edit, edit_channel
 from packhouse.workflows.publishing.moving import copy, remove
 from packhouse.workflows.publishing.selection import Item
 from tests.conftest import Backend
+from tests.kit.calls import call
 from tests.kit.feeding import HIGH, LOW, osv
 from tests.kit.house import House, open_house
 from tests.kit.judging import advise, govern, index_of, judged, listed, status_of
@@ -65,6 +66,27 @@ async def test_malware_is_hidden_without_any_policy(house: House, tmp_path: Path
     await advise(house.services, tmp_path, osv(1, "lib", id="MAL-2024-1", aliases=[], severity=[]))
     await judged(house)
     assert await listed(house, "pub") == {"fine-1.0-0.conda"}
+    assert await status_of(house, "pub", "lib-1.0-0.conda") == 403
+
+
+async def test_malware_is_cleared_by_a_user_and_never_by_who_built_it(house: House, tmp_path: Path) -> None:
+    said = {"info/security.json": b'{"vulns_cleared": [{"id": "CVE-2024-0001"}]}'}
+    await advise(house.services, tmp_path, osv(1, "lib", id="MAL-2024-1"))
+    await put(house, "1.0", info=said)
+    await put(house, "1.5")
+    await judged(house)
+    assert await listed(house, "pub") == set()
+    body = {"vulnerability": "CVE-2024-0001", "family": "conda", "name": "lib", "spec": "1.5", "status": "cleared"}
+    answer = await call(house.admin, "POST", "/api/statements", body)
+    assert answer.status == 200, answer.body
+    await judged(house)
+    assert await listed(house, "pub") == {"lib-1.5-0.conda"}
+
+
+async def test_a_first_upload_cannot_name_itself_away_from_its_advisory(house: House, tmp_path: Path) -> None:
+    await advise(house.services, tmp_path, osv(1, "lib", id="MAL-2024-1"))
+    await put(house, "1.0", purls=["pkg:pypi/harmless@1"])
+    await judged(house)
     assert await status_of(house, "pub", "lib-1.0-0.conda") == 403
 
 

@@ -181,6 +181,14 @@ async def test_what_a_builder_says_counts_for_his_own_file(house: House) -> None
     assert await ids(house, "status=cleared") == ["CVE-2024-0001"]
 
 
+async def test_of_malware_nobody_believes_who_built_it(house: House) -> None:
+    db = house.services.db
+    await house.channel("team")
+    await house.upload("team", "a", info={"info/security.json": b'{"vulns_cleared": [{"id": "CVE-2024-0001"}]}'})
+    await found(db, await know(db, "CVE-2024-0001", None, kind="malware"), "a", "1.0")
+    assert (await read(house.admin, "/api/cves/CVE-2024-0001"))["statuses"] == {"reported": 1}
+
+
 async def test_who_lacks_the_right_learns_nothing(house: House) -> None:
     await house.channel("secret", "private")
     await known(house)

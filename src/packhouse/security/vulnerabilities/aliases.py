@@ -98,8 +98,8 @@ def origin_of(record: Mapping[str, Any], facts: Mapping[str, Any] | None = None)
 def aliases_of(family: str, name: str, origins: Iterable[Origin] = ()) -> list[Alias]:
     """Return all that is said of a package's names elsewhere, sorted: positives and negatives, not yet weighed.
 
-    `origins` are those of its files. That a name is the same is a guess, not made from a file that says more of its
-    origin in that ecosystem; what it says takes nothing from other files, which somebody else may have built.
+    `origins` are those of its files. That a name is the same is a guess, which what a file says of itself never takes
+    away: who builds a file could tell it away from its advisories. Only the map and administrators can (`resolve`).
     """
     said: set[tuple[str, str, Provenance, bool]] = set()
     if own := _OWN.get(family):
@@ -107,14 +107,11 @@ def aliases_of(family: str, name: str, origins: Iterable[Origin] = ()) -> list[A
     if family == "conda":
         said |= _by_map(name)
     for one in set(origins):
-        told: set[tuple[str, str, Provenance, bool]] = {(*known, "purl", False) for known in _named(one.purls)}
-        told |= {(*known, "recipe", False) for known in _named(one.sources)}
-        told |= {(*known, "contents", False) for known in _by_contents(name, one)}
+        said |= {(*known, "purl", False) for known in _named(one.purls)}
+        said |= {(*known, "recipe", False) for known in _named(one.sources)}
+        said |= {(*known, "contents", False) for known in _by_contents(name, one)}
         if family == "conda":
-            ecosystems = {known[0] for known in told}
-            guessed = _by_convention(name, one.depends)
-            told |= {(*known, "convention", False) for known in guessed if known[0] not in ecosystems}
-        said |= told
+            said |= {(*known, "convention", False) for known in _by_convention(name, one.depends)}
     return sorted(Alias(family, name, *known) for known in said)
 
 

@@ -85,13 +85,20 @@ class Judgements:
         """Return the status of a finding in one file, and the statement that says so (None: nobody judged)."""
         return self.statuses(vulnerability, aliases, [file])[0]
 
-    def statuses(self, vulnerability: str, aliases: Iterable[str], files: Sequence[File]) -> list[Judgement]:
-        """Return what `status_of` does for each file, in order; each spec is asked once per distinct version."""
+    def statuses(
+        self, vulnerability: str, aliases: Iterable[str], files: Sequence[File], *, malware: bool = False
+    ) -> list[Judgement]:
+        """Return what `status_of` does for each file, in order; each spec is asked once per distinct version.
+
+        With `malware`, what the builder says is not heard: who builds malware would clear it.
+        """
         found: list[Judgement] = [("reported", None)] * len(files)
         undecided = list(range(len(files)))
         for one in self._about({vulnerability, *aliases}):
             if not undecided:
                 break
+            if malware and one.origin == "builder":
+                continue
             hit = self._selected(one, files, undecided)
             for index in hit:
                 found[index] = (one.status, one)

@@ -105,7 +105,8 @@ def _judge(
         for code, places in files.items():
             one = known[code]
             asked = [_stated_file(rows[number]) for number, _ in places]
-            for (_, place), (word, _) in zip(places, judgements.statuses(one.key, one.aliases, asked), strict=True):
+            words = judgements.statuses(one.key, one.aliases, asked, malware=one.kind == "malware")
+            for (_, place), (word, _) in zip(places, words, strict=True):
                 status[place] = STATUSES.index(word)
 
 

@@ -52,7 +52,8 @@ async def judge(db: Database, rows: Sequence[AffectedFile], known: Mapping[int, 
     for (package, number), indices in groups.items():
         if package in judgements:
             files = [_asked(rows[index]) for index in indices]
-            words = judgements[package].statuses(known[number].key, aliases[number], files)
+            about = known[number]
+            words = judgements[package].statuses(about.key, aliases[number], files, malware=about.kind == "malware")
             for index, word in zip(indices, words, strict=True):
                 found[index] = Judged(rows[index], *word)
     return found

@@ -94,14 +94,14 @@ def test_a_name_without_alias_into_what_we_have_advisories_of_is_unknown() -> No
     assert not is_mapped(resolve(aliases_of("conda", "acme", [_PYTHON])), {"CRAN"})
 
 
-def test_what_a_file_says_of_its_origin_counts_before_that_the_name_is_the_same() -> None:
+def test_what_a_file_says_of_its_origin_never_takes_away_that_the_name_is_the_same() -> None:
     record: dict[str, Any] = {"version": "1.0", "depends": ["python"]}
     for origin in (
         origin_of(record | {"purls": ["pkg:pypi/Other_Name?source=hash-mapping"]}),
         origin_of(record, {"sources": ["pkg:pypi/other-name"]}),
         origin_of(record, {"distributions": [["PyPI", "other_name", "1.0.0"]]}),
     ):
-        assert _names("acme", origin) == {"PyPI:other-name"}
+        assert _names("acme", origin) == {"PyPI:acme", "PyPI:other-name"}, "else malware could tell itself away"
 
 
 def test_what_one_file_says_takes_nothing_from_others() -> None:
@@ -119,7 +119,8 @@ def test_an_administrator_has_the_last_word() -> None:
         return Alias("conda", "acme", "PyPI", upstream, "correction", negative)
 
     purl = origin_of({"depends": ["python"], "purls": ["pkg:pypi/django"]})
-    assert _names("acme", purl, corrections=(said("django", True),)) == set()
+    assert _names("acme", purl, corrections=(said("django", True),)) == {"PyPI:acme"}
+    assert _names("acme", purl, corrections=(said("acme", True),)) == {"PyPI:django"}
     assert _names("acme", purl, corrections=(said(ANY, True),)) == set()
     assert _names("acme", purl, corrections=(said(ANY, True), said("flask", False))) == set()
     assert _names("acme", _PYTHON, corrections=(said("flask", False),)) == {"PyPI:flask"}
