@@ -113,13 +113,13 @@ class World:
 
     async def act(self) -> None:
         """Do one thing."""
-        act = self.rng.choice(
-            [self.upload] * 4 + [self.mirror] * 3 + [self.govern] * 4 + [self.edit] * 2 + [self.advisory] * 3 + [
-                self.copy, self.remove, self.kev, self.state, self.state, self.waive, self.waive, self.end_waiver,
-                self.reserve, self.unreserve, self.quarantine, self.release, self.wait, self.wait, self.unassign,
-                self.fetch,
-            ]
-        )  # fmt: skip
+        often = [self.upload] * 4 + [self.mirror] * 3 + [self.govern] * 4 + [self.advisory] * 3 + [self.copy] * 3
+        twice = [self.edit, self.state, self.waive, self.wait] * 2
+        once = [
+            self.remove, self.kev, self.end_waiver, self.reserve, self.unreserve, self.quarantine, self.release,
+            self.unassign, self.fetch,
+        ]  # fmt: skip
+        act = self.rng.choice([*often, *twice, *once])
         self.done.append(act.__name__)
         await act()
 
@@ -212,9 +212,9 @@ class World:
         if here := await self._here(one):
             ckey, move = self.rng.choice(sorted(here)), self.rng.random() < 0.2
             source, target = await self.house.find(one), await self.house.find(other)
-            item = Item(self.files[ckey].name, ckey=ckey)
+            item = Item(self.files[ckey].name, ckey=self.rng.choice((None, ckey)))
             with suppress(PackhouseError):  # it has other bytes there
-                await copy(self.house.services, source, target, "ann", [item], move=move)
+                await copy(self.house.services, source, target, "ann", [item], move=move, hidden=True)
 
     async def remove(self) -> None:
         path = self.rng.choice(CHANNELS)
