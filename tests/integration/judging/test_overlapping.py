@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from packhouse.workflows.judging import duty, preparing
+from packhouse.workflows.judging import duty, preparing, rejudging
 from packhouse.workflows.publishing.moving import copy
 from packhouse.workflows.publishing.selection import Item
 from tests.conftest import Backend
@@ -61,7 +61,7 @@ async def test_an_advisory_that_ends_between_a_flip_and_the_index_leaves_no_trac
     async def late(*given: Any) -> None:
         low = [{"type": "CVSS_V3", "score": LOW}]
         await advise(house.services, tmp_path, osv(1, "lib", severity=low), osv(9, "else"))
-        await preparing.judge_waiting(house.services)
+        await rejudging.judge_waiting(house.services)
         await settle(*given)
 
     with pytest.MonkeyPatch.context() as patch:
