@@ -17,7 +17,7 @@ from packhouse.core.errors import CODES
 from packhouse.core.settings import DESCRIPTIONS, PREFIX, SECRET, Settings
 from packhouse.doors.api import Api
 from packhouse.doors.api import document as openapi
-from packhouse.doors.api.permissions import BULK, ROUTES
+from packhouse.doors.api.permissions import BULK, ROUTES, SUBSCRIBE
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 NOTE = "<!-- Written by scripts/reference.py; edit the code instead. -->"
@@ -84,7 +84,8 @@ def permissions() -> Iterator[str]:
     yield ""
     yield "## Routes"
     yield ""
-    yield "On a subchannel an action `channel:…` means `subchannel:…`."
+    yield "On a subchannel an action `channel:…` means `subchannel:…`. Subscribing to notifications also needs"
+    yield f"`{SUBSCRIBE}` on the channel."
     yield ""
     rows = (
         (f"`{method} {path}`", f"`{action}`" if action else "open to everybody")

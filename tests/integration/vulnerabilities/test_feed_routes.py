@@ -41,6 +41,14 @@ async def test_a_feed_from_its_making_to_its_end(house: House, tmp_path: Path) -
     assert (await read(house.admin, "/api/cves"))["total_count"] == 0
 
 
+async def test_a_feed_that_is_enabled_waits_for_its_first_run_at_once(house: House, tmp_path: Path) -> None:
+    (tmp_path / "one.jsonl").write_bytes(lines([osv(1)]))
+    made = await call(house.admin, "POST", FEEDS, {"name": "ours", "source": tmp_path.as_uri()})
+    assert (made.status, made.json()["state"]) == (201, "pending")
+    await settled(house.services)
+    assert (await read(house.admin, f"{FEEDS}/ours"))["state"] == "completed"
+
+
 async def test_a_feed_that_waits_is_stopped_and_its_secrets_are_never_shown(house: House) -> None:
     source = "https://user:secret@feeds.example.org/all.zip"
     made = await call(house.admin, "POST", FEEDS, {"name": "far", "source": source, "run_now": True})

@@ -64,8 +64,8 @@ async def create_feed(services: Services, actor: str, spec: Spec, *, run_now: bo
         if await store.by_name(unit, spec.name) is not None:
             raise PackhouseError("conflict", f"There is a feed named {spec.name!r} already.", "Choose another name.")
         feed = await _add(unit, actor, spec, unit.now)
-        if run_now:
-            await start(unit, feed, actor)
+        if run_now or spec.enabled:
+            await start(unit, feed, actor if run_now else "")
         return await _held(unit, feed.id)
 
     return await services.db.write(work)

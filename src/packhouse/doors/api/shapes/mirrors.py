@@ -11,6 +11,7 @@ from packhouse.catalog.mirrors.store import Conflict
 from packhouse.core.clock import to_iso
 from packhouse.core.db import Row
 from packhouse.doors.api.words import ConflictDecision, MirrorMode, MirrorState, MirrorType, Privacy
+from packhouse.formats import registry
 
 
 class SyncState(msgspec.Struct, kw_only=True):
@@ -152,7 +153,9 @@ def sync_state(mirror: Mirror) -> SyncState:
     shown = SyncState(**{name: getattr(mirror.progress, name) for name in SyncState.__struct_fields__})
     if mirror.state == "stopped" and mirror.last_run_at is None and not shown.current_step_description:
         starts = f"at {to_iso(mirror.next_run_at)}, by its schedule" if mirror.next_run_at else "when it is restarted"
-        shown.current_step_description = f"It never ran; it runs {starts}."
+        lazy = mirror.family in registry.FORMATS and registry.get(mirror.family).upstream is not None
+        serves = " Names are served as they are asked for, which needs no run and is not counted here." if lazy else ""
+        shown.current_step_description = f"It never ran; it runs {starts}.{serves}"
     return shown
 
 
