@@ -131,6 +131,15 @@ def of_partition(partition: str) -> Format:
     raise PackhouseError("unsupported_type", f"No package family has a partition {partition[:80]!r}.")
 
 
+def family_of(ckey: str) -> str:
+    """Return the family of a file by its ckey or, where that is but one, its file name; conda's when neither tells."""
+    partition, _, filename = ckey.rpartition("/")
+    for format in FORMATS.values():
+        if format.is_partition(partition) if partition else format.identify(filename):
+            return format.family
+    return "conda"
+
+
 def identify(filename: str, declared: str | None = None, peek: bytes = b"") -> Format:
     """Return the format of a file by what the client declared, else by its name and first bytes.
 

@@ -13,6 +13,7 @@ from tests.kit.calls import call, read
 from tests.kit.feeding import HIGH, LOW, osv
 from tests.kit.house import House
 from tests.kit.judging import advise, govern, judged, listed, status_of
+from tests.kit.pythonindex import wheel_of
 
 TEAM = "/api/channels/team"
 
@@ -174,3 +175,21 @@ async def test_who_may_not_edit_a_channel_simulates_nothing_there(house: House, 
     assert (refused.status, refused.json()["details"]["field"]) == (400, "cve_score")
     missing = await call(house.admin, "POST", f"{TEAM}/simulate", {"policy_id": "none"})
     assert missing.status == 404
+
+
+async def test_a_file_says_of_which_family_it_is(house: House) -> None:
+    await house.channel("team")
+    filename, content = wheel_of("tea")
+    assert (await house.admin.put(f"/api/repo/team/simple/tea/{filename}", content)).status == 201
+    await judged(house)
+    for name in (f"simple/{filename}", filename):
+        [file] = (await read(house.web, f"{TEAM}/explain?file={name}"))["items"]
+        assert file["ckey"] == f"simple/{filename}"
+    body = {"channel": "team", "ckey": f"simple/{filename}", "reason": "Odd."}
+    assert (await call(house.admin, "POST", "/api/quarantine", body)).status == 200
+    for query in ("explain?package=tea&family=pypi", "explain?file=tea&family=pypi"):
+        wrong = await house.web.get(f"{TEAM}/{query}")
+        assert (wrong.status, wrong.json()["code"]) == (400, "bad_request")
+        assert "conda, python" in wrong.json()["message"]
+    nothing = await house.web.get(f"{TEAM}/artifacts/pypi/tea")
+    assert nothing.status == 404 and "conda, python" in nothing.json()["message"]

@@ -289,3 +289,10 @@ async def test_edits_and_assignments_at_once_leave_every_channel_under_the_last_
     assert row is not None
     assert {ruleset for _, ruleset in await store.preparing(house.services.db)} == {row.ruleset_id}
     assert len(await store.preparing(house.services.db)) == 6
+
+
+async def test_a_wrong_word_is_told_the_right_ones_and_one_without_effect_is_warned_of(house: House) -> None:
+    wrong = await call(house.admin, "POST", "/api/policies", {"name": "p", "cve_score_comparator": "=<"})
+    assert wrong.status == 400 and "<=" in wrong.json()["message"], wrong.body
+    made = await call(house.admin, "POST", "/api/policies", {"name": "p", "cve_score_comparator": ">="})
+    assert made.status == 201 and "no effect without cve_score" in " ".join(made.json()["warnings"])

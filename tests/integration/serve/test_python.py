@@ -124,3 +124,13 @@ async def test_a_form_needs_the_right_to_upload(house: House) -> None:
     assert answer.status == 401 and "www-authenticate" in answer.headers
     assert (await house.web.request("POST", "/api/repo/pub/simple/tea/x/y", kind, [body])).status == 405
     assert json.loads((await house.web.get(f"{BASE}/", accept=JSON)).body)["projects"] == []
+
+
+async def test_a_wheel_is_found_by_its_ckey_too_with_the_same_gate(house: House) -> None:
+    filename = await put(house, "tea")
+    sent = await house.web.get(f"{BASE}/{filename}")
+    assert (sent.status, sent.headers["location"]) == (301, f"tea/{filename}")
+    assert (await house.web.get(f"{BASE}/{sent.headers['location']}")).status == 200
+    assert (await house.web.get(f"{BASE}/no-wheel.whl")).status == 404
+    secret = await house.channel("secret", "private")
+    assert (await house.web.get(f"/api/repo/{secret.path}/simple/{filename}")).status == 401

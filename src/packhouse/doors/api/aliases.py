@@ -12,6 +12,7 @@ from litestar.params import JSONBody, QueryParameter
 from packhouse.core.clock import to_iso
 from packhouse.core.errors import PackhouseError
 from packhouse.doors.api.bodies import Body
+from packhouse.doors.api.families import known_family
 from packhouse.doors.api.parameters import Caller, Filter, House, Page, Word
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.words import AliasProvenance
@@ -53,6 +54,7 @@ async def list_aliases(
     upstream: Filter = None,
 ) -> Page[AliasShape]:
     """List all that is said of a package (`name`, and `family` if not conda), or of a name in an ecosystem."""
+    family = known_family(family)
     if name and not (ecosystem or upstream):
         return _page(await of_package(services.db, family or "conda", name))
     if ecosystem and upstream and not (family or name):

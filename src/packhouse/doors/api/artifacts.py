@@ -14,11 +14,13 @@ from packhouse.catalog.packages import contents, listing, needs
 from packhouse.catalog.packages.listing import PackageRow
 from packhouse.core.db import Database
 from packhouse.core.errors import PackhouseError
+from packhouse.doors.api.families import known_families
 from packhouse.doors.api.pages import Pages, answer, encoded
 from packhouse.doors.api.parameters import Caller, Filter, Here, House, Limit, Offset, Page, Search, Sort, page_size
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.routes import of_channel
 from packhouse.doors.api.shapes.artifacts import PackageShape, package_shape
+from packhouse.formats import registry
 from packhouse.workflows.publishing.moving import remove
 from packhouse.workflows.publishing.relations import Dependency, dependencies
 from packhouse.workflows.publishing.selection import Item
@@ -151,9 +153,8 @@ async def _package(db: Database, here: Channel, family: str, name: str) -> Packa
 
 def no_package(here: Channel, family: str, name: str) -> PackhouseError:
     """Return the refusal for a package that a channel does not show."""
-    return PackhouseError(
-        "not_found", f"{here.path!r} has no {family[:40]} package {name[:200]!r}.", "List its packages."
-    )
+    hint = "List its packages." if family in registry.FORMATS else known_families()
+    return PackhouseError("not_found", f"{here.path!r} has no {family[:40]} package {name[:200]!r}.", hint)
 
 
 def _plain(text: str) -> str:

@@ -83,6 +83,24 @@ def unknown_member(message: str, place: str, body: Any) -> PackhouseError | None
     return PackhouseError("bad_request", f"{where} has an unknown member `{name}`.", hint, field=name)
 
 
+def choices(place: str, body: Any) -> list[str]:
+    """Return the words that may stand at a place of a body, or of a parameter (then without a place); none: any may."""
+    *path, name = _INDEX.sub("", place).split(".")
+    above = _at(body, ".".join(path))
+    kinds = [field.type for structure in above for field in structure.fields if field.encode_name == name]
+    return [word for kind in kinds or [inspect.type_info(body)] for word in _words(kind)]
+
+
+def _words(kind: inspect.Type) -> list[str]:
+    if isinstance(kind, inspect.LiteralType):
+        return [str(value) for value in kind.values]
+    if isinstance(kind, inspect.UnionType):
+        return [word for one in kind.types for word in _words(one)]
+    if isinstance(kind, inspect.CollectionType):
+        return _words(kind.item_type)
+    return _words(kind.type) if isinstance(kind, inspect.Metadata) else []
+
+
 def structures(body: Any) -> Iterator[inspect.StructType]:
     """Yield every structure that a body of that type can hold, at any depth."""
     for structure in _in(inspect.type_info(body)):

@@ -40,7 +40,7 @@ async def channel_report(caller: Caller, services: House, here: Here, download_a
     body = _csv(services.db, scope) if csv else _json(services.db, scope, known)
     name = f"{here.path.replace('/', '-')}-cves.{download_as}"
     headers = {"Content-Disposition": f"attachment; filename={name}", "Cache-Control": "private, no-cache"}
-    return Stream(body, media_type="text/csv; charset=utf-8" if csv else "application/json", headers=headers)
+    return Stream(body, media_type="text/csv" if csv else "application/json", headers=headers)
 
 
 @get("/api/cves/{cve_id:str}/blast_radius", tags=["cves"], responses=refused())

@@ -7,12 +7,13 @@ from typing import Any
 
 import msgspec
 from litestar import Response, get, post
-from litestar.params import FromQuery, JSONBody
+from litestar.params import JSONBody
 from litestar.response import Stream
 from msgspec import UNSET, UnsetType
 
 from packhouse.catalog.policies import hidden
 from packhouse.core.errors import PackhouseError
+from packhouse.doors.api.families import known_family
 from packhouse.doors.api.parameters import Caller, Filter, Here, House, Limit, Offset, Page, Word, page_size
 from packhouse.doors.api.policies import require
 from packhouse.doors.api.problems import refused
@@ -27,6 +28,7 @@ from packhouse.doors.api.shapes.explaining import (
     rows_of,
 )
 from packhouse.doors.api.shapes.policies import RulesRequest, given_rules
+from packhouse.formats import registry
 from packhouse.security.policies.policy import NO_POLICY, Rules, decode
 from packhouse.security.policies.summary import summarise, warnings
 from packhouse.workflows.judging.explained import explain_file, explain_package
@@ -54,15 +56,20 @@ async def explain(
     here: Here,
     file: Filter = None,
     package: Filter = None,
-    family: FromQuery[str] = "conda",
+    family: Filter = None,
     limit: Limit = 100,
     offset: Offset = 0,
 ) -> ExplanationShape:
-    """Tell why a file, by its ckey or name, or the files of a package may be seen or not, and what may be instead."""
+    """Tell why a file, by its ckey or name, or the files of a package may be seen or not, and what may be instead.
+
+    A file says of which family it is; a package without one is conda's.
+    """
     if (file is None) == (package is None):
         raise PackhouseError("bad_request", "Name a `file` or a `package`.", "Name one of the two.")
     if file is not None:
+        family = known_family(family) or registry.family_of(file)
         return explanation(await explain_file(services.db, here, family, file))
+    family = known_family(family) or "conda"
     return explanation(await explain_package(services.db, here, family, package or "", page_size(limit), offset))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -34,9 +36,11 @@ from packhouse.doors.api.shapes.policies import (
     policy_shape,
     required_name,
 )
+from packhouse.security.policies.policy import decode
 from packhouse.workflows.judging.mirror_policies import users
 from packhouse.workflows.judging.policies import (
     assign_policy,
+    checked,
     create_policy,
     delete_policy,
     edit_policy,
@@ -80,7 +84,7 @@ async def create(data: JSONBody[NewPolicy], caller: Caller, services: House) -> 
         require(caller, ASSIGN)
     name, description = required_name(data), data.description or ""
     made = await create_policy(services, caller.username, name, description, given_rules(data), ids)
-    return await _shape(services.db, caller, made)
+    return await _shape(services.db, caller, made, given_rules(data))
 
 
 @get("/api/policies/{policy_id:str}", tags=["policies"], responses=refused())
@@ -103,7 +107,7 @@ async def edit(policy_id: FromPath[str], data: JSONBody[PolicyEdit], caller: Cal
         name=None if data.name is UNSET else data.name,
         description=None if data.description is UNSET else data.description or "",
     )
-    return await _shape(services.db, caller, edited)
+    return await _shape(services.db, caller, edited, given_rules(data))
 
 
 @delete("/api/policies/{policy_id:str}", tags=["policies"], status_code=200, responses=refused("conflict"))
@@ -170,10 +174,12 @@ def require(caller: Principal, action: Action) -> None:
         raise refusal(decision, caller, action, data_plane=False)
 
 
-async def _shape(reader: Reader, caller: Principal, policy: PolicyRow) -> PolicyShape:
+async def _shape(
+    reader: Reader, caller: Principal, policy: PolicyRow, given: Mapping[str, Any] = MappingProxyType({})
+) -> PolicyShape:
     assigned = await store.assigned(reader, policy.id)
     visible = await visible_paths(reader, caller, [one.path for one in assigned])
-    return policy_shape(policy, assigned, visible)
+    return policy_shape(policy, assigned, visible, checked(decode(policy.rules), given))
 
 
 async def _channels(reader: Reader, caller: Principal, paths: list[str]) -> list[int]:

@@ -19,7 +19,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from packhouse.core.errors import CODES, PackhouseError
 from packhouse.core.log import get_logger
 from packhouse.core.randomness import random_hex
-from packhouse.doors.api.bodies import unknown_member
+from packhouse.doors.api.bodies import choices, unknown_member
 from packhouse.doors.asgi import REALM
 from packhouse.doors.credentials import mask
 from packhouse.doors.faults import told_to_the_log
@@ -129,4 +129,14 @@ def _ill_formed(request: Request[Any, Any, Any], error: HTTPException) -> Packho
             return PackhouseError("bad_request", f"The body is of type `{other[1]}`.", "Send a JSON object.")
         if name == "data":
             return PackhouseError("bad_request", "The request needs a body.", "Send a JSON object.")
-    return PackhouseError("bad_request", f"`{name}`: {message}.", "`/api/openapi.json` says what it takes.", field=name)
+    hint = "`/api/openapi.json` says what it takes."
+    if message.startswith("Invalid enum value") and (words := _words(request, first)):
+        hint = f"Known are: {', '.join(words)}."
+    return PackhouseError("bad_request", f"`{name}`: {message}.", hint, field=name)
+
+
+def _words(request: Request[Any, Any, Any], first: dict[str, Any]) -> list[str]:
+    """Return what could have been sent where something else was."""
+    parameters = request.route_handler.parsed_fn_signature.parameters
+    known = parameters.get("data" if first.get("source") == "body" else first.get("key", ""))
+    return [] if known is None else choices(first.get("key", ""), known.annotation)

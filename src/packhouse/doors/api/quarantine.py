@@ -12,6 +12,7 @@ from packhouse.doors.api.guard import permitted_channel
 from packhouse.doors.api.parameters import PAGE_ITEMS, Caller, House, Limit, Offset, Page, Text, Word, page_size
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.shapes.quarantine import CaseShape, QuarantinedShape, case_shape, quarantined_shape
+from packhouse.formats import registry
 from packhouse.workflows.curating.quarantine import hold_back, let_go, look_at, sha256_of
 
 
@@ -22,7 +23,7 @@ class QuarantineRequest(Body, kw_only=True):
     sha256: Word | None = None  #: whether anybody has such a file yet or not
     channel: Word | None = None  #: `CH`, or `CH/SUB`
     ckey: Word | None = None  #: `<subdir>/<filename>` in the channel
-    family: Word = "conda"
+    family: Word | None = None  #: null: as the `ckey` says
 
 
 @get("/api/quarantine", tags=["quarantine"], responses=refused())
@@ -44,7 +45,8 @@ async def put_there(data: JSONBody[QuarantineRequest], caller: Caller, services:
     sha256 = data.sha256
     if sha256 is None:
         here = await permitted_channel(services.db, caller, "artifact:view", data.channel or "")
-        sha256 = await sha256_of(services.db, here, data.family, data.ckey or "")
+        ckey = data.ckey or ""
+        sha256 = await sha256_of(services.db, here, data.family or registry.family_of(ckey), ckey)
     return case_shape(await hold_back(services, caller.username, sha256, data.reason), PAGE_ITEMS)
 
 

@@ -12,6 +12,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.vulnerabilities.statements import StatementRow
 from packhouse.doors.api.bodies import Body
+from packhouse.doors.api.families import known_family
 from packhouse.doors.api.guard import permitted_channel
 from packhouse.doors.api.parameters import (
     Caller,
@@ -96,6 +97,7 @@ async def list_all(
     channel: Filter = None,
 ) -> Page[StatementShape]:
     """List statements, oldest first. Builders' are listed where a package or a vulnerability is named."""
+    family = known_family(family)
     here: Channel | None = None
     if channel is not None:
         here = await permitted_channel(services.db, caller, "channel:view", channel)

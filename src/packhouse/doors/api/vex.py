@@ -12,6 +12,7 @@ from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, Requ
 from litestar.params import FromQuery, QueryParameter
 
 from packhouse.doors.api.bodies import check_unique
+from packhouse.doors.api.families import known_family
 from packhouse.doors.api.guard import permitted_channel
 from packhouse.doors.api.parameters import Caller, Filter, House
 from packhouse.doors.api.problems import refused
@@ -70,6 +71,7 @@ async def export(
     channel: Filter = None,
 ) -> Response[bytes]:
     """Export statements as a VEX document; unless `origin` is given, what users say."""
+    family = known_family(family)
     here = None if channel is None else await permitted_channel(services.db, caller, "artifact:view", channel)
     given = {
         "origin": origin.replace("\0", "\ufffd"),

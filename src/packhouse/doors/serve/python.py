@@ -15,8 +15,9 @@ from packhouse.doors.serve.addresses import Target, without_label
 from packhouse.doors.serve.answers import Answer, Redirect
 from packhouse.doors.serve.packages import PackageFiles
 from packhouse.doors.serve.sending import FRESH, Representation
+from packhouse.formats.base import Malformed
 from packhouse.formats.python.documents import LIST_HTML, LIST_JSON
-from packhouse.formats.python.filename import is_name, normalise
+from packhouse.formats.python.filename import is_name, is_wheel_filename, normalise, parse_wheel_filename
 from packhouse.formats.python.inspect import METADATA_SUFFIX
 from packhouse.formats.python.pages import HTML_TYPE, JSON_TYPE, negotiate
 from packhouse.formats.python.record import SIMPLE
@@ -81,6 +82,8 @@ class PythonDoor:
         """
         if address.file:
             return await self._file(principal, address, afresh)
+        if not address.slash and is_wheel_filename(address.project.removesuffix(METADATA_SUFFIX)):
+            return await self._apart(principal, address)
         channel = await self._gate.channel(principal, "channel:view-artifacts", address.channel)
         project = normalise(address.project)
         if not address.slash:
@@ -95,6 +98,16 @@ class PythonDoor:
                 self._index.forget(channel.id, SIMPLE, name)
         name = LIST_JSON if media_type == JSON_TYPE else LIST_HTML
         return _shown(channel, await self._index.document(FAMILY, channel.id, SIMPLE, name), media_type, address)
+
+    async def _apart(self, principal: Principal, address: Address) -> Redirect:
+        """Return where a file lies that is asked for by its ckey, without its project: no project is called so."""
+        channel = await self._gate.channel(principal, "artifact:download", address.channel)
+        try:
+            project = parse_wheel_filename(address.project.removesuffix(METADATA_SUFFIX)).name
+        except Malformed as error:
+            message = f"{channel.path} has no file {address.project[:200]!r}."
+            raise PackhouseError("not_found", message, "Write simple/<project>/<file name>.") from error
+        return Redirect(f"{project}/{address.project}")
 
     async def _page(self, channel: Channel, project: str, media_type: str) -> Answer:
         missing = await self._listings.refresh(channel, FAMILY, project) if is_name(project) else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -87,7 +87,16 @@ def _convert(values: dict[str, Any]) -> Rules:
     except msgspec.ValidationError as error:
         text = str(error)
         field = text.rpartition("$.")[2].rstrip("`").split("[")[0]
-        raise PackhouseError("bad_request", f"{field} of the policy cannot be used: {text}.", field=field) from error
+        words = _words(get_type_hints(Rules).get(field))
+        hint = f"Known are: {', '.join(words)}." if words else ""
+        message = f"{field} of the policy cannot be used: {text}."
+        raise PackhouseError("bad_request", message, hint, field=field) from error
+
+
+def _words(kind: Any) -> list[str]:
+    """Return the words that a field of this type may hold, if it is about words."""
+    inner = get_args(kind)
+    return list(inner) if get_origin(kind) is Literal else [word for one in inner for word in _words(one)]
 
 
 def decode(text: bytes | str) -> Rules:

@@ -142,6 +142,8 @@ def _warnings(rules: Rules) -> Iterator[str]:
         yield "Malware can be installed."
     if rules.missing_facts == "hide" and rules.install_time_code == "allow":
         yield "missing_facts has no effect: no rule asks for what only the bytes say."
+    if rules.cve_score_comparator != "<=" and rules.cve_score is None:
+        yield "cve_score_comparator has no effect without cve_score."
     if rules.include_dependencies and not rules.package_name:
         yield "include_dependencies has no effect without package_name."
     if rules.license_exception and not (rules.license or rules.license_not):

@@ -128,4 +128,5 @@ def _decision(case: _Case, number: int) -> FileDecision:
 
 
 def _no_file(channel: Channel, ckey: str) -> PackhouseError:
-    return PackhouseError("not_found", f"{channel.path} has no file {ckey[:200]!r}.", "Write <subdir>/<file name>.")
+    hint = "Write `<subdir>/<file name>`, of a wheel `simple/<file name>`."
+    return PackhouseError("not_found", f"{channel.path} has no file {ckey[:200]!r}.", hint)

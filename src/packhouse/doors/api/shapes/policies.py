@@ -151,8 +151,13 @@ def channel_policy(policy: PolicyRow | None, now: Assigned) -> ChannelPolicy:
     )
 
 
-def policy_shape(policy: PolicyRow, assigned: Iterable[Assigned], visible: Collection[str]) -> PolicyShape:
-    """Fill the shape of a policy; `assigned` may be about others, too, and only `visible` paths are shown."""
+def policy_shape(
+    policy: PolicyRow, assigned: Iterable[Assigned], visible: Collection[str], said: Rules | None = None
+) -> PolicyShape:
+    """Fill the shape of a policy; `assigned` may be about others, too, and only `visible` paths are shown.
+
+    `said` are the rules as they were sent, with what has no effect and is not kept, to warn of.
+    """
     rules = decode(policy.rules)
     here = [one for one in assigned if one.policy_id == policy.id and one.path in visible]
     return PolicyShape(
@@ -164,7 +169,7 @@ def policy_shape(policy: PolicyRow, assigned: Iterable[Assigned], visible: Colle
         channel_count=len(here),
         channels=[policy_channel(one) for one in here],
         summary=summarise(rules),
-        warnings=warnings(rules),
+        warnings=warnings(said or rules),
         created_at=to_iso(policy.created_at) or "",
         updated_at=to_iso(policy.updated_at) or "",
     )
