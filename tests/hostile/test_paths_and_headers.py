@@ -6,14 +6,19 @@ import asyncio
 import itertools
 import re
 from collections.abc import AsyncIterator
+from urllib.parse import quote, urljoin
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.conftest import Backend
 from tests.kit.asgi import Answer, listening
 from tests.kit.condapkg import make_conda
 from tests.kit.house import House, open_house
-from tests.kit.wire import raw
+from tests.kit.judging import govern
+from tests.kit.pythonindex import wheel_of
+from tests.kit.wire import fetch, raw
 
 MARKER = b"nobody may ever read this"
 PACKAGE = "/api/repo/pub/noarch/one-1.0-0.conda"
@@ -213,3 +218,57 @@ async def test_requests_that_are_hardly_any(house: House) -> None:
         alive = b"GET /api/repo/pub/noarch/one-1.0-0.conda HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
         assert (await raw(url, alive)).startswith(b"HTTP/1.1 200")
     assert (await house.web.get("/api/repo/pub/noarch/two-1.0-0.conda")).status == 404
+
+
+@ONE_BACKEND
+async def test_what_a_package_says_of_itself_breaks_no_refusal(house: House) -> None:
+    """A refusal repeats it in a header, where no line may end and nothing but printable ASCII stands."""
+    marks = [chr(number) for number in (*range(1, 32), *range(127, 160), 0xE9, 0x2028, 0x202E, 0xFEFF, 0x1F600)]
+    licenses = ["GPL\r\nX-Evil: yes", "".join(marks), *(f"GPL{mark}X-Evil: yes" for mark in marks)]
+    for number, text in enumerate(licenses):
+        await house.upload("pub", f"said{number}", license=text)
+    await govern(house, "pub", license=["MIT"])
+    async with listening(house.server) as url:
+        for number in range(len(licenses)):
+            answer = await fetch(f"{url}/api/repo/pub/noarch/said{number}-1.0-0.conda")
+            assert (answer.status, answer.json()["code"]) == (403, "hidden"), licenses[number]
+            assert "x-evil" not in answer.headers
+            assert re.fullmatch(r"[ -~]{20,500}", answer.headers["x-packhouse-reason"]), licenses[number]
+
+
+@ONE_BACKEND
+async def test_no_path_of_a_simple_index_leads_out_of_it(house: House) -> None:
+    filename, content = wheel_of("tea")
+    assert (await house.admin.put(f"/api/repo/pub/simple/tea/{filename}", content)).status == 201
+    odd = (
+        "%0aX",
+        "%01",
+        "a%7fb",
+        "http:1249767214",
+        "a%20b",
+        "caf%c3%a9",
+        "x%23y",
+        "%3fa",
+        "%e2%84%aa",
+        "Te_a",
+        "",
+        ".",
+    )
+    anything = st.text(max_size=12).map(lambda text: quote(text, safe=":@!$&'()*+,;=~"))
+    paths = st.lists(st.one_of(anything, st.sampled_from([*odd, "simple", "tea", filename, "label", "t"])), max_size=4)
+    seen = [[one, *end] for one in odd for end in ([], [""])]
+
+    @given(paths)
+    def gather(path: list[str]) -> None:
+        seen.append(path)
+
+    gather()
+    for path, start in itertools.product(seen, ("pub/simple", "pub")):
+        target = f"/api/repo/{start}/{'/'.join(path)}"
+        answer = await house.web.get(target)
+        check(answer, target)
+        assert all(re.fullmatch(r"[ -~]*", value) for value in answer.headers.values()), (target, answer.headers)
+        if location := answer.headers.get("location"):
+            whole = urljoin(f"http://here{target}", location)
+            assert whole.startswith("http://here/api/repo/pub/") and whole.endswith("/"), (target, location)
+            assert location.startswith(("./", "../")), location

@@ -24,10 +24,10 @@ from packhouse.core.clock import SECOND, wall_micros
 from packhouse.core.errors import PackhouseError
 from packhouse.core.randomness import random_hex
 from packhouse.core.settings import Settings
+from packhouse.core.text import one_line
 
 #: seconds after which another attempt makes sense: greylisting servers want five minutes
 RETRY_SECONDS = 300
-MAX_LINE = 250
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
 
@@ -120,15 +120,6 @@ def compose(mail: Mail, sender: str, at: int) -> EmailMessage:
 def is_address(text: str) -> bool:
     """Tell whether mail can be sent to a text (RFC 5321 section 4.1.2, without quoted names and literal domains)."""
     return _ADDRESS.fullmatch(text) is not None and ".." not in text
-
-
-def one_line(text: str) -> str:
-    """Return a text as it may stand in a header: no line ends, and nothing that reads as an encoded word (RFC 2047).
-
-    The library decodes encoded words in what it is given, and one may hold a line end.
-    """
-    printable = "".join(mark if mark.isprintable() else " " for mark in text[:MAX_LINE])
-    return " ".join(printable.replace("=?", "= ?").split())
 
 
 class _Delivery:

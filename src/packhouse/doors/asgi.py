@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from packhouse.core.errors import PackhouseError
+from packhouse.core.text import header_value
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -47,5 +48,5 @@ async def respond_error(send: Send, error: PackhouseError, *, head: bool = False
     if error.retry_after is not None:
         headers.append((b"retry-after", str(error.retry_after).encode()))
     if error.code == "hidden":
-        headers.append((b"x-packhouse-reason", error.message.encode("ascii", "replace")[:500]))
+        headers.append((b"x-packhouse-reason", header_value(error.message)))
     await respond(send, error.status, headers, msgspec.json.encode(error.body()), head=head)

@@ -165,6 +165,8 @@ async def test_a_receiver_that_hangs_is_left_and_a_slow_one_waited_for() -> None
         ("https://example.org:0/very-secret", "forbidden"),
         ("http://10.0.0.1/very-secret", "forbidden"),
         ("http://0x7f.1/very-secret", "forbidden"),
+        *((f"https://example.org/very-secret{chr(mark)}", "forbidden") for mark in (*range(32), *range(127, 160))),
+        ("https://exam\nple.org/very-secret", "forbidden"),
         ("https://example.org/very-secret" + "x" * 2048, "bad_request"),
     ],
 )

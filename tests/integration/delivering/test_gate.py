@@ -14,6 +14,7 @@ from packhouse.workflows.channels.deleting import delete_channel
 from packhouse.workflows.channels.editing import Edit, edit_channel
 from packhouse.workflows.delivering import gate as gates
 from packhouse.workflows.delivering.gate import Gate
+from packhouse.workflows.judging.explaining import refusal_of
 from tests.conftest import Backend
 from tests.kit.house import House, second_process
 from tests.kit.judging import govern
@@ -59,6 +60,27 @@ async def test_a_hidden_file_is_refused_with_its_rule_and_comes_back(house: Hous
         assert "exclude_package_name" in refused.headers["x-packhouse-reason"]
     await govern(house, "pub")
     assert (await house.web.get(FILE)).status == 200
+
+
+async def test_what_changes_elsewhere_makes_no_refusal_be_worked_out_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.channel("other")
+    await house.upload("pub", "one")
+    await govern(house, "pub", exclude_package_name=["one"])
+    worked_out = []
+
+    async def counted(*arguments: Any) -> Any:
+        worked_out.append(arguments)
+        return await refusal_of(*arguments)
+
+    monkeypatch.setattr(gates, "refusal_of", counted)
+    for channel, times in (("other", 1), ("pub", 2)):
+        assert (await house.web.get(FILE)).status == 403
+        await house.upload(channel, "two")
+        await house.caught_up()
+        assert (await house.web.get(FILE)).status == 403
+        assert len(worked_out) == times, channel
 
 
 async def test_a_process_that_cannot_follow_asks_the_database(

@@ -56,7 +56,7 @@ async def test_a_page_is_what_the_client_accepts_and_each_form_has_its_own_tag(h
 
 @pytest.mark.parametrize(
     ("asked", "location"),
-    [("", "simple/"), ("/Acme_Tea", "acme-tea/"), ("/Acme_Tea/", "../acme-tea/"), ("/acme-tea", "acme-tea/")],
+    [("", "./simple/"), ("/Acme_Tea", "./acme-tea/"), ("/Acme_Tea/", "../acme-tea/"), ("/acme-tea", "./acme-tea/")],
 )
 async def test_other_spellings_lead_to_the_page_without_losing_a_token(house: House, asked: str, location: str) -> None:
     answer = await house.web.get(f"{BASE}{asked}")

@@ -34,6 +34,8 @@ async def post(url: str, body: bytes, headers: Callable[[], Mapping[str, str]], 
 
 def check_address(url: str, settings: FetchSettings) -> URL:
     """Return the address as it will be asked for. Raises Refused, also for a literal private one nobody allowed."""
+    if not url.isprintable():  # readers drop some control characters: what was looked at is not what is asked for
+        raise Refused("The address to send to has characters that cannot be shown.", "Write https://HOST/PATH.")
     try:
         address = URL(url).with_fragment(None)
         usable = address.scheme in ("http", "https") and bool(address.raw_host and address.port)

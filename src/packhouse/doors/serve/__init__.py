@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.core.errors import PackhouseError
@@ -79,7 +80,7 @@ class Repository:
         accept = (header(scope, b"accept") or b"").decode("latin-1")
         answer = await door.answer(principal, address, accept)
         if isinstance(answer, Redirect):
-            headers = [(b"location", answer.location.encode()), (b"cache-control", FRESH)]
+            headers = [(b"location", quote(answer.location).encode()), (b"cache-control", FRESH)]
             await respond(send, 301, headers, head=scope["method"] == "HEAD")
             return None
         try:

@@ -86,8 +86,10 @@ class PythonDoor:
             return await self._apart(principal, address)
         channel = await self._gate.channel(principal, "channel:view-artifacts", address.channel)
         project = normalise(address.project)
+        if project and not is_name(address.project):  # nothing else may come to stand in an address of ours
+            raise _unknown(channel.path, address.project)
         if not address.slash:
-            return Redirect(f"{project or SIMPLE}/")
+            return Redirect(f"./{project or SIMPLE}/")
         if project != address.project:
             return Redirect(f"../{project}/")
         media_type = negotiate(accept) or "text/html"  # rather what was not asked for than nothing: PEP 691
@@ -110,7 +112,7 @@ class PythonDoor:
         return Redirect(f"{project}/{address.project}")
 
     async def _page(self, channel: Channel, project: str, media_type: str) -> Answer:
-        missing = await self._listings.refresh(channel, FAMILY, project) if is_name(project) else None
+        missing = await self._listings.refresh(channel, FAMILY, project)
         form = JSON_TYPE if media_type == JSON_TYPE else "text/html"
         document = await self._index.own_document(FAMILY, channel.id, SIMPLE, project, form)
         if document is None and missing is not None:
@@ -145,9 +147,13 @@ class PythonDoor:
         return Answer(what)
 
 
+def _unknown(channel: str, project: str) -> PackhouseError:
+    return PackhouseError("not_found", f"{channel} has no Python project {project[:200]!r}.")
+
+
 def _shown(channel: Channel, document: Document | None, media_type: str, address: Address) -> Answer:
     if document is None:
-        raise PackhouseError("not_found", f"{channel.path} has no Python project {address.project[:200]!r}.")
+        raise _unknown(channel.path, address.project)
     charset = "; charset=utf-8" if media_type == "text/html" else ""
     what = Representation(
         etag=f"{document.etag}-{_MARKS[media_type]}",

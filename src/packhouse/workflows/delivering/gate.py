@@ -45,7 +45,8 @@ class Gate:
         if change.kind in ("channel", "entry"):
             self._epoch += 1
             self._count -= len(self._entries.pop(change.channel_id or 0, ()))
-            self._refusals.clear()
+            for key in [key for key in self._refusals if key[0] == change.channel_id]:
+                del self._refusals[key]
 
     def _reset(self) -> None:
         self._epoch += 1

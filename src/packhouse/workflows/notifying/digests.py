@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from packhouse.catalog.vulnerabilities.news import Subject
-from packhouse.core.mail import one_line
+from packhouse.core.text import one_line
 from packhouse.security.vulnerabilities.advisory import severity
 from packhouse.security.vulnerabilities.scores import decimal
 
