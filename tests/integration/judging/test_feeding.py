@@ -132,6 +132,26 @@ async def test_a_feed_that_lost_most_of_its_records_asks_first(backend: Backend,
         assert not feed.progress.accept_shrink, "the yes was for that run"
 
 
+@pytest.mark.parametrize("lie", [{"withdrawn": "2024-02-02T00:00:00Z"}, {"affected": []}])
+async def test_a_feed_that_takes_most_of_its_records_back_asks_first(
+    backend: Backend, tmp_path: Path, lie: dict[str, Any]
+) -> None:
+    path = tmp_path / "feed.jsonl"
+    path.write_bytes(lines(osv(n) for n in range(1, 11)))
+    async with services_on(backend) as services:
+        await add_feed(services, path.as_uri())
+        await take(services)
+        before = await everything(services)
+        path.write_bytes(lines(osv(n, **(lie if n > 4 else {})) for n in range(1, 11)))
+        feed = await take(services)
+        assert (feed.state, feed.progress.asks) == ("failed", "shrink")
+        assert "6 of its 10" in feed.progress.reason
+        assert await everything(services) == before
+        assert (await take(services, accept_shrink=True)).state == "completed"
+        path.write_bytes(lines(osv(n, summary="Reworded", **(lie if n > 4 else {})) for n in range(1, 11)))
+        assert (await take(services)).state == "completed", "what was taken back before is not taken back again"
+
+
 async def test_feeds_are_merged_and_a_deleted_one_takes_back_what_it_said(backend: Backend, tmp_path: Path) -> None:
     (tmp_path / "osv.jsonl").write_bytes(lines([osv(1), osv(2)]))
     (tmp_path / "kev.json").write_bytes(kev("CVE-2024-0001", "CVE-2024-0009"))

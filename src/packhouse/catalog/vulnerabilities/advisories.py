@@ -50,6 +50,7 @@ _OF_FEED = advisory.c.feed_id == bindparam("of_feed")
 _HELD = select(*(advisory.c[name] for name in HeldRow._fields)).where(
     _OF_FEED, or_(advisory.c.to_run.is_(None), advisory.c.to_run > bindparam("run"))
 )
+_BODIES = select(advisory.c.body).where(any_of(advisory.c.id, "ids"))
 _INSERT = insert(advisory).values(
     {name: bindparam(name) for name in ("feed_id", "source_id", "from_run", "digest", "body")} | {"to_run": None}
 )
@@ -101,6 +102,11 @@ async def held(db: Database, feed_id: int, run: int) -> list[HeldRow]:
     """Return the rows that are current in `run`, and those prepared for the next one."""
     rows = await db.fetch_large(_HELD, of_feed=feed_id, run=run)
     return [HeldRow(row[0], row[1], row[2], row[3], bytes(row[4])) for row in rows]
+
+
+async def bodies(db: Database, ids: Sequence[int]) -> list[bytes]:
+    """Return the encoded advisories of rows, in no order."""
+    return [bytes(row[0]) for row in await db.fetch_all(_BODIES, ids=list(ids))]
 
 
 async def stage(unit: Unit, feed_id: int, run: int, rows: Sequence[Staged]) -> None:

@@ -20,7 +20,7 @@ from packhouse.workflows.judging.feed_reading import Spool, read_into
 from packhouse.workflows.judging.feed_source import Source, source_of
 from packhouse.workflows.judging.feed_turn import FeedEdited, Turn, fresh_progress
 from packhouse.workflows.judging.settling import settle
-from packhouse.workflows.judging.staging import Difference, difference, stage
+from packhouse.workflows.judging.staging import Difference, difference, silenced, stage
 from packhouse.workflows.services import Services
 
 #: the kind of job; its subject is the number of the feed
@@ -104,8 +104,9 @@ async def _take_in(turn: Turn, source: Source, spool: Spool | None) -> None:
     wanted = {name: place.digest for name, place in spool.places.items()} if spool else None
     found = await _difference(turn, wanted)
     counts = turn.progress.counts
-    counts.added, counts.changed, counts.ended = found.added, found.changed, found.ended
-    if question := _shrinks(turn, found):
+    counts.added, counts.changed, counts.ended = found.added, len(found.changed), found.ended
+    gone = found.ended + (await silenced(turn, spool, found) if spool else 0)
+    if question := _shrinks(turn, gone, found.before):
         turn.progress.asks = "shrink"
         raise PackhouseError("conflict", question, "If that is right, run the feed again and accept that it shrinks.")
     turn.step(3, "Preparing")
@@ -118,12 +119,13 @@ async def _difference(turn: Turn, wanted: dict[str, bytes] | None) -> Difference
     return difference(await advisories.held(turn.services.db, feed.id, feed.run), wanted, feed.run)
 
 
-def _shrinks(turn: Turn, found: Difference) -> str | None:
+def _shrinks(turn: Turn, gone: int, before: int) -> str | None:
+    """Return what to ask: one that withdraws its advisories, or empties them, hides as much as one that loses them."""
     percent = turn.services.settings.shrink_guard_percent
-    if turn.progress.accept_shrink or found.ended * 100 <= percent * found.before:
+    if turn.progress.accept_shrink or gone * 100 <= percent * before:
         return None
     return (
-        f"The feed has lost {found.ended:,} of its {found.before:,} advisories, more than {percent} %. "
+        f"The feed has lost or taken back {gone:,} of its {before:,} advisories, more than {percent} %. "
         "What it said before holds."
     )
 

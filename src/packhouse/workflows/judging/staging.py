@@ -15,6 +15,7 @@ import msgspec
 
 from packhouse.catalog.vulnerabilities import advisories
 from packhouse.catalog.vulnerabilities.advisories import HeldRow, Staged
+from packhouse.core.blobs.spool import finish_in_thread
 from packhouse.core.db import Unit
 from packhouse.security.vulnerabilities.advisory import Advisory
 from packhouse.workflows.judging.feed_reading import Spool
@@ -34,7 +35,7 @@ class Difference(NamedTuple):
     end: list[int]
     add: list[str]  #: by the source's id
     added: int  #: advisories that are new to readers
-    changed: int
+    changed: list[HeldRow]  #: as they are for readers until then
     ended: int
     before: int  #: how many there are for readers
 
@@ -63,10 +64,28 @@ def difference(held: Sequence[HeldRow], wanted: Mapping[str, bytes] | None, run:
             (keep if stays else end).append(old.id)
         if digest is not None and not stays and not ready:
             add.append(name)
-    changed = sum(name in now and now[name].digest != digest for name, digest in target.items())
+    changed = [row for name, row in now.items() if target.get(name, row.digest) != row.digest]
     return Difference(
         remove, keep, end, add, len(target.keys() - now.keys()), changed, len(now.keys() - target.keys()), len(now)
     )
+
+
+async def silenced(turn: Turn, spool: Spool, found: Difference) -> int:
+    """Return how many advisories that are still there say no more, other than before, that anything is affected."""
+
+    def quiet() -> list[int]:
+        return [row.id for row in found.changed if not _speaks(_decode(spool.body(row.source_id)))]
+
+    count = 0
+    for ids in batches(await finish_in_thread(quiet)):
+        count += sum(_speaks(_decode(body)) for body in await advisories.bodies(turn.services.db, ids))
+    return count
+
+
+def _speaks(one: Advisory) -> bool:
+    if one.withdrawn_at is not None:
+        return False
+    return one.known_exploited or bool(one.said) or any(among.ranges or among.versions for among in one.affected)
 
 
 async def stage(turn: Turn, spool: Spool | None, found: Difference) -> None:
