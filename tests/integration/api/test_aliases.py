@@ -36,6 +36,17 @@ async def keep(house: House, *rows: AliasRow) -> None:
     await house.services.db.write(work)
 
 
+async def test_a_correction_tells_which_names_it_takes_away(house: House) -> None:
+    guess = AliasRow("conda", "acme", "PyPI", "acme", "convention", False, "acme-1.0-0.conda", 5)
+    await keep(house, guess)
+    body = {"name": "acme", "ecosystem": "PyPI", "upstream": "acme-core"}
+    said = (await call(house.admin, "POST", URL, body)).json()
+    assert [(one["upstream"], one["provenance"], one["believed"]) for one in said["no_longer"]] == [
+        ("acme", "convention", False)
+    ]
+    assert (await call(house.admin, "POST", URL, {**body, "upstream": "acme"})).json()["no_longer"] == []
+
+
 async def test_a_correction_has_the_last_word_and_can_be_taken_back(house: House) -> None:
     itself = ("mypackage", "conda", "mypackage", "itself", False, True)
     recipe = AliasRow("conda", "mypackage", "PyPI", "other", "recipe", False, "mypackage-1.0-0.conda", 5)

@@ -45,6 +45,14 @@ class AliasShape(msgspec.Struct, kw_only=True):
     at: str | None  #: RFC 3339
 
 
+class CorrectedShape(msgspec.Struct, kw_only=True):
+    """What is said of a package after a correction."""
+
+    items: list[AliasShape]
+    total_count: int
+    no_longer: list[AliasShape]  #: what the correction took away: believed until then
+
+
 @get("/api/aliases", tags=["aliases"], responses=refused("unsupported_type"))
 async def list_aliases(
     services: House,
@@ -63,12 +71,13 @@ async def list_aliases(
 
 
 @post("/api/aliases", tags=["aliases"], status_code=200, responses=refused("unsupported_type"))
-async def make(data: JSONBody[CorrectionRequest], caller: Caller, services: House) -> Page[AliasShape]:
-    """Correct what a package is called; answers all that is said of the package then."""
-    links = await correct(
+async def make(data: JSONBody[CorrectionRequest], caller: Caller, services: House) -> CorrectedShape:
+    """Correct what a package is called; answers all that is said of it then, and what it is called no longer."""
+    links, gone = await correct(
         services, caller.username, data.family, data.name, data.ecosystem, data.upstream, negative=data.negative
     )
-    return _page(links)
+    former = [msgspec.structs.replace(_shape(one), believed=False) for one in gone]
+    return CorrectedShape(items=[_shape(one) for one in links], total_count=len(links), no_longer=former)
 
 
 @delete("/api/aliases", tags=["aliases"], responses=refused("unsupported_type"))

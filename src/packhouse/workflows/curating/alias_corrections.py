@@ -72,10 +72,11 @@ async def of_upstream(reader: Reader, ecosystem: str, upstream: str) -> list[Lin
 
 async def correct(
     services: Services, actor: str, family: str, name: str, ecosystem: str, upstream: str, *, negative: bool
-) -> list[Link]:
+) -> tuple[list[Link], list[Link]]:
     """Say that a package is, or with `negative` is not, a name in an ecosystem; `*` there: none of its names.
 
-    It takes the place of what was said of the two before. Return what is said of the package then.
+    It takes the place of what was said of the two before. Return what is said of the package then, and what of it was
+    believed before and is no more: a guess by the name, once somebody says what the package is.
     Raises PackhouseError: `bad_request`, `unsupported_type`.
     """
     name, ecosystem = package_name(family, name), await _ecosystem(services.db, ecosystem)
@@ -90,8 +91,11 @@ async def correct(
         await aliases.put(unit, [row])
         await _tell(unit, "package_alias_corrected", row, actor)
 
+    formerly = await of_package(services.db, family, name)
     await services.db.write(work)
-    return await of_package(services.db, family, name)
+    now = await of_package(services.db, family, name)
+    names = {_elsewhere(one) for one in now if one.believed}
+    return now, [one for one in formerly if one.believed and _elsewhere(one) not in names]
 
 
 async def take_back(services: Services, actor: str, family: str, name: str, ecosystem: str, upstream: str) -> None:
@@ -140,6 +144,10 @@ def _of(rows: Iterable[AliasRow], ecosystem: str, upstream: str) -> AliasRow | N
     """Return the correction about a name in an ecosystem."""
     asked = (ecosystem, upstream, CORRECTION)
     return next((row for row in rows if (row.ecosystem, row.upstream, row.provenance) == asked), None)
+
+
+def _elsewhere(one: Link) -> tuple[str, str]:
+    return one.alias.ecosystem, one.alias.upstream
 
 
 def _alias(row: AliasRow) -> Alias:
