@@ -34,6 +34,7 @@ feed = Table(
     Column("next_run_at", Micros),
     Column("created_at", Micros, nullable=False),
     Column("updated_at", Micros, nullable=False),
+    sqlite_autoincrement=True,  # numbers are never reused: jobs and advisories refer to them
 )
 
 # One record of a feed. What a run under way brings is a row no reader sees: from_run is beyond `feed.run`.
@@ -211,6 +212,7 @@ reservation = Table(
     Column("by", Text, nullable=False),
     Column("at", Micros, nullable=False),
     UniqueConstraint("family", "pattern", "channel_id"),
+    sqlite_autoincrement=True,  # numbers are never reused, so that nobody removes by an old list what came later
 )
 
 # ---------------------------------------------------------------- what that hides

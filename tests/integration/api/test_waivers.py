@@ -223,3 +223,12 @@ async def test_only_who_decides_policies_waives_and_reserves(house: House) -> No
         assert (await call(owner, method, path, body)).status == 403, (method, path)
     assert (await call(house.admin, "DELETE", f"{RESERVATIONS}/1")).status == 404
     assert (await call(house.admin, "DELETE", f"{WAIVERS}/none")).status == 404
+
+
+async def test_the_number_of_a_reservation_is_given_once(house: House) -> None:
+    first = (await call(house.admin, "POST", RESERVATIONS, {"pattern": "acme-one"})).json()
+    assert (await call(house.admin, "DELETE", f"{RESERVATIONS}/{first['id']}")).status == 204
+    second = (await call(house.admin, "POST", RESERVATIONS, {"pattern": "acme-two"})).json()
+    assert second["id"] != first["id"]
+    assert (await call(house.admin, "DELETE", f"{RESERVATIONS}/{first['id']}")).status == 404
+    assert [one["pattern"] for one in (await read(house.admin, RESERVATIONS))["items"]] == ["acme-two"]
