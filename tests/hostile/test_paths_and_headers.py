@@ -241,21 +241,11 @@ async def test_no_path_of_a_simple_index_leads_out_of_it(house: House) -> None:
     filename, content = wheel_of("tea")
     assert (await house.admin.put(f"/api/repo/pub/simple/tea/{filename}", content)).status == 201
     odd = (
-        "%0aX",
-        "%01",
-        "a%7fb",
-        "http:1249767214",
-        "a%20b",
-        "caf%c3%a9",
-        "x%23y",
-        "%3fa",
-        "%e2%84%aa",
-        "Te_a",
-        "",
-        ".",
-    )
+        "%0aX", "%01", "a%7fb", "http:1249767214", "a%20b", "caf%c3%a9", "x%23y", "%3fa", "%e2%84%aa", "Te_a", "", ".",
+        filename, "tea-1.0%0a-py3-none-any.whl", "tea-%0d1.0-py3-none-any.whl", "a:b-1.0-py3-none-any.whl",
+    )  # fmt: skip
     anything = st.text(max_size=12).map(lambda text: quote(text, safe=":@!$&'()*+,;=~"))
-    paths = st.lists(st.one_of(anything, st.sampled_from([*odd, "simple", "tea", filename, "label", "t"])), max_size=4)
+    paths = st.lists(st.one_of(anything, st.sampled_from([*odd, "simple", "tea", "label", "t"])), max_size=4)
     seen = [[one, *end] for one in odd for end in ([], [""])]
 
     @given(paths)
@@ -270,5 +260,4 @@ async def test_no_path_of_a_simple_index_leads_out_of_it(house: House) -> None:
         assert all(re.fullmatch(r"[ -~]*", value) for value in answer.headers.values()), (target, answer.headers)
         if location := answer.headers.get("location"):
             whole = urljoin(f"http://here{target}", location)
-            assert whole.startswith("http://here/api/repo/pub/") and whole.endswith("/"), (target, location)
-            assert location.startswith(("./", "../")), location
+            assert whole.startswith("http://here/api/repo/pub/") and whole.endswith(("/", ".whl")), (target, location)

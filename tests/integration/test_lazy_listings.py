@@ -17,10 +17,22 @@ from tests.kit.asgi import Answer
 from tests.kit.calls import call
 from tests.kit.house import House, open_house
 from tests.kit.mirroring import run_and_wait
+from tests.kit.misbehaviour import Connection, Misbehaviour
 from tests.kit.pythonindex import PythonSource, wheel_of
 from tests.kit.upstream import Fails, Upstream, WrongBytes
 
 JSON = "application/vnd.pypi.simple.v1+json"
+
+
+class Held(Misbehaviour):
+    """Answers when told to."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+
+    async def send(self, connection: Connection, body: bytes) -> None:
+        await self.go.wait()
+        await connection.send(body)
 
 
 @pytest.fixture
@@ -133,7 +145,43 @@ async def test_while_the_upstream_is_away_there_is_what_was_there(
     refused = await ask(house, "pot")
     assert refused.status == 502 and "pot" in refused.json()["message"] and up.hostport not in refused.body.decode()
     shown = await call(house.admin, "GET", f"/api/channels/lazy/mirrors/{mirror_id}")
-    assert {one["ckey"] for one in shown.json()["sync_state"]["failures"]} == {"tea", "pot"}
+    assert {one["ckey"] for one in shown.json()["sync_state"]["failures"]} == {"tea", "*"}
+
+
+async def test_made_up_names_are_asked_for_in_turn_and_fill_no_list(
+    house: House, up: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "MOST_ASKED", 3)
+    monkeypatch.setattr(listing, "MOST_WANTED", 10)
+    source = PythonSource()
+    filename = source.add("tea")
+    source.put_on(up)
+    mirror_id = await mirror(house, up)
+    held = Held()
+    for number in range(40):
+        path = f"simple/made-up-{number}/"
+        up.files[path], up.types[path] = b"no page", JSON
+        up.misbehave(path, held)
+    asking = [asyncio.create_task(ask(house, f"made-up-{number}")) for number in range(40)]
+    while sum(one.done() for one in asking) < 30:  # whoever comes when ten wait is sent away
+        await asyncio.sleep(0.02)
+    assert {one.result().status for one in asking if one.done()} == {503}
+    assert all(one.result().headers["retry-after"] for one in asking if one.done())
+    while up.hits() < 3:
+        await asyncio.sleep(0.02)
+    await asyncio.sleep(0.2)  # time enough for a fourth
+    assert up.hits() == 3
+    held.go.set()
+    answers = await asyncio.gather(*asking)
+    assert up.hits() == 10 and [answer.status for answer in answers].count(502) == 10
+    shown = await call(house.admin, "GET", f"/api/channels/lazy/mirrors/{mirror_id}")
+    assert [one["ckey"] for one in shown.json()["sync_state"]["failures"]] == ["*"]
+    assert await files(house, "tea") == [filename], "nobody is left waiting"
+    assert (await ask(house, "nothing")).status == 404
+    after = await call(house.admin, "GET", f"/api/channels/lazy/mirrors/{mirror_id}")
+    assert after.json()["sync_state"]["failures"] == shown.json()["sync_state"]["failures"], (
+        "not to have it is no failure"
+    )
 
 
 async def test_bytes_that_are_not_those_of_the_page_never_arrive(house: House, up: Upstream) -> None:

@@ -2,11 +2,13 @@
 
 What the upstream said is good for `FRESH_SECONDS`; then it is asked again with its validators. While it is away, the
 channel shows what it has. Between processes a lease decides who asks. For a reserved name nobody is asked.
+Whoever makes names up does no harm: an upstream is asked for few at once, and few more may wait for their turn.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter, defaultdict
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -37,6 +39,11 @@ FIRST_PATIENCE_SECONDS = 50.0
 #: how long a silent process keeps the right to ask, in seconds, and how often others look
 LEASE_SECONDS = 60.0
 LOOK_SECONDS = 0.2
+#: names of which one mirror is asked at once by this process, and how many it has to do with, those that wait included
+MOST_ASKED = 16
+MOST_WANTED = 200
+#: stands among a mirror's failures for every name of which nothing is here: strangers choose those
+ANY_NEW_NAME = "*"
 _MOST_REMEMBERED = 100_000
 
 Key = tuple[int, str, str]
@@ -57,6 +64,9 @@ class Listings:
         self._holder = random_hex(8)
         self._words: dict[Key, _Word] = {}
         self._flights: dict[Key, asyncio.Task[_Word]] = {}
+        self._turns: defaultdict[int, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(MOST_ASKED))
+        self._wanted: Counter[int] = Counter()  # by mirror: names being asked for, or waiting for their turn
+        self._quiet: dict[int, float] = {}  # by mirror: until when (monotonic) no failure of a new name is noted
         services.feed.listen(self._changed, self._words.clear)
 
     def _changed(self, change: Change) -> None:
@@ -128,17 +138,31 @@ class Listings:
         return _Word(monotonic() + seconds, faults[0] if faults else None)
 
     async def _asked(self, channel: Channel, mirror: Mirror, name: str) -> bool | PackhouseError:
-        """Ask one upstream, or wait until whoever does has; return whether it has the name, or the refusal."""
+        """Ask one upstream in turn, or wait until whoever does has; return whether it has the name, or the refusal."""
+        if self._wanted[mirror.id] >= MOST_WANTED:
+            return _later(name)
+        self._wanted[mirror.id] += 1
         try:
-            return await self._ask(channel, mirror, name)
+            async with self._turns[mirror.id]:
+                return await self._ask(channel, mirror, name)
         except PackhouseError as fault:
             if fault.code in ("storage_full", "try_later"):
                 return fault
             log.warning("a listing was not obtained", mirror=mirror.uuid, name=name, reason=str(fault))
-            failure = Failure(name, str(fault))
-            with suppress(PackhouseError):
-                await self._services.db.write(lambda unit: store.add_failure(unit, mirror.id, failure))
+            await self._note(mirror, name, fault)
             return _away(name)
+        finally:
+            self._wanted[mirror.id] -= 1
+
+    async def _note(self, mirror: Mirror, name: str, fault: PackhouseError) -> None:
+        """Show a failure with the mirror: under its name when we have something of it, else all as one, not often."""
+        if not await pages.of_name(self._services.db, [mirror.id], name):
+            if monotonic() < self._quiet.get(mirror.id, 0.0):
+                return
+            self._quiet[mirror.id], name = monotonic() + REFUSED_SECONDS, ANY_NEW_NAME
+        failure = Failure(name, str(fault))
+        with suppress(PackhouseError):
+            await self._services.db.write(lambda unit: store.add_failure(unit, mirror.id, failure))
 
     async def _ask(self, channel: Channel, mirror: Mirror, name: str) -> bool:
         db, deadline = self._services.db, monotonic() + FIRST_PATIENCE_SECONDS
@@ -179,6 +203,8 @@ def _away(name: str) -> PackhouseError:
 
 def _later(name: str) -> PackhouseError:
     return PackhouseError(
-        "try_later", f"The upstream of this channel is still being asked for {name!r}.", "Ask again shortly.",
+        "try_later",
+        f"The upstream of this channel is still being asked for {name!r}, or for many others first.",
+        "Ask again shortly.",
         retry_after=10,
-    )  # fmt: skip
+    )
