@@ -1,0 +1,176 @@
+"""Judgement meets what goes on beside it: arrivals, faults, fetches, feeds under way, and files that are gone."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping
+from pathlib import Path
+
+import pytest
+
+from packhouse.catalog.vulnerabilities import advisories, unjudged
+from packhouse.catalog.vulnerabilities.advisories import Staged
+from packhouse.catalog.vulnerabilities.findings import Found
+from packhouse.core.db import Database, Unit
+from packhouse.core.db.base import Reader
+from packhouse.workflows.judging import learning, rejudging, whole
+from tests.conftest import Backend
+from tests.kit.feeding import add_feed, osv
+from tests.kit.house import House, open_house
+from tests.kit.judging import advise, govern, judged, listed, status_of
+from tests.kit.mirroring import CondaSource, add_mirror, run_and_wait
+from tests.kit.upstream import Upstream
+
+PYTHON = ["python >=3.8"]
+LIB = "lib-1.0-0.conda"
+
+
+@pytest.fixture
+async def house(backend: Backend) -> AsyncIterator[House]:
+    """A server with a public channel `pub`."""
+    async with open_house(backend) as opened:
+        await opened.channel("pub")
+        yield opened
+
+
+async def test_a_file_that_arrives_while_its_package_is_judged_again_is_refused_like_the_others(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if house.services.db.dialect == "sqlite":
+        pytest.skip("one unit at a time: nothing arrives meanwhile")
+    await house.channel("other")
+    await govern(house, "other", cve_score=7)
+    await house.upload("pub", "lib", "1.5", depends=PYTHON)
+    await advise(house.services, tmp_path, osv(1, "lib"))
+    await judged(house)
+    look_up, arrived = learning.look_up, False
+
+    async def slow(
+        reader: Reader,
+        family: str,
+        versions: Mapping[str, Collection[str]],
+        origins: learning.Origins = learning.NOTHING_OFFERED,
+    ) -> list[Found]:
+        nonlocal arrived
+        if "lib" in versions and not arrived:
+            arrived = True
+            await house.upload("other", "lib", "1.0", depends=PYTHON)
+        return await look_up(reader, family, versions, origins)
+
+    monkeypatch.setattr(learning, "look_up", slow)
+    await house.services.db.write(lambda unit: unjudged.add(unit, [("conda", "lib")]))
+    await judged(house)
+    assert arrived
+    assert (await status_of(house, "other", LIB), await listed(house, "other")) == (403, set())
+
+
+async def test_a_package_that_cannot_be_judged_keeps_no_other_waiting_and_is_tried_again(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("bad", "good"):
+        await house.upload("pub", name, depends=PYTHON)
+    await govern(house, "pub", cve_score=7)
+    await advise(house.services, tmp_path, osv(1, "bad"), osv(2, "good"))
+    learn_anew = learning.learn_anew
+
+    async def fails(unit: Unit, family: str, names: Collection[str]) -> list[Found]:
+        if "bad" in names:
+            raise ValueError("a fault of ours")
+        return await learn_anew(unit, family, names)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rejudging, "learn_anew", fails)
+        await judged(house)
+        assert await listed(house, "pub") == {"bad-1.0-0.conda"}
+        await govern(house, "pub", cve_score=7, exclude_package_name=["bad"])
+        assert await listed(house, "pub") == set(), "policies come into force, too"
+    await judged(house)
+    await govern(house, "pub", cve_score=7)
+    assert await listed(house, "pub") == set(), "the advisory about it was not forgotten"
+
+
+async def test_closures_are_worked_out_once_however_many_files_arrive(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.upload("pub", "base")
+    await govern(house, "pub", whole_closure=True)
+    for number in range(4):
+        await house.upload("pub", f"p{number}")
+    judge_whole = whole.judge_whole
+    calls: list[tuple[int, str]] = []
+
+    async def counted(db: Database, channel_id: int, family: str) -> set[int]:
+        calls.append((channel_id, family))
+        return await judge_whole(db, channel_id, family)
+
+    monkeypatch.setattr(rejudging, "judge_whole", counted)
+    await judged(house)
+    assert calls == [((await house.find("pub")).id, "conda")]
+
+
+async def test_a_dependency_of_what_is_permitted_stays_seen_when_it_is_fetched(house: House) -> None:
+    source = CondaSource()
+    source.add("dep")
+    source.add("app", depends=["dep"])
+    both = {"dep-1.0-0.conda", "app-1.0-0.conda"}
+    async with Upstream(source.files()) as up:
+        mirror = await add_mirror(house.services, await house.find("pub"), up.url, mode="passive")
+        await run_and_wait(house.services, mirror)
+        await govern(house, "pub", package_name=["app"], include_dependencies=True)
+        assert await listed(house, "pub") == both
+        assert await status_of(house, "pub", "dep-1.0-0.conda") == 200, "while it is fetched"
+        await house.caught_up()
+        assert await status_of(house, "pub", "dep-1.0-0.conda") == 200, "once it lies here, not judged again yet"
+        await house.services.publisher.publish_waiting()
+        await house.caught_up()
+        assert await listed(house, "pub") == both
+        await judged(house)
+        assert (await status_of(house, "pub", "dep-1.0-0.conda"), await listed(house, "pub")) == (200, both)
+
+
+async def test_what_a_build_tells_of_its_origin_counts_for_builds_of_the_version_that_were_there(
+    house: House, tmp_path: Path
+) -> None:
+    await advise(house.services, tmp_path, osv(1, "realname"))
+    await govern(house, "pub", cve_score=7)
+    await house.upload("pub", "lib", build="0")
+    await judged(house)
+    assert await status_of(house, "pub", LIB) == 200
+    await house.upload("pub", "lib", build="1", purls=["pkg:pypi/realname"])
+    await judged(house)
+    assert [await status_of(house, "pub", f"lib-1.0-{build}.conda") for build in "01"] == [403, 403]
+    assert await listed(house, "pub") == set()
+
+
+async def test_an_ecosystem_is_not_covered_by_what_a_run_only_prepares(house: House, tmp_path: Path) -> None:
+    await house.upload("pub", "lib", depends=PYTHON)
+    await govern(house, "pub", unknown_vulnerabilities="hide")
+    assert await status_of(house, "pub", LIB) == 403
+    feed = await add_feed(house.services, (tmp_path / "later.jsonl").as_uri(), "later")
+    prepared = Staged("X-1", b"digest", b"body", {("PyPI", "another")}, ("CVE-2024-0001",))
+    await house.services.db.write(lambda unit: advisories.stage(unit, feed.id, feed.run + 1, [prepared]))
+    await judged(house)
+    assert (await status_of(house, "pub", LIB), await listed(house, "pub")) == (403, set())
+    await advise(house.services, tmp_path, osv(1, "another"))
+    await judged(house)
+    assert (await status_of(house, "pub", LIB), await listed(house, "pub")) == (200, {LIB})
+
+
+async def test_what_was_downloaded_and_is_gone_is_found_by_a_later_advisory(house: House, tmp_path: Path) -> None:
+    await house.upload("pub", "lib", depends=PYTHON)
+    assert await status_of(house, "pub", LIB) == 200
+    await house.server._counter.fold()
+    await house.remove("pub", "lib")
+    await forget_everything(house)
+    await advise(house.services, tmp_path, osv(1, "lib"))
+    await judged(house)
+    assert await house.services.db.fetch_all("SELECT name, version FROM finding") == [("lib", "1.0")]
+
+
+async def forget_everything(house: House) -> None:
+    """Do what sweeps do when nothing is shown any more."""
+
+    async def work(unit: Unit) -> None:
+        for table in ("record_body", "record", "content"):
+            await unit.execute(f"DELETE FROM {table}")
+
+    await house.services.db.write(work)
