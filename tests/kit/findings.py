@@ -16,6 +16,7 @@ from packhouse.core.clock import from_iso
 from packhouse.core.db import Database, Unit
 from packhouse.security.vulnerabilities.advisory import Vector
 from packhouse.security.vulnerabilities.merging import Body
+from packhouse.workflows.judging import store
 
 
 def rated(score: int | None, vectors: tuple[Vector, ...] = ()) -> tuple[Vector, ...]:
@@ -84,5 +85,6 @@ async def cover(db: Database, *ecosystems: str) -> None:
         await feeds.set_taken(unit, one.id, 1, None, None, None)
         names = [(ecosystem, "something") for ecosystem in ecosystems]
         await advisories.stage(unit, one.id, 1, [Staged("X-1", b"", b"", names, ["X-1"])])
+        await store.set_covered(unit, ecosystems)
 
     await db.write(work)

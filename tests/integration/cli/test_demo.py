@@ -43,6 +43,14 @@ def test_the_first_command_makes_a_channel_to_install_from(tmp_path: Path) -> No
     assert (tmp_path / "packhouse-demo").is_dir()
 
 
+def test_a_demo_has_no_feeds_that_are_on_the_network(tmp_path: Path) -> None:
+    upstream(tmp_path / "demo")
+    with serving(tmp_path, "demo", "--port", "0", "--data", "demo", line="is ready: 2 packages") as (url, _):
+        auth = urllib3.make_headers(basic_auth=f"admin:{(tmp_path / 'demo' / 'demo-password').read_text()}")
+        answer = urllib3.request("GET", f"{url}/api/feeds", headers=auth, retries=False)
+        assert (answer.status, answer.json()) == (200, {"items": [], "total_count": 0})
+
+
 def test_a_demo_that_was_interrupted_is_ready_the_next_time(tmp_path: Path) -> None:
     made = upstream(tmp_path / "demo")
     words = ("demo", "--port", "0", "--data", "demo")

@@ -24,7 +24,8 @@ def demo(data: Path | None, host: str | None, port: int | None) -> None:
     """
     settings = settings_of(data or Path("packhouse-demo"), host, port)
     address = claim(settings)
-    settings = replace(settings, admin_password=settings.admin_password or _remembered_password(settings))
+    password = settings.admin_password or _remembered_password(settings)
+    settings = replace(settings, admin_password=password, default_feeds=False)  # those are on the network
     serve(settings, address, ready=lambda: _fill(settings, address))
 
 

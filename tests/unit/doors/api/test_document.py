@@ -84,7 +84,7 @@ def test_members_of_few_words_are_enumerations(document: Document) -> None:
 
 def test_members_say_what_they_mean_where_the_code_does(document: Document) -> None:
     schemas = document["components"]["schemas"]
-    assert schemas["WaiverRequest"]["properties"]["until"]["description"] == "ISO 8601; it ends by itself then"
+    assert "ends by itself" in schemas["WaiverRequest"]["properties"]["until"]["description"]
     assert schemas["WaiverRequest"]["properties"]["rules"]["description"].startswith("what these hide")  # before it
     assert "every file" in schemas["WaiverRequest"]["properties"]["spec"]["description"]
     assert "a file, or a folder" in schemas["FeedEdit"]["properties"]["source"]["description"]  # inherited
