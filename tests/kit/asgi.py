@@ -83,15 +83,18 @@ class Client:
             "extensions": {"http.response.pathsend": {}},
         }
         got: list[Message] = []
+        answered = asyncio.Event()
 
         async def send(message: Message) -> None:
             got.append(message)
+            if message["type"] != "http.response.start" and not message.get("more_body"):
+                answered.set()
 
-        await self._app(scope, _receive(body, breaks_off), send)
+        await self._app(scope, _receive(body, breaks_off, answered), send)
         return _answer(got)
 
 
-def _receive(body: Iterable[bytes], breaks_off: bool) -> Receive:
+def _receive(body: Iterable[bytes], breaks_off: bool, answered: asyncio.Event) -> Receive:
     pieces = iter(body)
     ended = False
 
@@ -101,7 +104,10 @@ def _receive(body: Iterable[bytes], breaks_off: bool) -> Receive:
         piece = next(pieces, None)
         if piece is not None:
             return {"type": "http.request", "body": piece, "more_body": True}
-        if breaks_off or ended:
+        if breaks_off:
+            return {"type": "http.disconnect"}
+        if ended:
+            await answered.wait()  # the client is there until it has its answer
             return {"type": "http.disconnect"}
         ended = True
         return {"type": "http.request", "body": b"", "more_body": False}

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from packhouse.core.clock import DAY, to_iso
+from packhouse.core.stopping import checkpoint
+from packhouse.security.policies import simulate as difference
+from packhouse.workflows.judging import simulating
 from tests.kit.calls import call, read
 from tests.kit.feeding import HIGH, LOW, osv
 from tests.kit.house import House
@@ -193,3 +198,41 @@ async def test_a_file_says_of_which_family_it_is(house: House) -> None:
         assert "conda, python" in wrong.json()["message"]
     nothing = await house.web.get(f"{TEAM}/artifacts/pypi/tea")
     assert nothing.status == 404 and "conda, python" in nothing.json()["message"]
+
+
+async def test_one_simulation_runs_at_a_time_and_none_for_ever(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await filled(house, tmp_path)
+    begun, go = threading.Event(), threading.Event()
+
+    def slow(*given: Any) -> Any:
+        begun.set()
+        while not go.wait(0.01):
+            checkpoint()
+        return difference.simulate(*given)
+
+    monkeypatch.setattr(simulating, "simulate", slow)
+    first = asyncio.ensure_future(call(house.as_("owner"), "POST", f"{TEAM}/simulate", {}))
+    assert await asyncio.to_thread(begun.wait, 10)
+    second = await call(house.as_("owner"), "POST", f"{TEAM}/simulate/lines", {})
+    assert (second.status, second.json()["code"]) == (503, "try_later") and second.headers["retry-after"]
+    assert (await read(house.web, f"{TEAM}/explain?package=lib"))["total_count"] == 3, "others are served"
+    go.set()
+    assert (await first).status == 200
+    go.clear()
+    monkeypatch.setattr(simulating, "SECONDS", 0.05)
+    late = await call(house.as_("owner"), "POST", f"{TEAM}/simulate", {})
+    assert (late.status, late.json()["code"]) == (400, "bad_request") and "given up" in late.json()["message"]
+    go.set()
+    monkeypatch.setattr(simulating, "SECONDS", 60)
+    assert await simulated(house, {}), "and then the next"
+
+
+async def test_many_specs_of_one_package_are_refused(house: House, tmp_path: Path) -> None:
+    await filled(house, tmp_path)
+    names = [f"name{number}" for number in range(2000)]
+    await simulated(house, {"exclude_package_name": [*names, *(f"lib =={number}" for number in range(100))]})
+    body = {"exclude_package_name": [f"lib =={number}" for number in range(101)]}
+    answer = await call(house.as_("owner"), "POST", f"{TEAM}/simulate", body)
+    assert answer.status == 400 and "about lib" in answer.json()["message"], answer.body

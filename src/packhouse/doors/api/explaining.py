@@ -6,14 +6,16 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import msgspec
-from litestar import Response, get, post
+from litestar import Request, Response, get, post
 from litestar.params import JSONBody
 from litestar.response import Stream
 from msgspec import UNSET, UnsetType
 
 from packhouse.catalog.policies import hidden
 from packhouse.core.errors import PackhouseError
+from packhouse.core.stopping import calculate
 from packhouse.doors.api.families import known_family
+from packhouse.doors.api.leaving import while_there
 from packhouse.doors.api.parameters import Caller, Filter, Here, House, Limit, Offset, Page, Word, page_size
 from packhouse.doors.api.policies import require
 from packhouse.doors.api.problems import refused
@@ -37,7 +39,7 @@ from packhouse.workflows.judging.simulating import Outcome, simulate_policy
 from packhouse.workflows.services import Services
 
 #: lines written together
-_LINES = 1000
+_LINES = 50
 
 
 class SimulationRequest(RulesRequest, kw_only=True):
@@ -84,6 +86,7 @@ async def explain_counts(services: House, here: Here) -> Page[HiddenCount]:
 
 @post(of_channel("/simulate"), tags=["policies"], status_code=200, responses=refused())
 async def simulate(
+    request: Request[Any, Any, Any],
     data: JSONBody[SimulationRequest],
     caller: Caller,
     services: House,
@@ -93,19 +96,24 @@ async def simulate(
 ) -> SimulationShape:
     """Find out what a policy would do to a channel; nothing is stored. `limit` and `offset` are for each list."""
     rules = await _rules(data, caller, services)
-    outcomes = await simulate_policy(services.db, here, rules, dependencies=data.dependencies)
-    pages = {name: list(rows_of(outcomes, name, page_size(limit), offset)) for name in LISTS}
+    outcomes = await while_there(request, simulate_policy(services.db, here, rules, dependencies=data.dependencies))
+    size = page_size(limit)
+    pages = await calculate(lambda: {name: list(rows_of(outcomes, name, size, offset)) for name in LISTS})
     said = rules or NO_POLICY
     return SimulationShape(counts=counts(outcomes), summary=summarise(said), warnings=warnings(said), **pages)
 
 
 @post(of_channel("/simulate/lines"), tags=["policies"], status_code=200, responses=refused())
 async def simulate_lines(
-    data: JSONBody[SimulationRequest], caller: Caller, services: House, here: Here
+    request: Request[Any, Any, Any],
+    data: JSONBody[SimulationRequest],
+    caller: Caller,
+    services: House,
+    here: Here,
 ) -> Response[Any]:
     """The same, whole: a JSON object a line, first `counts`, then one with `disappears`, `comes_back` … for each."""
     rules = await _rules(data, caller, services)
-    outcomes = await simulate_policy(services.db, here, rules, dependencies=data.dependencies)
+    outcomes = await while_there(request, simulate_policy(services.db, here, rules, dependencies=data.dependencies))
     return Stream(_lines(outcomes), media_type="application/x-ndjson")
 
 

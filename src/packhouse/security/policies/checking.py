@@ -10,10 +10,12 @@ from packhouse.core.errors import PackhouseError
 from packhouse.formats.conda.filename import is_subdir
 from packhouse.security.policies.policy import Rules
 from packhouse.security.policies.rules.license import family, is_identifier
-from packhouse.security.policies.specs import check_spec
+from packhouse.security.policies.specs import check_spec, most_alike
 
 #: entries of one list, and characters of one entry
 MOST, LONGEST = 10_000, 2048
+#: entries of one list that say more than a name, of the same package: each is asked about all versions of it
+MOST_OF_NAME = 100
 #: characters of a licence: none is longer
 LONGEST_LICENSE = 128
 LONGEST_AGE = 3650
@@ -33,6 +35,7 @@ def check(rules: Rules) -> Rules:
         _try_each(name, getattr(rules, name), _check_license)
     for name in _NAMES:
         _try_each(name, getattr(rules, name), check_spec)
+        _check_alike(name, getattr(rules, name))
     _each("cve_allowlist", rules.cve_allowlist, _matches(_CVE), "is no identifier such as CVE-2021-44228")
     _each("python_versions", rules.python_versions, _matches(_PYTHON), "is no version such as 3.11")
     _check_numbers(rules)
@@ -62,6 +65,15 @@ def _check_sizes(name: str, entries: list[str]) -> None:
     for entry in entries:
         if len(entry) > longest:
             raise refusal(name, f"{entry[:40]!r}… has {len(entry):,} characters; at most {longest:,} are allowed")
+
+
+def _check_alike(name: str, entries: list[str]) -> None:
+    package, count = most_alike(entries) if len(entries) > MOST_OF_NAME else ("", 0)
+    if count > MOST_OF_NAME:
+        about = "patterns of names" if package == "*" else package[:80]
+        raise refusal(
+            name, f"{count:,} entries with a version or more are about {about}; at most {MOST_OF_NAME} may be"
+        )
 
 
 def _each(name: str, entries: list[str], test: Callable[[str], bool], why: str) -> None:

@@ -6,6 +6,7 @@ from collections import deque
 
 import numpy as np
 
+from packhouse.core.stopping import checkpoint
 from packhouse.security.policies.batch import Batch, Bools, Ints
 from packhouse.security.policies.needs import Needs, Providers, about, by_partition, users_of
 
@@ -26,6 +27,7 @@ def needed_by(batch: Batch, needs: Needs, start: Bools, allowed: Bools) -> Bools
         asked = np.union1d(asked, questions)
         missed = allowed & ~reached
         for question in questions.tolist():
+            checkpoint()
             spec, partition = divmod(question, partitions)
             providers.mark(needs.specs.values[spec], batch.partition.values[partition], missed, reached)
         rows = np.flatnonzero(missed & reached)
@@ -51,6 +53,7 @@ def broken(
         name = queue.popleft()
         waiting.discard(name)
         for code in specs_of_name.get(name, ()):
+            checkpoint()
             lost = _lost(batch, providers, needs.specs.values[code], users[code], before, left)
             missing.update(dict.fromkeys(lost.tolist(), needs.specs.values[code]))
             lost = lost if kept is None else lost[~kept[lost]]

@@ -22,6 +22,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from packhouse.core.stopping import checkpoint
 from packhouse.security.policies.batch import NOWHEN, Batch, Bools
 from packhouse.security.policies.context import Context
 from packhouse.security.policies.rule import Fact, Reason, Rule, Scope
@@ -92,6 +93,7 @@ def decide(batch: Batch, context: Context, policy: Policy, now: int) -> Decision
     """Return for each file which rule keeps it out, if any. `now` is in microseconds."""
     first = np.full(len(batch), SEEN, np.int8)
     for number, rule in enumerate(policy.rules):
+        checkpoint()
         if rule.applies(batch.family):
             first[(first == SEEN) & rule.hides(batch, context, now)] = number
     return Decisions(batch, context, policy, now, first)

@@ -7,7 +7,7 @@ format reads names by its own normalisation.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from packhouse.core.errors import PackhouseError
+from packhouse.core.stopping import checkpoint
 from packhouse.formats import registry
 from packhouse.security.policies.batch import Batch, Bools, Ints
 
@@ -25,6 +26,8 @@ _VERSION_ONLY = re.compile(
     r"[\w.*-]+(?:\s*(?:[<>!~]=?|==?)|\s+(?=\d))[^\s\[\]=<>!~]+(?:[,|](?:[<>!~]=?|==?)?[^\s\[\]=<>!~]+)*"
 )
 _FILL = re.compile(r"[-_.]+")
+#: what stands in specs of a name, versions and a build; others may be about the channel, the subdir or the licence
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 _.+!*-<>=~,|")
 
 
 class Matcher(Protocol):
@@ -82,6 +85,16 @@ def check_spec(text: str) -> None:
     families = [said] if said else list(registry.FORMATS)
     if not any(compile_for(family, text) for family in families):
         registry.get(families[0]).matcher(spec)
+
+
+def most_alike(texts: Iterable[str]) -> tuple[str, int]:
+    """Return which package, or `*` for patterns of names, most specs with more than a name are about, and how many."""
+    counted: Counter[str] = Counter()
+    for text in texts:
+        said, _ = split_family(text)
+        compiled = [compile_for(family, text) for family in ([said] if said else registry.FORMATS)]
+        counted.update({one.name or "*" for one in compiled if one is not None and not is_bare(one)})
+    return counted.most_common(1)[0] if counted else ("", 0)
 
 
 class Specs:
@@ -146,6 +159,7 @@ class Specs:
             if name in compiled.by_name:
                 found[number] += compiled.by_name[name]
         for pattern in compiled.patterns:
+            checkpoint()
             for number in _candidates(pattern, batch.name.values):
                 found[number].append(pattern)
         return found
@@ -184,8 +198,12 @@ def _match_rows(batch: Batch, rows: Ints, specs: dict[int, list[Matcher]]) -> Bo
     order = np.argsort(names, kind="stable")
     starts = np.flatnonzero(np.diff(names[order], prepend=-1))
     for at in np.split(order, starts[1:]):
+        left = at  # what one spec selects, the others need not be asked about
         for spec in specs[int(names[at[0]])]:
-            found[at] |= select_rows(spec, batch, rows[at])
+            checkpoint()
+            chosen = select_rows(spec, batch, rows[left])
+            found[left[chosen]] = True
+            left = left[~chosen]
     return found
 
 
@@ -197,8 +215,22 @@ def select_rows(spec: Matcher, batch: Batch, rows: Ints) -> Bools:
     allowed = {code: spec.matches_version(batch.version.values[code]) for code in set(codes)}
     if _VERSION_ONLY.fullmatch(spec.text):
         return np.array([allowed[code] for code in codes], np.bool_)
-    pairs = zip(codes, rows.tolist(), strict=True)
-    return np.array([allowed[code] and matches(spec, batch, row) for code, row in pairs], np.bool_)
+    said: dict[tuple[int, ...], bool] = {}
+    found = []
+    for code, row, alike in zip(codes, rows.tolist(), _alike(spec, batch, rows), strict=True):
+        if allowed[code] and alike not in said:
+            said[alike] = matches(spec, batch, row)
+        found.append(allowed[code] and said[alike])
+    return np.array(found, np.bool_)
+
+
+def _alike(spec: Matcher, batch: Batch, rows: Ints) -> Iterable[tuple[int, ...]]:
+    """Yield what a spec can tell rows of one name apart by: partition and licence only if it has more than a build."""
+    texts = [batch.version, batch.build]
+    if not _PLAIN.issuperset(spec.text):
+        texts += [batch.partition, batch.license]
+    columns = [batch.build_number[rows].tolist(), *(column.codes[rows].tolist() for column in texts)]
+    return zip(*columns, strict=True)
 
 
 def selects_any(spec: Matcher, batch: Batch, rows: Ints) -> bool:

@@ -15,6 +15,8 @@ import numpy as np
 
 from packhouse.catalog.channels.channel import Channel
 from packhouse.core.db import Database
+from packhouse.core.errors import PackhouseError
+from packhouse.core.stopping import calculate
 from packhouse.security.policies.batch import Batch
 from packhouse.security.policies.compiling import compile_rules
 from packhouse.security.policies.decide import SEEN, Decisions, Policy, decide
@@ -33,6 +35,10 @@ from packhouse.workflows.judging.whole import needs_of
 
 #: files read in one turn
 PART = 1000
+#: how long one may take
+SECONDS = 60
+#: simulations under way in this process: one at most, since each takes a whole processor and the memory of a channel
+_under_way: set[object] = set()
 
 
 class Turned(msgspec.Struct, frozen=True):
@@ -105,9 +111,30 @@ async def simulate_policy(
     """Return what a channel would show under other rules, None standing for no policy; for each family it has.
 
     Without `dependencies` it is faster, and rules that keep closures whole see none. Raises
-    PackhouseError("bad_request") for rules that make no sense.
+    PackhouseError: `bad_request` for rules that make no sense or take longer than `SECONDS`, and `try_later` while
+    another simulation is under way. When this is cancelled, the work ends soon after.
     """
-    new = compile_rules(rules or NO_POLICY)
+    if _under_way:
+        raise PackhouseError(
+            "try_later", "Another simulation is under way; one runs at a time.", "Try again shortly.", retry_after=5
+        )
+    this = object()
+    _under_way.add(this)
+    try:
+        async with asyncio.timeout(SECONDS):
+            return await _simulate_all(db, channel, rules, dependencies)
+    except TimeoutError:
+        raise PackhouseError(
+            "bad_request",
+            f"The simulation was given up after {SECONDS} s.",
+            "Narrow the rules: fewer specs and patterns, or `dependencies` false.",
+        ) from None
+    finally:
+        _under_way.discard(this)
+
+
+async def _simulate_all(db: Database, channel: Channel, rules: Rules | None, dependencies: bool) -> list[Outcome]:
+    new = await calculate(partial(compile_rules, rules or NO_POLICY))
     old = (await policies(db, [channel.ruleset_id]))[channel.ruleset_id]
     return [
         await _simulate(db, channel.id, family, old, new, dependencies)
@@ -125,7 +152,7 @@ async def _simulate(
     needs = await _needs(db, family, rows) if dependencies else Needs.none(len(rows))
     found = await circumstances(db, channel_id, family, sorted({row.name for row in rows}), at)
     work = partial(_compare, family, rows, knowledge, python, needs, found, old, new, at)
-    return await asyncio.to_thread(work)  # seconds, in a large channel
+    return await calculate(work)  # seconds, in a large channel
 
 
 async def _knowledge(db: Database, family: str, rows: Sequence[FileRow]) -> Knowledge:
@@ -160,7 +187,7 @@ async def _needs(db: Database, family: str, rows: Sequence[FileRow]) -> Needs:
     for start in range(0, len(rows), PART):
         parts.append(await needs_of(db, family, rows[start : start + PART]))
         await asyncio.sleep(0)
-    return await asyncio.to_thread(Needs.joined, parts)
+    return await calculate(partial(Needs.joined, parts))
 
 
 def _compare(
