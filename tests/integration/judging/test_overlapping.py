@@ -45,6 +45,8 @@ async def test_what_is_copied_before_it_is_judged_again_is_hidden_in_both_channe
     await copy(house.services, await house.find("pub"), await house.find("other"), "ann", [Item("lib")])
     await judged(house)
     assert (await listed(house, "pub"), await listed(house, "other")) == ({TWO}, {TWO})
+    told = await house.services.db.fetch_all("SELECT name, version FROM news")
+    assert [(row[0], row[1]) for row in told] == [("lib", "1.0")], "and whoever has it is told, once"
     await nothing_amiss(house)
 
 

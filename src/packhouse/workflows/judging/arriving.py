@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from packhouse.catalog.channels.channel import Channel
-from packhouse.catalog.vulnerabilities import unjudged
+from packhouse.catalog.vulnerabilities import news, unjudged
+from packhouse.catalog.vulnerabilities.findings import Found
 from packhouse.core.db import Unit
 from packhouse.workflows.indexing.subtracting import show_anew
 from packhouse.workflows.judging import store
@@ -38,7 +39,7 @@ async def judge_arrivals(
     for row in rows:
         versions.setdefault(row.name, set()).add(row.version)
     await keep_names(unit, family, rows)
-    await learn(unit, family, versions)
+    await _tell_news(unit, channel, family, await learn(unit, family, versions))
     rules = await policies(unit, rulesets_of(channel))
     every = list(rules.values())
     knowledge = await recall(unit, family, rows, every)
@@ -49,6 +50,13 @@ async def judge_arrivals(
     arrived = {row.record_id for row in rows}
     dirty = await judge_reasons(unit, channel, family, sorted(versions), rules, arrived, arrived if known else ())
     await show_anew(unit, channel, dirty)
+
+
+async def _tell_news(unit: Unit, channel: Channel, family: str, new: Sequence[Found]) -> None:
+    """Let those be told who have a version elsewhere of which it was not known yet; who adds it here sees it."""
+    elsewhere = await store.versions_elsewhere(unit, channel.id, family, {one.name for one in new}) if new else ()
+    told = [one for one in new if (one.name, one.version) in elsewhere]
+    await news.add(unit, [(one.family, one.name, one.version, one.vulnerability_id) for one in told])
 
 
 async def _tell_others(unit: Unit, channel: Channel, family: str, toggled: Mapping[int, Collection[int]]) -> None:

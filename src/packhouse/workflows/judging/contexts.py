@@ -20,9 +20,12 @@ from packhouse.security.policies.rules.latest import LatestOnly
 from packhouse.security.policies.rules.names import OnlyNamesAndNeeds
 from packhouse.security.policies.rules.platform import NeededNoarch
 from packhouse.security.policies.survey import needs_whole_channel, survey
-from packhouse.security.policies.waivers import Waiver
+from packhouse.security.policies.waivers import Waiver, lifted
 from packhouse.workflows.judging import store
 from packhouse.workflows.judging.store import FileRow
+
+#: what a file misses of which only this is known
+_UNKNOWN = "something"
 
 
 class Circumstances(NamedTuple):
@@ -84,6 +87,18 @@ async def context_here(
         if selected[number] or (row.record_id not in new and _place(row) not in unneeded)
     ]
     broken = [(number, one.missing) for number, one in enumerate(of_row) if one and one.rule == Installable.key]
+    context = _worked_out(context, batch, needed, broken)
+    # of what another rule hides nobody noted what closures say: without them a waiver would show it, and it does not
+    passing = set(lifted(batch, context, policy, found.waivers, now).rows.tolist())
+    held = [number for number in sorted(passing) if (one := of_row[number]) is None or one.rule]
+    if not held:
+        return context
+    needed = [number for number in needed if number not in held or selected[number]]
+    return _worked_out(context, batch, needed, [*broken, *((number, _UNKNOWN) for number in held)])
+
+
+def _worked_out(context: Context, batch: Batch, needed: Sequence[int], broken: Sequence[tuple[int, str]]) -> Context:
+    """Return the context with what closures say: which files are needed, and which miss what."""
     return msgspec.structs.replace(
         context,
         needed=Keys.of(batch, np.array(needed, np.int64)),

@@ -55,9 +55,13 @@ async def upstream_of(
     }
 
 
-async def learn(unit: Unit, family: str, versions: Mapping[str, Collection[str]]) -> None:
-    """Add what advisories say now of these versions of packages to what was found before."""
-    await findings.add(unit, await look_up(unit, family, versions))
+async def learn(unit: Unit, family: str, versions: Mapping[str, Collection[str]]) -> list[Found]:
+    """Add what advisories say now of these versions of packages to what was found before; return what is new of it."""
+    found = await look_up(unit, family, versions)
+    before = {_what(one) for one in await findings.of_names(unit, family, versions)} if found else set()
+    new = [one for one in found if _what(one) not in before]
+    await findings.add(unit, new)
+    return new
 
 
 async def learn_anew(unit: Unit, family: str, names: Collection[str]) -> list[Found]:

@@ -114,6 +114,12 @@ _VERSIONS = union(
         any_of(downloaded.c.name, "names"), downloaded.c.family == bindparam("family"), downloaded.c.version != ""
     ),
 )
+_ELSEWHERE = (
+    select(record.c.name, record.c.version)
+    .distinct()
+    .join_from(record, entry, entry.c.record_id == record.c.id)
+    .where(any_of(record.c.name, "names"), _OF_FAMILY, entry.c.channel_id != bindparam("channel_id"))
+)
 _COUNTS = select(record.c.name, func.count()).where(any_of(record.c.name, "names")).group_by(record.c.name)
 _DOWNLOADED = select(downloaded.c.name).distinct().where(any_of(downloaded.c.name, "names"))
 # Channel by channel: a look-up for each name, where entries are indexed by channel first.
@@ -251,6 +257,14 @@ async def versions_of(reader: Reader, family: str, names: Collection[str]) -> di
     for name, version in await reader.fetch_all(_VERSIONS, family=family, names=list(names)):
         found.setdefault(name, set()).add(version)
     return found
+
+
+async def versions_elsewhere(
+    reader: Reader, channel_id: int, family: str, names: Collection[str]
+) -> set[tuple[str, str]]:
+    """Return (name, version) of packages that other channels have."""
+    rows = await reader.fetch_all(_ELSEWHERE, channel_id=channel_id, family=family, names=list(names))
+    return {(row[0], row[1]) for row in rows}
 
 
 async def counts(reader: Reader, names: Collection[str]) -> dict[str, int]:
