@@ -28,8 +28,8 @@ from bench.make_channel import Name, plan
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.vulnerabilities import unjudged
 from packhouse.security.policies.policy import Rules
+from packhouse.workflows.answering.simulating import simulate_policy
 from packhouse.workflows.judging.rejudging import judge_waiting
-from packhouse.workflows.judging.simulating import simulate_policy
 from packhouse.workflows.services import Services
 from tests.kit.condapkg import make_conda
 from tests.kit.feeding import add_feed, take

@@ -49,12 +49,12 @@ from packhouse.workflows.delivering.files import Files
 from packhouse.workflows.delivering.gate import Gate
 from packhouse.workflows.delivering.notices import Notices
 from packhouse.workflows.delivering.sidecars import Sidecars
+from packhouse.workflows.feeding.managing import ensure_feeds
+from packhouse.workflows.feeding.run import feed_handlers
+from packhouse.workflows.feeding.schedule import schedule_feeds
 from packhouse.workflows.indexing.publishing import Publisher
 from packhouse.workflows.indexing.reading import IndexReader
 from packhouse.workflows.judging import duty
-from packhouse.workflows.judging.feed_schedule import schedule_feeds
-from packhouse.workflows.judging.feeding import feed_handlers
-from packhouse.workflows.judging.feeds import ensure_feeds
 from packhouse.workflows.maintaining.belonging import require_own_store
 from packhouse.workflows.maintaining.sweep import clean_daily, sweep
 from packhouse.workflows.mirroring.fetching import OnDemand

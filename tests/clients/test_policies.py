@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from packhouse.workflows.judging import feeds
+from packhouse.workflows.feeding import managing as feeds
 from tests.conftest import Backend
 from tests.kit.condapkg import make_conda
 from tests.kit.mirroring import services_on

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from packhouse.workflows.judging import feeds
+from packhouse.workflows.feeding import managing as feeds
 from packhouse.workflows.services import Services
 from tests.conftest import Backend
 from tests.kit.feeding import LOW, add_feed, everything, lines, osv, said, settled, take, waiting

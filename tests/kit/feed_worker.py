@@ -8,8 +8,8 @@ import os
 from pathlib import Path
 
 from packhouse.core.jobs import Worker
-from packhouse.workflows.judging import settling, staging
-from packhouse.workflows.judging.feeding import feed_handlers
+from packhouse.workflows.feeding import settling, staging
+from packhouse.workflows.feeding.run import feed_handlers
 from tests.conftest import Backend
 from tests.kit.mirroring import services_on
 

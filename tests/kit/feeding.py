@@ -14,9 +14,9 @@ import msgspec
 from packhouse.catalog.vulnerabilities.feeds import LIVE, Feed, Spec
 from packhouse.core.jobs import Worker
 from packhouse.security.vulnerabilities.merging import Body
-from packhouse.workflows.judging import feeds
-from packhouse.workflows.judging.feed_schedule import schedule_feeds
-from packhouse.workflows.judging.feeding import feed_handlers
+from packhouse.workflows.feeding import managing as feeds
+from packhouse.workflows.feeding.run import feed_handlers
+from packhouse.workflows.feeding.schedule import schedule_feeds
 from packhouse.workflows.services import Services
 
 HIGH = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"  # 9.8

@@ -17,9 +17,9 @@ from typing import Any
 from packhouse.core.errors import PackhouseError
 from packhouse.workflows.curating.curation import Decision, decide
 from packhouse.workflows.curating.quarantine import hold_back, let_go
-from packhouse.workflows.judging import policies
-from packhouse.workflows.judging.reserving import create_reservation, delete_reservation
-from packhouse.workflows.judging.waiving import Wanted, create_waiver, end_waiver
+from packhouse.workflows.governing import policies
+from packhouse.workflows.governing.reserving import create_reservation, delete_reservation
+from packhouse.workflows.governing.waiving import Wanted, create_waiver, end_waiver
 from packhouse.workflows.publishing.moving import copy, remove
 from packhouse.workflows.publishing.selection import Item
 from tests.kit.chances import FLAWS, KNOWN, NAMES, STATUSES, VERSIONS, Chance

@@ -13,7 +13,7 @@ import pytest
 from packhouse.core.clock import DAY, to_iso
 from packhouse.core.stopping import checkpoint
 from packhouse.security.policies import simulate as difference
-from packhouse.workflows.judging import simulating
+from packhouse.workflows.answering import simulating
 from tests.kit.calls import call, read
 from tests.kit.feeding import HIGH, LOW, osv
 from tests.kit.house import House

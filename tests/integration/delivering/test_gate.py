@@ -10,11 +10,11 @@ import pytest
 
 from packhouse.catalog import changes as change_list
 from packhouse.catalog.channels import store as channels
+from packhouse.workflows.answering.explaining import refusal_of
 from packhouse.workflows.channels.deleting import delete_channel
 from packhouse.workflows.channels.editing import Edit, edit_channel
 from packhouse.workflows.delivering import gate as gates
 from packhouse.workflows.delivering.gate import Gate
-from packhouse.workflows.judging.explaining import refusal_of
 from tests.conftest import Backend
 from tests.kit.house import House, second_process
 from tests.kit.judging import govern

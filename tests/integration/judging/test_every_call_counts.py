@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from packhouse.security.policies.policy import Rules, edited
+from packhouse.workflows.answering.simulating import simulate_policy
+from packhouse.workflows.governing.reserving import create_reservation
+from packhouse.workflows.governing.waiving import Wanted, create_waiver
 from packhouse.workflows.judging import preparing
-from packhouse.workflows.judging.reserving import create_reservation
-from packhouse.workflows.judging.simulating import simulate_policy
-from packhouse.workflows.judging.waiving import Wanted, create_waiver
 from packhouse.workflows.maintaining.repair import repair
 from packhouse.workflows.mirroring.editing import decide_conflict, delete_mirror
 from packhouse.workflows.mirroring.preview import preview
@@ -371,8 +371,8 @@ CAUGHT_BY: dict[str, Scenario] = {
     "workflows.judging.duty:_end_by_time → judge_waiting": time_ends_for_a_closure,
     "workflows.judging.duty:_judge → judge_reasons": time_ends,
     "workflows.judging.duty:_judge → show_anew": time_ends,
-    "workflows.judging.explaining:judge_packages → decide": refused,
-    "workflows.judging.explaining:judge_packages → lifted": waived,
+    "workflows.answering.explaining:judge_packages → decide": refused,
+    "workflows.answering.explaining:judge_packages → lifted": waived,
     "workflows.judging.preparing:_prepare → judge_whole": test_judging.test_a_closure_is_kept_whole,
     "workflows.judging.preparing:_prepare → judge_waiting": in_force_from_the_first_moment,
     "workflows.judging.preparing:_judge → write_verdicts":
@@ -390,8 +390,8 @@ CAUGHT_BY: dict[str, Scenario] = {
     "workflows.judging.rejudging:_judge → judge_reasons": reserved,
     "workflows.judging.rejudging:_judge → show_anew": reserved,
     "workflows.judging.rejudging:_tell → show_anew": copied_before_it_is_judged,
-    "workflows.judging.simulating:_decided → decide": waived,
-    "workflows.judging.simulating:_decided → lifted": waived,
+    "workflows.answering.simulating:_decided → decide": waived,
+    "workflows.answering.simulating:_decided → lifted": waived,
     "workflows.judging.verdicts:_hidden_pairs → decide": waived,
     "workflows.judging.verdicts:hidden_by → decide": shared_verdicts_alone,
     "workflows.judging.whole:_judge → wanted_reasons": test_judging.test_a_closure_is_kept_whole,

@@ -13,8 +13,8 @@ from packhouse.catalog.vulnerabilities.feeds import Spec
 from packhouse.core.db import Database
 from packhouse.core.errors import PackhouseError
 from packhouse.core.settings import load
-from packhouse.workflows.judging import feeds
-from packhouse.workflows.judging.feed_schedule import schedule_feeds
+from packhouse.workflows.feeding import managing as feeds
+from packhouse.workflows.feeding.schedule import schedule_feeds
 from packhouse.workflows.services import Services
 from tests.conftest import Backend
 from tests.kit.feeding import (
@@ -254,8 +254,8 @@ async def broken_off(services: Services, at: int, after: bool) -> bool:
 async def test_a_run_broken_off_anywhere_is_finished_by_the_next(
     backend: Backend, tmp_path: Path, after: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("packhouse.workflows.judging.staging.BATCH", 3)
-    monkeypatch.setattr("packhouse.workflows.judging.settling.BATCH", 3)
+    monkeypatch.setattr("packhouse.workflows.feeding.staging.BATCH", 3)
+    monkeypatch.setattr("packhouse.workflows.feeding.settling.BATCH", 3)
     path, other = tmp_path / "feed.jsonl", tmp_path / "other.jsonl"
     first = [osv(n) for n in range(1, 9)]
     second = [*(osv(n) for n in range(3, 9) if n != 5), osv(5, severity=[]), osv(20), osv(21)]

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from packhouse.security.policies.policy import Rules, edited
-from packhouse.workflows.judging.explaining import judge_packages, why
-from packhouse.workflows.judging.simulating import simulate_policy
+from packhouse.workflows.answering.explaining import judge_packages, why
+from packhouse.workflows.answering.simulating import simulate_policy
 from tests.conftest import Backend
 from tests.kit.chances import SUBDIRS
 from tests.kit.channel_reader import read_subdir

@@ -11,8 +11,8 @@ from packhouse.catalog.policies import store as policies
 from packhouse.core.clock import DAY, SECOND
 from packhouse.core.db import Unit
 from packhouse.security.policies.policy import Rules, digest, edited, encode
+from packhouse.workflows.governing.waiving import Wanted, create_waiver
 from packhouse.workflows.judging import duty, preparing
-from packhouse.workflows.judging.waiving import Wanted, create_waiver
 from tests.conftest import Backend
 from tests.kit.house import House, open_house
 from tests.kit.judging import govern, judged, listed, status_of

@@ -81,7 +81,7 @@ async def test_only_administrators_touch_feeds(house: House) -> None:
 
 
 async def test_the_feeds_of_the_settings_are_there(backend: Backend, tmp_path: Path) -> None:
-    from packhouse.workflows.judging.feeds import ensure_feeds
+    from packhouse.workflows.feeding.managing import ensure_feeds
 
     (tmp_path / "folder").mkdir()
     async with open_house(backend, feeds=f"https://feeds.example.org/all.zip,{tmp_path}/folder") as house:

@@ -15,7 +15,7 @@ from packhouse.doors.api.parameters import Caller, House, Page, Word
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.shapes.feeds import FeedShape, feed_shape
 from packhouse.doors.api.words import FeedKind
-from packhouse.workflows.judging import feeds
+from packhouse.workflows.feeding import managing as feeds
 
 
 class FeedRequest(Body, kw_only=True):

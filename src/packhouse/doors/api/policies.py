@@ -37,8 +37,7 @@ from packhouse.doors.api.shapes.policies import (
     required_name,
 )
 from packhouse.security.policies.policy import decode
-from packhouse.workflows.judging.mirror_policies import users
-from packhouse.workflows.judging.policies import (
+from packhouse.workflows.governing.policies import (
     assign_policy,
     checked,
     create_policy,
@@ -47,6 +46,7 @@ from packhouse.workflows.judging.policies import (
     get_policy,
     unassign_policy,
 )
+from packhouse.workflows.judging.mirror_policies import users
 from packhouse.workflows.services import Services
 
 #: channels named by one request

@@ -14,7 +14,7 @@ from packhouse.doors.api.bodies import Body
 from packhouse.doors.api.guard import permitted_channel
 from packhouse.doors.api.parameters import Caller, House, Limit, Number, Offset, Page, Word, page_size
 from packhouse.doors.api.problems import refused
-from packhouse.workflows.judging.reserving import create_reservation, delete_reservation, no_reservation
+from packhouse.workflows.governing.reserving import create_reservation, delete_reservation, no_reservation
 
 
 class ReservationRequest(Body, kw_only=True):

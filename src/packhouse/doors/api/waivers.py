@@ -18,7 +18,7 @@ from packhouse.doors.api.guard import permitted_channel
 from packhouse.doors.api.parameters import Caller, Filter, House, Limit, Offset, Page, Text, Word, moment, page_size
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.words import WaiverState
-from packhouse.workflows.judging.waiving import Matches, Wanted, create_waiver, end_waiver, matched, no_waiver
+from packhouse.workflows.governing.waiving import Matches, Wanted, create_waiver, end_waiver, matched, no_waiver
 from packhouse.workflows.services import Services
 
 #: names of one list in a request

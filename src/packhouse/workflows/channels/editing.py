@@ -20,8 +20,8 @@ from packhouse.core.errors import PackhouseError
 from packhouse.workflows.channels.creating import check_description, gone, taken
 from packhouse.workflows.channels.names import check_channel_name, check_subchannel_name
 from packhouse.workflows.channels.store import lock
+from packhouse.workflows.governing.policies import assign_in, hold_policy
 from packhouse.workflows.indexing.store import lock_head
-from packhouse.workflows.judging.policies import assign_in, hold_policy
 from packhouse.workflows.publishing.channels import refuse_frozen
 from packhouse.workflows.services import Services
 

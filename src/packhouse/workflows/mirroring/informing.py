@@ -11,7 +11,7 @@ from packhouse.formats.base import Malformed
 from packhouse.security.policies.decide import Policy
 from packhouse.security.policies.rules.signature import OnlySigned
 from packhouse.security.signing.conda import signers
-from packhouse.workflows.judging.foreseeing import Offered, asks, foresee_all
+from packhouse.workflows.answering.foreseeing import Offered, asks, foresee_all
 from packhouse.workflows.mirroring.upstream import Source
 
 

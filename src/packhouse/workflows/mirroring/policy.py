@@ -24,9 +24,9 @@ from packhouse.security.policies.rules.platform import Platforms
 from packhouse.security.policies.rules.python import PythonVersions
 from packhouse.security.policies.rules.signature import OnlySigned
 from packhouse.security.policies.rules.vulnerabilities import ScoreRule, Vulnerabilities
-from packhouse.workflows.judging.foreseeing import informed
+from packhouse.workflows.answering.foreseeing import informed
+from packhouse.workflows.governing.policies import get_policy
 from packhouse.workflows.judging.knowing import Knowledge
-from packhouse.workflows.judging.policies import get_policy
 from packhouse.workflows.judging.verdicts import policy_of as compiled
 
 #: partition, file name, record and whether it is signed

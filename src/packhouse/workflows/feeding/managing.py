@@ -19,9 +19,9 @@ from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
 from packhouse.core.fetch import mask_url
 from packhouse.core.jobs import cancel, hold
-from packhouse.workflows.judging.feed_schedule import offer, start
-from packhouse.workflows.judging.feed_turn import record_feed_event
-from packhouse.workflows.judging.feeding import KIND
+from packhouse.workflows.feeding.run import KIND
+from packhouse.workflows.feeding.schedule import offer, start
+from packhouse.workflows.feeding.turn import record_feed_event
 from packhouse.workflows.services import Services
 
 _OSV = "https://osv-vulnerabilities.storage.googleapis.com/{}/all.zip"

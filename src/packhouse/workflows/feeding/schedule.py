@@ -11,8 +11,8 @@ from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.core.jobs import Job, list_jobs, submit
 from packhouse.core.log import get_logger
-from packhouse.workflows.judging.feed_turn import record_feed_event
-from packhouse.workflows.judging.feeding import KIND, RETRY_SECONDS
+from packhouse.workflows.feeding.run import KIND, RETRY_SECONDS
+from packhouse.workflows.feeding.turn import record_feed_event
 from packhouse.workflows.services import Services
 
 log = get_logger("packhouse.feeds")

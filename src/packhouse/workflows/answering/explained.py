@@ -20,7 +20,7 @@ from packhouse.core.errors import PackhouseError
 from packhouse.formats import registry
 from packhouse.formats.base import Malformed
 from packhouse.security.policies.explain import Asked, explain
-from packhouse.workflows.judging.explaining import Judged, judge_packages
+from packhouse.workflows.answering.explaining import Judged, judge_packages
 from packhouse.workflows.judging.store import FileRow
 
 

@@ -18,8 +18,8 @@ from packhouse.catalog.vulnerabilities.advisories import HeldRow, Staged
 from packhouse.core.blobs.spool import finish_in_thread
 from packhouse.core.db import Unit
 from packhouse.security.vulnerabilities.advisory import Advisory
-from packhouse.workflows.judging.feed_reading import Spool
-from packhouse.workflows.judging.feed_turn import Turn
+from packhouse.workflows.feeding.reading import Spool
+from packhouse.workflows.feeding.turn import Turn
 
 #: rows, and about how many bytes of text, of one unit
 BATCH, BATCH_BYTES = 500, 1 << 20

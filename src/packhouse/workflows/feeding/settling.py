@@ -20,8 +20,8 @@ from packhouse.core.db import Unit
 from packhouse.security.vulnerabilities.advisory import Advisory
 from packhouse.security.vulnerabilities.merging import merge
 from packhouse.security.vulnerabilities.statements import SEVERITY, statements_of
-from packhouse.workflows.judging.feed_turn import Turn
-from packhouse.workflows.judging.staging import batches
+from packhouse.workflows.feeding.staging import batches
+from packhouse.workflows.feeding.turn import Turn
 
 #: vulnerabilities of one unit
 BATCH = 100

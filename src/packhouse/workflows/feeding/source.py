@@ -14,7 +14,7 @@ from packhouse.core.errors import PackhouseError
 from packhouse.core.fetch import Fetcher, FetchSettings
 from packhouse.formats.base import Malformed
 from packhouse.security.vulnerabilities.feeds import survey
-from packhouse.workflows.judging.feed_turn import Turn
+from packhouse.workflows.feeding.turn import Turn
 
 #: bytes of a feed as it is sent: all of OSV together has one gigabyte
 MOST_BYTES = 4 * 2**30

@@ -16,11 +16,11 @@ from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.core.jobs import Handler, RunEnded, RunningJob
 from packhouse.core.log import get_logger
-from packhouse.workflows.judging.feed_reading import Spool, read_into
-from packhouse.workflows.judging.feed_source import Source, source_of
-from packhouse.workflows.judging.feed_turn import FeedEdited, Turn, fresh_progress
-from packhouse.workflows.judging.settling import settle
-from packhouse.workflows.judging.staging import Difference, difference, silenced, stage
+from packhouse.workflows.feeding.reading import Spool, read_into
+from packhouse.workflows.feeding.settling import settle
+from packhouse.workflows.feeding.source import Source, source_of
+from packhouse.workflows.feeding.staging import Difference, difference, silenced, stage
+from packhouse.workflows.feeding.turn import FeedEdited, Turn, fresh_progress
 from packhouse.workflows.services import Services
 
 #: the kind of job; its subject is the number of the feed

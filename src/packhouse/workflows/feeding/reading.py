@@ -19,7 +19,7 @@ from packhouse.formats.base import Malformed
 from packhouse.security.vulnerabilities.advisory import Advisory, Said
 from packhouse.security.vulnerabilities.feeds import Skipped, read
 from packhouse.security.vulnerabilities.statements import check, statements_of
-from packhouse.workflows.judging.feed_turn import Turn
+from packhouse.workflows.feeding.turn import Turn
 
 #: records read before others may run
 BATCH = 500
