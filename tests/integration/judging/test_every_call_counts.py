@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from packhouse.security.policies.policy import Rules, edited
+from packhouse.workflows.answering.explaining import judge_packages, why
 from packhouse.workflows.answering.simulating import simulate_policy
 from packhouse.workflows.governing.reserving import create_reservation
 from packhouse.workflows.governing.waiving import Wanted, create_waiver
@@ -258,6 +259,21 @@ async def waived_and_newest(house: House) -> None:
     assert await listed(house, "pub") == {"lib-1.5-0.conda"}
 
 
+async def waived_but_unneeded(house: House, folder: Path) -> None:
+    await house.upload("pub", "wanted")
+    await put(house, "1.0")
+    await advise(house.services, folder, osv(1, "lib"))
+    await govern(house, "pub", cve_score=7, package_name=["wanted"], include_dependencies=True)
+    db = house.services.db
+    until = await db.now() + DAY
+    wanted = Wanted(family="conda", name="lib", cves=("CVE-2024-0001",), reason="patched", until=until)
+    await create_waiver(house.services, "ann", wanted)
+    await judged(house)
+    assert await listed(house, "pub") == {"wanted-1.0-0.conda"}
+    told = await judge_packages(db, await house.find("pub"), "conda", ["lib"], await db.now())
+    assert not told.seen.any() and not why(told, 0).explanation.seen
+
+
 async def refused(house: House) -> None:
     await put(house, "1.0", "2.0", "2.5")
     await govern(house, "pub", exclude_package_name=["lib >=2"])
@@ -364,6 +380,7 @@ CAUGHT_BY: dict[str, Scenario] = {
     "workflows.judging.arriving:judge_arrivals → show_anew": reserved_elsewhere,
     "workflows.judging.arriving:judge_departures → judge_reasons": reserved_elsewhere,
     "workflows.judging.arriving:judge_departures → show_anew": reserved_elsewhere,
+    "workflows.judging.contexts:context_here → lifted": waived_but_unneeded,
     "workflows.judging.duty:judge → judge_waiting": waived,
     "workflows.judging.duty:judge → prepare_again":
         test_judging.test_what_nobody_can_know_is_hidden_where_asked_for_until_advisories_cover_it,
