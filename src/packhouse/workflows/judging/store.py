@@ -10,7 +10,7 @@ from sqlalchemy import and_, bindparam, delete, exists, func, insert, literal, n
 from packhouse.catalog.judgement_tables import covered as covered_table
 from packhouse.catalog.judgement_tables import overlay, verdict
 from packhouse.catalog.packages.hiding import SHOWN, judged
-from packhouse.catalog.schema import channel, content, downloaded, entry, record, record_body
+from packhouse.catalog.schema import channel, content, downloaded, entry, package, record, record_body
 from packhouse.catalog.vulnerabilities import findings
 from packhouse.core.db import Database, Unit, any_of
 from packhouse.core.db.base import Reader
@@ -44,6 +44,15 @@ class FileRow(NamedTuple):
 
 #: of so many names each is looked up by itself: the first of its files answers
 FEW = 50
+
+
+class Shown(NamedTuple):
+    """A file that readers may see."""
+
+    version: str
+    partition: str
+    filename: str
+
 
 _CONTENT = func.coalesce(entry.c.content_id, 0)
 # `|| ''` and `+ 0` keep a planner without statistics from an index over all that a channel has.
@@ -177,6 +186,32 @@ _JUDGED = (
     .order_by("record_id")
     .limit(bindparam("limit"))
 )
+# What the index says of a package is of its newest version that may be seen.
+_NEWEST_SHOWN = (
+    select(record.c.version, entry.c.partition, entry.c.filename)
+    .select_from(
+        judged(
+            package.join(
+                entry,
+                and_(
+                    entry.c.channel_id == package.c.channel_id,
+                    entry.c.name == package.c.name,
+                    entry.c.family.concat("") == package.c.family,
+                ),
+            )
+            .join(channel, channel.c.id == entry.c.channel_id)
+            .join(record, and_(record.c.id == entry.c.record_id, record.c.version == package.c.latest_version))
+        )
+    )
+    .where(
+        package.c.channel_id == bindparam("channel_id"),
+        package.c.name == bindparam("name"),
+        package.c.family == bindparam("family"),
+        SHOWN,
+    )
+    .limit(1)
+)
+_NEWEST_THERE = _NEWEST_SHOWN.where(entry.c.partition == bindparam("partition"))
 # Whoever adds files holds his channel for as long as his unit lasts.
 _BARRIER = select(channel.c.id).order_by(channel.c.id).with_for_update()
 _BODIES = select(record_body.c.record_id, record_body.c.json).where(any_of(record_body.c.record_id, "ids"))
@@ -320,6 +355,14 @@ async def turned(
 async def covered(reader: Reader) -> frozenset[str]:
     """Return the ecosystems that advisories cover, as files were judged by it."""
     return frozenset(row[0] for row in await reader.fetch_all(_COVERED))
+
+
+async def newest_shown(reader: Reader, channel_id: int, family: str, name: str, partition: str) -> Shown | None:
+    """Return a file of the newest version of a package that readers may see, in a partition if there is one."""
+    asked = {"channel_id": channel_id, "family": family, "name": name}
+    row = await reader.fetch_one(_NEWEST_THERE, partition=partition, **asked)
+    row = row or await reader.fetch_one(_NEWEST_SHOWN, **asked)
+    return Shown(*row) if row else None
 
 
 async def ecosystems(reader: Reader) -> frozenset[str]:
