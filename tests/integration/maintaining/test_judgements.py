@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from packhouse.workflows.maintaining.repair import repair
+from packhouse.workflows.publishing.moving import remove
+from packhouse.workflows.publishing.selection import Item
 from tests.integration.maintaining.test_verify import change
 from tests.kit.feeding import osv
 from tests.kit.house import House
@@ -70,6 +72,13 @@ async def test_what_waits_to_be_judged_is_no_fault(governed: House, tmp_path: Pa
     await judged(governed)
     assert await findings(governed.services) == []
     assert len(await listed(governed, "pub")) == 3
+
+
+async def test_what_was_found_in_a_version_that_is_gone_is_no_fault(governed: House) -> None:
+    item = Item("lib", ckey="noarch/lib-1.0-0.conda")
+    await remove(governed.services, await governed.find("pub"), "admin", [item])
+    await seal_all(governed.services)
+    assert await findings(governed.services) == []
 
 
 async def test_closures_and_waivers_are_judged_again_too(governed: House) -> None:

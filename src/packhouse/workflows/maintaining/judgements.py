@@ -96,9 +96,14 @@ async def _differences(db: Database, channel: Channel, family: str, names: Seque
 
 
 async def _other_findings(db: Database, family: str, names: Sequence[str]) -> dict[str, str]:
-    """Return the names of which other vulnerabilities are known than advisories say, with a sentence."""
-    wanted = {one[:4] for one in await look_up(db, family, await judging.versions_of(db, family, names))}
-    held = {one[:4] for one in await findings.of_names(db, family, names)}
+    """Return the names of which other vulnerabilities are known than advisories say, with a sentence.
+
+    What was found in a version that nobody has any more stays until its name is judged again.
+    """
+    versions = await judging.versions_of(db, family, names)
+    wanted = {one[:4] for one in await look_up(db, family, versions)}
+    found = await findings.of_names(db, family, names)
+    held = {one[:4] for one in found if one.version in versions.get(one.name, ())}
     return {one[1]: f"what advisories say of version {one[2]} is not what was found" for one in wanted ^ held}
 
 
