@@ -36,9 +36,9 @@ async def asked(house: House, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
     real = CondaDoor.answer
 
-    async def noted(self: CondaDoor, principal: Any, address: Any, **more: Any) -> Any:
+    async def noted(self: CondaDoor, principal: Any, address: Any, *more: Any, **named: Any) -> Any:
         found.append(address.file)
-        return await real(self, principal, address, **more)
+        return await real(self, principal, address, *more, **named)
 
     monkeypatch.setattr(CondaDoor, "answer", noted)
     monkeypatch.setattr(changes, "STALE_SECONDS", 4.5)  # a slow machine needs longer for a test; S3 paths last 5
