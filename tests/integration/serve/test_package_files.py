@@ -9,7 +9,7 @@ import random
 import pytest
 
 from packhouse.core.clock import monotonic
-from packhouse.doors.serve import answers, conda
+from packhouse.doors.serve import answers, packages
 from packhouse.doors.serve.sending import INLINE_BYTES
 from tests.conftest import Backend
 from tests.kit.asgi import Client, listening
@@ -134,7 +134,7 @@ async def test_what_is_asked_for_again_and_again_stays_in_the_cache(
         for path in cached.values():
             os.utime(path, (1, 1))  # an hour passes
         later = monotonic() + 3600
-        for module in (answers, conda):
+        for module in (answers, packages):
             monkeypatch.setattr(module, "monotonic", lambda: later)
         for _ in range(2):
             assert (await house.web.get(hot)).body == _of_400_kb(hot)
@@ -163,6 +163,8 @@ async def test_other_methods_are_refused_and_the_right_ones_named(house: House) 
     for method in ("DELETE", "PATCH", "OPTIONS", "TRACE"):
         answer = await Client(house.server).request(method, SMALL)
         assert answer.status == 405 and set(answer.headers["allow"].split(", ")) == {"GET", "HEAD", "PUT"}, method
+        channel = await Client(house.server).request(method, "/api/repo/pub")
+        assert channel.status == 405 and set(channel.headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}, method
 
 
 async def test_a_package_whose_bytes_are_gone_is_a_fault_that_the_log_knows(

@@ -11,7 +11,7 @@ from packhouse.core.errors import PackhouseError
 from packhouse.doors.asgi import Receive, Scope, Send, header, respond
 from packhouse.doors.serve.addresses import Target, without_label
 from packhouse.doors.serve.answers import Answer, Redirect
-from packhouse.doors.serve.forms import FormDoor
+from packhouse.doors.serve.forms import FormDoor, channel_at
 from packhouse.doors.serve.putting import PutDoor
 from packhouse.doors.serve.sending import FRESH, send_representation
 from packhouse.workflows.delivering.counting import DownloadCounter
@@ -52,11 +52,12 @@ class Repository:
         """
         method = scope["method"]
         if method not in METHODS:
+            writing = "PUT" if channel_at(segments) is None else "POST"
             raise PackhouseError(
                 "method_not_allowed",
                 f"{method[:20]} does not work on package addresses.",
-                "Use GET, HEAD, POST or PUT.",
-                allow=", ".join(METHODS),
+                f"Use GET, HEAD or {writing}.",
+                allow=f"GET, HEAD, {writing}",
             )
         if method == "POST":
             await self._form(scope, receive, send, principal, segments)

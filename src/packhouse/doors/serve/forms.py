@@ -20,6 +20,12 @@ from packhouse.workflows.services import Services
 _LEGACY = ":action"
 
 
+def channel_at(segments: list[str]) -> str | None:
+    """Return the channel whose own address this is, which takes forms; None for an address below it."""
+    segments = without_label(segments if segments[-1] else segments[:-1])
+    return "/".join(segments) if len(segments) in (1, 2) else None
+
+
 class FormDoor:
     """Takes forms on `CH[/SUB]`, with a slash at the end or without."""
 
@@ -30,15 +36,15 @@ class FormDoor:
         self, scope: Scope, receive: Receive, send: Send, principal: Principal, segments: list[str]
     ) -> None:
         """Store the file of a form: 201, or 200 when it was there already and for clients of Python indexes."""
-        segments = without_label(segments if segments[-1] else segments[:-1])
-        if len(segments) not in (1, 2):
+        path = channel_at(segments)
+        if path is None:
             raise PackhouseError(
                 "method_not_allowed",
                 "A form is not taken here.",
                 "Send it to the address of the channel.",
                 allow="GET, HEAD, PUT",
             )
-        channel = await self._gate.channel(principal, "artifact:create", "/".join(segments))
+        channel = await self._gate.channel(principal, "artifact:create", path)
         limit = self._services.settings.upload_bytes
         check_length(scope, limit + 2 * FIELD_BYTES)
         kind = (header(scope, b"content-type") or b"").decode("latin-1")

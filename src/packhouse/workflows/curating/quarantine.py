@@ -11,6 +11,7 @@ from functools import partial
 import msgspec
 
 from packhouse.catalog.audit.store import record_event
+from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.packages import downloads, entries
 from packhouse.catalog.packages.downloads import Downloaded
@@ -19,7 +20,6 @@ from packhouse.catalog.vulnerabilities.quarantine import Place
 from packhouse.catalog.vulnerabilities.statements import Quarantined
 from packhouse.core.db import Database, Unit
 from packhouse.core.errors import PackhouseError
-from packhouse.workflows.judging import store
 from packhouse.workflows.judging.rejudging import judge_now
 from packhouse.workflows.services import Services
 
@@ -128,7 +128,7 @@ async def _catch_up(services: Services, digest: bytes, known: list[Place]) -> No
 
     Files that came meanwhile, by units that could not see what was decided, are judged as well.
     """
-    await services.db.write(store.barrier)
+    await services.db.write(channels.hold_all)
     here = {place.package for place in await _places(services.db, digest)}
     if late := here - {place.package for place in known}:
         await services.db.write(partial(unjudged.add, names=late))

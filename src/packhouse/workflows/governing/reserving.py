@@ -17,7 +17,7 @@ from packhouse.core.db import Database, Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.formats import registry
 from packhouse.security.policies.specs import Specs
-from packhouse.workflows.judging import store
+from packhouse.workflows.governing.places import path_of
 from packhouse.workflows.services import Services
 
 _PATTERN = re.compile(r"[A-Za-z0-9_.*-]{1,255}")
@@ -37,7 +37,7 @@ async def create_reservation(
     names = await _concerned(services.db, pattern, family, channel_id)
 
     async def work(unit: Unit) -> ReservationRow:
-        path = await _path(unit, channel_id)
+        path = await path_of(unit, channel_id)
         if await reservations.find(unit, family, pattern, channel_id) is not None:
             raise PackhouseError("conflict", f"{pattern!r} is reserved there already.", "There is nothing to do.")
         row = ReservationRow(0, family, pattern, channel_id, actor, unit.now, path)
@@ -85,19 +85,10 @@ async def _concerned(db: Database, pattern: str, family: str, channel_id: int | 
 
 async def _catch_up(services: Services, row: ReservationRow, names: set[Package]) -> None:
     """Let also those packages be judged that came between the look at what is there and the unit."""
-    await services.db.write(store.barrier)
+    await services.db.write(channels.hold_all)
     missed = await _concerned(services.db, row.pattern, row.family, row.channel_id) - names
     if missed:
         await services.db.write(lambda unit: unjudged.add(unit, missed))
-
-
-async def _path(unit: Unit, channel_id: int | None) -> str | None:
-    if channel_id is None:
-        return None
-    held = await channels.hold(unit, channel_id)
-    if held is None:
-        raise PackhouseError("not_found", "The channel is gone.", "List the channels to see what there is.")
-    return held.path
 
 
 def _check(pattern: str, family: str) -> str:

@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 
 from packhouse.catalog.audit.store import record_event
-from packhouse.catalog.channels import store as channels
 from packhouse.catalog.policies import waivers
 from packhouse.catalog.policies.waivers import Lifts, WaiverRow
 from packhouse.catalog.vulnerabilities import unjudged
@@ -23,6 +22,7 @@ from packhouse.core.randomness import new_uuid
 from packhouse.formats import registry
 from packhouse.security.policies.compiling import RULES
 from packhouse.security.policies.waivers import Waiver, check_waiver
+from packhouse.workflows.governing.places import path_of
 from packhouse.workflows.judging import store
 from packhouse.workflows.judging.packages import package_name
 from packhouse.workflows.services import Services
@@ -63,7 +63,7 @@ async def create_waiver(services: Services, actor: str, wanted: Wanted) -> Waive
         check_waiver(
             Waiver(0, wanted.family, f"{name} {wanted.spec}".strip(), wanted.until, lifts.rules, lifts.cves), unit.now
         )
-        path = await _path(unit, wanted.channel_id)
+        path = await path_of(unit, wanted.channel_id)
         row = WaiverRow(
             0, uuid, wanted.channel_id, wanted.family, name, wanted.spec.strip(), lifts, reason, actor, unit.now,
             wanted.until, path,
@@ -123,16 +123,6 @@ async def _tell(unit: Unit, kind: str, actor: str, row: WaiverRow) -> None:
     }
     await record_event(unit, type=kind, actor=actor, object=row.name, channel_id=row.channel_id, data=data)
     await unjudged.add(unit, [(row.family, row.name)])
-
-
-async def _path(unit: Unit, channel_id: int | None) -> str | None:
-    """Return the path of a channel, which stays until the unit has ended; None for everywhere."""
-    if channel_id is None:
-        return None
-    held = await channels.hold(unit, channel_id)
-    if held is None:
-        raise PackhouseError("not_found", "The channel is gone.", "List the channels to see what there is.")
-    return held.path
 
 
 def _rules(given: Collection[str]) -> tuple[str, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -26,21 +27,20 @@ _REPORTED = STATUSES.index("reported")
 def batch_of(rows: Sequence[FileRow], knowledge: Knowledge, python: Mapping[int, str] | None = None) -> Batch:
     """Return the columns of files, in their order. `python`: what records ask of Python's version, by id."""
     count = len(rows)
-    columns: list[Sequence[object]] = list(zip(*rows, strict=True)) if rows else [()] * len(FileRow._fields)
+    columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * len(FileRow._fields)
     at = dict(zip(FileRow._fields, columns, strict=True))
     family = registry.get(knowledge.family)
     asked = python or {}
 
     def texts(name: str) -> Coded:
-        return Coded.of(at[name])  # type: ignore[arg-type]  # as FileRow has them
+        return Coded.of(at[name])
 
     def bools(name: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         return np.fromiter((bool(value) for value in at[name]), np.bool_, count)
 
-    def among(name: str, some: set[object]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    def among(name: str, some: Collection[object]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         return np.fromiter((value in some for value in at[name]), np.bool_, count)
 
-    quarantined = {bytes(one) for one in knowledge.quarantined}
     return Batch(
         family=knowledge.family,
         partition=texts("partition"),
@@ -51,14 +51,14 @@ def batch_of(rows: Sequence[FileRow], knowledge: Knowledge, python: Mapping[int,
         license_family=texts("license_family"),
         python=Coded.of(asked.get(row.record_id, "") for row in rows) if asked else Coded.all("", count),
         build_number=np.array(at["build_number"], np.int64),
-        published_at=times(at["timestamp"]),  # type: ignore[arg-type]
-        first_seen_at=times(at["first_seen_at"]),  # type: ignore[arg-type]
-        signed=among("record_id", set(knowledge.signed)),
+        published_at=times(at["timestamp"]),
+        first_seen_at=times(at["first_seen_at"]),
+        signed=among("record_id", knowledge.signed),
         mirrored=~bools("uploaded"),
         held=bools("content_id"),
         install_code=bools("install_code"),
         mapped=name.test(knowledge.mapped.__contains__),
-        quarantined=among("sha256", set(quarantined)) if quarantined else np.zeros(count, np.bool_),
+        quarantined=among("sha256", knowledge.quarantined),
         legacy=np.fromiter((family.is_legacy(str(one)) for one in at["filename"]), np.bool_, count),
         findings=findings_of(rows, knowledge),
     )

@@ -71,7 +71,7 @@ async def prepare_again(services: Services) -> None:
 
 async def _prepare(services: Services, ruleset: int, channel_ids: Sequence[int]) -> None:
     db = services.db
-    await db.write(store.barrier)  # who adds a file from here on judges it by this ruleset, too
+    await db.write(channels.hold_all)  # who adds a file from here on judges it by this ruleset, too
     policy = (await policies(db, [ruleset]))[ruleset]
     families = {channel_id: await store.families_here(db, channel_id) for channel_id in channel_ids}
     for family in sorted({family for found in families.values() for family in found}):

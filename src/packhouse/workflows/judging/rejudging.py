@@ -46,7 +46,7 @@ async def judge_waiting(services: Services) -> int:
     """Judge everything that waits now; return how many names that were. It may be broken off between two units."""
     judged, upto = 0, await unjudged.last(services.db)
     while waiting := await unjudged.waiting(services.db, upto, AT_A_TIME):
-        await services.db.write(store.barrier)
+        await services.db.write(channels.hold_all)
         packages = await _packages(services.db, waiting)
         touched = await _judge_all(services.db, packages)
         for family, name in sorted({(one.family, one.name) for one in waiting}):

@@ -212,8 +212,6 @@ _NEWEST_SHOWN = (
     .limit(1)
 )
 _NEWEST_THERE = _NEWEST_SHOWN.where(entry.c.partition == bindparam("partition"))
-# Whoever adds files holds his channel for as long as his unit lasts.
-_BARRIER = select(channel.c.id).order_by(channel.c.id).with_for_update()
 _BODIES = select(record_body.c.record_id, record_body.c.json).where(any_of(record_body.c.record_id, "ids"))
 _COVERED = select(covered_table.c.ecosystem)
 _UNCOVER = delete(covered_table)
@@ -379,11 +377,6 @@ async def set_covered(unit: Unit, ecosystems: Collection[str]) -> None:
     """Write down which ecosystems are covered now."""
     await unit.execute(_UNCOVER)
     await unit.execute_many(_COVER, [{"ecosystem": one} for one in sorted(ecosystems)])
-
-
-async def barrier(unit: Unit) -> None:
-    """Wait until every unit that was adding files has ended; those that begin later see all that is committed now."""
-    await unit.fetch_all(_BARRIER)
 
 
 def _files(rows: Iterable[Any]) -> list[FileRow]:
