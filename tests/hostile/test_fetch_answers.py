@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from packhouse.core.errors import PackhouseError
-from packhouse.core.fetch import Expected, Fetcher, FetchSettings, MemorySink, Response
+from packhouse.core.fetch import Expected, Fetcher, FetchSettings, Response
+from tests.kit.sinks import MemorySink
 
 OK = b"HTTP/1.1 200 OK\r\n"
 

@@ -16,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from packhouse.core.errors import PackhouseError
-from packhouse.core.fetch import Expected, Fetcher, FetchSettings, MemorySink, Refused
+from packhouse.core.fetch import Expected, Fetcher, FetchSettings, Refused
 from packhouse.core.fetch.addresses import is_public
 from tests.kit.proxy import Proxy
+from tests.kit.sinks import MemorySink
 from tests.kit.upstream import Redirect, Upstream
 
 #: `{p}` is a port somebody listens on

@@ -8,7 +8,7 @@ from packhouse.formats.base import Malformed
 from packhouse.formats.python.filename import is_name, normalise
 from packhouse.formats.python.htmlpage import tags
 from packhouse.formats.python.pages import list_html, project_html
-from packhouse.formats.python.upstream import page_address, parse_names, parse_project
+from packhouse.formats.python.upstream import page_address, parse_project
 from tests.kit.simple import URL, page_of, row
 
 HTML = "text/html; charset=utf-8"
@@ -29,13 +29,6 @@ class TestTheProjectList:
     def test_an_anchor_for_each_project_whose_address_ends_in_a_slash(self) -> None:
         found = list(tags(list_html(["a", "b-c"]).decode()))
         assert [tag.attributes["href"] for tag in found if tag and tag.name == "a"] == ["a/", "b-c/"]
-
-    def test_it_reads_back(self) -> None:
-        assert parse_names(list_html(["a", "b-c"]), HTML).names == {"a": None, "b-c": None}
-
-    def test_names_are_checked(self) -> None:
-        found = parse_names(b'<a href="/simple/Good.One/">x</a><a href="b%00d/">y</a><a href="..">z</a>', HTML)
-        assert found.names == {"good-one": None} and len(found.faults) == 2
 
 
 class TestTheProjectPage:

@@ -10,7 +10,7 @@ import pytest
 from packhouse.formats.base import Malformed
 from packhouse.formats.python.format import PythonFormat
 from packhouse.formats.python.pages import HTML_TYPE, JSON_TYPE, negotiate
-from packhouse.formats.python.upstream import ACCEPT, parse_names, parse_project
+from packhouse.formats.python.upstream import ACCEPT, parse_project
 from tests.kit.simple import URL, page_of, row
 
 SHA = "ab" * 32
@@ -56,12 +56,6 @@ class TestProjectList:
         objects = [b'{"name":"project-%06d"}' % number for number in range(40_000)]
         pieces = list(PythonFormat().assemble("simple", objects))
         assert len(pieces) > 3 and len(json.loads(b"".join(pieces))["projects"]) == 40_000
-
-    def test_an_upstream_s_list(self) -> None:
-        projects = [{"name": "A.b", "_last-serial": 7}, {"name": "c"}, {"name": "/"}, {"nom": "d"}, 5]
-        data = json.dumps({"meta": {"api-version": "1.4"}, "projects": projects}).encode()
-        found = parse_names(data, JSON_TYPE)
-        assert found.names == {"a-b": 7, "c": None} and len(found.faults) == 3
 
 
 class TestUpstreamDetail:

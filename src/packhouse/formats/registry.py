@@ -18,7 +18,6 @@ class Format(Protocol):
     """What every format answers. `inspect` reads a file, all else is pure."""
 
     family: str
-    versioned: bool
     documents: Sequence[IndexDocument]  #: those of a partition
     root_documents: Sequence[IndexDocument]  #: those about all partitions
     forms: Mapping[str, Callable[[bytes], bytes]]  #: media type → how the own document of a name is shown as that

@@ -111,17 +111,6 @@ async def set_password(db: Database, username: str, password: str, actor: str) -
     await db.write(work)
 
 
-async def end_sessions(db: Database, username: str, actor: str) -> None:
-    """Log the account out everywhere; tokens stay. Raises PackhouseError("not_found")."""
-
-    async def work(unit: Unit) -> None:
-        account = await _found(unit, username)
-        await store.end_sessions(unit, account.id)
-        await _tell(unit, "user_logged_out", actor, username)
-
-    await db.write(work)
-
-
 async def _found(unit: Unit, username: str) -> Account:
     account = await store.by_name(unit, username)
     if account is None:

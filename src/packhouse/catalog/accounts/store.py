@@ -35,7 +35,6 @@ _SET_PASSWORD = (
     .where(account.c.id == bindparam("account_id"))
     .values(password_hash=bindparam("hashed"), sessions=account.c.sessions + 1)
 )
-_END_SESSIONS = update(account).where(account.c.id == bindparam("account_id")).values(sessions=account.c.sessions + 1)
 _OWNED = select(func.count()).where(channel.c.owner_id == bindparam("account_id"), channel.c.path.is_not(None))
 _REMEMBER = """INSERT INTO former_account (account_id, username)
  SELECT id, username FROM account WHERE id = :account_id"""
@@ -132,11 +131,6 @@ async def set_disabled(unit: Unit, account_id: int, at: int | None) -> None:
 async def set_password(unit: Unit, account_id: int, hashed: str) -> None:
     """Set the password hash; every login of the account ends."""
     await unit.execute(_SET_PASSWORD, account_id=account_id, hashed=hashed)
-
-
-async def end_sessions(unit: Unit, account_id: int) -> None:
-    """End every login of the account."""
-    await unit.execute(_END_SESSIONS, account_id=account_id)
 
 
 async def count_owned(reader: Reader, account_id: int) -> int:

@@ -80,8 +80,6 @@ _SORTS: dict[str, ColumnElement[Any]] = {
     "curated": func.coalesce(_V.curated_at, 0),
 }
 SORTS = frozenset({"latest", *_SORTS})
-#: `curated` is a filter and the beginning of two others; these take a value of their own name
-FILTERS = frozenset(_FILTERS)
 
 _STATED = select(statement.c.key).distinct()
 _IDS = select(_V.id, _V.key).where(any_of(_V.key, "keys"))
@@ -94,7 +92,7 @@ async def vulnerabilities(
 ) -> tuple[list[VulnerabilityRow], int]:
     """Return a page of vulnerabilities and how many there are in all.
 
-    `given` holds values of FILTERS: scores in tenths, both bounds included; times in microseconds; `name` and `text` as
+    `given` holds values of filters: scores in tenths, both bounds included; times in microseconds; `name` and `text` as
     a person typed them; `exploited`, `curated` and `withdrawn` 0 or 1; `ids` those to choose among. `latest`: what was
     judged last, then what was published last.
     Raises PackhouseError("bad_request") for an order that is not in SORTS.

@@ -43,7 +43,6 @@ class Quarantined(NamedTuple):
 _COLUMNS = tuple(statement.c[name] for name in StatementRow._fields)
 _OF_NAMES = select(*_COLUMNS).where(statement.c.family == bindparam("family"), any_of(statement.c.name, "names"))
 _OF_KEYS = select(*_COLUMNS).where(any_of(statement.c.key, "keys")).order_by(statement.c.id)
-_ALL = select(*_COLUMNS).order_by(statement.c.id)
 _PUT = """INSERT INTO statement (key, family, name, spec, sha256, status, note, author, origin, at)
  VALUES (:key, :family, :name, :spec, :sha256, :status, :note, :author, :origin, :at)
  ON CONFLICT (family, name, key, spec, sha256, origin) DO UPDATE SET status = excluded.status, note = excluded.note,
@@ -66,11 +65,6 @@ async def of_names(reader: Reader, family: str, names: Collection[str]) -> list[
 async def of_keys(reader: Reader, keys: Collection[str]) -> list[StatementRow]:
     """Return the statements about vulnerabilities, oldest first."""
     return [StatementRow(*row) for row in await reader.fetch_all(_OF_KEYS, keys=list(keys))]
-
-
-async def every(reader: Reader) -> list[StatementRow]:
-    """Return all statements, oldest first."""
-    return [StatementRow(*row) for row in await reader.fetch_all(_ALL)]
 
 
 async def put(unit: Unit, rows: Sequence[StatementRow]) -> None:

@@ -9,13 +9,12 @@ from __future__ import annotations
 from packhouse.core.fetch.fetcher import Fetcher
 from packhouse.core.fetch.guard import Refused
 from packhouse.core.fetch.masking import mask_url
-from packhouse.core.fetch.model import Expected, FetchSettings, MemorySink, Response, Sink
+from packhouse.core.fetch.model import Expected, FetchSettings, Response, Sink
 
 __all__ = [
     "Expected",
     "FetchSettings",
     "Fetcher",
-    "MemorySink",
     "Refused",
     "Response",
     "Sink",

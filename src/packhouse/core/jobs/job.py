@@ -6,9 +6,6 @@ from typing import Any
 
 import msgspec
 
-#: the states a job can be in; the first two are live
-STATES = ("queued", "running", "done", "failed", "cancelled")
-
 
 class Job(msgspec.Struct, frozen=True):
     """One row of `job`. Times are microseconds since the epoch."""

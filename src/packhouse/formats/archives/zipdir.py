@@ -12,7 +12,7 @@ import zlib
 from typing import NamedTuple
 
 from packhouse.formats.archives.inflate import Inflated, deflate_decoder
-from packhouse.formats.archives.limits import KIB, Limits
+from packhouse.formats.archives.limits import Limits
 from packhouse.formats.archives.names import member_name, shown
 from packhouse.formats.archives.source import Slice, Source
 from packhouse.formats.base import Malformed
@@ -27,7 +27,6 @@ _DESCRIPTOR = 0x8
 _UTF8 = 0x800
 _UNICODE_PATH = 0x7075
 _MAX32 = 0xFFFFFFFF
-_CHUNK = 256 * KIB
 
 
 class Entry(NamedTuple):

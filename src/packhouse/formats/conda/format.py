@@ -29,7 +29,6 @@ class CondaFormat:
     """`.conda` and `.tar.bz2` packages in subdirs."""
 
     family = "conda"
-    versioned = True
     documents: Sequence[IndexDocument] = DOCUMENTS
     root_documents: Sequence[IndexDocument] = ROOT_DOCUMENTS
     forms: Mapping[str, Callable[[bytes], bytes]] = {}  # shards are sent as they are stored

@@ -40,7 +40,6 @@ class PythonFormat:
     """Wheels in a simple index. Source distributions are recognised, and refused with what to do instead."""
 
     family = "python"
-    versioned = True
     documents: Sequence[IndexDocument] = DOCUMENTS
     root_documents: Sequence[IndexDocument] = ()
     forms: Mapping[str, Callable[[bytes], bytes]] = {JSON_TYPE: bytes, "text/html": project_html}

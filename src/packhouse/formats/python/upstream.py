@@ -1,4 +1,4 @@
-"""What another Python index says, read without trusting it: project pages and the list of projects.
+"""What the project pages of another Python index say, read without trusting it.
 
 Pure: somebody else fetches, one page when one project is asked for. An index answers JSON (PEP 691) or HTML (PEP 503);
 ask with `ACCEPT`. What is wrong with one file is a fault of that file, and the others are as good as before.
@@ -6,7 +6,7 @@ ask with `ACCEPT`. What is wrong with one file is a fault of that file, and the 
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
 import msgspec
@@ -15,34 +15,23 @@ from packhouse.formats.archives.limits import MIB
 from packhouse.formats.archives.names import shown
 from packhouse.formats.base import Coordinate, LazyUpstream, Listing, Malformed, Offer
 from packhouse.formats.conda.strictjson import has_nul
-from packhouse.formats.python.filename import is_name, is_wheel_filename, normalise, parse_wheel_filename
+from packhouse.formats.python.filename import is_wheel_filename, normalise, parse_wheel_filename
 from packhouse.formats.python.htmlpage import tags
 from packhouse.formats.python.pages import HTML_TYPE, JSON_TYPE
 from packhouse.formats.python.record import MAX_TEXT, SIMPLE, columns, coordinate_keys, digest_of
 
 #: the header to ask an upstream with
 ACCEPT = f"{JSON_TYPE}, {HTML_TYPE};q=0.2, text/html;q=0.1"
-#: bytes of a page and of the list, decompressed; the largest of PyPI have 20 and 40 MiB
+#: bytes of a page, decompressed; the largest of PyPI has 20 MiB
 PAGE_LIMIT = 64 * MIB
-LIST_LIMIT = 128 * MIB
 _MOST_FILES = 200_000
-_MOST_NAMES = 2_000_000
 _MOST_FAULTS = 1000
 _MAX_URL = 4096
 _MAJOR = "1."
-_T = TypeVar("_T")
-
-
-class UpstreamNames(msgspec.Struct):
-    """The list of projects: normalised name → serial of its last change, where the upstream says it."""
-
-    names: dict[str, int | None]
-    faults: list[tuple[str, str]] = []
 
 
 class _Meta(msgspec.Struct):
     api_version: str = msgspec.field(name="api-version", default="1.0")
-    last_serial: int | None = msgspec.field(name="_last-serial", default=None)
 
 
 class _Status(msgspec.Struct):
@@ -56,19 +45,7 @@ class _Page(msgspec.Struct):
     status: _Status = msgspec.field(name="project-status", default_factory=_Status)
 
 
-class _List(msgspec.Struct):
-    projects: list[msgspec.Raw]
-    meta: _Meta = msgspec.field(default_factory=_Meta)
-
-
-class _Project(msgspec.Struct):
-    name: str
-    last_serial: int | None = msgspec.field(name="_last-serial", default=None)
-
-
 _pages = msgspec.json.Decoder(_Page)
-_lists = msgspec.json.Decoder(_List)
-_project = msgspec.json.Decoder(_Project)
 _file = msgspec.json.Decoder(dict[str, Any])
 _FAULTY = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -84,35 +61,20 @@ def parse_project(data: bytes, media_type: str, url: str, name: str) -> Listing:
     Malformed for a page that cannot be read, is of another project or of another major version (PEP 629), and for one
     that is too large.
     """
-    _check_size(data, PAGE_LIMIT)
+    if len(data) > PAGE_LIMIT:
+        raise Malformed(f"The upstream's page has {len(data):,} bytes; at most {PAGE_LIMIT:,} are read.")
     if _is_json(media_type):
         return _json_page(data, url, normalise(name))
     return _html_page(data, url, normalise(name))
 
 
-def parse_names(data: bytes, media_type: str) -> UpstreamNames:
-    """Parse the list of projects. Malformed as `parse_project`."""
-    _check_size(data, LIST_LIMIT)
-    if not _is_json(media_type):
-        return _html_names(data)
-    found = _decoded(_lists, data)
-    _check_version(found.meta.api_version)
-    _check_count(len(found.projects), _MOST_NAMES)
-    names = UpstreamNames({})
-    for raw in found.projects:
-        try:
-            one = _project.decode(raw)
-        except _FAULTY as error:
-            _note(names.faults, "", f"A project of the list cannot be read: {error}.")
-            continue
-        _add_name(names, one.name, one.last_serial)
-    return names
-
-
 def _json_page(data: bytes, url: str, name: str) -> Listing:
-    page = _decoded(_pages, data)
+    try:
+        page = _pages.decode(data)
+    except _FAULTY as error:
+        raise Malformed(f"The upstream's page cannot be read: {error}.") from error
     _check_version(page.meta.api_version)
-    _check_count(len(page.files), _MOST_FILES)
+    _check_count(len(page.files))
     if normalise(page.name[:MAX_TEXT]) != name:
         raise Malformed(f"The upstream's page of {name} is one of {shown(page.name)}.")
     found = Listing(name, SIMPLE, [], page.status.status[:64])
@@ -131,7 +93,7 @@ def _html_page(data: bytes, url: str, name: str) -> Listing:
     found = Listing(name, SIMPLE, [])
     files = _Files(found, url)
     for count, tag in enumerate(tags(_text(data))):
-        _check_count(count, _MOST_FILES)
+        _check_count(count)
         if tag is None:
             _note(found.faults, "", "A link of the page cannot be read.")
         elif tag.name == "a" and "href" in tag.attributes:
@@ -249,33 +211,6 @@ def _joined(base: str, url: Any) -> str | None:
     return full if usable and len(full) <= _MAX_URL and full.isprintable() else None
 
 
-def _html_names(data: bytes) -> UpstreamNames:
-    names = UpstreamNames({})
-    for count, tag in enumerate(tags(_text(data))):
-        _check_count(count, _MOST_NAMES)
-        if tag is None:
-            _note(names.faults, "", "A link of the list cannot be read.")
-        elif tag.name == "a" and "href" in tag.attributes:
-            _add_name(names, unquote(_path(tag.attributes["href"]).rstrip("/").rpartition("/")[2]), None)
-        elif tag.name == "meta" and tag.attributes.get("name") == "pypi:repository-version":
-            _check_version(tag.attributes.get("content", ""))
-    return names
-
-
-def _add_name(names: UpstreamNames, name: str, serial: int | None) -> None:
-    if not is_name(name):
-        _note(names.faults, name[:120], f"{shown(name)} is no project name.")
-        return
-    names.names[normalise(name)] = serial
-
-
-def _decoded(decoder: msgspec.json.Decoder[_T], data: bytes) -> _T:
-    try:
-        return decoder.decode(data)
-    except _FAULTY as error:
-        raise Malformed(f"The upstream's page cannot be read: {error}.") from error
-
-
 def _is_json(media_type: str) -> bool:
     return media_type.partition(";")[0].strip().lower().endswith(("+json", "/json"))
 
@@ -289,14 +224,9 @@ def _check_version(said: str) -> None:
         raise Malformed(f"The upstream's page is of version {shown(said)}; only 1.x is known (PEP 629).")
 
 
-def _check_size(data: bytes, limit: int) -> None:
-    if len(data) > limit:
-        raise Malformed(f"The upstream's page has {len(data):,} bytes; at most {limit:,} are read.")
-
-
-def _check_count(count: int, most: int) -> None:
-    if count > most:
-        raise Malformed(f"The upstream's page has more than {most:,} entries.")
+def _check_count(count: int) -> None:
+    if count > _MOST_FILES:
+        raise Malformed(f"The upstream's page has more than {_MOST_FILES:,} entries.")
 
 
 def _note(faults: list[tuple[str, str]], name: str, reason: str) -> None:

@@ -14,9 +14,8 @@ _EMPTY: Mapping[tuple[str, str], str] = MappingProxyType({})
 
 
 class Context(msgspec.Struct, frozen=True, eq=False):
-    """A channel at one version of it. Without a survey, nothing is known of other files."""
+    """Without a survey, nothing is known of other files."""
 
-    version: int = 0
     reserved: Reserved = NOTHING
     #: files that stand here in the newer archive form
     modern: Keys = Keys.NONE

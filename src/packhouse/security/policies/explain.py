@@ -28,14 +28,12 @@ class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """What was decided about a file, and from what: the context's version and `now` (microseconds), too."""
+    """What was decided about a file, and from what."""
 
     seen: bool
     hidden_by: str | None  #: the first rule that hides it, waived or not
     waived_by: int | None  #: the id of the waiver by which it may be seen nevertheless
     asked: list[Asked]
-    context_version: int
-    now: int
 
 
 def explain(
@@ -47,7 +45,7 @@ def explain(
     first = next((each.rule for each in asked if each.answer == "hides"), None)
     found = lifted(one, context, policy, waivers, now) if first else None
     waived_by = found.waiver_of(0) if found is not None else None
-    return Explanation(first is None or waived_by is not None, first, waived_by, asked, context.version, now)
+    return Explanation(first is None or waived_by is not None, first, waived_by, asked)
 
 
 def _asked(one: Batch, context: Context, policy: Policy, number: int, now: int) -> Asked:

@@ -39,7 +39,6 @@ def survey(
     now: int,
     needs: Needs | None = None,
     reserved: Reserved = NOTHING,
-    version: int = 0,
     waivers: Sequence[Waiver] = (),
 ) -> Context:
     """Return the context of a channel whose files (all of one family) are `batch`.
@@ -54,7 +53,7 @@ def survey(
         return found
 
     edges = needs or Needs.none(len(batch))
-    context = Context(version, reserved, modern=_modern(batch, policy), fixes=_fixes(batch, policy))
+    context = Context(reserved, modern=_modern(batch, policy), fixes=_fixes(batch, policy))
     if policy.has(NeededNoarch, OnlyNamesAndNeeds):
         others = policy.without(NeededNoarch, OnlyNames, LatestOnly, Installable)
         context = _with(context, needed=_needed(batch, policy, edges, seen(context, others)))

@@ -146,14 +146,6 @@ def is_mapped(aliases: Iterable[Alias], covered: Collection[str]) -> bool:
     return any(one.ecosystem in covered and one.ecosystem not in _NEVER_COMPLETE for one in aliases)
 
 
-def packages_by_upstream(aliases: Iterable[Alias]) -> dict[tuple[str, str], list[tuple[str, str]]]:
-    """Return (ecosystem, upstream) -> the packages (family, name) that resolved aliases tie to it, sorted."""
-    found: dict[tuple[str, str], set[tuple[str, str]]] = {}
-    for one in aliases:
-        found.setdefault((one.ecosystem, one.upstream), set()).add((one.family, one.name))
-    return {upstream: sorted(packages) for upstream, packages in found.items()}
-
-
 def possible_packages(ecosystem: str, upstream: str) -> set[tuple[str, str]]:
     """Return the packages (family, name) that map and conventions could tie to a normalised name in an ecosystem.
 

@@ -46,11 +46,6 @@ class Finding(msgspec.Struct, frozen=True, array_like=True, gc=False):
     evidence: Evidence
 
 
-def affects(affected: Affected, version: str, order: Order) -> Hit | None:
-    """Return why an advisory's entry affects `version`, or None when it does not. See `match`."""
-    return _hits(affected, _Versions([version], order)).get(0)
-
-
 def match(
     advisories: Sequence[Advisory], upstream_names: Collection[tuple[str, str]], versions: Sequence[str], family: str
 ) -> list[Finding]:

@@ -125,13 +125,6 @@ class Judgements:
         return found
 
 
-def status_of(statements: Sequence[Statement], vulnerability: str, aliases: Iterable[str], file: File) -> Judgement:
-    """Return the status of a finding in one file by `statements` about its package: a batch of one of `Judgements`."""
-    if not statements:
-        return "reported", None
-    return Judgements(statements[0].family, statements[0].name, statements).status_of(vulnerability, aliases, file)
-
-
 def most_severe(statuses: Iterable[Status]) -> Status | None:
     """Return the worst of the statuses, None without any."""
     return min(statuses, key=SEVERITY.index, default=None)

@@ -66,7 +66,7 @@ async def context_here(
     Of files with `new` records nothing was worked out yet: they count as needed by nobody.
     """
     alone = policy.without(NeededNoarch, OnlyNamesAndNeeds, Installable)
-    context = survey(batch, alone, now, None, found.reserved, ruleset_id, found.waivers)
+    context = survey(batch, alone, now, None, found.reserved, found.waivers)
     if not needs_whole_channel(policy):
         return context
     said = {

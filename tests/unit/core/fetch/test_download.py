@@ -14,8 +14,9 @@ import pytest
 from packhouse.core.blobs import LocalStore
 from packhouse.core.blobs.hashing import Hasher, Hashes
 from packhouse.core.errors import PackhouseError
-from packhouse.core.fetch import Expected, Fetcher, FetchSettings, MemorySink
+from packhouse.core.fetch import Expected, Fetcher, FetchSettings
 from tests.kit.misbehaviour import Answer, Connection
+from tests.kit.sinks import MemorySink
 from tests.kit.upstream import (
     Drops,
     Gzipped,

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from packhouse.core.errors import PackhouseError
-from packhouse.core.fetch import Expected, Fetcher, FetchSettings, MemorySink, Refused
+from packhouse.core.fetch import Expected, Fetcher, FetchSettings, Refused
 from packhouse.core.fetch.files import FileSource
+from tests.kit.sinks import MemorySink
 
 CONTENT = b"0123456789" * 300_000
 EXPECTED = Expected(size=len(CONTENT), sha256=hashlib.sha256(CONTENT).hexdigest())

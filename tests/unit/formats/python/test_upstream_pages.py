@@ -13,7 +13,7 @@ from packhouse.formats.base import Malformed
 from packhouse.formats.python.filename import parse_wheel_filename
 from packhouse.formats.python.htmlpage import tags
 from packhouse.formats.python.pages import JSON_TYPE
-from packhouse.formats.python.upstream import PAGE_LIMIT, parse_names, parse_project
+from packhouse.formats.python.upstream import PAGE_LIMIT, parse_project
 from tests.kit.simple import URL
 
 _VALUE = st.recursive(
@@ -57,17 +57,15 @@ def test_json_pages(files: list[object]) -> None:
 def test_html_pages(text: str) -> None:
     for file in parse_project(text.encode(), "text/html", URL, "demo").files:
         assert file.url.startswith(("http://", "https://")) and file.url.isprintable()
-    parse_names(text.encode(), "text/html")
 
 
 @given(st.binary(max_size=60))
 def test_bytes(data: bytes) -> None:
     for media_type in (JSON_TYPE, "text/html", ""):
-        for parse in (lambda one, kind: parse_project(one, kind, URL, "demo"), parse_names):
-            try:
-                parse(data, media_type)
-            except Malformed as refused:
-                assert str(refused).isprintable()
+        try:
+            parse_project(data, media_type, URL, "demo")
+        except Malformed as refused:
+            assert str(refused).isprintable()
 
 
 @pytest.mark.parametrize("piece", ["<a", "<a ", "<a x", '<a "', "<!--", "<a x=", "<a x='", "<", "<a/", "<a b c d "])

@@ -22,7 +22,6 @@ from packhouse.security.vulnerabilities.aliases import (
     known_names,
     normalised,
     origin_of,
-    packages_by_upstream,
     possible_packages,
     resolve,
 )
@@ -138,12 +137,7 @@ def test_is_not_counts_before_is_where_both_are_as_strong() -> None:
 
 
 def test_from_an_advisory_back_to_the_packages() -> None:
-    aliases = [one for name in ("pytorch", "pytorch-cpu", "django") for one in resolve(aliases_of("conda", name))]
-    aliases += resolve(aliases_of("python", "torch"))
-    assert packages_by_upstream(aliases)["PyPI", "torch"] == [
-        ("conda", "pytorch"), ("conda", "pytorch-cpu"), ("python", "torch"),
-    ]  # fmt: skip
-    assert {("conda", "pytorch"), ("python", "torch")} <= possible_packages("PyPI", "torch")
+    assert {("conda", "pytorch"), ("conda", "pytorch-cpu"), ("python", "torch")} <= possible_packages("PyPI", "torch")
     assert ("conda", "ruamel.yaml") in possible_packages("PyPI", "ruamel-yaml")
     assert possible_packages("CRAN", "png") == {("cran", "png"), ("conda", "r-png")}
     assert possible_packages("Bitnami", "node") == {("conda", "nodejs")}

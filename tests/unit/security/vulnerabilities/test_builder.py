@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from packhouse.security.vulnerabilities.builder import builder_statements
-from packhouse.security.vulnerabilities.statements import File, Statement, check, status_of
+from packhouse.security.vulnerabilities.statements import File, Judgements, Statement, check
 
 _SHA = "ab" * 32
 
@@ -51,9 +51,9 @@ def test_it_is_about_that_file_and_counts_less_than_anybody_else() -> None:
     (builder,) = _said({"vulns_cleared": [{"id": "CVE-2024-1234"}]})
     ours, other = File("1.0", sha256=_SHA), File("1.0", sha256="cd" * 32)
     feed = Statement("CVE-2024-1234", "conda", "demo", "active", origin="feed:curated")
-    assert status_of([builder], "CVE-2024-1234", (), ours)[0] == "cleared"
-    assert status_of([builder], "CVE-2024-1234", (), other)[0] == "reported"
-    assert status_of([builder, feed], "CVE-2024-1234", (), ours)[0] == "active"
+    alone, both = Judgements("conda", "demo", [builder]), Judgements("conda", "demo", [builder, feed])
+    assert [status for status, _ in alone.statuses("CVE-2024-1234", (), [ours, other])] == ["cleared", "reported"]
+    assert both.status_of("CVE-2024-1234", (), ours)[0] == "active"
 
 
 def test_of_two_minds_the_worse_counts() -> None:

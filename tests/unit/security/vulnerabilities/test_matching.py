@@ -14,8 +14,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from packhouse.security.vulnerabilities.advisory import Advisory, Affected, Event
-from packhouse.security.vulnerabilities.matching import Evidence, Hit, affects, match
-from packhouse.security.vulnerabilities.orders import order_of
+from packhouse.security.vulnerabilities.matching import Evidence, Finding, match
 
 RECORDS = Path(__file__).parent / "records" / "matching.json"
 
@@ -44,6 +43,12 @@ def turns(text: str) -> tuple[Event, ...]:
 
 def package(*ranges: str, listed: Sequence[str] = (), ecosystem: str = "PyPI") -> Affected:
     return Affected(ecosystem, "demo", tuple(map(turns, ranges)), tuple(listed))
+
+
+def found_in(one: Affected, version: str, family: str = "python") -> Finding | None:
+    """Return what an advisory with one entry says of one version."""
+    found = match([Advisory("A-1", affected=(one,))], [(one.ecosystem, one.name)], [version], family)
+    return found[0] if found else None
 
 
 def affected_of(one: Affected, versions: Sequence[str], family: str = "python") -> list[str]:
@@ -78,20 +83,22 @@ def affected_of(one: Affected, versions: Sequence[str], family: str = "python") 
 @pytest.mark.parametrize("family", ["conda", "python"])
 def test_real_records(record: str, version: str, fixed_in: str | None, family: str) -> None:
     one = REAL[record].affected[0]
-    hit = affects(one, version, order_of(one.ecosystem, family))
-    assert (hit is None) == (fixed_in == "")
-    assert hit is None or hit.fixed_in == fixed_in
+    found = found_in(one, version, family)
+    assert (found is None) == (fixed_in == "")
+    assert found is None or found.fixed_in == fixed_in
 
 
 def test_the_evidence_names_the_range_that_holds_the_version() -> None:
     one = REAL["PYSEC-2023-61"].affected[0]
-    hit = affects(one, "4.0.3", order_of("PyPI", "conda"))
-    assert hit == Hit(Evidence("PyPI", "django", "", "4.0", Event("fixed", "4.1.9")), "4.1.9")
+    found = found_in(one, "4.0.3", "conda")
+    assert found is not None and found.fixed_in == "4.1.9"
+    assert found.evidence == Evidence("PyPI", "django", "", "4.0", Event("fixed", "4.1.9"))
 
 
 def test_the_evidence_names_the_listed_version_as_it_is_spelled_there() -> None:
-    hit = affects(package(listed=["1.0"]), "1.0.0", order_of("PyPI", "python"))
-    assert hit == Hit(Evidence("PyPI", "demo", listed="1.0"), None)
+    found = found_in(package(listed=["1.0"]), "1.0.0")
+    assert found is not None and found.fixed_in is None
+    assert found.evidence == Evidence("PyPI", "demo", listed="1.0")
 
 
 @pytest.mark.parametrize(
@@ -133,17 +140,16 @@ def test_the_end_of_a_range_elsewhere_than_on_pypi(ecosystem: str, held: str, ex
 
 
 def test_of_several_ranges_the_first_is_the_evidence_and_those_in_the_ecosystems_own_spelling_before_others() -> None:
-    order = order_of("Bitnami", "conda")
     for ranges in [(">= 1.0, < 5.0", ">= 0, < 4.0"), (">= 0, < 4.0z", ">= 1.0, < 5.0")]:
-        hit = affects(package(*ranges, ecosystem="Bitnami"), "2.0", order)
-        assert hit is not None
-        assert (hit.evidence.introduced, hit.evidence.end) == ("1.0", Event("fixed", "5.0"))
+        found = found_in(package(*ranges, ecosystem="Bitnami"), "2.0", "conda")
+        assert found is not None
+        assert (found.evidence.introduced, found.evidence.end) == ("1.0", Event("fixed", "5.0"))
 
 
 def test_fixed_in_is_no_version_that_another_range_has_affected() -> None:
     one = package(">= 0, < 2", ">= 1, < 3", ">= 4, <= 5", ">= 6, < 7")
-    order = order_of("PyPI", "python")
-    assert [affects(one, version, order).fixed_in for version in ("0.5", "2", "4.5")] == ["3", "3", "7"]  # type: ignore[union-attr]  # all are affected
+    found = [found_in(one, version) for version in ("0.5", "2", "4.5")]
+    assert [hit and hit.fixed_in for hit in found] == ["3", "3", "7"]
 
 
 def test_a_listed_release_is_also_listed_for_its_local_variants_but_not_the_other_way() -> None:
@@ -275,7 +281,7 @@ def test_all_at_once_is_one_by_one(known: list[Advisory], versions: list[str], f
     for number, advisory in enumerate(known):
         for row, version in enumerate(versions):
             entries = [one for one in advisory.affected if (one.ecosystem, one.name) in names]
-            hits = [affects(one, version, order_of(one.ecosystem, family)) for one in entries]
+            hits = [found_in(one, version, family) for one in entries]
             hit = next((hit for hit in hits if hit is not None), None)
             if hit is not None and advisory.withdrawn_at is None:
                 expected.append((row, number, hit.fixed_in, hit.evidence))

@@ -20,7 +20,6 @@ from packhouse.security.vulnerabilities.statements import (
     check,
     most_severe,
     statements_of,
-    status_of,
 )
 
 CVE = "CVE-2024-1"
@@ -32,6 +31,10 @@ def say(status: Judged = "cleared", **more: Any) -> Statement:
     return Statement(CVE, "conda", "numpy", status, **more)
 
 
+def about_numpy(*statements: Statement) -> Judgements:
+    return Judgements("conda", "numpy", statements)
+
+
 def refused(statement: Statement) -> str:
     with pytest.raises(PackhouseError) as caught:
         check(statement)
@@ -40,9 +43,9 @@ def refused(statement: Statement) -> str:
 
 
 def test_a_finding_nobody_judged_is_reported() -> None:
-    assert status_of([], CVE, [], FILE) == ("reported", None)
-    assert status_of([say(spec=">=4")], CVE, [], FILE) == ("reported", None)
-    assert status_of([say()], "CVE-2024-2", [], FILE) == ("reported", None)
+    assert about_numpy().status_of(CVE, [], FILE) == ("reported", None)
+    assert about_numpy(say(spec=">=4")).status_of(CVE, [], FILE) == ("reported", None)
+    assert about_numpy(say()).status_of("CVE-2024-2", [], FILE) == ("reported", None)
 
 
 @pytest.mark.parametrize(
@@ -57,32 +60,32 @@ def test_a_finding_nobody_judged_is_reported() -> None:
 )
 def test_whose_word_counts(stronger: Statement, weaker: Statement) -> None:
     for order in ([stronger, weaker], [weaker, stronger]):
-        assert status_of(order, CVE, [], FILE) == (stronger.status, stronger)
+        assert about_numpy(*order).status_of(CVE, [], FILE) == (stronger.status, stronger)
 
 
 def test_a_decision_holds_for_the_next_version_in_its_range_and_not_beyond() -> None:
     mine = say(spec=">=3.2,<4", at=5)
     feed = say("active", origin="feed:main", at=99)
-    judged = Judgements("conda", "numpy", [mine, feed])
+    judged = about_numpy(mine, feed)
     files = [File(version) for version in ("3.1", "3.2", "3.3.7", "4.0")]
     assert [status for status, _ in judged.statuses(CVE, [], files)] == ["active", "cleared", "cleared", "active"]
 
 
 def test_a_statement_about_an_alias_counts_however_it_is_spelt() -> None:
-    judged = Judgements("conda", "numpy", [Statement("ghsa-AAAA-bbbb-cccc", "conda", "numpy", "disputed")])
+    judged = about_numpy(Statement("ghsa-AAAA-bbbb-cccc", "conda", "numpy", "disputed"))
     assert judged.status_of(CVE, ["PYSEC-1", "GHSA-aaaa-bbbb-cccc"], FILE)[0] == "disputed"
     assert judged.status_of(CVE, ["PYSEC-1"], FILE)[0] == "reported"
 
 
 def test_a_spec_may_ask_for_build_number_and_subdir() -> None:
-    judged = Judgements("conda", "numpy", [say(spec="* *[build_number='>=1', subdir=linux-64]")])
+    judged = about_numpy(say(spec="* *[build_number='>=1', subdir=linux-64]"))
     other = FILE._replace(partition="win-64"), FILE._replace(build_number=0)
     assert [status for status, _ in judged.statuses(CVE, [], [FILE, *other])] == ["cleared", "reported", "reported"]
 
 
 def test_statements_about_other_packages_do_not_count() -> None:
     other = Statement(CVE, "conda", "scipy", "cleared")
-    assert Judgements("conda", "numpy", [other]).status_of(CVE, [], FILE) == ("reported", None)
+    assert about_numpy(other).status_of(CVE, [], FILE) == ("reported", None)
 
 
 _STATEMENTS = st.builds(
@@ -113,16 +116,16 @@ _FILES = st.lists(
 def test_a_batch_says_what_one_file_does_in_any_order(
     statements: list[Statement], files: list[File], dice: random.Random
 ) -> None:
-    together = Judgements("conda", "numpy", statements).statuses(CVE, ["GHSA-x"], files)
+    together = about_numpy(*statements).statuses(CVE, ["GHSA-x"], files)
     shuffled = dice.sample(statements, len(statements))
-    assert together == [status_of(shuffled, CVE, ["GHSA-x"], file) for file in files]
+    assert together == [about_numpy(*shuffled).status_of(CVE, ["GHSA-x"], file) for file in files]
 
 
 @given(st.lists(_STATEMENTS, max_size=6), _FILES)
 def test_what_users_said_is_not_changed_by_what_others_say(statements: list[Statement], files: list[File]) -> None:
     users = [one for one in statements if one.origin == "user"]
-    mine = Judgements("conda", "numpy", users).statuses(CVE, [], files)
-    everybody = Judgements("conda", "numpy", statements).statuses(CVE, [], files)
+    mine = about_numpy(*users).statuses(CVE, [], files)
+    everybody = about_numpy(*statements).statuses(CVE, [], files)
     assert [new for new, old in zip(everybody, mine, strict=True) if old[1]] == [old for old in mine if old[1]]
 
 
@@ -162,7 +165,7 @@ def test_a_curated_feed_judges_every_cve_of_an_advisory() -> None:
 def test_a_spec_that_cannot_be_understood_or_asks_for_more_is_refused(spec: str) -> None:
     assert "`spec`" in refused(say(spec=spec))
     with pytest.raises(PackhouseError):
-        Judgements("conda", "numpy", [say(spec=spec)])
+        about_numpy(say(spec=spec))
 
 
 @pytest.mark.parametrize(

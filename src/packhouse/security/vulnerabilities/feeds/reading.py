@@ -8,7 +8,7 @@ knows) refuses its record.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -214,9 +214,3 @@ def unique(vectors: Iterable[Vector | None]) -> tuple[Vector, ...]:
     if len(found) > Most.VECTORS:
         raise Refused(f"It has {len(found):,} CVSS vectors; at most {Most.VECTORS} are read.")
     return found
-
-
-def each(skipped: Notes, where: str) -> Iterator[Skipped]:
-    """Give what a record's reader passed over."""
-    for reason in skipped.reasons:
-        yield Skipped(where, reason)
