@@ -25,7 +25,7 @@ CONCURRENCY = 4
 
 
 async def start(backend: Backend) -> asyncio.subprocess.Process:
-    env = {**os.environ, **backend.env, "PYTHONPATH": str(ROOT)}
+    env = {**os.environ, **backend.env, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.kit.mirror_worker", cwd=ROOT, env=env, stderr=asyncio.subprocess.DEVNULL
     )

@@ -18,7 +18,9 @@ from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.workflows.mirroring import schedule
 from packhouse.workflows.mirroring.editing import delete_mirror, run_mirror_now, stop_mirror, update_mirror
+from packhouse.workflows.mirroring.run import KIND
 from packhouse.workflows.mirroring.schedule import schedule_mirrors
+from packhouse.workflows.running import offer
 from packhouse.workflows.services import Services
 from tests.conftest import Backend
 from tests.kit.mirroring import (
@@ -144,7 +146,7 @@ async def beside(services: Services, mirror: Mirror, change: Callable[[Unit], Aw
     done = asyncio.Event()
 
     async def work(unit: Unit) -> None:
-        await schedule.offer(unit, mirror)
+        await offer(unit, KIND, mirror.uuid)
         await change(unit)
         done.set()
         await asyncio.sleep(0.5)  # by then the others wait for it

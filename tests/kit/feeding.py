@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from packhouse.catalog.vulnerabilities.feeds import LIVE, Feed, Spec
+from packhouse.catalog.runs import LIVE
+from packhouse.catalog.vulnerabilities.feeds import Feed, Spec
 from packhouse.core.jobs import Worker
 from packhouse.security.vulnerabilities.merging import Body
 from packhouse.workflows.feeding import managing as feeds

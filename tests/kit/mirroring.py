@@ -17,7 +17,8 @@ from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.mirrors import store
 from packhouse.catalog.mirrors.filters import Filters
-from packhouse.catalog.mirrors.mirror import LIVE, Mirror, Options, Spec
+from packhouse.catalog.mirrors.mirror import Mirror, Options, Spec
+from packhouse.catalog.runs import LIVE
 from packhouse.core.db import Unit
 from packhouse.core.jobs import Worker
 from packhouse.core.settings import load

@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from packhouse.catalog.mirrors.filters import Filters
+from packhouse.catalog.runs import Requests
 
 #: `deleting` and `deleted` are never shown: such a mirror is gone for users, its rows are being cleared
 STATES = ("pending", "running", "completed", "failed", "stopped", "deleting", "deleted")
 SHOWN_STATES = STATES[:5]
-LIVE = ("pending", "running")
 MODES = ("active", "passive")
 #: what the command lines can ask for, and the family of packages each brings; a family that no format answers for is
 #: refused as `unsupported_type`
@@ -119,7 +119,7 @@ class Failure(msgspec.Struct):
         self.ckey, self.reason = self.ckey[:300], self.reason[:500]
 
 
-class Progress(msgspec.Struct, omit_defaults=False):
+class Progress(Requests, omit_defaults=False):
     """What is shown as a mirror's `sync_state`, and what the next run must know."""
 
     last_ckey: str = ""
@@ -130,11 +130,6 @@ class Progress(msgspec.Struct, omit_defaults=False):
     current_step_description: str = ""
     count: Counts = msgspec.field(default_factory=Counts)
     failures: list[Failure] = []  #: the first hundred of a run, and of files asked for since
-    asks: str = ""  #: "shrink" when a run stopped and waits for an administrator's yes
-    accept_shrink: bool = False  #: that yes, for the next run
-    requested_by: str = ""  #: who asked for the next run; empty: its schedule
-    asked_by: str = ""  #: who asked for another run while this one was under way
-    asked_to_shrink: bool = False  #: and the yes for that one
     event_id: int = 0  #: the mirroring_started event of the run
     looked_around_at: int = 0  #: microseconds: when the source was last searched for further subdirs
     full_run: bool = False  #: a run that was to look at every file has not come to its end yet

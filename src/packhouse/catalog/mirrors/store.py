@@ -8,7 +8,8 @@ import msgspec
 from sqlalchemy import Text, and_, bindparam, delete, func, insert, or_, select, update
 
 from packhouse.catalog.mirrors.filters import Filters
-from packhouse.catalog.mirrors.mirror import LIVE, MOST_FAILURES, Credential, Failure, Mirror, Options, Progress, Spec
+from packhouse.catalog.mirrors.mirror import MOST_FAILURES, Credential, Failure, Mirror, Options, Progress, Spec
+from packhouse.catalog.runs import LIVE
 from packhouse.catalog.schema import channel, mirror, mirror_conflict, mirror_index, removal
 from packhouse.core.db import Row, Unit
 from packhouse.core.db.base import Reader

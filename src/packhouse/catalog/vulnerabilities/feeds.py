@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import bindparam, delete, insert, select, update
 
 from packhouse.catalog.judgement_tables import feed
+from packhouse.catalog.runs import Requests
 from packhouse.core.clock import SECOND
 from packhouse.core.db import Row, Unit
 from packhouse.core.db.base import Reader
@@ -15,7 +16,6 @@ from packhouse.core.fetch import mask_url
 
 #: `deleting`: what it said is being taken back; then the feed is gone
 STATES = ("pending", "running", "completed", "failed", "stopped", "deleting")
-LIVE = ("pending", "running")
 KINDS = ("osv", "nvd", "curated", "kev")
 #: passed-over records shown of one run
 MOST_SKIPS = 100
@@ -42,7 +42,7 @@ class Skip(msgspec.Struct):
         self.where, self.reason = self.where[:300], self.reason[:500]
 
 
-class Progress(msgspec.Struct, omit_defaults=False):
+class Progress(Requests, omit_defaults=False):
     """What is shown of a feed's run, and what the next one must know."""
 
     total_steps: int = 5
@@ -52,11 +52,6 @@ class Progress(msgspec.Struct, omit_defaults=False):
     reason: str = ""  #: why the last run failed; empty when it did not
     counts: Counts = msgspec.field(default_factory=Counts)
     skips: list[Skip] = []
-    asks: str = ""  #: "shrink" when a run stopped and waits for an administrator's yes
-    accept_shrink: bool = False  #: that yes, for the next run
-    requested_by: str = ""  #: who asked for the next run; empty: its schedule
-    asked_by: str = ""  #: who asked for another run while this one was under way
-    asked_to_shrink: bool = False  #: and the yes for that one
     settled_key: str = ""  #: of the run being settled: all vulnerabilities up to this one are
 
 

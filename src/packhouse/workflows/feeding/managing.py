@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from packhouse.catalog.accounts import store as secrets
+from packhouse.catalog.runs import LIVE
 from packhouse.catalog.vulnerabilities import feeds as store
-from packhouse.catalog.vulnerabilities.feeds import KINDS, LIVE, Feed, Spec
+from packhouse.catalog.vulnerabilities.feeds import KINDS, Feed, Spec
 from packhouse.core.clock import SECOND
 from packhouse.core.db import Unit
 from packhouse.core.db.base import Reader
@@ -20,8 +21,9 @@ from packhouse.core.errors import PackhouseError
 from packhouse.core.fetch import mask_url
 from packhouse.core.jobs import cancel, hold
 from packhouse.workflows.feeding.run import KIND
-from packhouse.workflows.feeding.schedule import offer, start
+from packhouse.workflows.feeding.schedule import start
 from packhouse.workflows.feeding.turn import record_feed_event
+from packhouse.workflows.running import offer
 from packhouse.workflows.services import Services
 
 _OSV = "https://osv-vulnerabilities.storage.googleapis.com/{}/all.zip"
@@ -82,7 +84,7 @@ async def update_feed(services: Services, name: str, actor: str, spec: Spec, *, 
         raise PackhouseError("bad_request", "A feed keeps its name.", "Create another feed and delete this one.")
 
     async def work(unit: Unit) -> Feed:
-        await (offer(unit, known) if run_now else hold(unit, KIND, str(known.id)))
+        await (offer(unit, KIND, str(known.id)) if run_now else hold(unit, KIND, str(known.id)))
         now = await _held(unit, known.id)
         wanted = msgspec.structs.replace(spec, source=now.source) if spec.source == now.shown_source else spec
         _check(wanted)
@@ -108,7 +110,7 @@ async def delete_feed(services: Services, name: str, actor: str) -> None:
     known = await get_feed(services.db, name)
 
     async def work(unit: Unit) -> None:
-        await offer(unit, known)
+        await offer(unit, KIND, str(known.id))
         now = await _held(unit, known.id)
         await record_feed_event(unit, "feed_deleted", actor, now, {})
         await store.set_deleting(unit, now.id)
@@ -150,10 +152,8 @@ async def stop_feed(services: Services, name: str, actor: str) -> Feed:
                 "conflict", f"What the feed {name!r} says now holds already.", "Wait until it is applied everywhere."
             )
         await cancel(unit, (KIND, str(now.id)))
-        progress = now.progress
-        progress.requested_by = progress.asked_by = ""
-        progress.accept_shrink = progress.asked_to_shrink = False
-        await store.set_state(unit, now.id, "stopped", progress)
+        now.progress.withdraw()
+        await store.set_state(unit, now.id, "stopped", now.progress)
         await store.set_next_run(unit, now)
         await record_feed_event(unit, "feed_stopped", actor, now, {})
         return await _held(unit, now.id)

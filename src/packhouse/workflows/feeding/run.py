@@ -6,12 +6,14 @@ A run that fails before the flip changes nothing anybody sees; after it, nothing
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import msgspec
 
+from packhouse.catalog.runs import LIVE
 from packhouse.catalog.vulnerabilities import advisories, feeds
-from packhouse.catalog.vulnerabilities.feeds import LIVE, Feed
+from packhouse.catalog.vulnerabilities.feeds import Feed
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.core.jobs import Handler, RunEnded, RunningJob
@@ -20,7 +22,8 @@ from packhouse.workflows.feeding.reading import Spool, read_into
 from packhouse.workflows.feeding.settling import settle
 from packhouse.workflows.feeding.source import Source, source_of
 from packhouse.workflows.feeding.staging import Difference, difference, silenced, stage
-from packhouse.workflows.feeding.turn import FeedEdited, Turn, fresh_progress
+from packhouse.workflows.feeding.turn import Turn, fresh_progress
+from packhouse.workflows.running import Edited, run_again
 from packhouse.workflows.services import Services
 
 #: the kind of job; its subject is the number of the feed
@@ -34,33 +37,9 @@ def feed_handlers(services: Services) -> dict[str, Handler]:
     """Return the handlers of the jobs of feeds, by kind."""
 
     async def handle(job: RunningJob) -> None:
-        await run_feed(services, job)
+        await run_again(partial(_begin, services, job), _run, _fail)
 
     return {KIND: handle}
-
-
-async def run_feed(services: Services, job: RunningJob) -> None:
-    """Run the feed the job is about, again when it is edited meanwhile or somebody asks for another run."""
-    while True:
-        turn = await _begin(services, job)
-        if turn is None:
-            return
-        try:
-            await _run(turn)
-            if not turn.progress.asked_by:
-                return
-        except FeedEdited:
-            continue
-        except RunEnded:
-            raise  # stopped, lost or handed back: whoever wanted that has written it down
-        except PackhouseError as fault:
-            if fault.code == "try_later":
-                raise  # a part of this server is away: the job waits and begins anew
-            await _fail(turn, str(fault))
-            raise
-        except Exception as fault:
-            await _fail(turn, f"A fault of the server itself ({type(fault).__name__}); the worker's log says more.")
-            raise
 
 
 async def _begin(services: Services, job: RunningJob) -> Turn | None:
@@ -155,10 +134,11 @@ async def _complete(turn: Turn) -> None:
     news = counts.added or counts.changed or counts.ended
     turn.step(5, "Completed" if news else "Completed: nothing new")
     progress.percentage = 100
-    progress.reason, progress.accept_shrink, progress.requested_by = "", False, ""
+    progress.reason = ""
+    progress.answered()
 
     async def work(unit: Unit) -> None:
-        await feeds.set_state(unit, turn.feed.id, "pending" if progress.asked_by else "completed", progress)
+        await feeds.set_state(unit, turn.feed.id, progress.state_after("completed"), progress)
         await feeds.set_ran(unit, turn.feed)
 
     await turn.write(work)
@@ -191,12 +171,12 @@ async def _fail(turn: Turn, message: str) -> None:
         if news:
             await turn.event(unit, "feed_failed", {"reason": message})
         progress.requested_by = ""
-        state = "deleting" if turn.deleting else "pending" if progress.asked_by else "failed"
+        state = "deleting" if turn.deleting else progress.state_after("failed")
         await feeds.set_state(unit, turn.feed.id, state, progress)
         unsettled = turn.feed.settled_run < turn.feed.run
         await feeds.set_ran(unit, turn.feed, retry_seconds=RETRY_SECONDS if unsettled else None)
 
     try:
         await turn.write(work)
-    except (RunEnded, FeedEdited):
+    except (RunEnded, Edited):
         log.info("feed was stopped or edited while it failed", feed=turn.feed.name)

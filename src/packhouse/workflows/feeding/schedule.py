@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-
+from packhouse.catalog.runs import LIVE
 from packhouse.catalog.vulnerabilities import feeds
-from packhouse.catalog.vulnerabilities.feeds import LIVE, Feed
+from packhouse.catalog.vulnerabilities.feeds import Feed
 from packhouse.core.clock import SECOND
 from packhouse.core.db import Unit
-from packhouse.core.errors import PackhouseError
-from packhouse.core.jobs import Job, list_jobs, submit
+from packhouse.core.jobs import Job
 from packhouse.core.log import get_logger
 from packhouse.workflows.feeding.run import KIND, RETRY_SECONDS
 from packhouse.workflows.feeding.turn import record_feed_event
+from packhouse.workflows.running import latest_job, offer, see_to
 from packhouse.workflows.services import Services
 
 log = get_logger("packhouse.feeds")
@@ -26,9 +25,9 @@ async def schedule_feeds(services: Services) -> None:
     now = await services.db.now()
     for feed in await feeds.every(services.db):
         if feed.state in (*LIVE, "deleting"):
-            await _guarded(_revive(services, feed, now), feed)
+            await see_to(_revive(services, feed, now), log, feed=feed.name)
         elif _due(feed, now):
-            await _guarded(_start_due(services, feed), feed)
+            await see_to(_start_due(services, feed), log, feed=feed.name)
 
 
 def _due(feed: Feed, now: int) -> bool:
@@ -37,45 +36,23 @@ def _due(feed: Feed, now: int) -> bool:
     return wanted and feed.next_run_at is not None and feed.next_run_at <= now
 
 
-async def _guarded(step: Awaitable[object], feed: Feed) -> None:
-    """Do one step; what goes wrong with one feed does not hold up the others, and is tried again next round."""
-    try:
-        await step
-    except Exception:
-        log.exception("feed could not be seen to; it is its turn again in the next round", feed=feed.name)
-
-
 async def start(unit: Unit, feed: Feed, asked_by: str = "", accept_shrink: bool = False) -> None:
     """Let the feed run as soon as a worker is free. One that runs already goes on, and runs again if asked by name."""
-    await offer(unit, feed)  # holds the job's row, as does every unit of a run
+    await offer(unit, KIND, str(feed.id))  # holds the job's row, as does every unit of a run
     now = await feeds.hold(unit, feed.id)
     if now is None or now.state == "deleting":
         return
     progress = now.progress
+    progress.ask(now.state, asked_by, accept_shrink)
     if now.state == "running":
-        if asked_by:
-            progress.asked_by, progress.asked_to_shrink = asked_by, accept_shrink
-            await feeds.set_progress(unit, now.id, progress)
+        await feeds.set_progress(unit, now.id, progress)
         return
-    if asked_by:
-        progress.requested_by, progress.accept_shrink = asked_by, accept_shrink
-    elif now.state != "pending":  # a yes is for the run it was given to, not for a later one by schedule
-        progress.accept_shrink = False
     await feeds.set_state(unit, now.id, "pending", progress)
-
-
-async def offer(unit: Unit, feed: Feed) -> None:
-    """Submit the job of a feed. While an earlier one is still being cancelled, the next round will."""
-    try:
-        await submit(unit, KIND, str(feed.id), {})
-    except PackhouseError as error:
-        if error.code != "conflict":
-            raise
 
 
 async def _start_due(services: Services, feed: Feed) -> None:
     async def work(unit: Unit) -> None:
-        await offer(unit, feed)
+        await offer(unit, KIND, str(feed.id))
         now = await feeds.hold(unit, feed.id)
         if now is not None and _due(now, unit.now):
             await feeds.set_next_run(unit, now)
@@ -86,8 +63,7 @@ async def _start_due(services: Services, feed: Feed) -> None:
 
 async def _revive(services: Services, feed: Feed, now: int) -> None:
     """Submit the job of a feed that should run and has none; what kept killing its workers has failed."""
-    jobs = await list_jobs(services.db, kind=KIND, subject=str(feed.id), limit=1)
-    latest = jobs[0] if jobs else None
+    latest = await latest_job(services.db, KIND, str(feed.id))
     if latest is not None and latest.finished_at is None:
         return
     if latest is not None and latest.state == "failed":
@@ -96,15 +72,15 @@ async def _revive(services: Services, feed: Feed, now: int) -> None:
             return
         if feed.state == "deleting" and (latest.finished_at or 0) > now - RETRY_SECONDS * SECOND:
             return
-    await services.db.write(lambda unit: offer(unit, feed))
+    await services.db.write(lambda unit: offer(unit, KIND, str(feed.id)))
 
 
 async def _bury(unit: Unit, feed: Feed, job: Job) -> None:
     now = await feeds.hold(unit, feed.id)  # first: whoever asks for a run meanwhile is seen, or waits
-    latest = await list_jobs(unit, kind=KIND, subject=str(feed.id), limit=1)
-    if now is None or now.state != "running" or not latest or latest[0].id != job.id:
+    latest = await latest_job(unit, KIND, str(feed.id))
+    if now is None or now.state != "running" or latest is None or latest.id != job.id:
         return
     now.progress.reason = job.error
     await record_feed_event(unit, "feed_failed", f"feed:{feed.name}", now, {"reason": job.error})
-    await feeds.set_state(unit, now.id, "pending" if now.progress.asked_by else "failed", now.progress)
+    await feeds.set_state(unit, now.id, now.progress.state_after("failed"), now.progress)
     await feeds.set_ran(unit, now, retry_seconds=RETRY_SECONDS if now.settled_run < now.run else None)

@@ -7,19 +7,16 @@ from typing import Any, TypeVar
 
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.vulnerabilities import feeds
-from packhouse.catalog.vulnerabilities.feeds import MOST_SKIPS, Counts, Feed, Progress, Skip
+from packhouse.catalog.vulnerabilities.feeds import MOST_SKIPS, Feed, Progress, Skip
 from packhouse.core.clock import monotonic
 from packhouse.core.db import Unit
 from packhouse.core.jobs import Cancelled, RunningJob
+from packhouse.workflows.running import Edited
 from packhouse.workflows.services import Services
 
 T = TypeVar("T")
 #: how often a run that writes nothing else shows how far it is, in seconds
 SHOW_SECONDS = 1.0
-
-
-class FeedEdited(Exception):
-    """The feed was edited or deleted while it ran: the run begins anew with what it is now."""
 
 
 class Turn:
@@ -40,7 +37,7 @@ class Turn:
     async def write(self, work: Callable[[Unit], Awaitable[T]], *, alone: bool = False) -> T:
         """Run one fenced unit; while it is `alone`, no feed changes what it says.
 
-        Raises what ends a run: Cancelled, LostLease, Stopping, FeedEdited.
+        Raises what ends a run: Cancelled, LostLease, Stopping, Edited.
         """
         await self.job.checkpoint()
         result = await self.services.db.write(lambda unit: self._fenced(unit, work, alone))
@@ -53,10 +50,9 @@ class Turn:
         if now is None or now.state not in ("running", "deleting"):
             raise Cancelled
         if now.updated_at != self.feed.updated_at:
-            raise FeedEdited
+            raise Edited
         # its job's row is ours by now, so nobody asks for anything until this unit has ended
-        self.progress.asked_by = now.progress.asked_by
-        self.progress.asked_to_shrink = now.progress.asked_to_shrink
+        self.progress.hear(now.progress)
         result = await work(unit)
         await feeds.set_progress(unit, now.id, self.progress)
         return result
@@ -93,10 +89,6 @@ async def _nothing(unit: Unit) -> None:
 def fresh_progress(feed: Feed) -> Progress:
     """Return the progress a run begins with. What the last one said stays until this one knows better."""
     before = feed.progress
-    return Progress(
-        reason=before.reason,
-        counts=Counts(),
-        accept_shrink=before.accept_shrink or before.asked_to_shrink,
-        requested_by=before.asked_by or before.requested_by,
-        settled_key=before.settled_key,
-    )
+    fresh = Progress(reason=before.reason, settled_key=before.settled_key)
+    fresh.begin_after(before)
+    return fresh

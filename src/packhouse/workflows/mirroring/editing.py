@@ -13,9 +13,10 @@ from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.mirrors import origins, pages, store
-from packhouse.catalog.mirrors.mirror import LIVE, Mirror, Spec
+from packhouse.catalog.mirrors.mirror import Mirror, Spec
 from packhouse.catalog.mirrors.source import check_spec
 from packhouse.catalog.packages import entries
+from packhouse.catalog.runs import LIVE
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.core.jobs import cancel, hold, next_time
@@ -25,9 +26,10 @@ from packhouse.workflows.judging.mirror_policies import assigned_to_mirror, held
 from packhouse.workflows.mirroring.clearing import clear
 from packhouse.workflows.mirroring.policy import policy_of
 from packhouse.workflows.mirroring.run import KIND
-from packhouse.workflows.mirroring.schedule import offer, start
+from packhouse.workflows.mirroring.schedule import start
 from packhouse.workflows.publishing.channels import hold_writable
 from packhouse.workflows.publishing.selection import Item
+from packhouse.workflows.running import offer
 from packhouse.workflows.services import Services
 
 #: coordinates restored by one request
@@ -85,7 +87,7 @@ async def update_mirror(
 
     async def work(unit: Unit) -> Mirror:
         policy = await held_policy(unit, checked)
-        await (offer(unit, mirror) if run_now else hold(unit, KIND, mirror.uuid))
+        await (offer(unit, KIND, mirror.uuid) if run_now else hold(unit, KIND, mirror.uuid))
         now = await _held(unit, mirror.id)
         await _require_free_name(unit, channel, checked.name, but=mirror.id)
         if checked.source != now.source:  # what stands in its index is old again, and only had where it was found
@@ -176,8 +178,7 @@ async def stop_mirror(services: Services, channel: Channel, mirror: Mirror, acto
                 "conflict", f"The mirror {now.name!r} is not running: it is {now.state}.", "There is nothing to stop."
             )
         await _event(unit, "mirroring_stopped", actor, channel, now, {})
-        now.progress.requested_by = now.progress.asked_by = ""
-        now.progress.asked_to_shrink = now.progress.accept_shrink = False
+        now.progress.withdraw()
         await store.set_state(unit, mirror.id, "stopped", now.progress)
         await changes.note(unit, "mirror", channel.id)
         return await _required(unit, mirror.id)

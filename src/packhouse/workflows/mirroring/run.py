@@ -7,6 +7,7 @@ left to do.
 from __future__ import annotations
 
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -16,9 +17,9 @@ from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.mirrors import holdings, store
-from packhouse.catalog.mirrors.mirror import LIVE, Counts, Mirror, Progress
+from packhouse.catalog.mirrors.mirror import Counts, Mirror, Progress
+from packhouse.catalog.runs import LIVE
 from packhouse.core.db import Unit
-from packhouse.core.errors import PackhouseError
 from packhouse.core.jobs import Handler, RunEnded, RunningJob
 from packhouse.core.log import get_logger
 from packhouse.formats import registry
@@ -28,9 +29,10 @@ from packhouse.workflows.mirroring.metadata import Metadata
 from packhouse.workflows.mirroring.obtaining import fetcher_of
 from packhouse.workflows.mirroring.policy import own_policy
 from packhouse.workflows.mirroring.revisiting import revisit
-from packhouse.workflows.mirroring.turn import SpecChanged, Turn, fresh_progress
+from packhouse.workflows.mirroring.turn import Turn, fresh_progress
 from packhouse.workflows.mirroring.upstream import Reader
 from packhouse.workflows.mirroring.withholding import until_judged
+from packhouse.workflows.running import Edited, run_again
 from packhouse.workflows.services import Services
 
 #: the kind of job; its subject is the mirror's uuid
@@ -42,33 +44,9 @@ def mirror_handlers(services: Services) -> dict[str, Handler]:
     """Return the handlers of the jobs that this package submits, by kind."""
 
     async def handle(job: RunningJob) -> None:
-        await run_mirror(services, job)
+        await run_again(partial(_begin, services, job), _run, _fail)
 
     return {KIND: handle}
-
-
-async def run_mirror(services: Services, job: RunningJob) -> None:
-    """Run the mirror the job is about, again when it is edited meanwhile or somebody asks for another run."""
-    while True:
-        turn = await _begin(services, job)
-        if turn is None:
-            return
-        try:
-            await _run(turn)
-            if not turn.progress.asked_by:
-                return
-        except SpecChanged:
-            continue
-        except RunEnded:
-            raise  # stopped, lost or handed back: whoever wanted that has written it down
-        except PackhouseError as fault:
-            if fault.code == "try_later":
-                raise  # a part of this server is away: the job waits and begins anew
-            await _fail(turn, str(fault))
-            raise
-        except Exception as fault:
-            await _fail(turn, f"A fault of the server itself ({type(fault).__name__}); the worker's log says more.")
-            raise
 
 
 async def _begin(services: Services, job: RunningJob) -> Turn | None:
@@ -141,7 +119,7 @@ async def _count(turn: Turn) -> None:
 
 async def _complete(turn: Turn, looked: bool) -> None:
     progress = turn.progress
-    progress.accept_shrink, progress.requested_by = False, ""
+    progress.answered()
     conflicts = await store.conflicts(turn.services.db, turn.mirror.id)
     turn.counts.conflicts = sum(one.decision is None for one in conflicts)
     if looked:  # at everything, or at what is new since it was found so
@@ -151,7 +129,7 @@ async def _complete(turn: Turn, looked: bool) -> None:
     async def work(unit: Unit, channel: Channel) -> None:
         data = _summary(progress) | ({"takes_nothing": True} if progress.takes_nothing else {})
         await _event(unit, turn.mirror, channel, "mirroring_completed", data)
-        await store.set_state(unit, turn.mirror.id, "pending" if progress.asked_by else "completed", progress)
+        await store.set_state(unit, turn.mirror.id, progress.state_after("completed"), progress)
         await store.set_last_run(unit, turn.mirror.id)
         await changes.note(unit, "mirror", channel.id)
 
@@ -183,17 +161,17 @@ async def _fail(turn: Turn, message: str) -> None:
     log.warning("mirror run failed", mirror=turn.mirror.name, channel=turn.channel.path, reason=message)
     progress = turn.progress
     progress.last_exception = message
-    progress.accept_shrink, progress.requested_by = False, ""
+    progress.answered()
 
     async def work(unit: Unit, channel: Channel) -> None:
         data = {"reason": message, **_summary(progress)}
         await _event(unit, turn.mirror, channel, "mirroring_failed", data)
-        await store.set_state(unit, turn.mirror.id, "pending" if progress.asked_by else "failed", progress)
+        await store.set_state(unit, turn.mirror.id, progress.state_after("failed"), progress)
         await store.set_last_run(unit, turn.mirror.id)
         await changes.note(unit, "mirror", channel.id)
 
     try:
         await turn.write(work)
-    except (RunEnded, SpecChanged):
+    except (RunEnded, Edited):
         log.info("mirror was stopped or edited while it failed", mirror=turn.mirror.name, channel=turn.channel.path)
     await turn.services.publisher.publish(turn.channel.id)

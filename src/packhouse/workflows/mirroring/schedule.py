@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
 from functools import partial
 
 from packhouse.catalog import changes
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.mirrors import store
-from packhouse.catalog.mirrors.mirror import LIVE, Mirror
+from packhouse.catalog.mirrors.mirror import Mirror
+from packhouse.catalog.runs import LIVE
 from packhouse.core.db import Unit
-from packhouse.core.errors import PackhouseError
-from packhouse.core.jobs import Job, list_jobs, next_time, submit
+from packhouse.core.jobs import Job, next_time
 from packhouse.core.log import get_logger
 from packhouse.workflows.mirroring.clearing import clear
 from packhouse.workflows.mirroring.run import KIND
+from packhouse.workflows.running import latest_job, offer, see_to
 from packhouse.workflows.services import Services
 
 log = get_logger("packhouse.mirrors")
@@ -28,20 +28,12 @@ async def schedule_mirrors(services: Services) -> None:
     """
     db = services.db
     for mirror in await store.due(db, await db.now()):
-        await _guarded(db.write(partial(_start_due, mirror=mirror)), mirror)
+        await see_to(db.write(partial(_start_due, mirror=mirror)), log, mirror=mirror.uuid)
     for state in LIVE:
         for mirror in await store.in_state(db, state):
-            await _guarded(_revive(services, mirror), mirror)
+            await see_to(_revive(services, mirror), log, mirror=mirror.uuid)
     for mirror in await store.to_be_cleared(db):
-        await _guarded(clear(services, mirror.id), mirror)
-
-
-async def _guarded(step: Awaitable[object], mirror: Mirror) -> None:
-    """Do one step; what goes wrong with one mirror does not hold up the others, and is tried again next round."""
-    try:
-        await step
-    except Exception:
-        log.exception("mirror could not be seen to; it is its turn again in the next round", mirror=mirror.uuid)
+        await see_to(clear(services, mirror.id), log, mirror=mirror.uuid)
 
 
 async def start(unit: Unit, mirror: Mirror, asked_by: str = "", accept_shrink: bool = False) -> None:
@@ -49,36 +41,24 @@ async def start(unit: Unit, mirror: Mirror, asked_by: str = "", accept_shrink: b
 
     `accept_shrink` is for the run that is asked for, not for one under way.
     """
-    await offer(unit, mirror)  # holds the job's row, as does every unit of a run: progress stays as read from here on
+    # holds the job's row, as does every unit of a run: progress stays as read from here on
+    await offer(unit, KIND, mirror.uuid)
     now = await store.hold(unit, mirror.id)  # against `_bury`
     if now is None:
         return
     progress = now.progress
+    progress.ask(now.state, asked_by, accept_shrink)
     if now.state == "running":
-        if asked_by:
-            progress.asked_by, progress.asked_to_shrink = asked_by, accept_shrink
-            await store.set_progress(unit, now.id, progress)
+        await store.set_progress(unit, now.id, progress)
         return
-    if asked_by:
-        progress.requested_by, progress.accept_shrink = asked_by, accept_shrink
-    elif now.state != "pending":  # a yes is for the run it was given to, not for a later one by schedule
-        progress.accept_shrink = False
     progress.event_id = 0
     await store.set_state(unit, now.id, "pending", progress)
     await changes.note(unit, "mirror", now.channel_id)
 
 
-async def offer(unit: Unit, mirror: Mirror) -> None:
-    """Submit the job of a mirror. While an earlier one is still being cancelled, the next round will."""
-    try:
-        await submit(unit, KIND, mirror.uuid, {})
-    except PackhouseError as error:
-        if error.code != "conflict":
-            raise
-
-
 async def _start_due(unit: Unit, mirror: Mirror) -> None:
-    await offer(unit, mirror)  # the job's row before the mirror's, here too; nothing runs if it is not due any more
+    # the job's row before the mirror's, here too; nothing runs if it is not due any more
+    await offer(unit, KIND, mirror.uuid)
     now = await store.hold(unit, mirror.id)
     if now is None or now.deleted_at is not None or now.next_run_at is None or now.next_run_at > unit.now:
         return
@@ -88,22 +68,22 @@ async def _start_due(unit: Unit, mirror: Mirror) -> None:
 
 async def _revive(services: Services, mirror: Mirror) -> None:
     """Submit the job of a mirror that should run and has none; what kept killing its workers has failed."""
-    jobs = await list_jobs(services.db, kind=KIND, subject=mirror.uuid, limit=1)
-    if jobs and jobs[0].finished_at is None:
+    latest = await latest_job(services.db, KIND, mirror.uuid)
+    if latest is not None and latest.finished_at is None:
         return
-    if not jobs or jobs[0].state != "failed" or mirror.state == "pending":
-        await services.db.write(lambda unit: offer(unit, mirror))
+    if latest is None or latest.state != "failed" or mirror.state == "pending":
+        await services.db.write(lambda unit: offer(unit, KIND, mirror.uuid))
         return
-    if await services.db.write(lambda unit: _bury(unit, mirror, jobs[0])):
+    if await services.db.write(lambda unit: _bury(unit, mirror, latest)):
         channel = await channels.by_id(services.db, mirror.channel_id)
         path = channel.path if channel else None
-        log.warning("mirror run failed", mirror=mirror.name, channel=path, reason=jobs[0].error)
+        log.warning("mirror run failed", mirror=mirror.name, channel=path, reason=latest.error)
 
 
 async def _bury(unit: Unit, mirror: Mirror, job: Job) -> bool:
     now = await store.hold(unit, mirror.id)  # first: whoever asks for a run meanwhile is seen, or waits
-    latest = await list_jobs(unit, kind=KIND, subject=mirror.uuid, limit=1)
-    if now is None or now.state != "running" or not latest or latest[0].id != job.id:
+    latest = await latest_job(unit, KIND, mirror.uuid)
+    if now is None or now.state != "running" or latest is None or latest.id != job.id:
         return False
     progress = now.progress
     progress.last_exception = job.error
@@ -115,7 +95,7 @@ async def _bury(unit: Unit, mirror: Mirror, job: Job) -> bool:
         channel_id=mirror.channel_id,
         data={"mirror": mirror.name, "mirror_id": mirror.uuid, "reason": job.error},
     )
-    await store.set_state(unit, mirror.id, "pending" if progress.asked_by else "failed", progress)
+    await store.set_state(unit, mirror.id, progress.state_after("failed"), progress)
     await store.set_last_run(unit, mirror.id)
     await changes.note(unit, "mirror", mirror.channel_id)
     return True

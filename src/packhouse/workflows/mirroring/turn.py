@@ -12,6 +12,7 @@ from packhouse.catalog.mirrors.mirror import MOST_FAILURES, Counts, Failure, Mir
 from packhouse.core.clock import monotonic
 from packhouse.core.db import Unit
 from packhouse.core.jobs import Cancelled, RunningJob
+from packhouse.workflows.running import Edited
 from packhouse.workflows.services import Services
 
 T = TypeVar("T")
@@ -19,10 +20,6 @@ T = TypeVar("T")
 #: how long a unit of work should take, in seconds, and between which numbers of rows it may adapt
 UNIT_SECONDS = 0.015
 SMALLEST, LARGEST = 250, 2000
-
-
-class SpecChanged(Exception):
-    """The mirror was edited while it ran: the run begins anew with what it is now."""
 
 
 class Turn:
@@ -45,7 +42,7 @@ class Turn:
         """Run one fenced unit with the channel as it is in it; `rows` tells how large the batch is, to adapt the next.
 
         A batch that changes what the mirror holds says so with `job.got_further`: a run that only looks gets nowhere.
-        Raises what ends a run: Cancelled, LostLease, Stopping, SpecChanged.
+        Raises what ends a run: Cancelled, LostLease, Stopping, Edited.
         """
         await self.job.checkpoint()
         result, seconds = await self.services.db.write(lambda unit: self._fenced(unit, work))
@@ -63,10 +60,9 @@ class Turn:
         if mirror is None or channel is None or mirror.deleted_at is not None or mirror.state != "running":
             raise Cancelled
         if mirror.updated_at != self.mirror.updated_at:
-            raise SpecChanged
+            raise Edited
         # its job's row is ours by now, so nobody asks for anything until this unit has ended
-        self.progress.asked_by = mirror.progress.asked_by
-        self.progress.asked_to_shrink = mirror.progress.asked_to_shrink
+        self.progress.hear(mirror.progress)
         result = await work(unit, channel)
         await store.set_progress(unit, mirror.id, self.progress)
         return result, monotonic() - begun
@@ -89,13 +85,13 @@ def fresh_progress(mirror: Mirror, steps: int) -> Progress:
     before = mirror.progress
     counts = Counts(active=before.count.active, passive=before.count.passive)
     full = before.full_run or mirror.needs_full_run
-    return Progress(
+    fresh = Progress(
         total_steps_count=steps,
         count=counts,
-        accept_shrink=before.accept_shrink or before.asked_to_shrink,
-        requested_by=before.asked_by or before.requested_by,
         looked_around_at=before.looked_around_at,
         full_run=full,
         takes_nothing=before.takes_nothing,
         meets_others=before.meets_others and not full,  # a full run finds out anew
     )
+    fresh.begin_after(before)
+    return fresh
