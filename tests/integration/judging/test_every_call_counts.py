@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from packhouse.security.policies.policy import Rules, edited
-from packhouse.workflows.answering.explaining import judge_packages, why
+from packhouse.workflows.answering.explained import explain_package
 from packhouse.workflows.answering.simulating import simulate_policy
 from packhouse.workflows.governing.reserving import create_reservation
 from packhouse.workflows.governing.waiving import Wanted, create_waiver
@@ -84,9 +84,8 @@ async def published(house: House) -> None:
 
 async def newest_passing(house: House) -> str | None:
     """Return what an explanation of the package says may be had of it."""
-    db = house.services.db
-    told = await judge_packages(db, await house.find("pub"), "conda", ["lib"], await db.now())
-    return why(told, 0).newest_passing
+    told = await explain_package(house.services.db, await house.find("pub"), "conda", "lib", 10)
+    return told.newest.version if told.newest else None
 
 
 async def passes(house: House, days: float) -> None:
@@ -278,8 +277,8 @@ async def waived_but_unneeded(house: House, folder: Path) -> None:
     await create_waiver(house.services, "ann", wanted)
     await judged(house)
     assert await listed(house, "pub") == {"wanted-1.0-0.conda"}
-    told = await judge_packages(db, await house.find("pub"), "conda", ["lib"], await db.now())
-    assert not told.seen.any() and not why(told, 0).explanation.seen
+    told = await explain_package(db, await house.find("pub"), "conda", "lib", 10)
+    assert not any(one.seen for one in told.files)
 
 
 async def refused(house: House) -> None:
@@ -382,14 +381,14 @@ async def engine(house: House, folder: Path) -> None:
 #: call → what fails without it
 CAUGHT_BY: dict[str, Scenario] = {
     "security.policies.explain:explain → lifted": engine,
-    "security.policies.survey:survey → decide": engine,
-    "security.policies.survey:survey → lifted": waived_and_newest,
+    "security.policies.survey:_seen → decide": engine,
+    "security.policies.survey:_seen → lifted": waived_and_newest,
     "workflows.judging.arriving:judge_arrivals → write_verdicts": copied_in,
     "workflows.judging.arriving:judge_arrivals → judge_reasons": reserved_elsewhere,
     "workflows.judging.arriving:judge_arrivals → show_anew": reserved_elsewhere,
     "workflows.judging.arriving:judge_departures → judge_reasons": reserved_elsewhere,
     "workflows.judging.arriving:judge_departures → show_anew": reserved_elsewhere,
-    "workflows.judging.contexts:context_here → lifted": waived_but_unneeded,
+    "workflows.judging.contexts:context_of → lifted": waived_but_unneeded,
     "workflows.judging.duty:judge → judge_waiting": waived,
     "workflows.judging.duty:judge → prepare_again":
         test_judging.test_what_nobody_can_know_is_hidden_where_asked_for_until_advisories_cover_it,
@@ -397,8 +396,6 @@ CAUGHT_BY: dict[str, Scenario] = {
     "workflows.judging.duty:_end_by_time → judge_waiting": time_ends_for_a_closure,
     "workflows.judging.duty:_judge → judge_reasons": time_ends,
     "workflows.judging.duty:_judge → show_anew": time_ends,
-    "workflows.answering.explaining:judge_packages → decide": refused,
-    "workflows.answering.explaining:judge_packages → lifted": waived,
     "workflows.judging.preparing:_prepare → judge_whole": test_judging.test_a_closure_is_kept_whole,
     "workflows.judging.preparing:_prepare → judge_waiting": in_force_from_the_first_moment,
     "workflows.judging.preparing:_judge → write_verdicts":

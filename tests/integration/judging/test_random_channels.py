@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from packhouse.security.policies.policy import Rules, edited
-from packhouse.workflows.answering.explaining import judge_packages, why
+from packhouse.workflows.answering.explained import explain_file, explain_package
 from packhouse.workflows.answering.simulating import simulate_policy
 from tests.conftest import Backend
 from tests.kit.chances import SUBDIRS
@@ -44,7 +44,7 @@ async def test_readers_are_shown_what_the_manual_says(backend: Backend, tmp_path
                 wanted = allowed(case)
                 hidden += len(case.files) - len(wanted)
                 await _is_shown(world, path, case, wanted)
-                await _is_explained(world, path, wanted)
+                await _is_explained(world, path, case, wanted)
         await _simulates(world)
         assert not [str(one) for one in await findings(house.services) if not one.information]
     assert hidden, "there was something to hide"
@@ -67,15 +67,20 @@ async def _is_shown(world: World, path: str, case: Case, wanted: set[str]) -> No
             assert (answer.status == 200) == (file.ckey in wanted), (*map(str, where), file, answer.status)
 
 
-async def _is_explained(world: World, path: str, wanted: set[str]) -> None:
-    """An explanation comes to the decision that holds (I6)."""
+async def _is_explained(world: World, path: str, case: Case, wanted: set[str]) -> None:
+    """Explanations of packages and of single files come to the decision that holds (I6)."""
     db, channel = world.house.services.db, await world.house.find(path)
-    names = sorted({file.name for file in world.files.values()})
-    told = await judge_packages(db, channel, "conda", names, await db.now())
-    for number, row in enumerate(told.rows):
-        ckey = f"{row.partition}/{row.filename}"
-        explanation = why(told, number).explanation
-        assert explanation.seen == told.seen[number] == (ckey in wanted), (path, ckey, explanation, str(world))
+    for name in sorted({file.name for file in case.files}):
+        told = await explain_package(db, channel, "conda", name, 1000)
+        shown = [f"{one.gate.partition}/{one.gate.filename}" for one in told.files if one.seen]
+        assert told.newest == next((one.gate for one in told.files if one.seen), None)
+        assert set(shown) == {file.ckey for file in case.files if file.name == name} & wanted, (path, name, str(world))
+        for whole in told.files:
+            where = f"{whole.gate.partition}/{whole.gate.filename}"
+            one = await explain_file(db, channel, "conda", where)
+            assert one.files[0].settled and one.files[0].seen == (where in wanted), (path, where, one, str(world))
+            beside = [each for each in shown if each.startswith(f"{whole.gate.partition}/")]
+            assert (one.newest and f"{one.newest.partition}/{one.newest.filename}") == next(iter(beside), None)
 
 
 async def _simulates(world: World) -> None:

@@ -76,10 +76,17 @@ _IDS = select(vulnerability.c.key, vulnerability.c.id).where(any_of(vulnerabilit
 _OF_NAMES = select(*(finding.c[name] for name in Found._fields)).where(
     finding.c.family == bindparam("family"), any_of(finding.c.name, "names")
 )
+_OF_VERSIONS = _OF_NAMES.where(any_of(finding.c.version, "versions"))
 _OF_VULNERABILITY = (
     select(*(finding.c[name] for name in Found._fields))
     .where(finding.c.vulnerability_id == bindparam("vulnerability_id"))
     .order_by(finding.c.family, finding.c.name, finding.c.version)
+)
+_EXPLOITED = (
+    select(finding.c.version)
+    .distinct()
+    .join_from(finding, vulnerability, vulnerability.c.id == finding.c.vulnerability_id)
+    .where(finding.c.family == bindparam("family"), finding.c.name == bindparam("name"), vulnerability.c.exploited)
 )
 _VULNERABILITIES = select(*(vulnerability.c[name] for name in Vulnerability._fields)).where(
     any_of(vulnerability.c.id, "ids")
@@ -115,9 +122,20 @@ async def of_names(reader: Reader, family: str, names: Collection[str]) -> list[
     return [Found(*row) for row in await reader.fetch_all(_OF_NAMES, family=family, names=list(names))]
 
 
+async def of_versions(reader: Reader, family: str, names: Collection[str], versions: Collection[str]) -> list[Found]:
+    """Return everything found about these versions of packages of a family."""
+    asked = {"family": family, "names": list(names), "versions": list(versions)}
+    return [Found(*row) for row in await reader.fetch_all(_OF_VERSIONS, **asked)]
+
+
 async def of_vulnerability(reader: Reader, vulnerability_id: int) -> list[Found]:
     """Return the versions in which a vulnerability was found."""
     return [Found(*row) for row in await reader.fetch_all(_OF_VULNERABILITY, vulnerability_id=vulnerability_id)]
+
+
+async def exploited(reader: Reader, family: str, name: str) -> set[str]:
+    """Return the versions of a package in which something was found that is known to be exploited."""
+    return {row[0] for row in await reader.fetch_all(_EXPLOITED, family=family, name=name)}
 
 
 async def vulnerabilities(reader: Reader, ids: Collection[int]) -> dict[int, Vulnerability]:

@@ -38,6 +38,8 @@ from packhouse.workflows.answering.simulating import Outcome, simulate_policy
 from packhouse.workflows.governing.policies import checked, get_policy
 from packhouse.workflows.services import Services
 
+#: files of a package that are explained in one answer
+_FILES = 500
 #: lines written together
 _LINES = 50
 
@@ -64,7 +66,7 @@ async def explain(
 ) -> ExplanationShape:
     """Tell why a file, by its ckey or name, or the files of a package may be seen or not, and what may be instead.
 
-    A file says of which family it is; a package without one is conda's.
+    A file says of which family it is; a package without one is conda's. A page has 500 files at most.
     """
     if (file is None) == (package is None):
         raise PackhouseError("bad_request", "Name a `file` or a `package`.", "Name one of the two.")
@@ -72,7 +74,7 @@ async def explain(
         family = known_family(family) or registry.family_of(file)
         return explanation(await explain_file(services.db, here, family, file))
     family = known_family(family) or "conda"
-    return explanation(await explain_package(services.db, here, family, package or "", page_size(limit), offset))
+    return explanation(await explain_package(services.db, here, family, package or "", min(limit, _FILES), offset))
 
 
 @get(of_channel("/explain/counts"), tags=["policies"], responses=refused())

@@ -46,26 +46,33 @@ def survey(
     `needs` are their dependencies, asked for only by policies of which `needs_whole_channel` is true; without them
     nothing needs anything. What a waiver lets pass counts as what may be seen.
     """
-
-    def seen(context: Context, policy: Policy) -> Bools:
-        found: Bools = decide(batch, context, policy, now).seen
-        found[lifted(batch, context, policy, waivers, now).rows] = True
-        return found
-
     edges = needs or Needs.none(len(batch))
     context = Context(reserved, modern=_modern(batch, policy), fixes=_fixes(batch, policy))
     if policy.has(NeededNoarch, OnlyNamesAndNeeds):
         others = policy.without(NeededNoarch, OnlyNames, LatestOnly, Installable)
-        context = _with(context, needed=_needed(batch, policy, edges, seen(context, others)))
-    if policy.has(LatestOnly):
-        left = seen(context, policy.without(LatestOnly, Installable))
-        context = _with(context, newest=Keys.of(batch, _newest(batch, left)))
+        allowed = _seen(batch, context, others, waivers, now)
+        context = _with(context, needed=_needed(batch, policy, edges, allowed))
+    context = with_newest(batch, context, policy, now, waivers)
     if policy.has(Installable):
-        left = seen(context, policy.without(Installable))
+        left = _seen(batch, context, policy.without(Installable), waivers, now)
         kept = covered(batch, waivers, Installable.key, now)
         rows, missing = broken(batch, edges, np.ones(len(batch), np.bool_), left, kept)
         context = _with(context, broken=Keys.of(batch, rows), missing=missing)
     return context
+
+
+def with_newest(batch: Batch, context: Context, policy: Policy, now: int, waivers: Sequence[Waiver] = ()) -> Context:
+    """Return the context with the newest of those files that it lets pass, where a policy asks for them."""
+    if not policy.has(LatestOnly):
+        return context
+    left = _seen(batch, context, policy.without(LatestOnly, Installable), waivers, now)
+    return _with(context, newest=Keys.of(batch, _newest(batch, left)))
+
+
+def _seen(batch: Batch, context: Context, policy: Policy, waivers: Sequence[Waiver], now: int) -> Bools:
+    found: Bools = decide(batch, context, policy, now).seen
+    found[lifted(batch, context, policy, waivers, now).rows] = True
+    return found
 
 
 def _with(context: Context, **changes: object) -> Context:

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from packhouse.catalog.policies import overlays, reservations, waivers
+from packhouse.catalog.policies.overlays import Overlay
 from packhouse.core.db.base import Reader
 from packhouse.security.policies.batch import Batch
 from packhouse.security.policies.context import Context
@@ -19,7 +20,7 @@ from packhouse.security.policies.rules.installable import Installable
 from packhouse.security.policies.rules.latest import LatestOnly
 from packhouse.security.policies.rules.names import OnlyNamesAndNeeds
 from packhouse.security.policies.rules.platform import NeededNoarch
-from packhouse.security.policies.survey import needs_whole_channel, survey
+from packhouse.security.policies.survey import needs_whole_channel, survey, with_newest
 from packhouse.security.policies.waivers import Waiver, lifted
 from packhouse.workflows.judging import store
 from packhouse.workflows.judging.store import FileRow
@@ -65,14 +66,35 @@ async def context_here(
 
     Of files with `new` records nothing was worked out yet: they count as needed by nobody.
     """
+    said = await said_by_closures(reader, channel_id, ruleset_id, rows, policy)
+    return context_of(ruleset_id, rows, batch, policy, found, said, now, new)
+
+
+async def said_by_closures(
+    reader: Reader, channel_id: int, ruleset_id: int, rows: Sequence[FileRow], policy: Policy
+) -> list[Overlay]:
+    """Return the reasons of a channel, among which are those of closures, where a policy has some."""
+    if not needs_whole_channel(policy):
+        return []
+    return await overlays.of_records(reader, channel_id, ruleset_id, {row.record_id for row in rows})
+
+
+def context_of(
+    ruleset_id: int,
+    rows: Sequence[FileRow],
+    batch: Batch,
+    policy: Policy,
+    found: Circumstances,
+    reasons: Sequence[Overlay],
+    now: int,
+    new: Collection[int] = (),
+) -> Context:
+    """Return the same as `context_here`, from reasons that were read."""
     alone = policy.without(NeededNoarch, OnlyNamesAndNeeds, Installable)
     context = survey(batch, alone, now, None, found.reserved, found.waivers)
     if not needs_whole_channel(policy):
         return context
-    said = {
-        one.pair: one
-        for one in await overlays.of_records(reader, channel_id, ruleset_id, {row.record_id for row in rows})
-    }
+    said = {one.pair: one for one in reasons}
     by_closure = {NeededNoarch.key, OnlyNamesAndNeeds([]).key}
     # what was said of a file without its bytes stands until somebody works it out with them
     of_row = [said.get(row.pair) or said.get((row.record_id, 0)) for row in rows]
@@ -87,14 +109,18 @@ async def context_here(
         if selected[number] or (row.record_id not in new and _place(row) not in unneeded)
     ]
     broken = [(number, one.missing) for number, one in enumerate(of_row) if one and one.rule == Installable.key]
-    context = _worked_out(context, batch, needed, broken)
+
+    def worked_out(needed: Sequence[int], broken: Sequence[tuple[int, str]]) -> Context:
+        return with_newest(batch, _worked_out(context, batch, needed, broken), policy, now, found.waivers)
+
+    whole = worked_out(needed, broken)
     # of what another rule hides nobody noted what closures say: without them a waiver would show it, and it does not
-    passing = set(lifted(batch, context, policy, found.waivers, now).rows.tolist())
+    passing = set(lifted(batch, whole, policy, found.waivers, now).rows.tolist())
     held = [number for number in sorted(passing) if (one := of_row[number]) is None or one.rule]
     if not held:
-        return context
+        return whole
     needed = [number for number in needed if number not in held or selected[number]]
-    return _worked_out(context, batch, needed, [*broken, *((number, _UNKNOWN) for number in held)])
+    return worked_out(needed, [*broken, *((number, _UNKNOWN) for number in held)])
 
 
 def _worked_out(context: Context, batch: Batch, needed: Sequence[int], broken: Sequence[tuple[int, str]]) -> Context:

@@ -48,8 +48,10 @@ async def recall(
 ) -> Knowledge:
     """Return what is known of files of a family; with `policies`, only what their rules ask."""
     names = sorted({row.name for row in rows})
-    about = await findings.of_names(reader, family, names)
-    return await _known(reader, family, names, about, rows, policies=policies)
+    versions = {row.version for row in rows}
+    few = len(versions) <= store.FEW  # of a package with thousands of versions, those in question
+    found = findings.of_versions(reader, family, names, versions) if few else findings.of_names(reader, family, names)
+    return await _known(reader, family, names, await found, rows, policies=policies)
 
 
 async def foresee(reader: Reader, family: str, versions: Mapping[str, Collection[str]], origins: Origins) -> Knowledge:

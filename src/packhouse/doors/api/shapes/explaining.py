@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from packhouse.catalog.policies.hidden import Standing
 from packhouse.core.clock import to_iso
 from packhouse.doors.api.words import RuleAnswer
 from packhouse.security.policies.explain import Asked
@@ -57,7 +58,7 @@ class ExplanationShape(msgspec.Struct, kw_only=True):
     name: str
     ruleset: int  #: number of the rules that hold in the channel; they are never changed, so that this can be replayed
     at: str  #: RFC 3339; the rules were asked for this time
-    newest: FilePart | None  #: the newest file that may be seen
+    newest: FilePart | None  #: the newest file that may be seen, as the gate says now
     items: list[DecisionShape]  #: newest version first
     total_count: int
 
@@ -153,7 +154,7 @@ def explanation(found: Explained) -> ExplanationShape:
 
 def _decision(one: FileDecision) -> DecisionShape:
     return DecisionShape(
-        **_file(one.row),
+        **_file(one.gate),
         seen=one.gate.rule is None,
         hidden_by=one.gate.rule,
         since=to_iso(one.gate.since) if one.gate.rule else None,
@@ -168,7 +169,7 @@ def _asked(one: Asked) -> AskedShape:
     return AskedShape(rule=one.rule, answer=one.answer, evidence=one.evidence, until=to_iso(one.until))
 
 
-def _file(row: FileRow) -> dict[str, str]:
+def _file(row: FileRow | Standing) -> dict[str, str]:
     return {"ckey": f"{row.partition}/{row.filename}", "version": row.version, "build": row.build}
 
 
