@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from packhouse.catalog.vulnerabilities.advisories import Staged
 from packhouse.catalog.vulnerabilities.findings import Found
 from packhouse.core.db import Database, Unit
 from packhouse.core.db.base import Reader
+from packhouse.workflows.delivering.counting import DownloadCounter
 from packhouse.workflows.judging import learning, rejudging, whole
 from tests.conftest import Backend
+from tests.kit.calls import read
 from tests.kit.feeding import add_feed, osv
 from tests.kit.house import House, open_house
 from tests.kit.judging import advise, govern, judged, listed, status_of
@@ -164,6 +167,54 @@ async def test_what_was_downloaded_and_is_gone_is_found_by_a_later_advisory(hous
     await advise(house.services, tmp_path, osv(1, "lib"))
     await judged(house)
     assert await house.services.db.fetch_all("SELECT name, version FROM finding") == [("lib", "1.0")]
+
+
+async def test_what_was_downloaded_is_found_though_it_is_counted_after_it_is_gone(house: House, tmp_path: Path) -> None:
+    counter = DownloadCounter(house.services.db, tmp_path / "counts")
+    await house.upload("pub", "lib", depends=PYTHON)
+    counter.count(await house.download("pub", "lib"))
+    await house.remove("pub", "lib")
+    await advise(house.services, tmp_path, osv(1, "lib"))
+    await judged(house)  # nobody is known to have it
+    await counter.fold()
+    await judged(house)
+    told = await read(house.admin, "/api/cves/CVE-2024-0001/downloads")
+    assert [(one["name"], one["version"]) for one in told["items"]] == [("lib", "1.0")]
+
+
+async def test_what_was_downloaded_is_judged_again_if_it_is_being_removed_while_it_is_counted(
+    house: House, tmp_path: Path
+) -> None:
+    if house.services.db.dialect == "sqlite":
+        pytest.skip("one unit at a time: nothing is removed meanwhile")
+    counter = DownloadCounter(house.services.db, tmp_path / "counts")
+    await house.upload("pub", "lib", depends=PYTHON)
+    await judged(house)
+    counter.count(await house.download("pub", "lib"))
+    begun, counted = asyncio.Event(), asyncio.Event()
+
+    async def removes(unit: Unit) -> None:
+        await unit.execute("DELETE FROM entry WHERE name = 'lib'")
+        begun.set()
+        await counted.wait()
+
+    removing = asyncio.create_task(house.services.db.write(removes))
+    async with asyncio.timeout(20):
+        await begun.wait()
+        await counter.fold()  # which waits for nobody
+        counted.set()
+        await removing
+    rows = await house.services.db.fetch_all("SELECT family, name FROM unjudged")
+    assert [(row[0], row[1]) for row in rows] == [("conda", "lib")]
+
+
+async def test_a_download_of_what_is_still_there_lets_nothing_be_judged_again(house: House, tmp_path: Path) -> None:
+    counter = DownloadCounter(house.services.db, tmp_path / "counts")
+    await house.upload("pub", "lib", depends=PYTHON)
+    await judged(house)
+    counter.count(await house.download("pub", "lib"))
+    await counter.fold()
+    assert await house.services.db.fetch_value("SELECT count(*) FROM unjudged") == 0
 
 
 async def forget_everything(house: House) -> None:

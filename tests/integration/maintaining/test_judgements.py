@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from packhouse.workflows.feeding import run
+from packhouse.workflows.feeding.turn import Turn
 from packhouse.workflows.maintaining.repair import repair
 from packhouse.workflows.publishing.moving import remove
 from packhouse.workflows.publishing.selection import Item
 from tests.integration.maintaining.test_verify import change
-from tests.kit.feeding import osv
+from tests.kit.feeding import osv, take
 from tests.kit.house import House
 from tests.kit.inspection import findings, information, seal_all
 from tests.kit.judging import advise, govern, index_of, judged, listed, status_of
@@ -71,6 +73,25 @@ async def test_what_waits_to_be_judged_is_no_fault(governed: House, tmp_path: Pa
     assert any("wait to be judged" in said for said in await information(governed.services))
     await judged(governed)
     assert await findings(governed.services) == []
+    assert len(await listed(governed, "pub")) == 3
+
+
+async def test_what_a_feed_says_and_nobody_has_worked_off_yet_is_no_fault(
+    governed: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def later(turn: Turn) -> None:
+        """Be killed between the flip and what follows from it."""
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "settle", later)
+        await advise(governed.services, tmp_path, osv(1, "lib", affected=[]))
+    await seal_all(governed.services)
+    assert await findings(governed.services) == []
+    assert any("wait to be judged" in said for said in await information(governed.services))
+    await take(governed.services, "ours")
+    await judged(governed)
+    await seal_all(governed.services)
+    assert (await findings(governed.services), await information(governed.services)) == ([], [])
     assert len(await listed(governed, "pub")) == 3
 
 

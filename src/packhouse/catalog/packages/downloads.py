@@ -99,6 +99,12 @@ _NAME = """INSERT INTO downloaded (entry_id, record_id, sha256, record_sha256, c
  VALUES (:entry_id, :record_id, :sha256, (SELECT sha256 FROM record WHERE id = :record_id), :channel_id, :channel,
  :family, :partition, :name, COALESCE((SELECT version FROM record WHERE id = :record_id), ''), :filename)
  ON CONFLICT (entry_id, record_id, sha256) DO NOTHING"""
+# Nobody is waited for: what somebody is changing just now may be gone in a moment.
+_STILL_THERE = (
+    select(entry.c.id, entry.c.record_id)
+    .where(any_of(entry.c.id, "entries"))
+    .with_for_update(read=True, skip_locked=True)
+)
 _ADD_BY = """INSERT INTO download_by (file_id, day, account_id, count, first_at, last_at)
  VALUES (:file_id, :day, :account_id, :count, :first_at, :last_at)
  ON CONFLICT (file_id, day, account_id) DO UPDATE SET count = download_by.count + excluded.count,
@@ -233,13 +239,15 @@ async def hold_totals(unit: Unit, channels: Sequence[int]) -> None:
     await unit.fetch_all(_HOLD_TOTALS, channels=list(channels))
 
 
-async def add(unit: Unit, tallies: Sequence[Tally]) -> None:
+async def add(unit: Unit, tallies: Sequence[Tally]) -> set[tuple[str, str]]:
     """Add downloads to the history and to the totals, from which what was removed in the meantime is left out.
 
+    Returns the packages (family, name) of which a file that is new to the history is gone, or may be: no channel
+    stands for its version any more, so that only from now on it is known that somebody has it.
     The sums of the channels are taken first, as a publish does, so that neither the two nor two of these deadlock.
     """
     await hold_totals(unit, sorted({one.download.channel_id for one in tallies}))
-    await _add_to_history(unit, tallies)
+    new = await _add_to_history(unit, tallies)
     counts: Counter[tuple[int, int, str]] = Counter()
     for one in tallies:
         counts[one.download.entry_id, one.download.channel_id, one.download.name] += one.count
@@ -249,12 +257,23 @@ async def add(unit: Unit, tallies: Sequence[Tally]) -> None:
     ]
     await unit.execute_many(_ADD, values)
     await unit.execute_many(_ADD_TO_PACKAGE, values)
+    return await _gone(unit, new)  # last, as whoever changes one of these files waits from here on
 
 
-async def _add_to_history(unit: Unit, tallies: Sequence[Tally]) -> None:
+async def _gone(unit: Unit, files: Collection[Download]) -> set[tuple[str, str]]:
+    if not files:
+        return set()
+    rows = await unit.fetch_all(_STILL_THERE, entries=sorted({one.entry_id for one in files}))
+    there = {(row[0], row[1]) for row in rows}
+    return {(one.family, one.name) for one in files if (one.entry_id, one.record_id) not in there}
+
+
+async def _add_to_history(unit: Unit, tallies: Sequence[Tally]) -> list[Download]:
+    """Add to the history; return the files that are new to it."""
     files = {one.download[:3]: one.download for one in tallies}
     known = await _named(unit, files)
-    if new := sorted(files.keys() - known.keys()):
+    new = sorted(files.keys() - known.keys())
+    if new:
         await unit.execute_many(_NAME, [files[key]._asdict() for key in new])
         known = await _named(unit, files)
     values = [
@@ -269,6 +288,7 @@ async def _add_to_history(unit: Unit, tallies: Sequence[Tally]) -> None:
         for one in tallies
     ]
     await unit.execute_many(_ADD_BY, sorted(values, key=itemgetter("file_id", "day", "account_id")))
+    return [files[key] for key in new]
 
 
 async def _named(unit: Unit, files: Collection[tuple[int, int, bytes]]) -> dict[tuple[int, int, bytes], int]:

@@ -120,6 +120,7 @@ _RAN = _set("last_run_at", "next_run_at")
 _NEXT = _set("next_run_at")
 _TAKEN = _set("run", "etag", "last_modified", "digest", "last_success_at")
 _SETTLED = _set("settled_run")
+_UNSETTLED = select(feed.c.id).where(feed.c.settled_run < feed.c.run).limit(1)
 _REMOVE = delete(feed).where(_OF_ID)
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -245,6 +246,11 @@ async def set_taken(
 async def set_settled(unit: Unit, feed_id: int, run: int) -> None:
     """Say that what changed up to `run` went into the vulnerabilities and names to be judged."""
     await unit.execute(_SETTLED, feed_id=feed_id, new_settled_run=run)
+
+
+async def unsettled(reader: Reader) -> bool:
+    """Say whether what a feed says now is still being worked off, so that names will wait that do not yet."""
+    return await reader.fetch_one(_UNSETTLED) is not None
 
 
 async def remove(unit: Unit, feed_id: int) -> None:

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
-from packhouse.catalog.judgement_tables import feed, unjudged, vulnerability
+from packhouse.catalog.judgement_tables import unjudged, vulnerability
 from packhouse.catalog.notifications.tables import news, news_round
 from packhouse.catalog.schema import entry, record
+from packhouse.catalog.vulnerabilities import feeds
 from packhouse.core.db import Database, Row, Unit, any_of
 from packhouse.core.db.base import Reader
 
@@ -53,7 +54,6 @@ _LAST_BEFORE = select(news.c.id).where(news.c.at <= bindparam("before")).order_b
 _OLDEST = select(news.c.at).order_by(news.c.id).limit(1)
 _NEWEST = select(news.c.at).order_by(news.c.id.desc()).limit(1)
 _UNJUDGED = select(unjudged.c.id).limit(1)
-_UNSETTLED = select(feed.c.id).where(feed.c.settled_run < feed.c.run).limit(1)
 _ROUND = select(news_round.c.upto, news_round.c.digested)
 _BEGIN = insert(news_round).values(upto=bindparam("new_upto"), digested=False)
 _DIGESTED = update(news_round).where(news_round.c.upto == bindparam("old_upto")).values(digested=True)
@@ -95,8 +95,8 @@ async def waiting(reader: Reader, before: int) -> Waiting | None:
     if upto is None:
         return None
     oldest, newest = await reader.fetch_value(_OLDEST), await reader.fetch_value(_NEWEST)
-    busy = await reader.fetch_one(_UNJUDGED) or await reader.fetch_one(_UNSETTLED)
-    return Waiting(upto, oldest or before, newest or before, busy is None)
+    busy = await reader.fetch_one(_UNJUDGED) or await feeds.unsettled(reader)
+    return Waiting(upto, oldest or before, newest or before, not busy)
 
 
 async def current_round(reader: Reader) -> Round | None:

@@ -16,6 +16,7 @@ import msgspec
 
 from packhouse.catalog.packages import downloads
 from packhouse.catalog.packages.downloads import Download, Tally
+from packhouse.catalog.vulnerabilities import unjudged
 from packhouse.core.clock import wall_micros
 from packhouse.core.db import Database, Unit
 from packhouse.core.errors import PackhouseError
@@ -108,5 +109,6 @@ async def _fold(chunk: Path, rows: list[Tally], gone: list[str], unit: Unit) -> 
     # the file is asked for after its name is taken: if another process of this machine added the chunk and forgot
     # the name since we read the file, then the file is gone
     if await downloads.take_chunk(unit, chunk.stem) and chunk.exists():
-        await downloads.add(unit, rows)
+        # an advisory that came after such a file had gone, and before this, found nobody who has it
+        await unjudged.add(unit, await downloads.add(unit, rows))
     await downloads.forget_chunks(unit, gone)

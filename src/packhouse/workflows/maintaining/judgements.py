@@ -13,7 +13,7 @@ from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.policies import overlays, verdicts
 from packhouse.catalog.policies.verdicts import Pair
-from packhouse.catalog.vulnerabilities import findings, unjudged
+from packhouse.catalog.vulnerabilities import feeds, findings, unjudged
 from packhouse.core.db import Database
 from packhouse.security.policies.decide import Policy
 from packhouse.security.policies.survey import needs_whole_channel, survey
@@ -69,8 +69,8 @@ async def misjudged(db: Database, channel: Channel) -> AsyncIterator[Misjudged]:
 
 
 async def waiting(db: Database) -> bool:
-    """Say whether anything waits to be judged."""
-    return await unjudged.last(db) > 0
+    """Say whether anything waits to be judged, or will, as a feed's run is not worked off to its end."""
+    return await unjudged.last(db) > 0 or await feeds.unsettled(db)
 
 
 async def judge_again(services: Services, packages: Collection[tuple[str, str]]) -> None:
