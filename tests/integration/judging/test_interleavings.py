@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,8 @@ from packhouse.core.db import Database, Unit
 from packhouse.core.db.base import Reader
 from packhouse.workflows.delivering.counting import DownloadCounter
 from packhouse.workflows.judging import learning, rejudging, whole
+from packhouse.workflows.publishing.moving import remove
+from packhouse.workflows.publishing.selection import Item
 from tests.conftest import Backend
 from tests.kit.calls import read
 from tests.kit.feeding import add_feed, osv
@@ -215,6 +218,34 @@ async def test_a_download_of_what_is_still_there_lets_nothing_be_judged_again(ho
     counter.count(await house.download("pub", "lib"))
     await counter.fold()
     assert await house.services.db.fetch_value("SELECT count(*) FROM unjudged") == 0
+
+
+async def test_a_version_that_comes_back_while_what_was_found_in_it_is_forgotten_stays_known(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if house.services.db.dialect == "sqlite":
+        pytest.skip("one unit at a time: nothing arrives meanwhile")
+    await govern(house, "pub", cve_score=7)
+    for version in ("1.0", "1.5"):
+        await house.upload("pub", "lib", version, depends=PYTHON)
+    await advise(house.services, tmp_path, osv(1, "lib"))
+    await judged(house)
+    await remove(house.services, await house.find("pub"), "ann", [Item("lib", ckey=f"noarch/{LIB}")])
+    look_up, arrived = learning.look_up, False
+
+    async def slow(reader: Reader, family: str, versions: Mapping[str, Collection[str]], *more: Any) -> list[Found]:
+        nonlocal arrived
+        if "lib" in versions and not arrived:
+            arrived = True
+            await house.upload("pub", "lib", "1.0", depends=PYTHON)
+        return await look_up(reader, family, versions, *more)
+
+    monkeypatch.setattr(learning, "look_up", slow)
+    await house.services.db.write(lambda unit: unjudged.add(unit, [("conda", "lib")]))
+    await judged(house)
+    assert arrived
+    await govern(house, "pub", cve_score=8)  # who asks anew relies on what was found
+    assert (await status_of(house, "pub", LIB), await listed(house, "pub")) == (403, set())
 
 
 async def forget_everything(house: House) -> None:
