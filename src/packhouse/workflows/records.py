@@ -9,7 +9,7 @@ from packhouse.catalog.packages.contents import Record
 from packhouse.formats import registry
 from packhouse.formats.archives.limits import DEFAULT
 from packhouse.formats.base import Facts, Hashes, Malformed
-from packhouse.formats.conda.strictjson import has_nul
+from packhouse.formats.strictjson import has_nul
 from packhouse.security.signing.conda import signers
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from packhouse.formats.conda.licenses import FAMILIES, license_family
+from packhouse.formats.licenses import FAMILIES, license_family
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from packhouse.formats.archives.tar import Member, Seen, TarReader
 from packhouse.formats.archives.zipdir import CheckedSlice, Entry, read_directory, read_member
 from packhouse.formats.base import Malformed
 from packhouse.formats.conda.filename import CondaFilename
-from packhouse.formats.conda.strictjson import load_object
+from packhouse.formats.strictjson import load_object
 
 _METADATA = "metadata.json"
 

@@ -15,11 +15,12 @@ from packhouse.formats.base import Coordinate, Facts, Malformed
 from packhouse.formats.conda.container import walk
 from packhouse.formats.conda.filename import CondaFilename, parse_filename
 from packhouse.formats.conda.indexjson import index_record, publishing_fault
-from packhouse.formats.conda.installcode import MAX_BODIES, body, is_pth, pth_runs_code, runs_by_name
-from packhouse.formats.conda.licenses import license_family
+from packhouse.formats.conda.installcode import is_pth, runs_by_name
 from packhouse.formats.conda.origin import MAX_DISTRIBUTIONS, MAX_RECIPE, RECIPES, declared, distribution, sources
 from packhouse.formats.conda.record import MAX_TEXT
-from packhouse.formats.conda.strictjson import load_object
+from packhouse.formats.licenses import license_family
+from packhouse.formats.startcode import MAX_BODIES, body, pth_runs_code
+from packhouse.formats.strictjson import load_object
 
 _METADATA = frozenset(f"info/{name}.json" for name in ("index", "about", "run_exports", "security"))
 #: characters of a key of info/about.json, all its texts together: all but the description go into lists

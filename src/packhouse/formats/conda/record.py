@@ -12,8 +12,8 @@ import msgspec
 
 from packhouse.formats import base
 from packhouse.formats.base import Facts, Hashes, Malformed
-from packhouse.formats.conda.licenses import license_family
 from packhouse.formats.conda.solver_types import check_parses, check_purl
+from packhouse.formats.licenses import license_family
 
 _HASHES = {"md5": 16, "sha256": 32, "legacy_bz2_md5": 16}
 

@@ -13,7 +13,7 @@ import msgspec
 
 from packhouse.formats.archives.names import shown
 from packhouse.formats.base import Malformed
-from packhouse.formats.conda.licenses import FAMILIES, license_family
+from packhouse.formats.licenses import FAMILIES, license_family
 
 #: characters of a text that lists show
 MAX_TEXT = 16_384

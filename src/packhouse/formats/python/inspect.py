@@ -11,7 +11,6 @@ from packhouse.formats.archives.source import Source, open_source
 from packhouse.formats.archives.zipcontent import check_expansion, content
 from packhouse.formats.archives.zipdir import Entry, read_directory, read_member
 from packhouse.formats.base import Coordinate, Facts, Malformed
-from packhouse.formats.conda.installcode import MAX_BODIES, body
 from packhouse.formats.python.coremetadata import (
     CoreMetadata,
     about_of,
@@ -23,8 +22,9 @@ from packhouse.formats.python.filename import WheelFilename, normalise, parse_wh
 from packhouse.formats.python.record import SIMPLE, facts_record
 from packhouse.formats.python.recordfile import RecordFile, hasher, parse_record
 from packhouse.formats.python.requirements import parse_specifiers, requirement_fault
-from packhouse.formats.python.startcode import is_pth, pth_runs_code, runs_by_name
+from packhouse.formats.python.startcode import is_pth, runs_by_name
 from packhouse.formats.python.versions import equal
+from packhouse.formats.startcode import MAX_BODIES, body, pth_runs_code
 
 #: what `Facts.sidecars` calls the METADATA, and clients add to the address of a wheel (PEP 658)
 METADATA_SUFFIX = ".metadata"

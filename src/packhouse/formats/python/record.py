@@ -22,7 +22,7 @@ import msgspec
 
 from packhouse.core.clock import from_iso
 from packhouse.formats.base import Coordinate, Facts, Hashes, Malformed, RecordColumns
-from packhouse.formats.conda.licenses import license_family
+from packhouse.formats.licenses import license_family
 from packhouse.formats.python.coremetadata import CoreMetadata
 
 #: the one partition of a Python index: a page lists the files of every platform

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import re
 
-from packhouse.formats.conda.installcode import pth_runs_code
+from packhouse.formats.startcode import START_MODULE
 
 _DATA = re.compile(r"[^/]+\.data/([^/]+)/(.*)", re.DOTALL)
 # Names are compared without regard to case: so do the file systems of Windows and macOS.
-_MODULE = re.compile(
-    r"(?:sitecustomize|usercustomize)(?:\.py|\.pyc|\.so|\.pyd|\.[^/]*\.(?:so|pyd)|/__init__\.pyc?)", re.I
-)
+_MODULE = re.compile(START_MODULE, re.IGNORECASE)
 
 
 def import_path(member: str) -> str | None:
@@ -48,6 +46,3 @@ def is_pth(member: str) -> bool:
 
 def _is_startup(path: str, suffix: str) -> bool:
     return "/" not in path and path.lower().endswith(suffix)
-
-
-__all__ = ["import_path", "is_pth", "pth_runs_code", "runs_by_name"]

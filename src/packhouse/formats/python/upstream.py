@@ -14,11 +14,11 @@ import msgspec
 from packhouse.formats.archives.limits import MIB
 from packhouse.formats.archives.names import shown
 from packhouse.formats.base import Coordinate, LazyUpstream, Listing, Malformed, Offer
-from packhouse.formats.conda.strictjson import has_nul
 from packhouse.formats.python.filename import is_wheel_filename, normalise, parse_wheel_filename
 from packhouse.formats.python.htmlpage import tags
 from packhouse.formats.python.pages import HTML_TYPE, JSON_TYPE
 from packhouse.formats.python.record import MAX_TEXT, SIMPLE, columns, coordinate_keys, digest_of
+from packhouse.formats.strictjson import has_nul
 
 #: the header to ask an upstream with
 ACCEPT = f"{JSON_TYPE}, {HTML_TYPE};q=0.2, text/html;q=0.1"

@@ -103,7 +103,7 @@ class Batch(msgspec.Struct, frozen=True, eq=False):
     version: Coded
     build: Coded
     license: Coded
-    license_family: Coded  #: words of `formats.conda.licenses.FAMILIES`
+    license_family: Coded  #: words of `formats.licenses.FAMILIES`
     python: Coded  #: what the file asks of Python's version, for example ">=3.9"; empty: nothing
     build_number: Ints
     published_at: Ints  #: as the source claims

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from packhouse.core.clock import DAY, from_iso
 from packhouse.core.errors import PackhouseError
 from packhouse.formats.conda.filename import is_subdir
+from packhouse.formats.licenses import is_identifier
 from packhouse.security.policies.policy import Rules
-from packhouse.security.policies.rules.license import family, is_identifier
+from packhouse.security.policies.rules.license import family
 from packhouse.security.policies.specs import check_spec, most_alike
 
 #: entries of one list, and characters of one entry

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from packhouse.core.clock import DAY
-from packhouse.formats.conda.licenses import FAMILIES
+from packhouse.formats.licenses import FAMILIES
 from packhouse.security.policies.batch import Batch, File
 from packhouse.security.policies.compiling import compile_rules
 from packhouse.security.policies.decide import Decisions, decide

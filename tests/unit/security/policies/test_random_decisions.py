@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from packhouse.core.clock import DAY
-from packhouse.formats.conda.licenses import license_family
+from packhouse.formats.licenses import license_family
 from packhouse.security.policies.batch import Batch
 from packhouse.security.policies.batch import File as Row
 from packhouse.security.policies.checking import check

@@ -9,15 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from packhouse.core.errors import PackhouseError
-from packhouse.formats.conda.licenses import FAMILIES, Choice, Tree, license_family, parse
+from packhouse.formats.licenses import FAMILIES, Choice, Tree, is_identifier, license_family, parse
 from packhouse.security.policies.batch import Batch, Bools
 from packhouse.security.policies.context import Context
 from packhouse.security.policies.rule import Rule
 from packhouse.security.policies.specs import Specs
-
-_SPDX = re.compile(r"[A-Za-z][A-Za-z0-9.]*(?:-[A-Za-z0-9.]+)+\+?(?: with [A-Za-z0-9.-]+)?", re.IGNORECASE)
-#: identifiers without a hyphen, which would else be taken for words misspelt
-_SHORT = frozenset({"isc", "zlib", "unlicense", "curl", "ncsa", "libpng", "vim", "ruby", "wtfpl", "x11", "ijg", "tcl"})
 
 
 def _key(word: str) -> str:
@@ -58,14 +54,6 @@ def _words(words: Iterable[str]) -> _Words:
         else:
             identifiers.add(text.lower())
     return _Words(frozenset(families), frozenset(identifiers))
-
-
-def is_identifier(word: str) -> bool:
-    """Say whether a word looks like an SPDX identifier, with an exception or not: `GPL-3.0-only`, `Zlib`."""
-    if word.lower() in _SHORT:
-        return True
-    known = any(mark.isdigit() for mark in word) or license_family("", word) != "OTHER"
-    return known and _SPDX.fullmatch(word) is not None
 
 
 class Licenses(Rule):

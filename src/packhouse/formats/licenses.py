@@ -1,4 +1,4 @@
-"""The licence family of a package: one of the sixteen words a policy can name."""
+"""Licences as packages state them, as SPDX expressions or freely, and the family of each: a word a policy can name."""
 
 from __future__ import annotations
 
@@ -37,6 +37,9 @@ _OR_LATER = re.compile(
     r"\s+or\s+(?:\(at your option\)\s+)?(?:any\s+)?(?:later|newer|greater)(?:\s+version)?", re.IGNORECASE
 )
 _R_VERSION = re.compile(r"\(\s*([<>=]=?[^()]*)\)")  # GPL (>= 2)
+_SPDX = re.compile(r"[A-Za-z][A-Za-z0-9.]*(?:-[A-Za-z0-9.]+)+\+?(?: with [A-Za-z0-9.-]+)?", re.IGNORECASE)
+#: identifiers without a hyphen, which would else be taken for words misspelt
+_SHORT = frozenset({"isc", "zlib", "unlicense", "curl", "ncsa", "libpng", "vim", "ruby", "wtfpl", "x11", "ijg", "tcl"})
 
 
 @lru_cache(maxsize=4096)
@@ -53,6 +56,14 @@ def license_family(family: str, text: str) -> str:
         return "None"
     tree = parse(stated)
     return "OTHER" if tree is None else _family(tree)
+
+
+def is_identifier(word: str) -> bool:
+    """Say whether a word looks like an SPDX identifier, with an exception or not: `GPL-3.0-only`, `Zlib`."""
+    if word.lower() in _SHORT:
+        return True
+    known = any(mark.isdigit() for mark in word) or license_family("", word) != "OTHER"
+    return known and _SPDX.fullmatch(word) is not None
 
 
 class Choice(NamedTuple):
