@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, insert, or_, select, update
 
 from packhouse.catalog.judgement_tables import advisory, advisory_key, advisory_name, feed
 from packhouse.core.db import Database, Unit, any_of
@@ -44,6 +44,11 @@ class SaidRow(NamedTuple):
     feed_id: int
     feed: str
     body: bytes
+
+
+def current(run: ColumnElement[int]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Return the conditions of an advisory being what its feed says in a run, neither prepared nor of the past."""
+    return advisory.c.from_run <= run, or_(advisory.c.to_run.is_(None), advisory.c.to_run > run)
 
 
 _OF_FEED = advisory.c.feed_id == bindparam("of_feed")
@@ -83,11 +88,7 @@ _WITH_FEED = _WITH_KEY.join(feed, feed.c.id == advisory.c.feed_id)
 _SAID = (
     select(advisory_key.c.key, feed.c.id, feed.c.name, advisory.c.body)
     .select_from(_WITH_FEED)
-    .where(
-        any_of(advisory_key.c.key, "keys"),
-        advisory.c.from_run <= feed.c.run,
-        or_(advisory.c.to_run.is_(None), advisory.c.to_run > feed.c.run),
-    )
+    .where(any_of(advisory_key.c.key, "keys"), *current(feed.c.run))
 )
 _NAMES = (
     select(advisory_name.c.ecosystem, advisory_name.c.name)

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, func, sel
 
 from packhouse.catalog.judgement_tables import advisory, advisory_key, feed, statement, vulnerability
 from packhouse.catalog.schema import content, entry, package, record
+from packhouse.catalog.vulnerabilities.advisories import current
 from packhouse.catalog.vulnerabilities.statements import StatementRow
 from packhouse.core.db import Database, Row, Unit, any_of
 from packhouse.core.db.base import Reader
@@ -59,8 +60,7 @@ _RUNS = select(feed.c.id, feed.c.run)
 _CALLED = select(advisory.c.source_id, advisory.c.id).where(
     advisory.c.feed_id == bindparam("feed_id"),
     any_of(advisory.c.source_id, "names"),
-    advisory.c.from_run <= bindparam("run"),
-    (advisory.c.to_run.is_(None)) | (advisory.c.to_run > bindparam("run")),
+    *current(bindparam("run")),
 )
 _KEYS = select(advisory_key.c.advisory_id, advisory_key.c.key).where(any_of(advisory_key.c.advisory_id, "ids"))
 _BODIES = select(vulnerability.c.key, vulnerability.c.body).where(any_of(vulnerability.c.key, "keys"))

@@ -14,6 +14,7 @@ from packhouse.catalog.judgement_tables import (
     finding,
     vulnerability,
 )
+from packhouse.catalog.vulnerabilities.advisories import current
 from packhouse.core.db import Unit, any_of
 from packhouse.core.db.base import Reader
 
@@ -50,8 +51,7 @@ class Held(NamedTuple):
     body: bytes  #: msgpack of security.vulnerabilities.advisory.Advisory
 
 
-#: an advisory that its feed says now: not one of a run under way, not one of the past
-_NOW = (advisory.c.from_run <= feed.c.run, (advisory.c.to_run.is_(None)) | (advisory.c.to_run > feed.c.run))
+_NOW = current(feed.c.run)
 _ABOUT = (
     select(advisory_name.c.ecosystem, advisory_name.c.name, advisory.c.id, advisory.c.body)
     .select_from(

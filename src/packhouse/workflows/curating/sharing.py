@@ -21,7 +21,7 @@ from packhouse.security.vulnerabilities.statements import File, Statement
 from packhouse.security.vulnerabilities.vex import MAX_BYTES, Form, Skipped, export_vex, import_vex
 from packhouse.workflows.curating.curation import USER, Outcome, canonical, compare, place_of, row_of, write
 from packhouse.workflows.curating.statement_list import names_of
-from packhouse.workflows.judging.knowing import statement_of
+from packhouse.workflows.judging.sayings import statement_of
 from packhouse.workflows.services import Services
 
 #: statements of one document, either way: all are written in one unit, for which every other one waits

@@ -8,11 +8,9 @@ from functools import lru_cache
 
 import msgspec
 
-from packhouse.catalog.packages import contents
 from packhouse.catalog.signing import signatures
 from packhouse.catalog.vulnerabilities import findings, statements
 from packhouse.catalog.vulnerabilities.findings import Found
-from packhouse.catalog.vulnerabilities.statements import StatementRow
 from packhouse.core.db.base import Reader
 from packhouse.security.policies.decide import Policy
 from packhouse.security.policies.findings import UNSCORED, Known
@@ -20,11 +18,11 @@ from packhouse.security.policies.rule import Rule
 from packhouse.security.policies.rules.signature import OnlySigned
 from packhouse.security.policies.rules.unknown import UnknownVulnerabilities
 from packhouse.security.vulnerabilities.aliases import is_mapped
-from packhouse.security.vulnerabilities.builder import builder_statements
 from packhouse.security.vulnerabilities.merging import Body
 from packhouse.security.vulnerabilities.statements import Statement
 from packhouse.workflows.judging import store
 from packhouse.workflows.judging.learning import NOTHING_OFFERED, Origins, look_up, upstream_of
+from packhouse.workflows.judging.sayings import said_of
 from packhouse.workflows.judging.store import FileRow
 
 #: bodies of which the aliases are kept decoded
@@ -74,7 +72,7 @@ async def _known(
     policies: Sequence[Policy] | None = None,
 ) -> Knowledge:
     found = await _found(reader, about)
-    said = await _statements(reader, family, names, rows) if found else {}
+    said = await said_of(reader, family, names, rows) if found else {}
     mapped = await _mapped(reader, family, names, origins) if _ask(policies, UnknownVulnerabilities) else set()
     held_back = {one.sha256 for one in await statements.held_back(reader, family, names)}
     records = {row.record_id for row in rows} if _ask(policies, OnlySigned) else set()
@@ -113,25 +111,3 @@ async def _found(reader: Reader, rows: Sequence[Found]) -> dict[tuple[str, str],
 @lru_cache(maxsize=_KEPT)
 def _aliases(body: bytes) -> tuple[str, ...]:
     return tuple(_body(body).aliases)
-
-
-async def _statements(
-    reader: Reader, family: str, names: Collection[str], rows: Sequence[FileRow]
-) -> dict[str, list[Statement]]:
-    said: defaultdict[str, list[Statement]] = defaultdict(list)
-    for row in await statements.of_names(reader, family, names):
-        said[row.name].append(statement_of(row))
-    built = {row.content_id: row for row in rows if row.judged_by_builder}
-    for content_id, facts in (await contents.facts_of_many(reader, sorted(built))).items():
-        file = built[content_id]
-        sha256 = (file.sha256 or b"").hex()
-        said[file.name] += builder_statements(facts.security, family, file.name, sha256, file.timestamp or 0)
-    return dict(said)
-
-
-def statement_of(row: StatementRow) -> Statement:
-    """Return a stored statement as rules read it."""
-    return Statement(
-        row.key, row.family, row.name, row.status,  # type: ignore[arg-type]  # checked before it was stored
-        spec=row.spec, sha256=row.sha256, note=row.note, author=row.author, at=row.at, origin=row.origin,
-    )  # fmt: skip

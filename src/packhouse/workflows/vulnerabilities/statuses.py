@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from packhouse.catalog.packages import contents
-from packhouse.catalog.vulnerabilities import statements
 from packhouse.catalog.vulnerabilities.affected import AffectedFile
 from packhouse.catalog.vulnerabilities.reading import VulnerabilityRow
 from packhouse.core.db import Database
 from packhouse.security.vulnerabilities.advisory import Status
-from packhouse.security.vulnerabilities.builder import builder_statements
 from packhouse.security.vulnerabilities.merging import Body
 from packhouse.security.vulnerabilities.statements import File, Judgements, Statement
-from packhouse.workflows.judging.knowing import statement_of
+from packhouse.workflows.judging.sayings import said_of
 
 _body = msgspec.msgpack.Decoder(Body).decode
 
@@ -66,24 +63,12 @@ async def judgements_about(
     names: defaultdict[str, set[str]] = defaultdict(set)
     for family, name in packages:
         names[family].add(name)
-    said: defaultdict[Package, list[Statement]] = defaultdict(list)
+    found: dict[Package, Judgements] = {}
     for family, of_family in names.items():
-        for told in await statements.of_names(db, family, sorted(of_family)):
-            said[family, told.name].append(statement_of(told))
-    for package, built in await _of_builders(db, rows):
-        said[package] += built
-    return {package: Judgements(*package, told) for package, told in said.items() if told}
-
-
-async def _of_builders(db: Database, rows: Iterable[AffectedFile]) -> list[tuple[Package, list[Statement]]]:
-    built = {row.content_id: row for row in rows if row.judged_by_builder and row.content_id is not None}
-    told = []
-    for content_id, facts in (await contents.facts_of_many(db, sorted(built))).items():
-        row = built[content_id]
-        sha256 = bytes(row.sha256 or b"").hex()
-        said = builder_statements(facts.security, row.family, row.name, sha256, row.timestamp or 0)
-        told.append(((row.family, row.name), said))
-    return told
+        files = [row for row in rows if row.family == family]
+        for name, told in (await said_of(db, family, sorted(of_family), files)).items():
+            found[family, name] = Judgements(family, name, told)
+    return found
 
 
 def _asked(file: AffectedFile) -> File:
