@@ -257,7 +257,7 @@ unjudged = Table(
     "unjudged",
     METADATA,
     serial(),
-    Column("family", Text, nullable=False),  # `@` and an ecosystem: a name of advisories; `#` and a family: a channel
+    Column("family", Text, nullable=False),  # `@` and an ecosystem: a name of advisories; other signs: see unjudged.py
     Column("name", Text, nullable=False),
     sqlite_autoincrement=True,  # numbers are never reused, so that no judgement seems to answer a later change
 )

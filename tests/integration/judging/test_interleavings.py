@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from packhouse.catalog.vulnerabilities.findings import Found
 from packhouse.core.db import Database, Unit
 from packhouse.core.db.base import Reader
 from packhouse.workflows.delivering.counting import DownloadCounter
-from packhouse.workflows.judging import learning, rejudging, whole
+from packhouse.workflows.judging import arriving, learning, naming, rejudging, whole
+from packhouse.workflows.judging.store import FileRow
 from packhouse.workflows.publishing.moving import remove
 from packhouse.workflows.publishing.selection import Item
 from tests.conftest import Backend
@@ -145,6 +146,64 @@ async def test_what_a_build_tells_of_its_origin_counts_for_builds_of_the_version
     await judged(house)
     assert [await status_of(house, "pub", f"lib-1.0-{build}.conda") for build in "01"] == [403, 403]
     assert await listed(house, "pub") == set()
+
+
+async def test_files_that_arrive_at_once_are_judged_by_what_one_of_them_tells_of_its_origin(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if house.services.db.dialect == "sqlite":
+        pytest.skip("one unit at a time: nothing arrives meanwhile")
+    await advise(house.services, tmp_path, osv(1, "realname"))
+    await govern(house, "pub", cve_score=7)
+    keep_names, arrived = naming.keep_names, False
+
+    async def slow(unit: Unit, family: str, rows: Sequence[FileRow]) -> None:
+        nonlocal arrived
+        await keep_names(unit, family, rows)
+        if not arrived:
+            arrived = True
+            await house.upload("pub", "lib")
+
+    monkeypatch.setattr(arriving, "keep_names", slow)
+    await house.upload("pub", "lib", "1.5", purls=["pkg:pypi/realname"])
+    await judged(house)
+    assert arrived
+    assert [await status_of(house, "pub", f"lib-{version}-0.conda") for version in ("1.0", "1.5")] == [403, 403]
+
+
+async def test_what_the_bytes_of_a_file_tell_counts_for_it_where_nobody_fetched_them(
+    house: House, tmp_path: Path
+) -> None:
+    await advise(house.services, tmp_path, osv(1, "realname"))
+    await house.channel("other")
+    source = CondaSource()
+    metadata = b"Metadata-Version: 2.1\nName: realname\nVersion: 1.0\n"
+    source.add("lib", files={"site-packages/realname-1.0.dist-info/METADATA": metadata})
+    async with Upstream(source.files()) as up:
+        for path in ("pub", "other"):
+            mirror = await add_mirror(house.services, await house.find(path), up.url, mode="passive")
+            await run_and_wait(house.services, mirror)
+            await govern(house, path, cve_score=7)
+        assert await listed(house, "other") == {LIB}
+        assert await status_of(house, "pub", LIB) == 403, "once it is fetched"
+        await judged(house)
+        assert await listed(house, "other") == set(), "before anybody asks for it there"
+        assert await status_of(house, "other", LIB) == 403
+
+
+async def test_what_an_arrival_tells_of_its_origin_counts_for_what_was_downloaded_and_is_gone(
+    house: House, tmp_path: Path
+) -> None:
+    await advise(house.services, tmp_path, osv(1, "realname"))
+    await judged(house)
+    await house.upload("pub", "lib")
+    assert await status_of(house, "pub", LIB) == 200
+    await house.server._counter.fold()
+    await house.remove("pub", "lib")
+    await forget_everything(house)
+    await house.upload("pub", "lib", "3.0", purls=["pkg:pypi/realname"])
+    await judged(house)
+    assert await house.services.db.fetch_all("SELECT name, version FROM finding") == [("lib", "1.0")]
 
 
 async def test_an_ecosystem_is_not_covered_by_what_a_run_only_prepares(house: House, tmp_path: Path) -> None:

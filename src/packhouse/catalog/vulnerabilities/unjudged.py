@@ -20,13 +20,15 @@ ECOSYSTEM = "@"
 WHOLE = "#"
 #: before a family: what may be seen of the package has changed in channels whose index was not told
 UNTOLD = "!"
+#: before a family: files told what the package is called elsewhere; the name follows on how many these were
+NAMED = "="
 
 
 class Waiting(NamedTuple):
     """A name that waits for judgement."""
 
     id: int
-    family: str  #: or `@` and an ecosystem, or `#` or `!` and a family
+    family: str  #: or `@` and an ecosystem, or `#`, `!` or `=` and a family
     name: str
 
 

@@ -31,12 +31,14 @@ _facts = msgspec.json.Decoder(_Facts).decode
 
 
 async def keep_names(unit: Unit, family: str, rows: Sequence[FileRow]) -> None:
-    """Keep the aliases that arriving files give evidence of. Other files of those packages are judged soon."""
+    """Keep the aliases that arriving files give evidence of. Other files of those packages are judged soon.
+
+    Whether there are any is asked then: some may arrive at this moment, seen by nobody yet, and not see these aliases.
+    """
     new = await _new(unit, family, await _told(unit, family, rows))
     if new:
-        here = Counter({row.record_id: row.name for row in rows}.values())
-        known = await store.counts(unit, sorted(new))
-        await unjudged.add(unit, [(family, name) for name in new if known.get(name, 0) > here[name]])
+        here = Counter(row.name for row in rows)
+        await unjudged.add(unit, [(unjudged.NAMED + family, f"{here[name]} {name}") for name in new])
 
 
 async def _told(unit: Unit, family: str, rows: Sequence[FileRow]) -> list[AliasRow]:

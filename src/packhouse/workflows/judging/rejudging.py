@@ -14,7 +14,7 @@ from packhouse.catalog.channels import store as channels
 from packhouse.catalog.mirrors.news import look_again
 from packhouse.catalog.policies import verdicts
 from packhouse.catalog.vulnerabilities import aliases, news, unjudged
-from packhouse.catalog.vulnerabilities.unjudged import ECOSYSTEM, UNTOLD, WHOLE, Waiting
+from packhouse.catalog.vulnerabilities.unjudged import ECOSYSTEM, NAMED, UNTOLD, WHOLE, Waiting
 from packhouse.core.db import Database, Unit
 from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
@@ -103,22 +103,35 @@ async def _judge_some(db: Database, family: str, names: Sequence[str]) -> set[in
     return touched
 
 
-async def _packages(reader: Reader, waiting: Sequence[Waiting]) -> dict[str, set[str]]:
+async def _packages(db: Database, waiting: Sequence[Waiting]) -> dict[str, set[str]]:
     """Return the packages that rows are about, by family; names of advisories stand for all that may be them."""
     found: defaultdict[str, set[str]] = defaultdict(set)
     upstream: defaultdict[str, set[str]] = defaultdict(set)
+    told: defaultdict[str, dict[str, int]] = defaultdict(dict)
     for one in waiting:
         if one.family.startswith(ECOSYSTEM):
             upstream[one.family[len(ECOSYSTEM) :]].add(one.name)
+        elif one.family.startswith(NAMED):
+            files, _, name = one.name.partition(" ")
+            known = told[one.family[len(NAMED) :]]
+            known[name] = min(int(files), known.get(name, int(files)))
         elif not one.family.startswith((WHOLE, UNTOLD)):
             found[one.family].add(one.name)
+    for family, known in told.items():
+        found[family] |= await _with_others(db, family, known)
     for ecosystem, names in upstream.items():
-        for row in await aliases.of_upstream(reader, ecosystem, names):
+        for row in await aliases.of_upstream(db, ecosystem, names):
             found[row.family].add(row.name)
         for name in names:
             for family, package in possible_packages(ecosystem, name):
                 found[family].add(package)
     return {family: names for family, names in found.items() if family in registry.FORMATS}
+
+
+async def _with_others(db: Database, family: str, told: Mapping[str, int]) -> set[str]:
+    """Return the packages of which somebody has files beside so many that told what they are called elsewhere."""
+    there = await store.files_of(db, family, told)
+    return {name for name, files in told.items() if there.get(name, 0) > files} | await store.downloaded_names(db, told)
 
 
 async def _in_units(reader: Reader, names: Sequence[str]) -> list[list[str]]:

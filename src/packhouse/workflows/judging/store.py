@@ -130,6 +130,12 @@ _ELSEWHERE = (
     .where(any_of(record.c.name, "names"), _OF_FAMILY, entry.c.channel_id != bindparam("channel_id"))
 )
 _COUNTS = select(record.c.name, func.count()).where(any_of(record.c.name, "names")).group_by(record.c.name)
+_FILES_ANYWHERE = (
+    select(record.c.name, func.count())
+    .join_from(record, entry, entry.c.record_id == record.c.id)
+    .where(any_of(record.c.name, "names"), _OF_FAMILY)
+    .group_by(record.c.name)
+)
 _DOWNLOADED = select(downloaded.c.name).distinct().where(any_of(downloaded.c.name, "names"))
 # Channel by channel: a look-up for each name, where entries are indexed by channel first.
 _CHANNELS_OF = (
@@ -303,6 +309,11 @@ async def versions_elsewhere(
 async def counts(reader: Reader, names: Collection[str]) -> dict[str, int]:
     """Return name → how many records sources have of it, of whatever family; without those of which there is none."""
     return {row[0]: row[1] for row in await reader.fetch_all(_COUNTS, names=list(names))}
+
+
+async def files_of(db: Database, family: str, names: Collection[str]) -> dict[str, int]:
+    """Return name → how many files of packages all channels have, each counted in every channel that has it."""
+    return {row[0]: row[1] for row in await db.fetch_large(_FILES_ANYWHERE, family=family, names=list(names))}
 
 
 async def downloaded_names(reader: Reader, names: Collection[str]) -> set[str]:
