@@ -31,7 +31,7 @@ BODIES = [b"", b"{", b"[]", b"null", b"1", b'"x"', b"\xff\xfe", b'{"name": "\\ud
 PARAMETERS = [
     "limit", "offset", "sort", "q", "family", "artifact_family", "platform", "version", "signed", "indexing_status",
     "size_from", "size_to", "created_from", "created_to", "include_subchannels", "cause", "name", "privacy", "files",
-    "type", "actor", "object", "since", "until", "vulnerability", "status", "origin", "sha256", "author", "channel",
+    "type", "actor", "object", "since", "until", "cve", "status", "origin", "sha256", "author", "channel",
     "ecosystem", "upstream", "format", "dry_run",
 ]  # fmt: skip
 #: each route that takes a body -> the names of its members

@@ -15,7 +15,7 @@ WORDS: list[Any] = [
 ]  # fmt: skip
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/statements"): {
-        "vulnerability": "CVE-2024-1", "name": "numpy", "family": "conda", "spec": "<2", "sha256": "", "note": "",
+        "cve": "CVE-2024-1", "name": "numpy", "family": "conda", "spec": "<2", "sha256": "", "note": "",
         "status": "cleared",
     },
     ("PUT", "/api/statements/1"): {"status": "active", "note": ""},
@@ -26,8 +26,8 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     },
 }  # fmt: skip
 QUERIES = {
-    "/api/statements": ("vulnerability", "family", "name", "status", "origin", "sha256", "author", "channel"),
-    "/api/vex": ("format", "origin", "vulnerability", "family", "name", "channel"),
+    "/api/statements": ("cve", "family", "name", "status", "origin", "sha256", "author", "channel"),
+    "/api/vex": ("format", "origin", "cve", "family", "name", "channel"),
     "/api/aliases": ("family", "name", "ecosystem", "upstream"),
 }
 

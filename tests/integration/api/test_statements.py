@@ -20,7 +20,7 @@ SHA = "ab" * 32
 
 def decision(**more: Any) -> dict[str, Any]:
     """A decision about numpy."""
-    return {"vulnerability": "CVE-2024-0001", "name": "numpy", "spec": "<2", "status": "cleared", "note": "No.", **more}
+    return {"cve": "CVE-2024-0001", "name": "numpy", "spec": "<2", "status": "cleared", "note": "No.", **more}
 
 
 async def decided(house: House, **more: Any) -> dict[str, Any]:
@@ -53,7 +53,7 @@ async def curated_at(house: House, key: str = "CVE-2024-0001") -> int | None:
 async def test_a_decision_stands_until_it_is_taken_back(house: House) -> None:
     made = await decided(house)
     assert made == {
-        "id": made["id"], "vulnerability": "CVE-2024-0001", "family": "conda", "name": "numpy", "spec": "<2",
+        "id": made["id"], "cve": "CVE-2024-0001", "family": "conda", "name": "numpy", "spec": "<2",
         "sha256": "", "status": "cleared", "note": "No.", "author": "admin", "origin": "user", "at": made["at"],
     }  # fmt: skip
     assert await waiting(house.services) == {("conda", "numpy")}
@@ -89,7 +89,7 @@ async def test_one_file_one_spec_and_every_file_are_three_decisions(house: House
     assert len(await listed(house, "status=cleared&name=NumPy&author=admin&origin=user")) == 2
     assert await listed(house, "name=scipy") == await listed(house, "origin=feed") == []
     assert (await call(house.admin, "DELETE", f"{URL}/{(await listed(house))[0]['id']}")).status == 204
-    assert len(await listed(house, "vulnerability=cve-2024-0001")) == 2
+    assert len(await listed(house, "cve=cve-2024-0001")) == 2
     page = await read(house.admin, f"{URL}?limit=1&offset=1")
     assert ([one["sha256"] for one in page["items"]], page["total_count"]) == ([SHA], 2)
 
@@ -105,8 +105,8 @@ async def test_one_file_one_spec_and_every_file_are_three_decisions(house: House
         ({"spec": "<2[sha256=aa]"}, "spec"),
         ({"sha256": SHA}, "spec"),
         ({"spec": "", "sha256": "abc"}, "sha256"),
-        ({"vulnerability": "CVE\n1"}, "vulnerability"),
-        ({"vulnerability": " "}, "vulnerability"),
+        ({"cve": "CVE\n1"}, "cve"),
+        ({"cve": " "}, "cve"),
         ({"note": "x" * 10_001}, "note"),
         ({"note": "\ud800"}, ""),
         ({"family": "rpm"}, "family"),
@@ -123,7 +123,7 @@ async def test_what_cannot_be_obeyed_is_refused_with_all_that_came_with_it(
 
 
 async def test_many_at_once_are_one_event(house: House) -> None:
-    items = [decision(vulnerability=f"CVE-2024-{number:04}") for number in range(1, 1001)]
+    items = [decision(cve=f"CVE-2024-{number:04}") for number in range(1, 1001)]
     answer = await call(house.admin, "POST", f"{URL}/bulk", {"items": items})
     assert (answer.status, answer.json()["total_count"]) == (200, 1000)
     [event] = await curations(house)
@@ -132,7 +132,7 @@ async def test_many_at_once_are_one_event(house: House) -> None:
     assert (await call(house.admin, "POST", f"{URL}/bulk", {"items": [items[0]] * 2})).status == 400
     ids = [one["id"] for one in answer.json()["items"]]
     assert (await call(house.admin, "POST", f"{URL}/withdraw", {"ids": [*ids, 0]})).status == 404
-    taken = [*items[:999], decision(vulnerability="CVE-2024-1000", status="reported")]
+    taken = [*items[:999], decision(cve="CVE-2024-1000", status="reported")]
     answer = await call(house.admin, "POST", f"{URL}/bulk", {"items": taken})
     assert answer.json()["total_count"] == 999
     assert (await call(house.admin, "POST", f"{URL}/withdraw", {"ids": ids[:999]})).json() == {"statements": 999}
@@ -145,8 +145,8 @@ async def test_a_decision_outlives_every_run_of_the_feed(house: House, tmp_path:
     await add_feed(house.services, path.as_uri())
     await take(house.services)
     assert await curated_at(house) is None
-    made = await decided(house, vulnerability="pysec-1")
-    assert made["vulnerability"] == "CVE-2024-0001", "kept under the name all feeds share"
+    made = await decided(house, cve="pysec-1")
+    assert made["cve"] == "CVE-2024-0001", "kept under the name all feeds share"
     assert to_iso(await curated_at(house)) == made["at"]
     for number in range(2):
         changed = osv(1, "numpy", severity=[{"type": "CVSS_V3", "score": LOW}], details=f"Other {number}")
@@ -194,7 +194,7 @@ async def test_builders_statements_are_shown_and_only_shown(house: House) -> Non
     await decided(house)
     ours, theirs = await listed(house, "name=numpy")
     assert (ours["origin"], theirs["origin"], theirs["id"]) == ("user", "builder", None)
-    assert (theirs["vulnerability"], theirs["status"], theirs["note"]) == ("CVE-2024-0001", "cleared", "Not built.")
+    assert (theirs["cve"], theirs["status"], theirs["note"]) == ("CVE-2024-0001", "cleared", "Not built.")
     assert await listed(house, f"name=numpy&sha256={theirs['sha256']}") == [theirs]
     assert await listed(house, "name=numpy&origin=builder&status=cleared") == [theirs]
     assert await listed(house, "name=numpy&status=active") == []
@@ -224,7 +224,7 @@ async def test_a_name_of_several_vulnerabilities_asks_which(house: House, tmp_pa
     path.write_bytes(lines([osv(1, "numpy", aliases=["CVE-2024-0001", "CVE-2024-0002"])]))
     await add_feed(house.services, path.as_uri())
     await take(house.services)
-    answer = await call(house.admin, "POST", URL, decision(vulnerability="PYSEC-1"))
+    answer = await call(house.admin, "POST", URL, decision(cve="PYSEC-1"))
     assert answer.status == 409 and "CVE-2024-0001, CVE-2024-0002" in answer.json()["message"]
 
 

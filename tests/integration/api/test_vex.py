@@ -19,7 +19,7 @@ FORMS = ("openvex", "cyclonedx")
 
 
 async def decide(house: House, number: int = 1, **more: Any) -> None:
-    body = {"vulnerability": f"CVE-2024-000{number}", "name": "numpy", "status": "cleared", "note": "No.", **more}
+    body = {"cve": f"CVE-2024-000{number}", "name": "numpy", "status": "cleared", "note": "No.", **more}
     answer = await call(house.admin, "POST", "/api/statements", body)
     assert answer.status == 200, answer.body
 
@@ -71,7 +71,7 @@ async def test_what_was_exported_comes_back_as_it_was(house: House, form: str) -
     assert counts(await taken(house, answer.body)) == (4, 0, 0, 0)
 
     def by_name(one: dict[str, Any]) -> str:
-        return str(one["vulnerability"])
+        return str(one["cve"])
 
     assert sorted(await statements(house), key=by_name) == sorted(before, key=by_name)
     assert await waiting(house.services) == {("conda", "numpy"), ("conda", "scipy")}
@@ -108,7 +108,7 @@ async def test_an_export_is_of_what_was_asked_for(house: House, tmp_path: Path) 
         return {one["id"] for one in document["vulnerabilities"]}
 
     assert await asked("") == {"CVE-2024-0001", "CVE-2024-0002"}
-    assert await asked("name=numpy") == await asked("vulnerability=cve-2024-0001") == {"CVE-2024-0001"}
+    assert await asked("name=numpy") == await asked("cve=cve-2024-0001") == {"CVE-2024-0001"}
     assert await asked("origin=feed") == await asked("origin=feed:ours") == {"CVE-2024-0003"}
     assert await asked("channel=team") == {"CVE-2024-0001"}
     document = (await house.admin.get(f"{URL}?channel=team")).body
@@ -145,7 +145,7 @@ async def test_a_strangers_document_is_taken_as_far_as_it_can_be_used(house: Hou
     assert counts(report) == (2, 0, 0, 4)
     reasons = " ".join(one["reason"] for one in report["passed_over"])
     assert all(word in reasons for word in ("several vulnerabilities", "investigation", "npm", "later")), reasons
-    found = {(one["vulnerability"], one["spec"], one["status"], one["author"]) for one in await statements(house)}
+    found = {(one["cve"], one["spec"], one["status"], one["author"]) for one in await statements(house)}
     assert found == {
         ("CVE-2024-0001", "==1.0", "cleared", "Vendor"), ("CVE-2024-0004", "", "mitigated", "Vendor"),
     }  # fmt: skip

@@ -76,7 +76,7 @@ async def test_malware_is_cleared_by_a_user_and_never_by_who_built_it(house: Hou
     await put(house, "1.5")
     await judged(house)
     assert await listed(house, "pub") == set()
-    body = {"vulnerability": "CVE-2024-0001", "family": "conda", "name": "lib", "spec": "1.5", "status": "cleared"}
+    body = {"cve": "CVE-2024-0001", "family": "conda", "name": "lib", "spec": "1.5", "status": "cleared"}
     answer = await call(house.admin, "POST", "/api/statements", body)
     assert answer.status == 200, answer.body
     await judged(house)

@@ -50,7 +50,7 @@ async def send(house: House, method: str, target: str, body: Any = None) -> Any:
 
 
 async def say(house: House, status: str, **more: Any) -> None:
-    body = {"vulnerability": "CVE-2024-0001", "name": "lib", "status": status, **more}
+    body = {"cve": "CVE-2024-0001", "name": "lib", "status": status, **more}
     await send(house, "POST", "/api/statements", body)
 
 

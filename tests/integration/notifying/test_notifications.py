@@ -236,7 +236,7 @@ async def test_a_webhook_is_told_signed_and_once(backend: Backend) -> None:
         said = receiver.bodies[1]
         assert (said["event"], said["channel"]) == ("cve_notification", "ours")
         (item,) = said["digest"]["items"]
-        assert (item["cve_id"], item["score"], item["summary"]) == ("CVE-2024-0001", 9.8, 'quoted " text')
+        assert (item["id"], item["score"], item["summary"]) == ("CVE-2024-0001", 9.8, 'quoted " text')
         assert item["packages"] == [
             {"family": "conda", "name": "app", "versions": ["1.0"], "version_count": 1, "file_count": 1}
         ]

@@ -37,7 +37,7 @@ async def test_what_a_feed_says_is_told_with_the_word_of_people_and_taken_back_w
     files = await read(house.admin, "/api/cves/PYSEC-1/files")
     assert {(one["version"], one["fixed_in"]) for one in files["items"]} == {("1.0", "2.0"), ("1.5", "2.0")}
     assert {one["evidence"] for one in files["items"]} == {"PyPI/lib <2.0"}
-    decision = {"vulnerability": "CVE-2024-0001", "name": "lib", "status": "mitigated", "spec": "1.5.*", "note": "ours"}
+    decision = {"cve": "CVE-2024-0001", "name": "lib", "status": "mitigated", "spec": "1.5.*", "note": "ours"}
     assert (await call(house.admin, "POST", "/api/statements", decision)).status == 200
     await judged(house)
     shown = await read(house.admin, "/api/cves/CVE-2024-0001")

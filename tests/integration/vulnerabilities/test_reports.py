@@ -139,7 +139,7 @@ async def test_who_has_it_is_told_to_those_who_may_know(house: House) -> None:
     }
     page = await read(house.admin, "/api/cves/CVE-2024-0001/downloads?limit=3")
     assert page["total_count"] == 4
-    assert [(one["username"], one["name"], one["status"]) for one in page["items"]] == [
+    assert [(one["username"], one["name"], one["cve_status"]) for one in page["items"]] == [
         ("owner", "gone", "reported"),
         ("outsider", "patched", "mitigated"),
         (None, "a", "reported"),

@@ -47,7 +47,7 @@ Named = Annotated[
 class DecisionRequest(Body, kw_only=True):
     """What shall hold of a vulnerability in files of a package: those a spec selects, or the one with a SHA-256."""
 
-    vulnerability: Word
+    cve: Word  #: or any other name of the vulnerability
     name: Word  #: of the package
     family: Word = "conda"
     spec: Spec = ""  #: version and build of a match spec, like `>=3.2,<4 py39_*`; empty: every file
@@ -87,7 +87,7 @@ async def list_all(
     services: House,
     limit: Limit = 100,
     offset: Offset = 0,
-    vulnerability: Named = None,
+    cve: Named = None,
     family: Filter = None,
     name: Filter = None,
     status: Filter = None,
@@ -102,7 +102,7 @@ async def list_all(
     if channel is not None:
         here = await permitted_channel(services.db, caller, "channel:view", channel)
     given = {
-        "vulnerability": _plain(vulnerability),
+        "cve": _plain(cve),
         "family": family or ("conda" if name else None),
         "name": package_name(family or "conda", name) if name else None,
         "status": status,
@@ -121,7 +121,7 @@ async def list_of_one(
     cve_id: FromPath[str], services: House, limit: Limit = 100, offset: Offset = 0
 ) -> Page[StatementShape]:
     """List what is said of one vulnerability, by its CVE or any other of its names."""
-    chosen = {"vulnerability": _plain(cve_id)}
+    chosen = {"cve": _plain(cve_id)}
     rows, total = await list_statements(services.db, chosen, limit=page_size(limit), offset=offset)
     return Page([statement_shape(row) for row in rows], total)
 

@@ -65,7 +65,7 @@ async def export(
     services: House,
     format: Format = "openvex",
     origin: Whose = "user",
-    vulnerability: Named = None,
+    cve: Named = None,
     family: Filter = None,
     name: Filter = None,
     channel: Filter = None,
@@ -75,7 +75,7 @@ async def export(
     here = None if channel is None else await permitted_channel(services.db, caller, "artifact:view", channel)
     given = {
         "origin": origin.replace("\0", "\ufffd"),
-        "vulnerability": vulnerability.replace("\0", "\ufffd") if vulnerability else None,
+        "cve": cve.replace("\0", "\ufffd") if cve else None,
         "family": family or ("conda" if name else None),
         "name": package_name(family or "conda", name) if name else None,
         "channel_id": here.id if here else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
 import numpy as np
@@ -14,6 +14,8 @@ from packhouse.security.vulnerabilities.advisory import Kind, Status
 STATUSES: tuple[str, ...] = get_args(Status)
 #: a vulnerability without a score
 UNSCORED = -1
+#: findings of one file that evidence lists
+MOST_TOLD = 20
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -133,3 +135,12 @@ class Findings:
         used, numbers = np.unique(self.vulnerability[at], return_inverse=True)
         known = [self.vulnerabilities[number] for number in used.tolist()]
         return Findings(offsets, numbers.astype(np.int32).reshape(-1), self.status[at], known)
+
+
+def evidence_of(found: Sequence[tuple[Known, str]]) -> dict[str, Any]:
+    """Return findings with their statuses, as of `of_row`, for the evidence of a rule: the first, and how many."""
+    listed = [
+        {"cve": known.key, "score": None if known.score == UNSCORED else known.score / 10, "status": status}
+        for known, status in found[:MOST_TOLD]
+    ]
+    return {"cves": listed, "count": len(found)}

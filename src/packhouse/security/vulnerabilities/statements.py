@@ -161,8 +161,7 @@ def check(statement: Statement) -> Statement:
     Raises PackhouseError("bad_request") that names the field, "unsupported_type" for a family we do not know.
     """
     registry.get(statement.family)
-    for field in ("vulnerability", "name", "author"):
-        text = getattr(statement, field)
+    for field, text in (("cve", statement.vulnerability), ("name", statement.name), ("author", statement.author)):
         if len(text) > MAX_TEXT or not text.isprintable() or (not text.strip() and field != "author"):
             raise _refusal(field, f"it must be printable text of at most {MAX_TEXT} characters")
     if len(statement.note) > MAX_NOTE or _NO_TEXT.search(statement.note):

@@ -36,7 +36,7 @@ Place = tuple[str, str, str, str, str]
 class Decision(msgspec.Struct, frozen=True):
     """What somebody decides about a vulnerability in files of a package; `reported` takes back what was decided."""
 
-    vulnerability: str  #: its key, or what a source calls it
+    cve: str  #: its key, or what a source calls it
     family: str
     name: str
     status: Status
@@ -224,7 +224,7 @@ def _checked(one: Decision, actor: str) -> Statement:
     status = "active" if one.status == "reported" else one.status
     return check(
         Statement(
-            canonical(one.vulnerability),
+            canonical(one.cve),
             one.family,
             package_name(one.family, one.name),
             status,
@@ -251,7 +251,7 @@ def _no_statement() -> PackhouseError:
 
 
 def _named(row: StatementRow) -> dict[str, str]:
-    about = {"vulnerability": row.key, "family": row.family, "name": row.name}
+    about = {"cve": row.key, "family": row.family, "name": row.name}
     return about | ({"sha256": row.sha256} if row.sha256 else {"spec": row.spec})
 
 

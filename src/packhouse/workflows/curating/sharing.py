@@ -40,14 +40,14 @@ class Taken(msgspec.Struct, frozen=True):
 async def export_statements(db: Database, given: Mapping[str, Any], form: Form, author: str) -> bytes:
     """Return a document of what is said here.
 
-    `given`: `vulnerability`, `family`, `name`, `channel_id` (only packages it has, and only its files as products),
+    `given`: `cve`, `family`, `name`, `channel_id` (only packages it has, and only its files as products),
     `origin` (what users say, unless it is feed or feed:<name>).
     Raises PackhouseError: `not_found` for OpenVEX of nothing, `too_large` beyond what could be taken in again.
     """
     chosen = {"origin": USER, **given}
     channel_id = chosen.get("channel_id")
-    if vulnerability := chosen.pop("vulnerability", None):
-        chosen["keys"] = sorted(await names_of(db, vulnerability))
+    if cve := chosen.pop("cve", None):
+        chosen["keys"] = sorted(await names_of(db, cve))
     if chosen["origin"] == "feed":
         chosen |= {"feeds": True}
         del chosen["origin"]

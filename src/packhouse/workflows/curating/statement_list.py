@@ -36,13 +36,13 @@ async def list_statements(
 ) -> tuple[list[StatementRow], int]:
     """Return a page of statements and how many there are in all: rows oldest first, then those of builders.
 
-    `given`: `vulnerability` (any of its names), `family`, `name`, `status`, `origin` (user, feed, feed:<name>,
+    `given`: `cve` (any name of a vulnerability), `family`, `name`, `status`, `origin` (user, feed, feed:<name>,
     builder), `sha256`, `author`, `channel_id`. Builders are asked where a package is named, or a vulnerability that was
     found in some; their statements have the number 0.
     Raises PackhouseError("conflict") for a name of several vulnerabilities.
     """
     given = dict(given)
-    name = given.pop("vulnerability", None)
+    name = given.pop("cve", None)
     names = await names_of(db, name) if name is not None else set()
     origin = given.get("origin", "")
     chosen = {**given, **({"keys": sorted(names)} if names else {})}

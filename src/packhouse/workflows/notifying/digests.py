@@ -31,14 +31,14 @@ class Package(msgspec.Struct, kw_only=True):
 class Item(msgspec.Struct, kw_only=True):
     """A vulnerability that was newly found."""
 
-    cve_id: str
+    id: str  #: its key, the CVE where there is one
     kind: str  #: vulnerability | malware
     score: float | None  #: 0 to 10, with one digit
     severity: str
     exploited: bool
     summary: str
     packages: list[Package]  #: some of them
-    package_count: int
+    packages_count: int
 
 
 class Digest(msgspec.Struct, kw_only=True):
@@ -103,7 +103,7 @@ def subject(channel: str, digest: Digest) -> str:
     worst = digest.items[0]
     what = _count(digest.vulnerability_count, "new vulnerability", "new vulnerabilities")
     rating = "malware" if worst.kind == "malware" else f"{_score(worst.score)}{worst.severity}"
-    return f"{channel}: {what}, {worst.cve_id} ({rating})"
+    return f"{channel}: {what}, {worst.id} ({rating})"
 
 
 def text(channel: str, digest: Digest) -> str:
@@ -113,7 +113,7 @@ def text(channel: str, digest: Digest) -> str:
     for item in digest.items:
         lines += [_headline(item), *([f"  {one_line(item.summary)}"] if item.summary.strip() else [])]
         lines += [f"  {_package(one)}" for one in item.packages]
-        if hidden := item.package_count - len(item.packages):
+        if hidden := item.packages_count - len(item.packages):
             lines.append(f"  and {_count(hidden, 'more package')}")
         lines.append("")
     if digest.more:
@@ -131,22 +131,22 @@ def _worst_first(one: Subject) -> tuple[bool, bool, int, str]:
 
 def _item(one: Subject, packages: Mapping[tuple[str, str], Package]) -> Item:
     return Item(
-        cve_id=one.key,
+        id=one.key,
         kind=one.kind,
         score=decimal(one.score),
         severity=severity(one.score),
         exploited=one.exploited,
         summary=one.summary,
         packages=[packages[key] for key in sorted(packages)[:MOST_PACKAGES]],
-        package_count=len(packages),
+        packages_count=len(packages),
     )
 
 
 def _headline(item: Item) -> str:
     if item.kind == "malware":
-        return f"{item.cve_id}  malware"
+        return f"{item.id}  malware"
     exploited = ", known to be exploited" if item.exploited else ""
-    return f"{item.cve_id}  {_score(item.score)}{item.severity}{exploited}"
+    return f"{item.id}  {_score(item.score)}{item.severity}{exploited}"
 
 
 def _package(one: Package) -> str:

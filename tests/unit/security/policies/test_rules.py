@@ -110,6 +110,15 @@ def test_the_evidence_names_the_worst() -> None:
     assert reason.evidence["cves"][0] == {"cve": "CVE-2024-1", "score": 9.8, "status": "reported"}
 
 
+def test_the_evidence_of_malware_has_the_same_form() -> None:
+    reason = decided(conda(vulnerable((KNOWN[4], "active"), (KNOWN[0], "reported"))), Rules()).reason(0)
+    assert reason is not None and reason.evidence == {
+        "text": "MAL-2024-1 says that it is malware",
+        "cves": [{"cve": "MAL-2024-1", "score": None, "status": "active"}],
+        "count": 1,
+    }
+
+
 LICENSES = [
     ("MIT", "MIT"), ("MIT OR GPL-3.0-only", "MIT"), ("MIT AND GPL-3.0-only", "GPL3"),
     ("GPL-2.0-only WITH Classpath-exception-2.0", "GPL2"), ("Zlib", "OTHER"), ("", "None"),

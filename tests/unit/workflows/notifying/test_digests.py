@@ -20,7 +20,7 @@ def test_the_worst_comes_first() -> None:
     collected = Collected()
     collected.add(Release("conda", "a", "1.0", 3), [6, 5, 4, 3, 2, 1, 7])
     digest = collected.digest(known)
-    assert [int(one.cve_id[-4:]) for one in digest.items] == [4, 3, 1, 5, 6, 2]
+    assert [int(one.id[-4:]) for one in digest.items] == [4, 3, 1, 5, 6, 2]
     assert (digest.vulnerability_count, digest.malware_count, digest.file_count, digest.more) == (6, 1, 3, 0)
     assert [one.severity for one in digest.items] == ["none", "low", "critical", "critical", "none", "unknown"]
     assert subject("ours", digest) == "ours: 6 new vulnerabilities, CVE-2024-0004 (malware)"

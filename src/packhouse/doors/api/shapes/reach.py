@@ -56,7 +56,7 @@ class DownloadShape(msgspec.Struct, kw_only=True):
     ckey: str
     version: str
     sha256: str
-    status: CveStatus
+    cve_status: CveStatus
     count: int
     first_at: str
     last_at: str
@@ -88,7 +88,7 @@ def download_shape(one: Had) -> DownloadShape:
         ckey=f"{what.partition}/{what.filename}",
         version=what.version,
         sha256=bytes(what.sha256).hex(),
-        status=one.status,
+        cve_status=one.status,
         count=what.count,
         first_at=to_iso(what.first_at) or "",
         last_at=to_iso(what.last_at) or "",

@@ -13,7 +13,7 @@ class StatementShape(msgspec.Struct, kw_only=True):
     """Somebody's judgement of a vulnerability in some files of a package."""
 
     id: int | None  #: null: it stands in the package itself
-    vulnerability: str
+    cve: str  #: the key of the vulnerability
     family: str
     name: str  #: of the package
     spec: str  #: version and build of a match spec; empty: every file
@@ -27,6 +27,6 @@ class StatementShape(msgspec.Struct, kw_only=True):
 
 def statement_shape(row: StatementRow) -> StatementShape:
     """Fill the shape of a statement."""
-    values = row._asdict() | {"id": row.id or None, "vulnerability": row.key, "at": to_iso(row.at) or ""}
+    values = row._asdict() | {"id": row.id or None, "cve": row.key, "at": to_iso(row.at) or ""}
     del values["key"]
     return StatementShape(**values)

@@ -10,7 +10,7 @@ import numpy as np
 
 from packhouse.security.policies.batch import Batch, Bools
 from packhouse.security.policies.context import Context
-from packhouse.security.policies.findings import UNSCORED, Findings
+from packhouse.security.policies.findings import UNSCORED, Findings, evidence_of
 from packhouse.security.policies.rule import Rule
 
 Comparator = Literal["==", "<=", ">=", "<", ">"]
@@ -19,7 +19,6 @@ _COMPARE: dict[str, Callable[[Any, int], Any]] = {
 }  # fmt: skip
 #: judgements after which a vulnerability does no harm in the file
 SETTLED = ("mitigated", "cleared")
-_SHOWN = 20
 
 
 def tenths(score: int) -> str:
@@ -121,15 +120,11 @@ class Vulnerabilities(Rule):
         """Return what was found, worst first, and what is kept."""
         one = batch.findings.take(np.array([row]))
         found = one.of_row(0, self._counted(one))
-        listed = [
-            {"cve": known.key, "score": None if known.score == UNSCORED else known.score / 10, "status": status}
-            for known, status in found
-        ]
         first = (
             "nothing was found in it" if not found else "it has " + ", ".join(_said(*finding) for finding in found[:3])
         )
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""
-        return {"text": f"{first}{more}; kept is {self}", "cves": listed[:_SHOWN], "count": len(found)}
+        return {"text": f"{first}{more}; kept is {self}", **evidence_of(found)}
 
     def __str__(self) -> str:
         """Return what is kept, in words."""
