@@ -262,3 +262,13 @@ unjudged = Table(
     sqlite_autoincrement=True,  # numbers are never reused, so that no judgement seems to answer a later change
 )
 Index("ix_unjudged", unjudged.c.family, unjudged.c.name)
+
+# By which engine (`security.engine`) files were judged last, or wait to be; one row. While another one takes over, the
+# names up to `reached` wait in `unjudged`.
+engine = Table(
+    "engine",
+    METADATA,
+    Column("number", Int, primary_key=True, autoincrement=False),  # 0: nobody knows
+    Column("following", Int),
+    Column("reached", Text, nullable=False),
+)

@@ -9,6 +9,7 @@ from packhouse.catalog.policies import overlays
 from packhouse.catalog.policies.overlays import Package
 from packhouse.core.db import Unit
 from packhouse.workflows.indexing.subtracting import show_anew
+from packhouse.workflows.judging.anew import take_over
 from packhouse.workflows.judging.arriving import rulesets_of
 from packhouse.workflows.judging.preparing import prepare_again, prepare_rulesets
 from packhouse.workflows.judging.reasons import judge_reasons
@@ -26,6 +27,9 @@ async def judge(services: Services) -> None:
     """Do one round. With nothing to do it is a few queries that find nothing."""
     await judge_waiting(services)
     await _end_by_time(services)
+    while await take_over(services.db):
+        await judge_waiting(services)  # what is urgent does not wait for all the names there are
+        await _end_by_time(services)
     await prepare_again(services)
     await prepare_rulesets(services)
 
