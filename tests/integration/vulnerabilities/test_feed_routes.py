@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.conftest import Backend
 from tests.kit.calls import call, read
-from tests.kit.feeding import lines, osv, settled, until_gone
+from tests.kit.feeding import kev, lines, osv, settled, until_gone
 from tests.kit.house import House, open_house
 
 FEEDS = "/api/feeds"
@@ -29,16 +29,36 @@ async def test_a_feed_from_its_making_to_its_end(house: House, tmp_path: Path) -
     shown = await read(house.admin, f"{FEEDS}/ours")
     assert (shown["state"], shown["progress"]["reason"], shown["no_data_since"]) == ("completed", "", None)
     assert shown["progress"]["counts"]["added"] == 3
+    assert shown["kind"] == "osv", "what was read is known"
     assert (await read(house.admin, "/api/cves"))["total_count"] == 3
     assert (await read(house.admin, "/api/cves/PYSEC-2"))["id"] == "CVE-2024-0002"
     back = await call(house.admin, "PUT", f"{FEEDS}/ours", {**shown, "every_seconds": 7200})
     assert (back.status, back.json()["every_seconds"], back.json()["enabled"]) == (200, 7200, False)
+    assert await house.services.db.fetch_value("SELECT kind FROM feed") == "", "sent back as it was shown, it stays"
     stopped = await call(house.admin, "POST", f"{FEEDS}/ours/stop")
     assert (stopped.status, stopped.json()["code"]) == (409, "conflict")
     assert (await call(house.admin, "DELETE", f"{FEEDS}/ours")).status == 204
     await until_gone(house.services)
     assert await read(house.admin, FEEDS) == {"items": [], "total_count": 0}
     assert (await read(house.admin, "/api/cves"))["total_count"] == 0
+
+
+async def test_the_kind_is_what_was_read_until_another_is_asked_for(house: House, tmp_path: Path) -> None:
+    (tmp_path / "one.jsonl").write_bytes(lines([osv(1)]))
+    (tmp_path / "two.json").write_bytes(kev("CVE-2024-0001"))
+    made = await call(house.admin, "POST", FEEDS, {"name": "ours", "source": tmp_path.as_uri()})
+    assert made.json()["kind"] is None, "nobody has looked"
+    await settled(house.services)
+    assert (await read(house.admin, f"{FEEDS}/ours"))["kind"] is None, "it has two"
+    (tmp_path / "one.jsonl").unlink()
+    await call(house.admin, "POST", f"{FEEDS}/ours/run", {"accept_shrink": True})
+    await settled(house.services)
+    assert (await read(house.admin, f"{FEEDS}/ours"))["kind"] == "kev"
+    elsewhere = {"source": "https://feeds.example.org/x", "enabled": False}
+    edited = await call(house.admin, "PUT", f"{FEEDS}/ours", elsewhere)
+        house.admin, "PUT", f"{FEEDS}/ours", {"source": "https://feeds.example.org/x", "enabled": False}
+    )
+    assert edited.json()["kind"] is None, "nobody has looked there"
 
 
 async def test_a_feed_that_is_enabled_waits_for_its_first_run_at_once(house: House, tmp_path: Path) -> None:

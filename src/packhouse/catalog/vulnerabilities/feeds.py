@@ -49,6 +49,7 @@ class Progress(Requests, omit_defaults=False):
     step: int = 0
     percentage: int = 0  #: of the step
     description: str = ""
+    kind: str = ""  #: of what was read last; empty: nothing yet, or of several kinds
     reason: str = ""  #: why the last run failed; empty when it did not
     counts: Counts = msgspec.field(default_factory=Counts)
     skips: list[Skip] = []
@@ -91,6 +92,11 @@ class Feed(msgspec.Struct, frozen=True):
     def shown_source(self) -> str:
         """The source without its secrets."""
         return mask_url(self.source)
+
+    @property
+    def shown_kind(self) -> str:
+        """The kind that was asked for, else that of what was read last; empty: unknown, or several."""
+        return self.kind or self.progress.kind
 
 
 _FIELDS = tuple(feed.c[name] for name in Feed.__struct_fields__)

@@ -76,8 +76,8 @@ async def create_feed(services: Services, actor: str, spec: Spec, *, run_now: bo
 async def update_feed(services: Services, name: str, actor: str, spec: Spec, *, run_now: bool = False) -> Feed:
     """Replace all but the name; a run that is under way begins anew. Another source is read at once if enabled.
 
-    A source that comes back as it was shown, without its secrets, stays. Raises PackhouseError: `bad_request`,
-    `not_found`.
+    A source that comes back as it was shown, without its secrets, stays; so does a kind that was found out.
+    Raises PackhouseError: `bad_request`, `not_found`.
     """
     known = await get_feed(services.db, name)
     if spec.name != known.name:
@@ -86,12 +86,15 @@ async def update_feed(services: Services, name: str, actor: str, spec: Spec, *, 
     async def work(unit: Unit) -> Feed:
         await (offer(unit, KIND, str(known.id)) if run_now else hold(unit, KIND, str(known.id)))
         now = await _held(unit, known.id)
-        wanted = msgspec.structs.replace(spec, source=now.source) if spec.source == now.shown_source else spec
+        wanted = _unshown(spec, now)
         _check(wanted)
         other = (wanted.source, wanted.kind) != (now.source, now.kind)
         due = unit.now if other or now.next_run_at is None else now.next_run_at
         due = min(due, unit.now + wanted.every_seconds * SECOND)
         unsettled = now.settled_run < now.run
+        if other:
+            now.progress.kind = ""
+            await store.set_progress(unit, now.id, now.progress)
         await store.edit(unit, now, wanted, due if wanted.enabled or unsettled else None)
         edited = await _held(unit, now.id)
         await record_feed_event(unit, "feed_updated", actor, edited, _shown(wanted))
@@ -183,6 +186,13 @@ async def ensure_feeds(services: Services) -> None:
                 sources.add(spec.source)
 
     await services.db.write(work)
+
+
+def _unshown(spec: Spec, now: Feed) -> Spec:
+    """Return the spec with what it has as it was shown replaced by what that stands for."""
+    source = now.source if spec.source == now.shown_source else spec.source
+    kind = now.kind if spec.kind == now.shown_kind else spec.kind
+    return msgspec.structs.replace(spec, source=source, kind=kind)
 
 
 def _name_of(source: str) -> str:

@@ -73,7 +73,8 @@ class Spool:
 async def read_into(turn: Turn, spool: Spool, paths: Sequence[Path]) -> None:
     """Read all files to their end. Raises PackhouseError("upstream_failed") for a feed that nothing is taken from."""
     kind, counts = turn.feed.kind or None, turn.progress.counts
-    found = chain.from_iterable(read(path, kind) for path in paths)
+    kinds: set[str] = set()
+    found = chain.from_iterable(read(path, kind, kinds) for path in paths)
     while True:
         try:
             batch = await finish_in_thread(lambda: list(islice(found, BATCH)))
@@ -92,6 +93,7 @@ async def read_into(turn: Turn, spool: Spool, paths: Sequence[Path]) -> None:
         raise _unusable(f"{counts.skipped:,} of its records are unusable, and only {counts.read:,} are not.{first}")
     if not counts.read and not turn.progress.accept_shrink:
         raise _unusable("there is no advisory in it.")
+    turn.progress.kind = kinds.pop() if len(kinds) == 1 else ""
 
 
 def _take(turn: Turn, spool: Spool, batch: Sequence[Advisory | Skipped]) -> None:

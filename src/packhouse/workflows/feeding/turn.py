@@ -89,6 +89,6 @@ async def _nothing(unit: Unit) -> None:
 def fresh_progress(feed: Feed) -> Progress:
     """Return the progress a run begins with. What the last one said stays until this one knows better."""
     before = feed.progress
-    fresh = Progress(reason=before.reason, settled_key=before.settled_key)
+    fresh = Progress(kind=before.kind, reason=before.reason, settled_key=before.settled_key)
     fresh.begin_after(before)
     return fresh

@@ -27,7 +27,7 @@ class FeedShape(msgspec.Struct, kw_only=True):
 
     name: str
     source: str
-    kind: FeedKind | None  #: null: by what it holds
+    kind: FeedKind | None  #: as asked for, else of what was read last; null: nothing yet, or of several kinds
     enabled: bool
     every_seconds: int
     state: FeedState
@@ -45,7 +45,7 @@ def feed_shape(feed: Feed) -> FeedShape:
     return FeedShape(
         name=feed.name,
         source=feed.shown_source,
-        kind=feed.kind or None,
+        kind=feed.shown_kind or None,
         enabled=feed.enabled,
         every_seconds=feed.every_seconds,
         state=feed.state,

@@ -32,26 +32,27 @@ _SUFFIXES = (".zip", ".json", ".jsonl", ".ndjson", ".csv")
 _PACKED = (".gz", ".zst")
 
 
-def read(path: Path, kind: str | None = None) -> Iterator[Advisory | Skipped]:
+def read(path: Path, kind: str | None = None, kinds: set[str] | None = None) -> Iterator[Advisory | Skipped]:
     """Read the feed in the file `path`: each advisory, and what was passed over with the reason.
 
     The file may be a zip of such files, or be packed as .zst or .gz; its content says so. `kind` is a `FeedKind`; by
     None each record is recognised by its names. An id is given once: the first record counts, but curated records of
-    one id are one advisory, and come last. A `Skipped` may be about a part of a record that is given, too.
+    one id are one advisory, and come last. A `Skipped` may be about a part of a record that is given, too. `kinds` gets
+    those of the records that were read.
 
     Malformed, also after advisories were given, when the file as a whole cannot be read to its end: then nothing of
     it should be used. ValueError for a kind that is none.
     """
     if kind is not None and kind not in _READERS:
         raise ValueError(f"{shown(kind)} is no kind of feed; kinds are {', '.join(_READERS)}.")
-    return _Reading(kind).run(path)
+    return _Reading(kind, set() if kinds is None else kinds).run(path)
 
 
 class _Reading:
     """One pass over one file."""
 
-    def __init__(self, kind: str | None) -> None:
-        self._kind = kind
+    def __init__(self, kind: str | None, kinds: set[str]) -> None:
+        self._kind, self._kinds = kind, kinds
         self._seen: set[str] = set()
         self._curated: dict[str, list[Advisory]] = {}
         self._kept = 0
@@ -86,6 +87,7 @@ class _Reading:
         except UNREADABLE as error:
             yield Skipped(row.where, _why(error))
         else:
+            self._kinds.add(kind)
             where = f"{row.where} ({found.id})"
             for reason in notes.reasons:
                 yield Skipped(where, reason)
