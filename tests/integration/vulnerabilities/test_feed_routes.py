@@ -56,8 +56,6 @@ async def test_the_kind_is_what_was_read_until_another_is_asked_for(house: House
     assert (await read(house.admin, f"{FEEDS}/ours"))["kind"] == "kev"
     elsewhere = {"source": "https://feeds.example.org/x", "enabled": False}
     edited = await call(house.admin, "PUT", f"{FEEDS}/ours", elsewhere)
-        house.admin, "PUT", f"{FEEDS}/ours", {"source": "https://feeds.example.org/x", "enabled": False}
-    )
     assert edited.json()["kind"] is None, "nobody has looked there"
 
 
