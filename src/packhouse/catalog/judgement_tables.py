@@ -215,6 +215,15 @@ reservation = Table(
     sqlite_autoincrement=True,  # numbers are never reused, so that nobody removes by an old list what came later
 )
 
+# How much of a ruleset is written that some channel waits for; ruleset 0, too. Only shown: nothing depends on it.
+preparation = Table(
+    "preparation",
+    METADATA,
+    Column("ruleset_id", Int, primary_key=True, autoincrement=False),
+    Column("files", Int, nullable=False),
+    Column("done", Int, nullable=False),
+)
+
 # ---------------------------------------------------------------- what that hides
 
 # One row only where a ruleset hides a (record, content). Rulesets are shared, so is what they say. What the rule saw is

@@ -317,11 +317,12 @@ async def in_force_from_the_first_moment(house: House, folder: Path) -> None:
     """An advisory that comes while a ruleset is prepared holds when that does."""
     await put(house, "1.0", "2.0")
     told: list[int] = []
-    judge_reasons, flip = preparing._write_reasons, preparing._flip
+    write, flip = preparing._write, preparing._flip
 
-    async def late(*given: Any) -> None:
-        await judge_reasons(*given)
+    async def late(*given: Any) -> bool:
+        written = await write(*given)
         await advise(house.services, folder, osv(1, "lib"))
+        return written
 
     async def look(*given: Any, **named: Any) -> None:
         await flip(*given, **named)
@@ -331,7 +332,7 @@ async def in_force_from_the_first_moment(house: House, folder: Path) -> None:
         return int(await unit.fetch_value("SELECT count(*) FROM verdict WHERE rule = 'cve'"))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(preparing, "_write_reasons", late)
+        patch.setattr(preparing, "_write", late)
         patch.setattr(preparing, "_flip", look)
         await govern(house, "pub", cve_score=7)
     assert told and told[0] > 0
@@ -440,7 +441,6 @@ CAUGHT_BY: dict[str, Scenario] = {
 SOONER = {
     "workflows.judging.duty:judge → judge_waiting #1",
     "workflows.judging.preparing:_write → judge_waiting",
-    "workflows.judging.preparing:_write_reasons → judge_waiting",
     "workflows.judging.preparing:_settle → judge_waiting",
 }
 SCENARIOS = {scenario.__name__: scenario for scenario in CAUGHT_BY.values() if scenario.__module__ == __name__}

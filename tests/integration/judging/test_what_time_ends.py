@@ -104,14 +104,15 @@ async def test_what_ends_before_its_policy_is_in_force_is_judged_by_that_policy(
     """While one worker brings a policy into force, files grow old enough for it, and another worker judges them."""
     await stock(house, "1.0", "2.0")
     await intend(house, minimum_age_days=1, latest_only=True)
-    write_reasons = preparing._write_reasons
+    write = preparing._write
 
-    async def long(*given: Any) -> None:
-        await write_reasons(*given)
+    async def long(*given: Any) -> bool:
+        written = await write(*given)
         await days_pass(house)
         await duty._end_by_time(house.services)
+        return written
 
-    monkeypatch.setattr(preparing, "_write_reasons", long)
+    monkeypatch.setattr(preparing, "_write", long)
     await judged(house)
     assert await listed(house, "pub") == files("2.0")
     assert (await handed_out(house, "1.0"), await handed_out(house, "2.0")) == (set(), set(NAMES))

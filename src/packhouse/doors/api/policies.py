@@ -16,7 +16,7 @@ from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.channels.listing import visible_paths
-from packhouse.catalog.policies import store
+from packhouse.catalog.policies import progress, store
 from packhouse.catalog.policies.store import PolicyRow
 from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
@@ -145,12 +145,13 @@ async def unassign(
 
 @get(of_channel("/policy"), tags=["policies"], responses=refused())
 async def show_channel_policy(services: House, here: Here) -> ChannelPolicy:
-    """Show what holds in a channel, in plain words, and whether it holds already."""
+    """Show what holds in a channel, in plain words, whether it holds already, and how far what is to hold has come."""
     now = await store.of_channel(services.db, here.id)
     if now is None:
         raise PackhouseError("not_found", "The channel is gone.", "List the channels to see what there is.")
     policy = None if now.policy_id is None else await store.by_id(services.db, now.policy_id)
-    return channel_policy(policy, now)
+    come = None if now.next_ruleset_id is None else await progress.of(services.db, now.next_ruleset_id)
+    return channel_policy(policy, now, come)
 
 
 async def wanted_policy(services: Services, caller: Principal, here: Channel, policy_id: Any) -> Any:

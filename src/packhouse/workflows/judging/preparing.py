@@ -7,12 +7,13 @@ differs is dirty, so that whoever goes on after a crash knows what is left.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from packhouse.catalog import changes
 from packhouse.catalog.channels import store as channels
-from packhouse.catalog.policies import overlays, verdicts
+from packhouse.catalog.policies import overlays, progress, verdicts
 from packhouse.catalog.policies import store as assignments
 from packhouse.core.db import Database, Unit
 from packhouse.security.policies.decide import Policy
@@ -35,6 +36,13 @@ FILES = 2000
 RECORDS = 500
 #: overlays of the past dropped in one unit
 PAST = 2000
+
+
+class _Step(NamedTuple):
+    """What is written in one unit on the way of a ruleset."""
+
+    files: int
+    work: Callable[[Unit], Awaitable[None]]
 
 
 async def prepare_rulesets(services: Services) -> None:
@@ -74,70 +82,85 @@ async def _prepare(services: Services, ruleset: int, channel_ids: Sequence[int])
     await db.write(channels.hold_all)  # who adds a file from here on judges it by this ruleset, too
     policy = (await policies(db, [ruleset]))[ruleset]
     families = {channel_id: await store.families_here(db, channel_id) for channel_id in channel_ids}
-    for family in sorted({family for found in families.values() for family in found}):
-        await _write(services, channel_ids, family, ruleset, policy)
-    for channel_id, found in families.items():
-        for family in found:
-            if needs_whole_channel(policy):
+    steps = await _steps(db, families, ruleset, policy)
+    await db.write(partial(progress.begin, ruleset_id=ruleset, files=sum(step.files for step in steps)))
+    if not await _write(services, steps, ruleset):
+        return
+    if needs_whole_channel(policy):
+        for channel_id, found in families.items():
+            for family in found:
                 await judge_whole(db, channel_id, family)
-            else:
-                await _write_reasons(services, channel_id, family, ruleset, policy)
     await judge_waiting(services)  # so that what came meanwhile holds from the first moment
     await db.write(partial(_flip, ruleset=ruleset, channel_ids=channel_ids))
 
 
-async def _write(services: Services, channel_ids: Sequence[int], family: str, ruleset: int, policy: Policy) -> None:
-    """Write what a ruleset says of the files of some channels, each once."""
-    some = await suspected_names(services.db, family, ruleset, policy)
-    for names in _groups(await store.names_in(services.db, channel_ids, some)):
-        work = partial(_judge, channel_ids=channel_ids, family=family, names=names, ruleset=ruleset, policy=policy)
-        if not await services.db.write(work):
-            return
+async def _steps(db: Database, families: Mapping[int, Sequence[str]], ruleset: int, policy: Policy) -> list[_Step]:
+    """Return what is to be written before a ruleset holds in channels, given with their families."""
+    steps: list[_Step] = []
+    for family in sorted({family for found in families.values() for family in found}):
+        some = await suspected_names(db, family, ruleset, policy)
+        work = partial(_judge, channel_ids=list(families), family=family, ruleset=ruleset, policy=policy)
+        steps += _in_steps(await store.names_in(db, list(families), some), work)
+    if not needs_whole_channel(policy):
+        for channel_id, found in families.items():
+            for family in found:
+                some = await names_with_reasons(db, channel_id, family, ruleset, policy)
+                work = partial(_reason, channel_id=channel_id, family=family, ruleset=ruleset, policy=policy)
+                steps += _in_steps(await store.names_in(db, [channel_id], some), work)
+    return steps
+
+
+def _in_steps(names: Sequence[tuple[str, int]], work: Callable[..., Awaitable[None]]) -> list[_Step]:
+    return [_Step(files, partial(work, names=group)) for group, files in _groups(names)]
+
+
+async def _write(services: Services, steps: Sequence[_Step], ruleset: int) -> bool:
+    """Do the steps; False when no channel wants the ruleset any more."""
+    for step in steps:
+        if not await services.db.write(partial(_do, step=step, ruleset=ruleset)):
+            return False
         await judge_waiting(services)  # what is urgent does not wait for a large channel
+    return True
 
 
-async def _write_reasons(services: Services, channel_id: int, family: str, ruleset: int, policy: Policy) -> None:
-    """Write a channel's own reasons under a ruleset."""
-    some = await names_with_reasons(services.db, channel_id, family, ruleset, policy)
-    for names in _groups(await store.names_in(services.db, [channel_id], some)):
-        work = partial(_reason, channel_id=channel_id, family=family, names=names, ruleset=ruleset, policy=policy)
-        if not await services.db.write(work):
-            return
-        await judge_waiting(services)
+async def _do(unit: Unit, step: _Step, ruleset: int) -> bool:
+    """Do a step; False when no channel wants the ruleset any more."""
+    if not await assignments.is_wanted(unit, ruleset):
+        await progress.end(unit, ruleset)
+        return False
+    await step.work(unit)
+    await progress.add(unit, ruleset, step.files)
+    return True
 
 
-def _groups(names: Sequence[tuple[str, int]]) -> Iterator[list[str]]:
-    """Yield names in groups that have about as many files as a unit takes."""
+def _groups(names: Sequence[tuple[str, int]]) -> Iterator[tuple[list[str], int]]:
+    """Yield names in groups that have about as many files as a unit takes, each with how many."""
     group: list[str] = []
-    room = FILES
+    held = 0
     for name, files in names:
-        if room < files and group:
-            yield group
-            group, room = [], FILES
+        if held + files > FILES and group:
+            yield group, held
+            group, held = [], 0
         group.append(name)
-        room -= files
+        held += files
     if group:
-        yield group
+        yield group, held
 
 
 async def _judge(
     unit: Unit, channel_ids: Sequence[int], family: str, names: Sequence[str], ruleset: int, policy: Policy
-) -> bool:
-    """Write what a ruleset says of packages; False when no channel wants it any more."""
-    if not await assignments.is_wanted(unit, ruleset):
-        return False
+) -> None:
+    """Write what a ruleset says of the files of packages, each once for whatever channels have it."""
     rows = await suspects_in(unit, channel_ids, family, names, ruleset, policy)
     batch = batch_of(rows, await recall(unit, family, rows, [policy]), await python_of(unit, family, rows, [policy]))
     await write_verdicts(unit, rows, batch, {ruleset: policy})
-    return True
 
 
-async def _reason(unit: Unit, channel_id: int, family: str, names: Sequence[str], ruleset: int, policy: Policy) -> bool:
+async def _reason(unit: Unit, channel_id: int, family: str, names: Sequence[str], ruleset: int, policy: Policy) -> None:
+    """Write a channel's own reasons under a ruleset, unless it wants that no more."""
     channel = await channels.hold(unit, channel_id)
-    if channel is None or ruleset not in (channel.next_ruleset_id, channel.ruleset_id):
-        return False
-    await judge_reasons(unit, channel, family, names, {ruleset: policy})
-    return True
+    if channel is not None and ruleset in (channel.next_ruleset_id, channel.ruleset_id):
+        await judge_reasons(unit, channel, family, names, {ruleset: policy})
 
 
 async def _flip(unit: Unit, ruleset: int, channel_ids: Sequence[int]) -> None:
@@ -147,6 +170,7 @@ async def _flip(unit: Unit, ruleset: int, channel_ids: Sequence[int]) -> None:
         if await assignments.flip(unit, held.id, ruleset, before):
             await changes.note(unit, "channel", held.id)
             await changes.note(unit, "entry", held.id)
+    await progress.end(unit, ruleset)
 
 
 async def _settle(services: Services, ruleset: int, before: int, channel_ids: Sequence[int]) -> None:
@@ -169,7 +193,7 @@ async def _turned(
     """Yield (channel, partition, name) of what differs: only what either ruleset says anything against can."""
     if before == assignments.EVERYTHING:
         for channel_id in channel_ids:
-            for names in _groups(await store.names_in(db, [channel_id], None)):
+            for names, _ in _groups(await store.names_in(db, [channel_id], None)):
                 yield await store.keys_of(db, channel_id, names)
         return
     after = 0

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from packhouse.catalog.policies.progress import Progress
 from packhouse.catalog.policies.store import Assigned, PolicyRow
 from packhouse.core.clock import to_iso
 from packhouse.core.errors import PackhouseError
@@ -124,11 +125,19 @@ class PolicyPart(msgspec.Struct):
     description: str
 
 
+class ProgressPart(msgspec.Struct):
+    """How far a policy has come that does not hold yet."""
+
+    files: int  #: to be looked at: those that its rules can hide; for reasons of the channel's own once more
+    done: int
+
+
 class ChannelPolicy(msgspec.Struct, kw_only=True):
     """What holds in a channel."""
 
     policy: PolicyPart | None  #: null: none is assigned
     state: PolicyState  #: preparing: what held before holds still; unassigned: there is no policy, and nothing changes
+    progress: ProgressPart | None  #: while it is being prepared; null: that has not begun, or is over
     since: str | None  #: RFC 3339; since when the rules hold that hold now; null: they always did
     rules: dict[str, Any]  #: the fields that are set
     summary: list[str]  #: sentences, in the order in which the rules are asked
@@ -136,13 +145,14 @@ class ChannelPolicy(msgspec.Struct, kw_only=True):
     does_not_apply: dict[str, list[str]]  #: family → the fields that are set, but hide no file of it
 
 
-def channel_policy(policy: PolicyRow | None, now: Assigned) -> ChannelPolicy:
-    """Fill the shape of what holds in a channel."""
+def channel_policy(policy: PolicyRow | None, now: Assigned, progress: Progress | None) -> ChannelPolicy:
+    """Fill the shape of what holds in a channel, and of how far what is to hold has come."""
     rules = decode(policy.rules) if policy else NO_POLICY
     settled = policy is None and now.state == "in_effect"
     return ChannelPolicy(
         policy=PolicyPart(policy.uuid, policy.name, policy.description) if policy else None,
         state="unassigned" if settled else now.state,
+        progress=None if progress is None else ProgressPart(*progress),
         since=to_iso(now.since),
         rules=msgspec.json.decode(encode(rules)) if policy else {},
         summary=summarise(rules),

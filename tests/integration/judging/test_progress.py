@@ -1,0 +1,89 @@
+"""While a ruleset is on its way into force, who asks is told how far it has come."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from packhouse.workflows.judging import duty, preparing
+from packhouse.workflows.judging.rejudging import judge_waiting
+from tests.conftest import Backend
+from tests.kit.calls import call, read
+from tests.kit.house import House, open_house
+from tests.kit.judging import judged, listed
+
+FILES = 6
+RULES = {"license_not": ["GPL3"], "latest_only": True}
+
+
+@pytest.fixture
+async def house(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
+    """A server with a channel of packages, of which a unit takes two files."""
+    monkeypatch.setattr(preparing, "FILES", 2)
+    async with open_house(backend) as opened:
+        await opened.channel("pub")
+        for number in range(FILES):
+            await opened.upload("pub", f"lib{number}")
+        yield opened
+
+
+async def assign(house: House, **rules: Any) -> None:
+    made = await call(house.admin, "POST", "/api/policies", {"name": str(rules), **rules, "channel_name": "pub"})
+    assert made.status == 201, made.body
+
+
+async def come(house: House) -> Any:
+    """Return the state of the channel's policy and how far it has come."""
+    found = await read(house.web, "/api/channels/pub/policy")
+    return found["state"], found["progress"]
+
+
+async def test_files_that_are_done_are_counted_until_the_ruleset_holds(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+
+    async def look(*given: Any) -> int:
+        told.append(await come(house))
+        return await judge_waiting(*given)
+
+    await assign(house, **RULES)
+    assert await come(house) == ("preparing", None), "nobody has begun"
+    monkeypatch.setattr(preparing, "judge_waiting", look)
+    await duty.judge(house.services)
+    every = 2 * FILES  # for verdicts, and for what is the newest here
+    assert [one["done"] for state, one in told if state == "preparing"] == [2, 4, 6, 8, 10, 12, 12]
+    assert {one["files"] for state, one in told if state == "preparing"} == {every}
+    assert await come(house) == ("in_effect", None)
+
+
+async def test_it_begins_anew_after_a_crash_and_is_forgotten_when_given_up(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = 0
+
+    async def dies(*given: Any) -> int:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise KeyboardInterrupt
+        return await judge_waiting(*given)
+
+    async def gives_up(*given: Any) -> int:
+        assert (await call(house.admin, "PUT", "/api/channels/pub", {"policy_id": None})).status == 200
+        return await judge_waiting(*given)
+
+    await assign(house, **RULES)
+    monkeypatch.setattr(preparing, "judge_waiting", dies)
+    with pytest.raises(KeyboardInterrupt):
+        await duty.judge(house.services)
+    assert await come(house) == ("preparing", {"files": 2 * FILES, "done": 4})
+    monkeypatch.setattr(preparing, "judge_waiting", gives_up)
+    await duty.judge(house.services)
+    assert not await house.services.db.fetch_all("SELECT * FROM preparation WHERE ruleset_id != 0")
+    await judged(house)
+    assert await come(house) == ("unassigned", None)
+    assert len(await listed(house, "pub")) == FILES
+    assert not await house.services.db.fetch_all("SELECT * FROM preparation")
