@@ -15,7 +15,7 @@ from packhouse.catalog.vulnerabilities.findings import Found
 from packhouse.core.db import Database, Unit
 from packhouse.core.db.base import Reader
 from packhouse.workflows.delivering.counting import DownloadCounter
-from packhouse.workflows.judging import arriving, learning, naming, rejudging, whole
+from packhouse.workflows.judging import arriving, learning, naming, rejudging, verdicts, whole
 from packhouse.workflows.judging.store import FileRow
 from packhouse.workflows.publishing.moving import remove
 from packhouse.workflows.publishing.selection import Item
@@ -305,6 +305,42 @@ async def test_a_version_that_comes_back_while_what_was_found_in_it_is_forgotten
     assert arrived
     await govern(house, "pub", cve_score=8)  # who asks anew relies on what was found
     assert (await status_of(house, "pub", LIB), await listed(house, "pub")) == (403, set())
+
+
+async def test_a_file_that_arrives_while_an_advisory_ends_is_shown_like_the_others(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if house.services.db.dialect == "sqlite":
+        pytest.skip("one unit at a time: nothing arrives meanwhile")
+    await govern(house, "pub", cve_score=7)
+    await house.upload("pub", "lib", depends=PYTHON)
+    await advise(house.services, tmp_path, osv(1, "lib"))
+    await judged(house)
+    learn_anew, write_verdicts = learning.learn_anew, verdicts.write_verdicts
+    arriving_now, over = asyncio.Event(), asyncio.Event()
+
+    async def judges(unit: Unit, family: str, names: Collection[str]) -> list[Found]:
+        found = await learn_anew(unit, family, names)
+        if not arriving_now.is_set():
+            uploads.append(asyncio.create_task(house.upload("pub", "lib", build="1", depends=PYTHON)))
+            await arriving_now.wait()
+        return found
+
+    async def arrives(*given: Any) -> Any:
+        arriving_now.set()
+        await over.wait()
+        return await write_verdicts(*given)
+
+    uploads: list[asyncio.Task[Any]] = []
+    monkeypatch.setattr(rejudging, "learn_anew", judges)
+    monkeypatch.setattr(arriving, "write_verdicts", arrives)
+    await advise(house.services, tmp_path, osv(1, "other"))
+    async with asyncio.timeout(20):
+        await rejudging.judge_waiting(house.services)
+        over.set()
+        await asyncio.gather(*uploads)
+    await judged(house)
+    assert uploads and await listed(house, "pub") == {LIB, "lib-1.0-1.conda"}
 
 
 async def forget_everything(house: House) -> None:

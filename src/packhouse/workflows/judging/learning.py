@@ -67,15 +67,15 @@ async def learn(unit: Unit, family: str, versions: Mapping[str, Collection[str]]
 async def learn_anew(unit: Unit, family: str, names: Collection[str]) -> list[Found]:
     """Let what advisories say now of all versions of packages be what was found; return what is new of it.
 
-    What was found in a version that nobody has is forgotten, and the package looked at once more: who brings that
-    version back meanwhile has found it known, and added nothing.
+    A package of which something is taken away is looked at once more: who brings a file at this moment still sees it,
+    and judges by it, or adds nothing to it where we see nobody who has that version.
     """
     # first, so that what a file that comes meanwhile is found to have is not taken for past
     before = {_what(one): one for one in await findings.of_names(unit, family, names)}
-    versions = await store.versions_of(unit, family, names)
-    now = {_what(one): one for one in await look_up(unit, family, versions)}
+    found = await look_up(unit, family, await store.versions_of(unit, family, names))
+    now = {_what(one): one for one in found}
     gone = [one for what, one in before.items() if now.get(what) != one]
-    await unjudged.add(unit, [(family, one.name) for one in gone if one.version not in versions.get(one.name, ())])
+    await unjudged.add(unit, [(family, one.name) for one in gone if _what(one) not in now])
     await findings.replace(unit, gone, [one for what, one in now.items() if before.get(what) != one])
     return [one for what, one in now.items() if what not in before]
 
