@@ -6,6 +6,7 @@ each channel has (as the catalogue says) and from what the world remembers of th
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
@@ -111,8 +112,8 @@ class World:
         await take(services, "kev")
         await self.govern()
 
-    async def act(self) -> None:
-        """Do one thing."""
+    async def act(self, beside: Act | None = None) -> None:
+        """Do one thing, and something beside it; not while days pass at once, as they never do beside anything."""
         often = [self.upload] * 4 + [self.mirror] * 3 + [self.govern] * 4 + [self.advisory] * 3 + [self.copy] * 3
         twice = [self.edit, self.state, self.waive, self.wait] * 2
         once = [
@@ -121,7 +122,10 @@ class World:
         ]  # fmt: skip
         act = self.rng.choice([*often, *twice, *once])
         self.done.append(act.__name__)
-        await act()
+        if beside and act != self.wait:
+            await asyncio.gather(act(), beside())
+        else:
+            await act()
 
     # ------------------------------------------------------------ files
 
