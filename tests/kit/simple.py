@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from packhouse.formats.base import PartRow
 from packhouse.formats.python.filename import parse_wheel_filename
 from packhouse.formats.python.format import PythonFormat
 from packhouse.formats.python.record import canonical_json
+from tests.kit.partrow import PartRow
 
 Said = Mapping[str, Any]
 URL = "https://index.example.org/simple/demo/"

@@ -19,6 +19,7 @@ from packhouse.formats.archives.zstandard import unzstd, zstd3
 from packhouse.formats.conda.record import canonical_json, to_msgpack
 from packhouse.formats.conda.repodata import assemble, render_fragments
 from packhouse.formats.conda.shards import render_shard, render_shard_index
+from packhouse.formats.conda.splice import extra
 
 
 def _record(name: str, version: str, number: int, **more: Any) -> dict[str, Any]:
@@ -45,7 +46,7 @@ NAMES = sorted({record["name"] for record in RECORDS.values()})
 
 
 def _shard(name: str) -> bytes:
-    return render_shard((fn, to_msgpack(r), ADDED) for fn, r in RECORDS.items() if r["name"] == name)
+    return render_shard((fn, to_msgpack(r), extra(ADDED)) for fn, r in RECORDS.items() if r["name"] == name)
 
 
 class TestRepodataShard:
@@ -66,7 +67,7 @@ class TestRepodataShard:
             assert as_text == RECORDS[filename] | ADDED
 
     def test_the_order_of_entries_does_not_matter(self) -> None:
-        entries = [(fn, to_msgpack(r), ADDED) for fn, r in RECORDS.items()]
+        entries = [(fn, to_msgpack(r), extra(ADDED)) for fn, r in RECORDS.items()]
         assert render_shard(entries) == render_shard(entries[::-1])
 
     def test_a_shard_of_nothing_is_valid(self) -> None:
@@ -129,7 +130,7 @@ async def test_rattler_reads_our_shards_and_our_repodata_alike(channel: str, tmp
     from_shards = {r.file_name: json.loads(r.to_json()) for group in found for r in group}
 
     path = tmp_path / "repodata.json"
-    fragments = [render_fragments((fn, canonical_json(r), ADDED) for fn, r in RECORDS.items())]
+    fragments = [render_fragments((fn, canonical_json(r), extra(ADDED)) for fn, r in RECORDS.items())]
     path.write_bytes(b"".join(assemble("linux-64", fragments)))
     sparse = SparseRepoData(Channel(channel), "linux-64", path)
     loaded = [record for name in NAMES for record in sparse.load_records(PackageName(name), _BOTH)]

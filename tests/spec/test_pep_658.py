@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 
 from packhouse.core.blobs.hashing import Hashes
-from packhouse.formats.base import PartRow
 from packhouse.formats.python.inspect import METADATA_SUFFIX, inspect
 from packhouse.formats.python.pages import JSON_TYPE, project_html
 from packhouse.formats.python.record import canonical_json, make_record
 from packhouse.formats.python.upstream import parse_project
+from tests.kit.partrow import PartRow
 from tests.kit.simple import URL, page_of, row
 from tests.kit.wheels import FILENAME, make_wheel, metadata
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -84,14 +84,28 @@ class RecordColumns(msgspec.Struct, frozen=True):
     timestamp_ms: int | None
 
 
-class PartRow(NamedTuple):
+class PartRow(Protocol):
     """One visible entry, as the part of its name is rendered from it."""
 
-    filename: str
-    json: bytes  #: canonical record
-    packed: bytes  #: the same as the own document of a name carries it; empty for a format that makes that from JSON
-    signatures: str | None  #: JSON object; a signed record is never touched
-    visible_at: int  #: microseconds; when it first became visible in this channel
+    @property
+    def filename(self) -> str:
+        """Its file name."""
+
+    @property
+    def json(self) -> bytes:
+        """Its canonical record."""
+
+    @property
+    def packed(self) -> bytes:
+        """The same as the own document of a name carries it; empty for a format that makes that from JSON."""
+
+    @property
+    def signatures(self) -> str | None:
+        """Return a JSON object; a signed record is never touched."""
+
+    @property
+    def visible_at(self) -> int:
+        """When it first became visible in this channel, in microseconds."""
 
 
 class Index(NamedTuple):

@@ -25,7 +25,7 @@ HOT: dict[str, tuple[Statement, list[str]]] = {
     "binding": (entries._BOUND, ["channel_id", "family", "partition", "filename"]),
     "record": (contents._RECORD_ID, ["name", "sha256"]),
     "rendered files": (store._ROWS, ["channel_id", "name", "partition"]),
-    "files of a name": (store._VISIBLE, ["channel_id", "name"]),
+    "files of a name": (store._FILES, ["channel_id", "name"]),
     "part on the shelf": (store._SHOWN, ["channel_id", "partition", "name"]),
     "closed part": (store._CLOSE, ["channel_id", "partition", "name"]),
     "package rows": (summaries._THERE, ["channel_id", "name"]),

@@ -10,9 +10,9 @@ import pytest
 
 from packhouse.core.errors import PackhouseError
 from packhouse.formats import registry
-from packhouse.formats.base import PartRow
 from packhouse.formats.conda.record import canonical_json, to_msgpack
 from tests.kit.condapkg import make_conda
+from tests.kit.partrow import PartRow
 
 
 def test_a_file_is_recognised_by_declaration_or_by_name_and_first_bytes() -> None:

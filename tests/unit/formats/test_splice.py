@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from packhouse.formats.conda.record import canonical_json, to_msgpack
-from packhouse.formats.conda.splice import encode_map_header, map_header, splice_json, splice_msgpack
+from packhouse.formats.conda.splice import encode_map_header, extra, map_header, splice_json, splice_msgpack
 
 keys = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8).filter(
     lambda key: key not in ("md5", "sha256")
@@ -21,18 +21,18 @@ extras = st.dictionaries(st.sampled_from(["indexed_timestamp", "run_exports", "z
 
 
 @given(records, extras)
-def test_splicing_equals_encoding(record: dict[str, Any], extra: dict[str, int]) -> None:
-    assert json.loads(splice_json(canonical_json(record), extra)) == record | extra
-    assert msgspec.msgpack.decode(splice_msgpack(to_msgpack(record), extra)) == record | extra
+def test_splicing_equals_encoding(record: dict[str, Any], more: dict[str, int]) -> None:
+    assert json.loads(splice_json(canonical_json(record), extra(more))) == record | more
+    assert msgspec.msgpack.decode(splice_msgpack(to_msgpack(record), extra(more))) == record | more
 
 
 @pytest.mark.parametrize("value", [7, "indexed_timestamp", ['"indexed_timestamp"']])
 def test_a_key_the_record_has_is_replaced_not_doubled(value: Any) -> None:
-    record, extra = {"a": value, "indexed_timestamp": 5}, {"indexed_timestamp": 9}
-    text = splice_json(canonical_json(record), extra)
+    record, more = {"a": value, "indexed_timestamp": 5}, {"indexed_timestamp": 9}
+    text = splice_json(canonical_json(record), extra(more))
     assert json.loads(text, object_pairs_hook=list) == [("a", value), ("indexed_timestamp", 9)]
-    packed = splice_msgpack(to_msgpack(record), extra)
-    assert msgspec.msgpack.decode(packed) == record | extra and map_header(packed)[0] == 2
+    packed = splice_msgpack(to_msgpack(record), extra(more))
+    assert msgspec.msgpack.decode(packed) == record | more and map_header(packed)[0] == 2
 
 
 @pytest.mark.parametrize("count", [0, 1, 15, 16, 65535, 65536, 2**31])

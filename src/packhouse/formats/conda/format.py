@@ -18,6 +18,7 @@ from packhouse.formats.conda.record import canonical_json, columns, make_record,
 from packhouse.formats.conda.repodata import render_fragments
 from packhouse.formats.conda.shards import render_shard, shard_filenames
 from packhouse.formats.conda.solver_types import Spec, VersionKey, compile_spec, dependency_name, version_key
+from packhouse.formats.conda.splice import indexed_at
 from packhouse.formats.conda.upstream import separate_url
 
 _OF_LICENSES = ("include_licenses", "exclude_licenses")
@@ -114,7 +115,7 @@ class CondaFormat:
 
         The time a file became visible is added to its record (CEP 47), but never to a signed one.
         """
-        extras = [None if row.signatures else {"indexed_timestamp": row.visible_at // 1000} for row in rows]
+        extras = [None if row.signatures else indexed_at(row.visible_at // 1000) for row in rows]
         shard = render_shard((row.filename, row.packed, extra) for row, extra in zip(rows, extras, strict=True))
         packages = render_fragments((row.filename, row.json, extra) for row, extra in zip(rows, extras, strict=True))
         signed = [(row.filename, row.signatures.encode(), None) for row in rows if row.signatures]

@@ -14,10 +14,10 @@ import msgspec
 from packhouse.core.errors import PackhouseError
 from packhouse.formats.conda.record import RecordColumns
 from packhouse.formats.conda.solver_types import Spec, compile_spec, dependency_name, newest_key
-from packhouse.formats.conda.splice import splice_json
+from packhouse.formats.conda.splice import Extra, splice_json
 
 #: filename, canonical JSON of the record, and what the channel adds to it (None: nothing, as for a signed record)
-JsonEntry = tuple[str, bytes, Mapping[str, Any] | None]
+JsonEntry = tuple[str, bytes, Extra | None]
 #: `"file":{record},…` without braces: of .tar.bz2 files, of .conda files
 Fragment = tuple[bytes, bytes]
 

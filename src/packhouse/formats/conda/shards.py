@@ -5,16 +5,15 @@ Everything here is a join of bytes that were encoded when the record was first s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 import msgspec
 
 from packhouse.formats.base import Malformed
-from packhouse.formats.conda.splice import encode_map_header, splice_msgpack
+from packhouse.formats.conda.splice import Extra, encode_map_header, splice_msgpack
 
 #: filename, the record as msgpack, and what the channel adds to it (None: nothing, as for a signed record)
-ShardEntry = tuple[str, bytes, Mapping[str, Any] | None]
+ShardEntry = tuple[str, bytes, Extra | None]
 
 _msgpack = msgspec.msgpack.Encoder(order="deterministic")
 _EMPTY_REMOVED = _msgpack.encode("removed") + b"\x90"

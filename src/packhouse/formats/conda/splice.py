@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from functools import cache
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -16,33 +16,45 @@ _json = msgspec.json.Encoder(order="deterministic")
 _msgpack = msgspec.msgpack.Encoder(order="deterministic")
 
 
-@cache
-def _encoded(key: str) -> tuple[bytes, bytes]:
-    """Return a key as it stands in JSON and in msgpack; there are only few, and they are asked for with each record."""
-    return _json.encode(key), _msgpack.encode(key)
+class Extra(NamedTuple):
+    """What a channel adds to records: of many at once, so it is encoded once."""
+
+    values: Mapping[str, Any]
+    keys: tuple[tuple[bytes, bytes], ...]  #: as they stand in JSON and in msgpack
+    json: bytes  #: its members and the brace that ends the record, without a comma before them
+    packed: bytes  #: its pairs, without the header of a map
 
 
-def splice_json(record: bytes, extra: Mapping[str, Any]) -> bytes:
-    """Return the JSON object `record` with the keys of `extra` added at its end; a key it has already is replaced."""
-    for key in extra:
-        if _encoded(key)[0] in record:
-            return _json.encode(msgspec.json.decode(record) | dict(extra))
-    added = _json.encode(extra)
-    if len(record) <= 2 or len(added) <= 2:
-        return added if len(record) <= 2 else record
-    return record[:-1] + b"," + added[1:]
+@lru_cache(maxsize=1024)
+def indexed_at(milliseconds: int) -> Extra:
+    """Return the extra that says since when a channel shows a file (CEP 47); many came at once."""
+    return extra({"indexed_timestamp": milliseconds})
 
 
-def splice_msgpack(record: bytes, extra: Mapping[str, Any]) -> bytes:
-    """Return the msgpack map `record` with the keys of `extra` added at its end; a key it has already is replaced."""
-    body = b""
-    for key in sorted(extra):
-        encoded = _encoded(key)[1]
-        if encoded in record:
-            return _msgpack.encode(msgspec.msgpack.decode(record) | dict(extra))
-        body += encoded + _msgpack.encode(extra[key])
+def extra(values: Mapping[str, Any]) -> Extra:
+    """Encode what is to be added to records."""
+    pairs = [(_msgpack.encode(key), _msgpack.encode(values[key])) for key in sorted(values)]
+    keys = tuple((_json.encode(key), _msgpack.encode(key)) for key in values)
+    return Extra(values, keys, _json.encode(values)[1:], b"".join(piece for pair in pairs for piece in pair))
+
+
+def splice_json(record: bytes, added: Extra) -> bytes:
+    """Return the JSON object `record` with the keys of `added` at its end; a key it has already is replaced."""
+    for key, _ in added.keys:
+        if key in record:
+            return _json.encode(msgspec.json.decode(record) | dict(added.values))
+    if len(record) <= 2:
+        return b"{" + added.json
+    return record[:-1] + b"," + added.json if added.keys else record
+
+
+def splice_msgpack(record: bytes, added: Extra) -> bytes:
+    """Return the msgpack map `record` with the keys of `added` at its end; a key it has already is replaced."""
+    for _, key in added.keys:
+        if key in record:
+            return _msgpack.encode(msgspec.msgpack.decode(record) | dict(added.values))
     count, start = map_header(record)
-    return encode_map_header(count + len(extra)) + record[start:] + body
+    return encode_map_header(count + len(added.keys)) + record[start:] + added.packed
 
 
 def map_header(data: bytes) -> tuple[int, int]:

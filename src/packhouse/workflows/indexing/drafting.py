@@ -16,7 +16,7 @@ from packhouse.core.db.base import Reader
 from packhouse.workflows.indexing import store
 from packhouse.workflows.indexing.rendering import render
 from packhouse.workflows.indexing.store import Part
-from packhouse.workflows.indexing.summarising import summaries_of
+from packhouse.workflows.indexing.summarising import summarise
 
 #: names, and about so many bytes of parts, that are drafted ahead at a time: what one short transaction can write
 NAMES = 100
@@ -41,12 +41,13 @@ async def draft(reader: Reader, channel_id: int, waiting: Sequence[Waiting]) -> 
     """Return a draft of each name that waits, in the partitions that these rows say, by name."""
     drafts = {name: Draft(name, [], {}, {}) for name in sorted({name for _, _, name in waiting})}
     partitions = {partition for _, partition, _ in waiting}
-    rows = await store.rows_of(reader, channel_id, partitions, drafts)
+    files = await store.files_of(reader, channel_id, drafts, partitions)
+    rows = {key: some for name in files.values() for key, some in store.by_partition(name).items()}
     for number, partition, name in waiting:
         drafts[name].answered.append(number)
         if partition not in drafts[name].parts:
             drafts[name].parts[partition] = render(rows.get((partition, name), ()))
-    for (family, name), said in (await summaries_of(reader, channel_id, list(drafts))).items():
+    for (family, name), said in (await summarise(reader, files.values())).items():
         drafts[name].packages[family] = said
     return list(drafts.values())
 

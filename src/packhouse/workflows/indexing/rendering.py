@@ -7,17 +7,14 @@ from collections.abc import Sequence
 
 from packhouse.formats import registry
 from packhouse.formats.archives.zstandard import zstd3
-from packhouse.formats.base import PartRow
-from packhouse.workflows.indexing.store import IndexRow, Part
+from packhouse.workflows.indexing.store import File, Part
 
 
-def encode(rows: Sequence[IndexRow]) -> tuple[bytes, bytes] | None:
+def encode(rows: Sequence[File]) -> tuple[bytes, bytes] | None:
     """Return shard and fragment of one name in one partition, uncompressed; None when nothing of it is visible."""
     if not rows:
         return None
-    return registry.get(rows[0].family).render_part(
-        [PartRow(row.filename, row.json, row.packed, row.signatures, row.visible_at) for row in rows]
-    )
+    return registry.get(rows[0].family).render_part(rows)
 
 
 def identity(shard: bytes, fragment: bytes) -> bytes:
@@ -25,7 +22,7 @@ def identity(shard: bytes, fragment: bytes) -> bytes:
     return hashlib.sha256(shard + fragment).digest()
 
 
-def render(rows: Sequence[IndexRow]) -> Part | None:
+def render(rows: Sequence[File]) -> Part | None:
     """Return the part of one name in one partition, or None when nothing of it is visible."""
     encoded = encode(rows)
     if encoded is None:

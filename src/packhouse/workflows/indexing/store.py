@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterable, Mapping
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
@@ -20,7 +22,7 @@ from packhouse.catalog.schema import (
     revision,
     shelf,
 )
-from packhouse.core.db import Database, Unit, any_of
+from packhouse.core.db import Database, Row, Unit, any_of
 from packhouse.core.db.base import Reader
 
 _HEAD = select(head.c.revision).where(head.c.channel_id == bindparam("channel_id"))
@@ -61,37 +63,13 @@ _DIRTY_OF = select(dirty.c.id, dirty.c.partition, dirty.c.name).where(
     dirty.c.channel_id == bindparam("channel_id"), any_of(dirty.c.name, "names")
 )
 
-#: everything parts are rendered from: the visible entries of names in partitions
-_ROWS = (
+#: everything parts and package rows are made from: the visible files of names, with their bodies in some partitions
+_FILES = (
     select(
-        entry.c.filename,
         entry.c.family,
-        entry.c.visible_at,
-        record_body.c.json,
-        record_body.c.packed,
-        record_body.c.signatures,
         entry.c.partition,
         entry.c.name,
-    )
-    .select_from(
-        judged(
-            entry.join(channel, channel.c.id == entry.c.channel_id).join(
-                record_body, record_body.c.record_id == entry.c.record_id
-            )
-        )
-    )
-    .where(
-        entry.c.channel_id == bindparam("channel_id"),
-        any_of(entry.c.name, "names"),
-        any_of(entry.c.partition, "partitions"),
-        SHOWN,
-    )
-)
-# In a fixed order, so that of equals the same one stands for the package every time.
-_VISIBLE = (
-    select(
-        entry.c.family,
-        entry.c.partition,
+        entry.c.filename,
         record.c.version,
         record.c.build_number,
         record.c.license,
@@ -100,14 +78,20 @@ _VISIBLE = (
         entry.c.visible_at,
         entry.c.content_id,
         entry.c.record_id,
-        entry.c.name,
+        record_body.c.json,
+        record_body.c.packed,
+        record_body.c.signatures,
     )
     .select_from(
-        judged(entry.join(channel, channel.c.id == entry.c.channel_id).join(record, record.c.id == entry.c.record_id))
+        judged(
+            entry.join(channel, channel.c.id == entry.c.channel_id).join(record, record.c.id == entry.c.record_id)
+        ).outerjoin(
+            record_body, and_(record_body.c.record_id == entry.c.record_id, any_of(entry.c.partition, "partitions"))
+        )
     )
     .where(entry.c.channel_id == bindparam("channel_id"), any_of(entry.c.name, "names"), SHOWN)
-    .order_by(entry.c.partition, entry.c.filename)
 )
+_ROWS = _FILES.where(any_of(entry.c.partition, "partitions"))
 _RECORDS = select(record_body.c.record_id, record_body.c.json).where(any_of(record_body.c.record_id, "ids"))
 # One that is there is written again, so that the sweep cannot drop it, if nothing shows it, before we show it.
 _ADD_PART = """INSERT INTO part (sha256, shard, shard_sha256, fragment)
@@ -222,22 +206,13 @@ _RUN_EXPORTS = (
 Key = tuple[str, str]
 
 
-class IndexRow(NamedTuple):
-    """One visible entry as a part is rendered from it."""
-
-    filename: str
-    family: str
-    visible_at: int
-    json: bytes
-    packed: bytes
-    signatures: str | None
-
-
-class VisibleFile(NamedTuple):
-    """One visible file, with what summaries are made of. Times are microseconds."""
+class File(NamedTuple):
+    """One visible file, as parts and package rows are made of it. Times are microseconds."""
 
     family: str
     partition: str
+    name: str
+    filename: str
     version: str
     build_number: int
     license: str
@@ -246,6 +221,9 @@ class VisibleFile(NamedTuple):
     visible_at: int
     content_id: int | None
     record_id: int
+    json: bytes  #: this and what follows are None in partitions that were not asked for
+    packed: bytes
+    signatures: str | None
 
 
 class Part(NamedTuple):
@@ -315,22 +293,38 @@ async def waiting_of(reader: Reader, channel_id: int, names: Iterable[str]) -> l
     return [(row[0], row[1], row[2]) for row in rows]
 
 
+async def files_of(
+    reader: Reader, channel_id: int, names: Iterable[str], partitions: Iterable[str] = ()
+) -> dict[str, list[File]]:
+    """Return the visible files of names, by partition and file name; with their bodies in these partitions.
+
+    Names of which nothing is visible are missing.
+    """
+    some = {"names": list(names), "partitions": list(partitions)}
+    return _by_name(await reader.fetch_all(_FILES, channel_id=channel_id, **some))
+
+
 async def rows_of(
     reader: Reader, channel_id: int, partitions: Iterable[str], names: Iterable[str]
-) -> dict[Key, list[IndexRow]]:
-    """Return the visible entries of names in partitions, in no order; without those of which there is none."""
-    found: dict[Key, list[IndexRow]] = {}
+) -> dict[Key, list[File]]:
+    """Return the visible files of names in partitions, by file name; without those of which there is none."""
     some = {"partitions": list(partitions), "names": list(names)}
-    for row in await reader.fetch_all(_ROWS, channel_id=channel_id, **some):
-        found.setdefault((row[6], row[7]), []).append(IndexRow(*row[:6]))
-    return found
+    rows = _by_name(await reader.fetch_all(_ROWS, channel_id=channel_id, **some))
+    return {key: files for some in rows.values() for key, files in by_partition(some).items()}
 
 
-async def visible_files(reader: Reader, channel_id: int, names: Iterable[str]) -> dict[Key, list[VisibleFile]]:
-    """Return (family, name) → visible files of names, by partition and file name."""
-    found: dict[Key, list[VisibleFile]] = {}
-    for row in await reader.fetch_all(_VISIBLE, channel_id=channel_id, names=list(names)):
-        found.setdefault((row[0], row[10]), []).append(VisibleFile(*row[:10]))
+def by_partition(files: Iterable[File]) -> dict[Key, list[File]]:
+    """Return the files of a name by partition."""
+    return {key: list(some) for key, some in groupby(files, itemgetter(1, 2))}
+
+
+def _by_name(rows: Iterable[Row]) -> dict[str, list[File]]:
+    found: dict[str, list[File]] = {}
+    for row in rows:
+        found.setdefault(row[2], []).append(File._make(row))
+    for files in found.values():  # here, not in the database, which would carry their bodies along
+        files.sort(key=itemgetter(3))
+        files.sort(key=itemgetter(1))
     return found
 
 

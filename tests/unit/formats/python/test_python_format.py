@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from packhouse.core.blobs.hashing import Hashes
 from packhouse.formats import registry
-from packhouse.formats.base import Malformed, PartRow
+from packhouse.formats.base import Malformed
 from packhouse.formats.python.filename import parse_wheel_filename
 from packhouse.formats.python.format import PythonFormat
 from packhouse.formats.python.record import columns, make_record
 from packhouse.formats.registry import Format
 from packhouse.workflows.records import record_of
+from tests.kit.partrow import PartRow
 from tests.kit.wheels import FILENAME, hostile_wheels, make_wheel, metadata
 
 PYTHON: Format = PythonFormat()
