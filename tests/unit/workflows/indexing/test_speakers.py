@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from packhouse.formats import registry
 from packhouse.workflows.indexing.store import File
+from packhouse.workflows.indexing.summarising import speakers
 
 Said = list[tuple[str, int, int, int | None]]
-from packhouse.workflows.indexing.summarising import speakers
 
 
 def _files(said: Said) -> list[File]:
