@@ -7,18 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from sqlalchemy import text
 
 from packhouse.catalog.policies import engine
 from packhouse.catalog.policies.engine import Judging
-from packhouse.core.db.migrating import engine_for, migrate
+from packhouse.core.db.migrating import config, engine_for, migrate
 from packhouse.security.engine import ENGINE
 from packhouse.workflows.judging import anew, duty
 from packhouse.workflows.judging.rejudging import judge_waiting
+from packhouse.workflows.maintaining.repair import repair
 from tests.conftest import Backend
 from tests.kit.feeding import osv
 from tests.kit.house import House, open_house
-from tests.kit.inspection import findings
+from tests.kit.inspection import findings, information, seal_all
 from tests.kit.judging import advise, govern, judged, listed, status_of
 
 NAMES = ("alfa", "bravo", "lib", "zulu")
@@ -123,22 +125,43 @@ async def test_a_third_engine_begins_from_the_start(house: House) -> None:
     assert await said(house) == before, "nor does a release that was tried for a moment leave what it judged"
 
 
-def test_what_was_judged_before_engines_had_numbers_is_judged_anew(backend: Backend) -> None:
-    database = engine_for(backend.database_url)
-    with database.begin() as connection:
-        assert connection.execute(text("SELECT number FROM engine")).scalar() == ENGINE
-        connection.execute(text("DROP TABLE engine"))
-        connection.execute(text("UPDATE alembic_version SET version_num = '0013'"))
-        connection.execute(
-            text(
-                "INSERT INTO record (sha256, name, version, build, build_number, license, license_family, signed)"
-                " VALUES (:sha256, 'lib', '1.0', '0', 0, '', '', false)"
-            ),
-            {"sha256": b"0" * 32},
-        )
-    migrate(backend.database_url)
+async def test_verify_waits_for_it_and_repair_does_it(house: House) -> None:
+    before = await said(house)
+    await judge_by_an_older_one(house)
+    await seal_all(house.services)
+    assert not [one for one in await findings(house.services) if one.invariant == "I6"]
+    assert any("wait to be judged" in one for one in await information(house.services))
+    assert [one async for one in repair(house.services)] == []
+    await house.caught_up()
+    assert await said(house) == before
+    assert not any("wait to be judged" in one for one in await information(house.services))
+
+
+@pytest.mark.parametrize("records", [0, 1])
+def test_what_was_judged_before_engines_had_numbers_is_judged_anew(
+    backend: Backend, request: pytest.FixtureRequest, tmp_path: Path, records: int
+) -> None:
+    url = f"sqlite:///{tmp_path / 'old.db'}"
+    if backend.name.startswith("postgres"):
+        cluster = request.getfixturevalue("postgres")
+        url = cluster.url(cluster.database())
+    database = engine_for(url)
     with database.connect() as connection:
-        assert connection.execute(text("SELECT number, following FROM engine")).all() == [(0, None)]
+        settings = config()
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, "0013")
+    with database.begin() as connection:
+        for _ in range(records):
+            connection.execute(
+                text(
+                    "INSERT INTO record (sha256, name, version, build, build_number, license, license_family, signed)"
+                    " VALUES (:sha256, 'lib', '1.0', '0', 0, '', '', false)"
+                ),
+                {"sha256": b"0" * 32},
+            )
+    migrate(url)
+    with database.connect() as connection:
+        assert connection.execute(text("SELECT number, following FROM engine")).all() == [(0 if records else 1, None)]
     database.dispose()
 
 

@@ -439,6 +439,7 @@ CAUGHT_BY: dict[str, Scenario] = {
 }  # fmt: skip
 #: calls without which all comes to the same end, only later: they let what is urgent pass a large channel
 SOONER = {
+    "workflows.maintaining.judgements:finish_taking_over → judge_waiting",
     "workflows.judging.duty:judge → judge_waiting #1",
     "workflows.judging.preparing:_write → judge_waiting",
     "workflows.judging.preparing:_settle → judge_waiting",

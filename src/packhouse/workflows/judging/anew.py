@@ -13,6 +13,7 @@ from packhouse.catalog.policies import engine
 from packhouse.catalog.policies.engine import Judging
 from packhouse.catalog.vulnerabilities import unjudged
 from packhouse.core.db import Database, Unit
+from packhouse.core.db.base import Reader
 from packhouse.core.log import get_logger
 from packhouse.security.engine import ENGINE
 
@@ -20,6 +21,12 @@ from packhouse.security.engine import ENGINE
 NAMES = 1000
 
 log = get_logger("packhouse.judging")
+
+
+async def is_due(reader: Reader) -> bool:
+    """Say whether anything was judged by another engine and waits, whether that has begun or not."""
+    now = await engine.judging(reader)
+    return now.number != ENGINE or now.following is not None
 
 
 async def take_over(db: Database) -> bool:

@@ -18,6 +18,7 @@ from packhouse.core.db import Database
 from packhouse.security.policies.decide import Policy
 from packhouse.security.policies.survey import needs_whole_channel, survey
 from packhouse.workflows.judging import store as judging
+from packhouse.workflows.judging.anew import is_due, take_over
 from packhouse.workflows.judging.batches import batch_of, python_of
 from packhouse.workflows.judging.contexts import circumstances
 from packhouse.workflows.judging.knowing import recall
@@ -70,13 +71,19 @@ async def misjudged(db: Database, channel: Channel) -> AsyncIterator[Misjudged]:
 
 async def waiting(db: Database) -> bool:
     """Say whether anything waits to be judged, or will, as a feed's run is not worked off to its end."""
-    return await unjudged.last(db) > 0 or await feeds.unsettled(db)
+    return await unjudged.last(db) > 0 or await feeds.unsettled(db) or await is_due(db)
 
 
 async def judge_again(services: Services, packages: Collection[tuple[str, str]]) -> None:
     """Let packages, given as (family, name), be judged now."""
     await services.db.write(partial(unjudged.add, names=packages))
     await judge_waiting(services)
+
+
+async def finish_taking_over(services: Services) -> None:
+    """Let everything be judged that another engine judged, if no worker has come to that."""
+    while await take_over(services.db):
+        await judge_waiting(services)
 
 
 async def _differences(db: Database, channel: Channel, family: str, names: Sequence[str]) -> list[Misjudged]:

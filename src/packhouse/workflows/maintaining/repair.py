@@ -47,6 +47,7 @@ async def repair(services: Services, *, actor: str = "system") -> AsyncIterator[
 
 
 async def _everything(services: Services) -> AsyncIterator[Finding]:
+    await judgements.finish_taking_over(services)
     for channel_id in await store.channel_ids(services.db):
         channel = await channels.by_id(services.db, channel_id)
         if channel is not None:
