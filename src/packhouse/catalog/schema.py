@@ -92,6 +92,8 @@ content = Table(
     Column("deleting", Boolean, nullable=False, default=False, server_default=false()),  # second phase: no rescue
 )
 Index("ix_content_doomed", content.c.doomed_at)
+_BUILT = content.c.judged_by_builder
+Index("ix_content_built", content.c.id, sqlite_where=_BUILT, postgresql_where=_BUILT)
 
 record = Table(
     "record",
@@ -150,13 +152,8 @@ entry = Table(
 Index("ix_entry_name", entry.c.channel_id, entry.c.name, entry.c.partition)
 Index("ix_entry_event", entry.c.channel_id, entry.c.event_id)
 _ELSEWHERE = entry.c.origin_id.is_not(None)
-Index(
-    "ix_entry_uploaded",
-    entry.c.channel_id,
-    entry.c.name,
-    sqlite_where=entry.c.uploaded,
-    postgresql_where=entry.c.uploaded,
-)
+_OWN = entry.c.uploaded
+Index("ix_entry_uploaded", entry.c.channel_id, entry.c.name, sqlite_where=_OWN, postgresql_where=_OWN)
 Index("ix_entry_origin", entry.c.origin_id, sqlite_where=_ELSEWHERE, postgresql_where=_ELSEWHERE)
 
 # A coordinate of a channel has one content for ever (invariant I3): uploads, fetches and trusted claims all bind.

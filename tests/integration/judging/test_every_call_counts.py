@@ -116,6 +116,14 @@ async def copied_in(house: House, folder: Path) -> None:
     assert await listed(house, "pub") == {TWO}
 
 
+async def policy_after_findings(house: House, folder: Path) -> None:
+    await put(house, "1.0", "2.0")
+    await advise(house.services, folder, osv(1, "lib"))
+    await judged(house)
+    await govern(house, "pub", cve_score=7)
+    assert await listed(house, "pub") == {TWO}
+
+
 async def copied_before_it_is_judged(house: House, folder: Path) -> None:
     await house.channel("other")
     for path in ("pub", "other"):
@@ -291,6 +299,7 @@ async def refused(house: House) -> None:
 
 async def reasons_of_a_new_policy(house: House) -> None:
     await put(house, "1.0", "2.0")
+    await judged(house)  # a new installation's engine has taken over
     await govern(house, "pub", latest_only=True)
     assert await listed(house, "pub") == {TWO}
 
@@ -418,6 +427,7 @@ CAUGHT_BY: dict[str, Scenario] = {
     "workflows.answering.simulating:_decided → lifted": waived,
     "workflows.judging.verdicts:_hidden_pairs → decide": waived,
     "workflows.judging.verdicts:hidden_by → decide": shared_verdicts_alone,
+    "workflows.judging.versions:judge_versions → hidden_by": policy_after_findings,
     "workflows.judging.whole:_judge → wanted_reasons": test_judging.test_a_closure_is_kept_whole,
     "workflows.judging.whole:_write → write_reasons": test_judging.test_a_closure_is_kept_whole,
     "workflows.judging.whole:_write → show_anew": time_ends_for_a_closure,

@@ -33,15 +33,26 @@ _HIDDEN = exists().where(verdict.c.record_id == record.c.id, any_of(verdict.c.ru
 _HELD_BACK = entry.c.content_id.in_(select(content.c.id).where(content.c.sha256.in_(select(quarantine.c.sha256))))
 _HELD_BACK_IDS = select(record.c.id).where(_OF_NAMES, record.c.id.in_(select(entry.c.record_id).where(_HELD_BACK)))
 _NAMES: dict[str, Select[Any]] = {
-    "finding": select(finding.c.name).where(_FINDING_OF),
+    "finding": select(finding.c.name).distinct().where(_FINDING_OF),
     "malware": select(finding.c.name).join_from(finding, vulnerability, _MALWARE).where(_FINDING_OF),
     "quarantine": select(entry.c.name).where(_HELD_BACK),
 }
+_MALWARE_AMONG = _NAMES["malware"].where(any_of(finding.c.name, "names")).limit(1)
+_ANYTHING_HIDDEN = select(verdict.c.record_id).limit(1)
 _QUARANTINED = select(quarantine.c.sha256).limit(1)
 # no index has what records claim, but few installations have a quarantine
 _CLAIMED_NAMES = select(record.c.name).distinct().where(_HAS["quarantine"])
-_HIDDEN_NAMES = select(record.c.name).join_from(
-    verdict, record, and_(record.c.id == verdict.c.record_id, verdict.c.ruleset_id == bindparam("ruleset_id"))
+_HIDDEN_NAMES = (
+    select(record.c.name)
+    .distinct()
+    .join_from(
+        verdict, record, and_(record.c.id == verdict.c.record_id, verdict.c.ruleset_id == bindparam("ruleset_id"))
+    )
+)
+_BUILT_NAMES = (
+    select(entry.c.name)
+    .distinct()
+    .where(entry.c.content_id.in_(select(content.c.id).where(content.c.judged_by_builder)))
 )
 _HERE = entry.c.channel_id == bindparam("channel_id")
 _FAMILY = entry.c.family == bindparam("family")
@@ -77,7 +88,10 @@ _WAIVED = select(waiver.c.name).where(
     waiver.c.family == bindparam("family"),
     or_(waiver.c.channel_id.is_(None), waiver.c.channel_id == bindparam("channel_id")),
 )
-_TWINS, _SHARED = select(entry.c.name).where(_HERE, _FAMILY, _OLDER), _shared()
+_TWINS = select(entry.c.name).where(_HERE, _FAMILY, _OLDER)
+_SHARED = _shared()
+_FILES = select(func.count()).select_from(entry).where(_HERE)
+_OWN_FILES = _FILES.where(entry.c.uploaded)
 # The same of some packages. `+ 0` and `|| ''` keep a planner without statistics from an index over a whole channel.
 _OF_ARRIVED = and_(any_of(entry.c.record_id, "ids"), entry.c.channel_id + 0 == bindparam("channel_id"))
 _TWINS_AMONG = select(entry.c.name).where(_HERE, _AMONG, _OLDER)
@@ -93,16 +107,33 @@ async def record_ids(
     reader: Reader, family: str, names: Collection[str], rulesets: Collection[int], facts: frozenset[str]
 ) -> list[int]:
     """Return the records of packages with files that have one of the facts, or that one of the rulesets hides."""
-    some = {"family": family, "names": list(names), "rulesets": list(rulesets)}
-    return [row[0] for row in await reader.fetch_all(_ids(facts), **some)]
+    asked, some = set(facts), {"family": family, "names": list(names), "rulesets": list(rulesets)}
+    if "quarantine" in facts and not await reader.fetch_one(_QUARANTINED):
+        asked.remove("quarantine")
+    if "malware" in facts and not await reader.fetch_one(_MALWARE_AMONG, family=family, names=list(names)):
+        asked.remove("malware")
+    if not asked and not await reader.fetch_one(_ANYTHING_HIDDEN):
+        return []
+    return [row[0] for row in await reader.fetch_all(_ids(frozenset(asked)), **some)]
 
 
-async def names_with(db: Database, family: str, ruleset_id: int, facts: frozenset[str]) -> set[str]:
-    """Return the packages with files that may have one of the facts, or that the ruleset hides."""
-    found = await db.fetch_large(_names(facts), family=family, ruleset_id=ruleset_id)
-    if "quarantine" in facts and await db.fetch_one(_QUARANTINED):
-        found += await db.fetch_large(_CLAIMED_NAMES)
-    return {row[0] for row in found}
+async def names_with(db: Database, family: str, fact: str) -> set[str]:
+    """Return the packages with files that may have a fact."""
+    if fact != "quarantine":
+        return {row[0] for row in await db.fetch_large(_NAMES[fact], family=family)}
+    if not await db.fetch_one(_QUARANTINED):
+        return set()
+    return {row[0] for names in (_NAMES[fact], _CLAIMED_NAMES) for row in await db.fetch_large(names)}
+
+
+async def hidden_names(db: Database, ruleset_id: int) -> set[str]:
+    """Return the packages of any family of which a ruleset hides files."""
+    return {row[0] for row in await db.fetch_large(_HIDDEN_NAMES, ruleset_id=ruleset_id)}
+
+
+async def built_names(db: Database) -> set[str]:
+    """Return the packages of any family with files of which the builder says something."""
+    return {row[0] for row in await db.fetch_large(_BUILT_NAMES)}
 
 
 async def names_with_reasons(
@@ -112,9 +143,18 @@ async def names_with_reasons(
 
     And those in two archive forms, with `twins`, and with `own` those uploaded of which it has other files, too.
     """
-    asked = [_WAIVED, _REASONED, *([_TWINS] if twins else []), *([_SHARED] if own else [])]
+    asked = [_WAIVED, _REASONED, *([_TWINS] if twins else [])]
+    if own and await _is_mixed(db, channel_id):
+        asked.append(_SHARED)
     some = {"channel_id": channel_id, "family": family, "ruleset_id": ruleset_id}
     return {row[0] for statement in asked for row in await db.fetch_large(statement, **some)}
+
+
+async def _is_mixed(db: Database, channel_id: int) -> bool:
+    """Say whether a channel has uploads, and other files, too."""
+    [[own]] = await db.fetch_large(_OWN_FILES, channel_id=channel_id)
+    [[every]] = await db.fetch_large(_FILES, channel_id=channel_id)
+    return bool(0 < own < every)
 
 
 async def with_reasons(
@@ -151,8 +191,3 @@ def _ids(facts: frozenset[str]) -> CompoundSelect[Any]:
     suspect = or_(*(_HAS[fact] for fact in sorted(facts)), _HIDDEN)
     held_back = [_HELD_BACK_IDS] if "quarantine" in facts else []
     return union(select(record.c.id).where(_OF_NAMES, suspect), *held_back)
-
-
-@cache
-def _names(facts: frozenset[str]) -> CompoundSelect[Any]:
-    return union(*(_NAMES[fact] for fact in sorted(facts)), _HIDDEN_NAMES)

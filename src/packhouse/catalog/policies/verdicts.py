@@ -6,13 +6,14 @@ was said of it, since ids may be given again (SQLite).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, delete, select, union
+from sqlalchemy import BigInteger, Integer, Text, bindparam, delete, exists, func, select, union
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from packhouse.catalog.judgement_tables import ruleset, verdict
-from packhouse.catalog.schema import channel
+from packhouse.catalog.schema import channel, content, entry, record
 from packhouse.core.db import Unit, any_of
 from packhouse.core.db.base import Reader
 
@@ -48,6 +49,29 @@ _FORGET = delete(verdict).where(
 _PUT = """INSERT INTO verdict (ruleset_id, record_id, content_id, rule, since)
  VALUES (:ruleset_id, :record_id, :content_id, :rule, :since)
  ON CONFLICT (record_id, content_id, ruleset_id) DO UPDATE SET rule = excluded.rule, since = excluded.since"""
+# What the builder says of single files nobody asks here. A file that two channels have comes twice, and is put once.
+_FILES_OF_VERSIONS = (
+    select(
+        entry.c.record_id,
+        func.coalesce(entry.c.content_id, 0),
+        bindparam("ruleset_id", type_=Integer),
+        bindparam("rule", type_=Text),
+        bindparam("since", type_=BigInteger),
+    )
+    .join_from(record, entry, entry.c.record_id == record.c.id)
+    .where(
+        record.c.name == bindparam("name"),
+        any_of(record.c.version, "versions"),
+        entry.c.family.concat("") == bindparam("family"),
+        any_of(entry.c.channel_id.op("+")(0), "channels"),
+        ~exists().where(content.c.id == entry.c.content_id, content.c.judged_by_builder),
+    )
+)
+_HIDE_VERSIONS = (
+    upsert(verdict)
+    .from_select(["record_id", "content_id", "ruleset_id", "rule", "since"], _FILES_OF_VERSIONS)
+    .on_conflict_do_nothing(index_elements=["record_id", "content_id", "ruleset_id"])
+)
 
 
 async def rulesets_in_use(reader: Reader) -> set[int]:
@@ -74,3 +98,21 @@ async def replace(unit: Unit, gone: Iterable[tuple[int, Pair]], new: Sequence[Ve
         _FORGET, [{"ruleset": number, "record": pair[0], "content": pair[1]} for number, pair in gone]
     )
     await unit.execute_many(_PUT, [one._asdict() for one in new])
+
+
+async def hide_versions(
+    unit: Unit,
+    channel_ids: Collection[int],
+    family: str,
+    ruleset_id: int,
+    hidden: Mapping[tuple[str, str], Sequence[str]],
+) -> None:
+    """Let a ruleset hide the files that channels have of versions, given by name and rule; what is hidden stays so.
+
+    But for those of which the builder says something.
+    """
+    same = {"channels": list(channel_ids), "family": family, "ruleset_id": ruleset_id, "since": unit.now}
+    await unit.execute_many(
+        _HIDE_VERSIONS,
+        [{"name": name, "rule": rule, "versions": versions, **same} for (name, rule), versions in hidden.items()],
+    )

@@ -76,7 +76,13 @@ _IDS = select(vulnerability.c.key, vulnerability.c.id).where(any_of(vulnerabilit
 _OF_NAMES = select(*(finding.c[name] for name in Found._fields)).where(
     finding.c.family == bindparam("family"), any_of(finding.c.name, "names")
 )
+_VERSIONS = (
+    select(finding.c.name, finding.c.version)
+    .distinct()
+    .where(finding.c.family == bindparam("family"), any_of(finding.c.name, "names"))
+)
 _OF_VERSIONS = _OF_NAMES.where(any_of(finding.c.version, "versions"))
+_ANY_OF_FAMILY = select(finding.c.name).where(finding.c.family == bindparam("family")).limit(1)
 _OF_VULNERABILITY = (
     select(*(finding.c[name] for name in Found._fields))
     .where(finding.c.vulnerability_id == bindparam("vulnerability_id"))
@@ -122,10 +128,20 @@ async def of_names(reader: Reader, family: str, names: Collection[str]) -> list[
     return [Found(*row) for row in await reader.fetch_all(_OF_NAMES, family=family, names=list(names))]
 
 
+async def versions_of(reader: Reader, family: str, names: Collection[str]) -> list[tuple[str, str]]:
+    """Return (name, version) of packages in which anything was found."""
+    return [(row[0], row[1]) for row in await reader.fetch_all(_VERSIONS, family=family, names=list(names))]
+
+
 async def of_versions(reader: Reader, family: str, names: Collection[str], versions: Collection[str]) -> list[Found]:
     """Return everything found about these versions of packages of a family."""
     asked = {"family": family, "names": list(names), "versions": list(versions)}
     return [Found(*row) for row in await reader.fetch_all(_OF_VERSIONS, **asked)]
+
+
+async def any_of_family(reader: Reader, family: str) -> bool:
+    """Say whether anything was found in packages of a family."""
+    return await reader.fetch_one(_ANY_OF_FAMILY, family=family) is not None
 
 
 async def of_vulnerability(reader: Reader, vulnerability_id: int) -> list[Found]:

@@ -42,6 +42,7 @@ class Quarantined(NamedTuple):
 
 _COLUMNS = tuple(statement.c[name] for name in StatementRow._fields)
 _OF_NAMES = select(*_COLUMNS).where(statement.c.family == bindparam("family"), any_of(statement.c.name, "names"))
+_NAMES = select(statement.c.name).distinct().where(statement.c.family == bindparam("family"))
 _OF_KEYS = select(*_COLUMNS).where(any_of(statement.c.key, "keys")).order_by(statement.c.id)
 _PUT = """INSERT INTO statement (key, family, name, spec, sha256, status, note, author, origin, at)
  VALUES (:key, :family, :name, :spec, :sha256, :status, :note, :author, :origin, :at)
@@ -60,6 +61,11 @@ _LET_GO = delete(quarantine).where(quarantine.c.sha256 == bindparam("sha256_"))
 async def of_names(reader: Reader, family: str, names: Collection[str]) -> list[StatementRow]:
     """Return the statements about packages of a family."""
     return [StatementRow(*row) for row in await reader.fetch_all(_OF_NAMES, family=family, names=list(names))]
+
+
+async def names(reader: Reader, family: str) -> set[str]:
+    """Return the packages of a family about which anything is stated."""
+    return {row[0] for row in await reader.fetch_all(_NAMES, family=family)}
 
 
 async def of_keys(reader: Reader, keys: Collection[str]) -> list[StatementRow]:

@@ -36,7 +36,8 @@ class Rule(ABC):
     key: str  #: how it is counted, for example "license"
     scope: Scope = "file"
     families: frozenset[str] | None = None  #: where it makes sense; None: everywhere
-    hides_only: Fact | None = None  #: files without it always pass, and need no look; None: any file may be hidden
+    #: files without it always pass, and need no look; it is all that the rule looks at. None: any file may be hidden
+    hides_only: Fact | None = None
 
     def applies(self, family: str) -> bool:
         """Say whether the rule makes sense for files of a family; where it does not, it hides nothing."""

@@ -27,11 +27,13 @@ from packhouse.workflows.judging.reasons import judge_reasons
 from packhouse.workflows.judging.rejudging import judge_waiting
 from packhouse.workflows.judging.suspects import names_with_reasons, suspected_names, suspects_in
 from packhouse.workflows.judging.verdicts import policies, write_verdicts
+from packhouse.workflows.judging.versions import judge_versions
 from packhouse.workflows.judging.whole import judge_whole
 from packhouse.workflows.services import Services
 
-#: files judged in one unit, about
+#: files judged in one unit, about, and those judged by their versions
 FILES = 2000
+FILES_OF_VERSIONS = 8000
 #: records looked at together for what turns, with all their entries
 RECORDS = 500
 #: overlays of the past dropped in one unit
@@ -98,9 +100,7 @@ async def _steps(db: Database, families: Mapping[int, Sequence[str]], ruleset: i
     """Return what is to be written before a ruleset holds in channels, given with their families."""
     steps: list[_Step] = []
     for family in sorted({family for found in families.values() for family in found}):
-        some = await suspected_names(db, family, ruleset, policy)
-        work = partial(_judge, channel_ids=list(families), family=family, ruleset=ruleset, policy=policy)
-        steps += _in_steps(await store.names_in(db, list(families), some), work)
+        steps += await _judging(db, list(families), family, ruleset, policy)
     if not needs_whole_channel(policy):
         for channel_id, found in families.items():
             for family in found:
@@ -110,8 +110,23 @@ async def _steps(db: Database, families: Mapping[int, Sequence[str]], ruleset: i
     return steps
 
 
-def _in_steps(names: Sequence[tuple[str, int]], work: Callable[..., Awaitable[None]]) -> list[_Step]:
-    return [_Step(files, partial(work, names=group)) for group, files in _groups(names)]
+async def _judging(db: Database, channel_ids: Sequence[int], family: str, ruleset: int, policy: Policy) -> list[_Step]:
+    """Return how to write what the rules about files alone say: of whole versions, where their files are alike."""
+    some = await suspected_names(db, family, ruleset, policy)
+    names = await store.names_in(db, channel_ids, None if some is None else some.names)
+    apart = {name for name, _ in names} if some is None else some.apart
+    of_versions, of_files = (
+        partial(judge, channel_ids=channel_ids, family=family, ruleset=ruleset, policy=policy)
+        for judge in (_judge_versions, _judge)
+    )
+    return [
+        *_in_steps([one for one in names if one[0] not in apart], of_versions, FILES_OF_VERSIONS),
+        *_in_steps([one for one in names if one[0] in apart], of_files),
+    ]
+
+
+def _in_steps(names: Sequence[tuple[str, int]], work: Callable[..., Awaitable[None]], most: int = FILES) -> list[_Step]:
+    return [_Step(files, partial(work, names=group)) for group, files in _groups(names, most)]
 
 
 async def _write(services: Services, steps: Sequence[_Step], ruleset: int) -> bool:
@@ -133,18 +148,27 @@ async def _do(unit: Unit, step: _Step, ruleset: int) -> bool:
     return True
 
 
-def _groups(names: Sequence[tuple[str, int]]) -> Iterator[tuple[list[str], int]]:
+def _groups(names: Sequence[tuple[str, int]], most: int = FILES) -> Iterator[tuple[list[str], int]]:
     """Yield names in groups that have about as many files as a unit takes, each with how many."""
     group: list[str] = []
     held = 0
     for name, files in names:
-        if held + files > FILES and group:
+        if held + files > most and group:
             yield group, held
             group, held = [], 0
         group.append(name)
         held += files
     if group:
         yield group, held
+
+
+async def _judge_versions(
+    unit: Unit, channel_ids: Sequence[int], family: str, names: Sequence[str], ruleset: int, policy: Policy
+) -> None:
+    """Write the same by the versions of packages, for all files of each."""
+    left = await judge_versions(unit, channel_ids, family, names, ruleset, policy)
+    if left:
+        await _judge(unit, channel_ids, family, left, ruleset, policy)
 
 
 async def _judge(

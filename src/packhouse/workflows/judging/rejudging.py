@@ -13,7 +13,7 @@ from functools import partial
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.mirrors.news import look_again
 from packhouse.catalog.policies import verdicts
-from packhouse.catalog.vulnerabilities import aliases, news, unjudged
+from packhouse.catalog.vulnerabilities import aliases, findings, news, unjudged
 from packhouse.catalog.vulnerabilities.unjudged import ECOSYSTEM, NAMED, UNTOLD, WHOLE, Waiting
 from packhouse.core.db import Database, Unit
 from packhouse.core.db.base import Reader
@@ -82,7 +82,7 @@ async def _judge_all(db: Database, packages: Mapping[str, Collection[str]]) -> s
     """
     touched: set[int] = set()
     for family, names in packages.items():
-        for some in await _in_units(db, sorted(names)):
+        for some in await _in_units(db, family, sorted(names)):
             touched |= await _judge_some(db, family, some)
     return touched
 
@@ -131,14 +131,21 @@ async def _packages(db: Database, waiting: Sequence[Waiting]) -> dict[str, set[s
 async def _with_others(db: Database, family: str, told: Mapping[str, int]) -> set[str]:
     """Return the packages of which somebody has files beside so many that told what they are called elsewhere."""
     there = await store.files_of(db, family, told)
-    return {name for name, files in told.items() if there.get(name, 0) > files} | await store.downloaded_names(db, told)
+    return {name for name, files in told.items() if there.get(name, 0) > files} | await store.downloaded_names(
+        db, family, told
+    )
 
 
-async def _in_units(reader: Reader, names: Sequence[str]) -> list[list[str]]:
-    """Return those of the names of which there are files, or were, so many together that a unit stays small."""
+async def _in_units(reader: Reader, family: str, names: Sequence[str]) -> list[list[str]]:
+    """Return those of the names of which there are files, or were, so many together that a unit stays small.
+
+    Records do not say of which family they are: where nobody has anything of a family, none of theirs is.
+    """
     units: list[list[str]] = []
     room = 0
-    known = dict.fromkeys(await store.downloaded_names(reader, names), 1) | await store.counts(reader, names)
+    known = dict.fromkeys(await store.downloaded_names(reader, family, names), 1)
+    if await store.has_files(reader, family) or await findings.any_of_family(reader, family):
+        known |= await store.counts(reader, names)
     for name, files in sorted(known.items()):
         if room < files or not units:
             units.append([])

@@ -103,7 +103,10 @@ _KEYS_OF = (
     .distinct()
     .where(_IN_CHANNEL, any_of(entry.c.name, "names"))
 )
-_FAMILIES_HERE = select(entry.c.family).where(entry.c.channel_id == bindparam("channel_id")).distinct()
+# One look for each family, where a plain DISTINCT looks at every file.
+_FAMILIES_HERE = """WITH RECURSIVE step(family) AS (SELECT min(family) FROM entry WHERE channel_id = :channel_id
+ UNION ALL SELECT (SELECT min(family) FROM entry WHERE channel_id = :channel_id AND entry.family > step.family)
+ FROM step WHERE step.family IS NOT NULL) SELECT family FROM step WHERE family IS NOT NULL"""
 _SHOWING = (
     select(entry.c.channel_id, entry.c.partition, entry.c.name)
     .distinct()
@@ -136,7 +139,16 @@ _FILES_ANYWHERE = (
     .where(any_of(record.c.name, "names"), _OF_FAMILY)
     .group_by(record.c.name)
 )
-_DOWNLOADED = select(downloaded.c.name).distinct().where(any_of(downloaded.c.name, "names"))
+_DOWNLOADED = (
+    select(downloaded.c.name)
+    .distinct()
+    .where(any_of(downloaded.c.name, "names"), downloaded.c.family == bindparam("family"))
+)
+_HAS_FILES = (
+    select(channel.c.id)
+    .where(exists().where(entry.c.channel_id == channel.c.id, entry.c.family == bindparam("family")))
+    .limit(1)
+)
 # Channel by channel: a look-up for each name, where entries are indexed by channel first.
 _CHANNELS_OF = (
     select(channel.c.id)
@@ -316,9 +328,14 @@ async def files_of(db: Database, family: str, names: Collection[str]) -> dict[st
     return {row[0]: row[1] for row in await db.fetch_large(_FILES_ANYWHERE, family=family, names=list(names))}
 
 
-async def downloaded_names(reader: Reader, names: Collection[str]) -> set[str]:
+async def downloaded_names(reader: Reader, family: str, names: Collection[str]) -> set[str]:
     """Return those of the names of which somebody downloaded a file, gone by now or not."""
-    return {row[0] for row in await reader.fetch_all(_DOWNLOADED, names=list(names))}
+    return {row[0] for row in await reader.fetch_all(_DOWNLOADED, family=family, names=list(names))}
+
+
+async def has_files(reader: Reader, family: str) -> bool:
+    """Say whether any channel has files of a family."""
+    return await reader.fetch_one(_HAS_FILES, family=family) is not None
 
 
 async def showing(reader: Reader, ruleset_id: int, record_ids: Collection[int]) -> list[tuple[int, str, str]]:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from itertools import compress
+from typing import NamedTuple
 
 from packhouse.catalog.policies import reservations
 from packhouse.catalog.policies import suspects as queries
+from packhouse.catalog.vulnerabilities import statements
 from packhouse.core.db import Database
 from packhouse.core.db.base import Reader
 from packhouse.security.policies.decide import Policy
@@ -20,6 +22,13 @@ from packhouse.security.policies.rules.reserved_name import ReservedName
 from packhouse.workflows.judging import store
 from packhouse.workflows.judging.knowing import Knowledge
 from packhouse.workflows.judging.store import FileRow
+
+
+class Suspected(NamedTuple):
+    """Packages with files that a ruleset may hide."""
+
+    names: set[str]
+    apart: set[str]  #: packages, of these or others, of which files of one version may differ, or are hidden already
 
 
 async def suspects(
@@ -55,13 +64,19 @@ def split(
     return [*compress(rows, which)], [row for row, can in zip(rows, which, strict=True) if not can]
 
 
-async def suspected_names(db: Database, family: str, ruleset_id: int, policy: Policy) -> set[str] | None:
+async def suspected_names(db: Database, family: str, ruleset_id: int, policy: Policy) -> Suspected | None:
     """Return the packages that may have files which a policy's rules about files alone can hide, or hide now.
 
     None: any may have.
     """
     facts = _facts([policy])
-    return None if facts is None else await queries.names_with(db, family, ruleset_id, facts)
+    if facts is None:
+        return None
+    by_fact = {fact: await queries.names_with(db, family, fact) for fact in facts}
+    hidden = await queries.hidden_names(db, ruleset_id)
+    said = await queries.built_names(db) | await statements.names(db, family)
+    apart = hidden | by_fact.get("quarantine", set()) | said
+    return Suspected(hidden.union(*by_fact.values()), apart)
 
 
 async def names_with_reasons(

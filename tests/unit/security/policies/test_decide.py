@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+import msgspec
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -99,6 +100,16 @@ def test_a_rule_that_hides_only_some_fact_never_hides_a_file_without_it(
             facts = {"malware": any(known.kind == "malware" for known, _ in file.findings)}
             facts |= {"finding": bool(file.findings), "quarantine": file.quarantined}
             assert rule.hides_only is None or facts[rule.hides_only]
+
+
+@given(one=FILES, two=FILES, rules=RULES)
+def test_a_rule_that_hides_only_some_fact_looks_at_nothing_else(one: File, two: File, rules: Rules) -> None:
+    alike = msgspec.structs.replace(two, findings=one.findings, quarantined=one.quarantined)
+    together = decided(conda(one, alike), rules)
+    for rule in together.policy.rules:
+        if rule.hides_only is not None:
+            hidden = rule.hides(together.batch, together.context, NOW)
+            assert hidden[0] == hidden[1]
 
 
 def test_filters_of_mirrors_are_the_same_rules() -> None:
