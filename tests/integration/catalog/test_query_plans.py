@@ -13,6 +13,7 @@ import pytest
 from packhouse.catalog.accounts.principal import ANONYMOUS
 from packhouse.catalog.accounts.visibility import viewer
 from packhouse.catalog.packages import contents, entries, listing, needs, summaries
+from packhouse.catalog.policies import hidden
 from packhouse.catalog.vulnerabilities import affected
 from packhouse.core.db.migrating import migrate
 from packhouse.core.db.statements import Statement, compiled
@@ -73,6 +74,28 @@ def test_a_search_asks_its_index_before_there_are_statistics_too(postgres: Postg
     assert any("ix_package_search" in row[0] for row in plan), plan
 
 
+@pytest.mark.parametrize(
+    "statement", [hidden._LATEST_IN, hidden._SHOWN_IN, hidden._OF_PACKAGE, hidden._AT, store._ROWS, entries._FIND]
+)
+def test_what_hides_a_file_is_looked_up_by_the_file_before_there_are_statistics_too(
+    postgres: Postgres, _postgres_template: str, statement: Statement
+) -> None:
+    """Else each file of a package would ask all reasons of its channel: seconds for 10,000 files."""
+    name = postgres.database(_postgres_template)
+    text, values = compiled(statement, "postgresql")
+    given = {one: 1 if one == "channel_id" else "x" for one in re.findall(r"%\((\w+)\)s", text)}
+    given |= {one: ["x"] for one in given if f"ANY(%({one})s" in text.replace(" ", "")}
+    with psycopg.connect(postgres.url(name), autocommit=True) as connection:
+        connection.execute("ALTER TABLE overlay SET (autovacuum_enabled = off)")
+        connection.execute(_REASONS)
+        plan = connection.execute(f"EXPLAIN {text}", {**given, **values}).fetchall()
+    postgres.drop(name)
+    found = "\n".join(row[0] for row in plan)
+    assert "overlay_pkey" in found and "ix_overlay_channel" not in found, found
+
+
+_REASONS = """INSERT INTO overlay (channel_id, ruleset_id, record_id, content_id, rule, missing, since)
+ SELECT 1, 1, number, 0, 'latest_only', '', 0 FROM generate_series(1, 5000) AS number"""
 _MANY = """WITH pub AS (INSERT INTO channel (path, description, privacy, owner_id, created_at, updated_at)
  VALUES ('pub', '', 'public', 1, 0, 0) RETURNING id)
  INSERT INTO package (channel_id, family, name, file_count, download_count, latest_version, license, license_family,
