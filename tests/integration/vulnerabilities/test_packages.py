@@ -70,6 +70,8 @@ async def test_a_package_tells_its_headline_and_each_file_its_own(house: House) 
     assert (page["answer"], page["score"], page["severity"], page["status"]) == ("affected", 4.1, "medium", "reported")
     assert [one["id"] for one in page["items"]] == ["CVE-2024-0001", "CVE-2024-0002"]
     assert (page["cve_count"], page["total_count"]) == (2, 2)
+    assert (await read(house.admin, package("a")))["cve_count"] == 2
+    assert (await read(house.web, package("a")))["cve_count"] is None
     files = {one["version"]: one for one in (await read(house.admin, f"{package('a')}/files"))["items"]}
     told = {v: (f["cve_answer"], f["cve_score"], f["cve_status"], f["cve_count"]) for v, f in files.items()}
     assert told == {

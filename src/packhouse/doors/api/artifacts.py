@@ -12,9 +12,11 @@ from packhouse.catalog.accounts.visibility import viewer
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.packages import contents, listing, needs
 from packhouse.catalog.packages.listing import PackageRow
+from packhouse.catalog.vulnerabilities import affected
 from packhouse.core.db import Database
 from packhouse.core.errors import PackhouseError
 from packhouse.doors.api.families import known_families
+from packhouse.doors.api.looking import may_see_cves, scope_of
 from packhouse.doors.api.pages import Pages, answer, encoded
 from packhouse.doors.api.parameters import Caller, Filter, Here, House, Limit, Offset, Page, Search, Sort, page_size
 from packhouse.doors.api.problems import refused
@@ -79,9 +81,15 @@ async def search(
 
 
 @get(of_channel("/artifacts/{family:str}/{name:str}"), tags=["artifacts"], responses=refused())
-async def show_artifact(services: House, here: Here, family: FromPath[str], name: FromPath[str]) -> PackageShape:
-    """Show a package."""
-    return package_shape(await _package(services.db, here, family, name))
+async def show_artifact(
+    caller: Caller, services: House, here: Here, family: FromPath[str], name: FromPath[str]
+) -> PackageShape:
+    """Show a package. Who may see CVEs is told how many it has."""
+    found = package_shape(await _package(services.db, here, family, name))
+    if may_see_cves(caller):
+        scope = (await scope_of(services.db, caller, here)).narrowed(family, name)
+        found.cve_count = len(await affected.everything(services.db, scope))
+    return found
 
 
 @delete(of_channel("/artifacts/{family:str}/{name:str}"), tags=["artifacts"], responses=refused("channel_frozen"))

@@ -7,19 +7,16 @@ from typing import Annotated
 from litestar import get
 from litestar.params import FromPath, QueryParameter
 
-from packhouse.catalog.accounts.permissions import Decision, permit
-from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.visibility import target_of
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.packages import entries, listing
 from packhouse.catalog.packages.entries import Entry
-from packhouse.catalog.vulnerabilities import affected
 from packhouse.catalog.vulnerabilities.affected import Scope
 from packhouse.core.db import Database
 from packhouse.core.errors import PackhouseError
 from packhouse.doors.api.artifacts import no_package
 from packhouse.doors.api.cve_filters import FILTERS, Filters, Order
 from packhouse.doors.api.cves import cve_page
+from packhouse.doors.api.looking import scope_of
 from packhouse.doors.api.parameters import Caller, Filter, Here, House, Limit, Offset, Page
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.routes import of_channel
@@ -91,12 +88,6 @@ async def show_closure(
 async def show_knowledge(services: House) -> KnowledgeShape:
     """Tell how old the data of feeds is: while there is none, nothing is clean."""
     return knowledge_shape(await knowledge(services.db))
-
-
-async def scope_of(db: Database, caller: Principal, here: Channel) -> Scope:
-    """Return the files of a channel; hidden ones too for whoever manages it."""
-    manages = permit(caller, "channel:edit", await target_of(db, caller, here)) is Decision.ALLOWED
-    return affected.of_channel(here.id, hidden=manages)
 
 
 async def require_package(db: Database, scope: Scope, here: Channel, family: str, name: str) -> None:

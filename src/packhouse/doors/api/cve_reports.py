@@ -14,7 +14,7 @@ from packhouse.catalog.accounts.permissions import INSTALLATION, Decision, permi
 from packhouse.catalog.vulnerabilities import affected
 from packhouse.catalog.vulnerabilities.affected import Scope
 from packhouse.core.db import Database
-from packhouse.doors.api.channel_cves import scope_of
+from packhouse.doors.api.looking import scope_of
 from packhouse.doors.api.parameters import Caller, Here, House, Limit, Moment, Offset, Page, moment, page_size
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.routes import of_channel

@@ -7,14 +7,12 @@ from typing import Annotated, Any, Literal
 from litestar import get
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from packhouse.catalog.accounts.permissions import Decision, permit
 from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.visibility import target_of
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.packages import listing
 from packhouse.core.db import Database
 from packhouse.doors.api.artifacts import no_package
-from packhouse.doors.api.channel_cves import scope_of
+from packhouse.doors.api.looking import may_see_cves, scope_of
 from packhouse.doors.api.parameters import (
     Bytes,
     Caller,
@@ -90,7 +88,7 @@ async def list_files(
 
 async def _standing(db: Database, caller: Principal, here: Channel, family: str, name: str) -> PackageStanding | None:
     """Return how the files of a package stand, for those who may know."""
-    if permit(caller, "cve:view", await target_of(db, caller, here)) is not Decision.ALLOWED:
+    if not may_see_cves(caller):
         return None
     return await standing(db, await scope_of(db, caller, here), family, name)
 
