@@ -8,9 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from sqlalchemy import text
 
 from tests.kit import services
+
+# nothing is asserted of how long anything takes
+settings.register_profile("packhouse", deadline=None)
+settings.load_profile("packhouse")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import and_, bindparam, delete, func, insert, or_, select
 
 from packhouse.catalog.schema import change
 from packhouse.core.clock import SECOND, monotonic
@@ -38,6 +38,10 @@ _SINCE = (
     .where(change.c.seq > bindparam("seq"))
     .order_by(change.c.seq)
 )
+# The number too: of two units, the later one may be seen first.
+_STAMP = select(func.count(), func.max(change.c.seq)).where(
+    or_(change.c.kind == "judgement", and_(change.c.kind == "entry", change.c.channel_id == bindparam("channel_id")))
+)
 _OLD = select(change.c.seq).where(change.c.at < bindparam("before")).order_by(change.c.seq).limit(bindparam("limit"))
 _FORGET = delete(change).where(change.c.seq.in_(_OLD))
 _LAST = select(change.c.seq).order_by(change.c.seq.desc()).limit(LOOK_BACK)
@@ -47,7 +51,7 @@ class Change(NamedTuple):
     """One thing that is no longer as it was."""
 
     seq: int
-    kind: str  #: channel | index | package | entry | account | token | mirror | notice
+    kind: str  #: channel | index | package | entry | judgement | account | token | mirror | notice
     channel_id: int | None
     name: str
 
@@ -55,6 +59,12 @@ class Change(NamedTuple):
 async def note(unit: Unit, kind: str, channel_id: int | None = None, name: str = "") -> None:
     """Tell every process, once this unit is committed, that something changed."""
     await unit.execute(_NOTE, kind=kind, channel_id=channel_id, name=name, at=unit.now)
+
+
+async def stamp(reader: Reader, channel_id: int) -> tuple[int, int]:
+    """Return something else whenever what a channel's files are judged by has changed: entries, or what is known."""
+    row = await reader.fetch_one(_STAMP, channel_id=channel_id)
+    return (row[0], row[1] or 0) if row else (0, 0)
 
 
 async def last(reader: Reader) -> int:

@@ -257,9 +257,9 @@ async def waived(house: House, folder: Path) -> None:
     refused = (await house.web.get(f"/api/repo/pub/noarch/{ONE}")).json()
     assert refused["details"]["newest_passing"] == await newest_passing(house) == "1.5"
     [said] = await simulate_policy(house.services.db, await house.find("pub"), edited(Rules(), {"cve_score": 8}))
-    assert said.files == (2, 1, 1)
+    assert said.counts == (2, 1, 1)
     [said] = await simulate_policy(house.services.db, await house.find("pub"), edited(Rules(), {"cve_score": 10}))
-    assert said.files == (2, 1, 2)
+    assert said.counts == (2, 1, 2)
 
 
 async def waived_and_newest(house: House) -> None:
@@ -428,7 +428,7 @@ CAUGHT_BY: dict[str, Scenario] = {
     "workflows.judging.verdicts:_hidden_pairs → decide": waived,
     "workflows.judging.verdicts:hidden_by → decide": shared_verdicts_alone,
     "workflows.judging.versions:judge_versions → hidden_by": policy_after_findings,
-    "workflows.judging.whole:_judge → wanted_reasons": test_judging.test_a_closure_is_kept_whole,
+    "workflows.judging.whole:_reasons → wanted_reasons": test_judging.test_a_closure_is_kept_whole,
     "workflows.judging.whole:_write → write_reasons": test_judging.test_a_closure_is_kept_whole,
     "workflows.judging.whole:_write → show_anew": time_ends_for_a_closure,
     "workflows.maintaining.judgements:judge_again → judge_waiting": verified,

@@ -92,9 +92,9 @@ async def _simulates(world: World) -> None:
         channel = await world.house.find(path)
         outcomes = await simulate_policy(world.house.services.db, channel, edited(Rules(), fields))
         foreseen = {
-            f"{outcome.rows[number].partition}/{outcome.rows[number].filename}"
+            f"{row.partition}/{row.filename}"
             for outcome in outcomes
-            for number in outcome.after.seen.nonzero()[0].tolist()
+            for row in (await outcome.rows(world.house.services.db, outcome.after.seen.nonzero()[0])).values()
         }
         await world.assign(path, fields=fields)
         await judged(world.house)

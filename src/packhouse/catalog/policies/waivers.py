@@ -46,9 +46,8 @@ _COLUMNS = (waiver.c.id, *(waiver.c[name] for name in _STORED), channel.c.path)
 _FROM = waiver.outerjoin(channel, channel.c.id == waiver.c.channel_id)
 _ALL = select(*_COLUMNS).select_from(_FROM)
 _BY_UUID = _ALL.where(waiver.c.uuid == bindparam("uuid"))
-_OF_NAMES = _ALL.where(
-    waiver.c.family == bindparam("family"), any_of(waiver.c.name, "names"), waiver.c.until > bindparam("now")
-)
+_OF_FAMILY = _ALL.where(waiver.c.family == bindparam("family"), waiver.c.until > bindparam("now"))
+_OF_NAMES = _OF_FAMILY.where(any_of(waiver.c.name, "names"))
 #: what the viewer may know of: waivers of a channel are shown to who sees the channel
 _SHOWN = or_(waiver.c.channel_id.is_(None), VISIBLE)
 #: the filters of the list
@@ -92,6 +91,11 @@ async def of_names(reader: Reader, family: str, names: Collection[str], now: int
     """Return the waivers that hold at `now` for files of these packages, in whatever channel."""
     rows = await reader.fetch_all(_OF_NAMES, family=family, names=list(names), now=now)
     return [_waiver(row) for row in rows]
+
+
+async def of_family(reader: Reader, family: str, now: int) -> list[WaiverRow]:
+    """Return all waivers of a family that hold at `now`."""
+    return [_waiver(row) for row in await reader.fetch_all(_OF_FAMILY, family=family, now=now)]
 
 
 async def page(

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 
 from sqlalchemy import bindparam, delete, insert, select
 
+from packhouse.catalog import changes
 from packhouse.catalog.judgement_tables import unjudged
 from packhouse.catalog.signing.tables import record_signature, signed_name, trusted_key
 from packhouse.core.db import Unit, any_of
@@ -48,6 +49,7 @@ async def add(unit: Unit, family: str, rows: Iterable[tuple[int, str, str]]) -> 
 async def leave_unjudged(unit: Unit, key: bytes) -> None:
     """Let everything be judged again of which a key ever signed a record."""
     await unit.execute(_UNJUDGE, key=key)
+    await changes.note(unit, "judgement")
 
 
 async def drop(unit: Unit, record_ids: Collection[int]) -> None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import bindparam, delete, select
 
+from packhouse.catalog import changes
 from packhouse.catalog.judgement_tables import (
     advisory,
     advisory_name,
@@ -162,10 +163,12 @@ async def vulnerabilities(reader: Reader, ids: Collection[int]) -> dict[int, Vul
 
 async def add(unit: Unit, rows: Sequence[Found]) -> None:
     """Add to what was found; what is known stays as it is."""
-    await unit.execute_many(_PUT, [one._asdict() for one in rows])
+    await replace(unit, (), rows)
 
 
 async def replace(unit: Unit, gone: Sequence[Found], new: Sequence[Found]) -> None:
     """Take away what is not found any more, or is found otherwise, then add what is new."""
-    await unit.execute_many(_DROP, [one._asdict() for one in gone])
-    await unit.execute_many(_PUT, [one._asdict() for one in new])
+    if gone or new:
+        await unit.execute_many(_DROP, [one._asdict() for one in gone])
+        await unit.execute_many(_PUT, [one._asdict() for one in new])
+        await changes.note(unit, "judgement")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from sqlalchemy import bindparam, delete, func, insert, select
 
+from packhouse.catalog import changes
 from packhouse.catalog.judgement_tables import unjudged
 from packhouse.core.db import Unit, any_of
 from packhouse.core.db.base import Reader
@@ -51,7 +52,9 @@ _DONE = delete(unjudged).where(any_of(unjudged.c.id, "ids"))
 async def add(unit: Unit, names: Iterable[tuple[str, str]]) -> None:
     """Let (family, name) be judged again, soon after this unit."""
     rows = [{"family": family, "name": name} for family, name in sorted(set(names))]
-    await unit.execute_many(_ADD, rows)
+    if rows:
+        await unit.execute_many(_ADD, rows)
+        await changes.note(unit, "judgement")
 
 
 async def last(reader: Reader) -> int:

@@ -13,7 +13,6 @@ from msgspec import UNSET, UnsetType
 
 from packhouse.catalog.policies import hidden
 from packhouse.core.errors import PackhouseError
-from packhouse.core.stopping import calculate
 from packhouse.doors.api.families import known_family
 from packhouse.doors.api.leaving import while_there
 from packhouse.doors.api.parameters import Caller, Filter, Here, House, Limit, Offset, Page, Word, page_size
@@ -100,7 +99,7 @@ async def simulate(
     rules = await _rules(data, caller, services)
     outcomes = await while_there(request, simulate_policy(services.db, here, rules, dependencies=data.dependencies))
     size = page_size(limit)
-    pages = await calculate(lambda: {name: list(rows_of(outcomes, name, size, offset)) for name in LISTS})
+    pages = {name: [one async for one in rows_of(services.db, outcomes, name, size, offset)] for name in LISTS}
     said = rules or NO_POLICY
     return SimulationShape(counts=counts(outcomes), summary=summarise(said), warnings=warnings(said), **pages)
 
@@ -116,15 +115,15 @@ async def simulate_lines(
     """The same, whole: a JSON object a line, first `counts`, then one with `disappears`, `comes_back` … for each."""
     rules = await _rules(data, caller, services)
     outcomes = await while_there(request, simulate_policy(services.db, here, rules, dependencies=data.dependencies))
-    return Stream(_lines(outcomes), media_type="application/x-ndjson")
+    return Stream(_lines(services, outcomes), media_type="application/x-ndjson")
 
 
-async def _lines(outcomes: Sequence[Outcome]) -> AsyncIterator[bytes]:
+async def _lines(services: Services, outcomes: Sequence[Outcome]) -> AsyncIterator[bytes]:
     """Yield the lines in pieces, so that others are served between."""
     encode = msgspec.json.Encoder().encode
     piece = [encode({"counts": counts(outcomes)})]
     for name in LISTS:
-        for row in rows_of(outcomes, name):
+        async for row in rows_of(services.db, outcomes, name):
             piece.append(encode({name: row}))
             if len(piece) >= _LINES:
                 yield b"\n".join(piece) + b"\n"

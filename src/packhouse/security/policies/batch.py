@@ -29,6 +29,23 @@ class _Numbers(dict[str, int]):
         return number
 
 
+class Coder:
+    """Encodes a column of texts part by part."""
+
+    def __init__(self) -> None:
+        self._numbers = _Numbers()
+        self._parts: list[NDArray[np.int32]] = []
+
+    def add(self, texts: Iterable[str]) -> None:
+        """Encode the next texts."""
+        self._parts.append(np.fromiter(map(self._numbers.__getitem__, texts), np.int32))
+
+    def coded(self) -> Coded:
+        """Return the whole column."""
+        codes = self._parts[0] if len(self._parts) == 1 else np.concatenate([np.zeros(0, np.int32), *self._parts])
+        return Coded(list(self._numbers), codes)
+
+
 class Coded:
     """A column of texts: `values` holds each distinct one, `codes` says by number which stands in each row."""
 
@@ -40,9 +57,9 @@ class Coded:
     @classmethod
     def of(cls, texts: Iterable[str]) -> Coded:
         """Encode the texts of a column."""
-        numbers = _Numbers()
-        codes = np.fromiter(map(numbers.__getitem__, texts), np.int32)
-        return cls(list(numbers), codes)
+        coder = Coder()
+        coder.add(texts)
+        return coder.coded()
 
     @classmethod
     def all(cls, text: str, count: int) -> Coded:
@@ -57,6 +74,10 @@ class Coded:
         """Return the text of a row."""
         return self.values[int(self.codes[row])]
 
+    def numbers(self) -> dict[str, int]:
+        """Return the code of each text."""
+        return {text: number for number, text in enumerate(self.values)}
+
     def test(self, question: Callable[[str], bool]) -> Bools:
         """Answer a question about each row's text, asking it once for each distinct one."""
         return self.spread(map(question, self.values))
@@ -67,8 +88,14 @@ class Coded:
 
     def take(self, rows: Ints) -> Coded:
         """Return the column of some rows, with only the texts that stand in them."""
-        used, codes = np.unique(self.codes[rows], return_inverse=True)
-        return Coded([self.values[number] for number in used.tolist()], codes.astype(np.int32).reshape(-1))
+        codes = self.codes[rows]
+        if len(codes) < len(self.values):
+            used, numbers = np.unique(codes, return_inverse=True)
+            return Coded([self.values[code] for code in used.tolist()], numbers.astype(np.int32).reshape(-1))
+        there = np.zeros(len(self.values), np.bool_)  # faster than to sort them
+        there[codes] = True
+        numbers = (np.cumsum(there) - 1)[codes]
+        return Coded([self.values[code] for code in np.flatnonzero(there).tolist()], numbers.astype(np.int32))
 
 
 class File(msgspec.Struct, frozen=True):

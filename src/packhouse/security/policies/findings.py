@@ -129,7 +129,7 @@ class Findings:
 
     def take(self, rows: NDArray[np.int64]) -> Findings:
         """Return the findings of some rows, in their order."""
-        sizes = np.diff(self.offsets)[rows]
+        sizes = self.offsets[rows + 1] - self.offsets[rows]
         offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         at = np.arange(offsets[-1]) - np.repeat(offsets[:-1] - self.offsets[rows], sizes)
         used, numbers = np.unique(self.vulnerability[at], return_inverse=True)

@@ -32,16 +32,6 @@ class Needs:
         return cls(offsets, Coded.of(spec for row in flat for spec in row))
 
     @classmethod
-    def joined(cls, parts: Sequence[Needs]) -> Needs:
-        """Return the edges of the rows of several, one after the other."""
-        sizes = [np.diff(part.offsets) for part in parts]
-        offsets = np.concatenate([[0], np.cumsum(np.concatenate([[0], *sizes]))[1:]]).astype(np.int64)
-        return cls(
-            offsets,
-            Coded.of(spec for part in parts for spec in map(part.specs.values.__getitem__, part.specs.codes.tolist())),
-        )
-
-    @classmethod
     def none(cls, count: int) -> Needs:
         """Return the edges of files that need nothing."""
         return cls(np.zeros(count + 1, np.int64), Coded([], np.zeros(0, np.int32)))

@@ -46,8 +46,7 @@ def simulate(before: Decisions, after: Decisions, needs: Needs | None = None) ->
     if before.batch is not after.batch:
         raise ValueError("the decisions are about different batches")
     was, will = before.seen, after.seen
-    edges = needs or Needs.none(len(was))
-    unsolvable, missing = broken(before.batch, edges, was, will)
+    unsolvable, missing = broken(before.batch, needs, was, will) if needs else (np.zeros(0, np.int64), ())
     return Simulation(
         np.flatnonzero(was & ~will),
         np.flatnonzero(will & ~was),
@@ -60,7 +59,7 @@ def simulate(before: Decisions, after: Decisions, needs: Needs | None = None) ->
 
 def _uninstallable(after: Decisions, rows: Ints, missing: tuple[str, ...]) -> list[Uninstallable]:
     name = after.batch.name
-    left = Counter(name.codes[after.seen].tolist())
+    left = np.bincount(name.codes[after.seen], minlength=len(name.values)) if len(rows) else ()
     lost = Counter(name.codes[rows].tolist())
     why = dict(zip(name.codes[rows].tolist(), missing, strict=True))
     found = [Uninstallable(name.values[code], why[code], count) for code, count in lost.items() if left[code] == count]
@@ -71,10 +70,12 @@ def remaining(decisions: Decisions) -> list[Remaining]:
     """Return the vulnerabilities of the files that may be seen, worst first."""
     findings = decisions.batch.findings
     which = decisions.seen[findings.rows]
-    pairs = Counter(zip(findings.vulnerability[which].tolist(), findings.status[which].tolist(), strict=True))
+    pairs = findings.vulnerability[which].astype(np.int64) * len(STATUSES) + findings.status[which]
+    counts = np.bincount(pairs)
     found: dict[int, dict[str, int]] = {}
-    for (number, status), count in sorted(pairs.items()):
-        found.setdefault(number, {})[STATUSES[status]] = count
+    for pair in np.flatnonzero(counts).tolist():
+        number, status = divmod(pair, len(STATUSES))
+        found.setdefault(number, {})[STATUSES[status]] = int(counts[pair])
     known = findings.vulnerabilities
     ordered = sorted(found, key=lambda number: (-known[number].score, known[number].key))
     return [

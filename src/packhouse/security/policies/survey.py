@@ -80,12 +80,14 @@ def _with(context: Context, **changes: object) -> Context:
 
 
 def _modern(batch: Batch, policy: Policy) -> Keys:
-    """Return the files in the newer form, of names that have older ones, too."""
+    """Return the files in the newer form, of versions that there are in older ones, too."""
     if not policy.has(LegacyTwins) or not batch.legacy.any():
         return Keys.NONE
+    versions = batch.name.codes.astype(np.int64) * len(batch.version.values) + batch.version.codes
     names = np.zeros(len(batch.name.values), np.bool_)
     names[batch.name.codes[batch.legacy]] = True
-    return Keys.of(batch, np.flatnonzero(names[batch.name.codes] & ~batch.legacy))
+    rows = np.flatnonzero(names[batch.name.codes] & ~batch.legacy)
+    return Keys.of(batch, rows[np.isin(versions[rows], versions[batch.legacy])])
 
 
 def _needed(batch: Batch, policy: Policy, needs: Needs, allowed: Bools) -> Keys:

@@ -19,6 +19,7 @@ from packhouse.security.policies.rules.unknown import UnknownVulnerabilities
 from packhouse.security.policies.rules.vulnerabilities import Vulnerabilities
 from packhouse.security.vulnerabilities.aliases import Origin, origin_of
 from packhouse.workflows.judging.batches import findings_of
+from packhouse.workflows.judging.columns import files_of
 from packhouse.workflows.judging.knowing import Knowledge, foresee
 from packhouse.workflows.judging.naming import likeness
 from packhouse.workflows.judging.store import FileRow
@@ -55,11 +56,7 @@ async def foresee_all(db: Database, family: str, offered: Offered) -> Knowledge:
     names = sorted(offered.versions)
     for start in range(0, len(names), NAMES):
         versions = {name: offered.versions[name] for name in names[start : start + NAMES]}
-        some = await foresee(db, family, versions, offered.origins)
-        known.found.update(some.found)
-        known.statements.update(some.statements)
-        known.mapped |= some.mapped
-        known.quarantined |= some.quarantined
+        known.add(await foresee(db, family, versions, offered.origins))
         await asyncio.sleep(0)
     return known
 
@@ -78,7 +75,8 @@ def informed(batch: Batch, digests: Sequence[str | None], knowledge: Knowledge) 
 
 def _findings(batch: Batch, rows: Ints, digests: Sequence[str | None], knowledge: Knowledge) -> Findings:
     """Return the findings of a batch, of which only these rows can have any."""
-    found = findings_of([_file(batch, row, digests[row]) for row in rows.tolist()], knowledge)
+    files = [_file(batch, row, digests[row]) for row in rows.tolist()]
+    found = findings_of(files_of(batch.family, files), knowledge)
     sizes = np.zeros(len(batch), np.int64)
     sizes[rows] = np.diff(found.offsets)
     offsets: Ints = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])

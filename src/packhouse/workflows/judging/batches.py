@@ -2,122 +2,147 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
+from packhouse.core.db import Database
 from packhouse.core.db.base import Reader
+from packhouse.core.stopping import calculate
 from packhouse.formats import registry
-from packhouse.security.policies.batch import Batch, Coded, Ints, times
+from packhouse.security.policies.batch import Batch, Bools, Coded, Ints
 from packhouse.security.policies.decide import Policy
 from packhouse.security.policies.findings import STATUSES, Findings, Known
 from packhouse.security.policies.rules.python import PythonVersions
 from packhouse.security.vulnerabilities.statements import File as StatedFile
 from packhouse.security.vulnerabilities.statements import Judgements
 from packhouse.workflows.judging import store
-from packhouse.workflows.judging.knowing import Knowledge
+from packhouse.workflows.judging.columns import Files, digests, files_of
+from packhouse.workflows.judging.knowing import Knowledge, recall_channel
 from packhouse.workflows.judging.store import FileRow
 
+#: records read at a time
+RECORDS = 2000
 _REPORTED = STATUSES.index("reported")
 
 
 def batch_of(rows: Sequence[FileRow], knowledge: Knowledge, python: Mapping[int, str] | None = None) -> Batch:
     """Return the columns of files, in their order. `python`: what records ask of Python's version, by id."""
-    count = len(rows)
-    columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * len(FileRow._fields)
-    at = dict(zip(FileRow._fields, columns, strict=True))
-    family = registry.get(knowledge.family)
-    asked = python or {}
+    return batch_of_files(files_of(knowledge.family, rows), knowledge, python)
 
-    def texts(name: str) -> Coded:
-        return Coded.of(at[name])
 
-    def bools(name: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        return np.fromiter((bool(value) for value in at[name]), np.bool_, count)
-
-    def among(name: str, some: Collection[object]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        return np.fromiter((value in some for value in at[name]), np.bool_, count)
-
+def batch_of_files(files: Files, knowledge: Knowledge, python: Mapping[int, str] | None = None) -> Batch:
+    """Return the same of files that are in columns already."""
+    count, asked = len(files), python or {}
     return Batch(
-        family=knowledge.family,
-        partition=texts("partition"),
-        name=(name := texts("name")),
-        version=texts("version"),
-        build=texts("build"),
-        license=texts("license"),
-        license_family=texts("license_family"),
-        python=Coded.of(asked.get(row.record_id, "") for row in rows) if asked else Coded.all("", count),
-        build_number=np.array(at["build_number"], np.int64),
-        published_at=times(at["timestamp"]),
-        first_seen_at=times(at["first_seen_at"]),
-        signed=among("record_id", knowledge.signed),
-        mirrored=~bools("uploaded"),
-        held=bools("content_id"),
-        install_code=bools("install_code"),
-        mapped=name.test(knowledge.mapped.__contains__),
-        quarantined=among("sha256", knowledge.quarantined),
-        legacy=np.fromiter((family.is_legacy(str(one)) for one in at["filename"]), np.bool_, count),
-        findings=findings_of(rows, knowledge),
+        family=files.family,
+        partition=files.partition,
+        name=files.name,
+        version=files.version,
+        build=files.build,
+        license=files.license,
+        license_family=files.license_family,
+        python=Coded.of(asked.get(one, "") for one in files.record_id.tolist()) if asked else Coded.all("", count),
+        build_number=files.build_number,
+        published_at=files.published_at,
+        first_seen_at=files.first_seen_at,
+        signed=_among(files.record_id, np.array(sorted(knowledge.signed), np.int64)),
+        mirrored=~files.uploaded,
+        held=files.content_id != 0,
+        install_code=files.install_code,
+        mapped=files.name.test(knowledge.mapped.__contains__),
+        quarantined=_among(files.sha256, digests(knowledge.quarantined)),
+        legacy=files.legacy,
+        findings=findings_of(files, knowledge),
     )
 
 
-def findings_of(rows: Sequence[FileRow], knowledge: Knowledge) -> Findings:
+def _among(column: NDArray[Any], some: NDArray[Any]) -> Bools:
+    return np.isin(column, some) if len(some) else np.zeros(len(column), np.bool_)
+
+
+def findings_of(files: Files, knowledge: Knowledge) -> Findings:
     """Return what was found in each file, with the status it has there."""
-    if not knowledge.found:
-        return Findings.none(len(rows))
+    count = len(files)
+    names, versions = files.name.numbers(), files.version.numbers()
     numbers: dict[Known, int] = {}
-    codes = {
-        version: [numbers.setdefault(known, len(numbers)) for known in found]
-        for version, found in knowledge.found.items()
-    }
-    nothing: list[int] = []
-    of_row = [codes.get((row.name, row.version), nothing) for row in rows]
-    sizes = np.fromiter(map(len, of_row), np.int64, len(rows))
-    offsets: Ints = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
-    flat = np.fromiter((code for found in of_row for code in found), np.int32, int(offsets[-1]))
-    status = np.full(len(flat), _REPORTED, np.int8)
-    _judge(rows, knowledge, of_row, offsets, list(numbers), status)
-    return Findings(offsets, flat, status, list(numbers))
+    codes: dict[int, list[int]] = {}
+    for (name, version), found in knowledge.found.items():
+        if name in names and version in versions:
+            pair = names[name] * len(versions) + versions[version]
+            codes[pair] = [numbers.setdefault(known, len(numbers)) for known in found]
+    if not codes:
+        return Findings.none(count)
+    pairs = np.array(sorted(codes), np.int64)
+    sizes = np.array([len(codes[pair]) for pair in pairs.tolist()], np.int64)
+    starts = np.cumsum(sizes) - sizes
+    flat = np.array([code for pair in pairs.tolist() for code in codes[pair]], np.int32)
+    of_row = files.name.codes.astype(np.int64) * len(versions) + files.version.codes
+    place = np.minimum(np.searchsorted(pairs, of_row), len(pairs) - 1)
+    size_of_row = np.where(pairs[place] == of_row, sizes[place], 0)
+    offsets: Ints = np.concatenate([np.zeros(1, np.int64), np.cumsum(size_of_row)])
+    at = np.arange(offsets[-1]) - np.repeat(offsets[:-1] - starts[place], size_of_row)
+    found_codes = flat[at]
+    status = np.full(len(found_codes), _REPORTED, np.int8)
+    _judge(files, knowledge, Findings(offsets, found_codes, status, list(numbers)))
+    return Findings(offsets, found_codes, status, list(numbers))
 
 
-def _judge(
-    rows: Sequence[FileRow],
-    knowledge: Knowledge,
-    of_row: Sequence[Sequence[int]],
-    offsets: Ints,
-    known: Sequence[Known],
-    status: np.ndarray[tuple[int], np.dtype[np.int8]],
-) -> None:
+def _judge(files: Files, knowledge: Knowledge, findings: Findings) -> None:
     """Set the status of the findings about which somebody said something."""
-    stated: defaultdict[str, list[int]] = defaultdict(list)
-    for number, row in enumerate(rows):
-        if row.name in knowledge.statements and of_row[number]:
-            stated[row.name].append(number)
-    for name, of_name in stated.items():
+    names = files.name.numbers()
+    for name in sorted(knowledge.statements.keys() & names.keys()):
         judgements = Judgements(knowledge.family, name, knowledge.statements[name])
-        files: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
-        for number in of_name:
-            for place, code in enumerate(of_row[number]):
-                files[code].append((number, int(offsets[number]) + place))
-        for code, places in files.items():
-            one = known[code]
-            asked = [_stated_file(rows[number]) for number, _ in places]
+        for code, places in _by_vulnerability(findings, np.flatnonzero(files.name.codes == names[name])).items():
+            one = findings.vulnerabilities[code]
+            asked = [_stated_file(files, row) for row, _ in places]
             words = judgements.statuses(one.key, one.aliases, asked, malware=one.kind == "malware")
             for (_, place), (word, _) in zip(places, words, strict=True):
-                status[place] = STATUSES.index(word)
+                findings.status[place] = STATUSES.index(word)
 
 
-def _stated_file(row: FileRow) -> StatedFile:
-    return StatedFile(row.version, row.build, row.build_number, (row.sha256 or b"").hex(), row.partition)
+def _by_vulnerability(findings: Findings, rows: Ints) -> dict[int, list[tuple[int, int]]]:
+    """Return for each vulnerability found in some rows (row, place among the findings), by its number."""
+    found: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
+    for row in rows.tolist():
+        for place in range(int(findings.offsets[row]), int(findings.offsets[row + 1])):
+            found[int(findings.vulnerability[place])].append((row, place))
+    return found
+
+
+def _stated_file(files: Files, row: int) -> StatedFile:
+    return StatedFile(
+        files.version[row], files.build[row], int(files.build_number[row]), files.digest(row).hex(),
+        files.partition[row],
+    )  # fmt: skip
+
+
+async def batch_of_channel(db: Database, files: Files, policies: Sequence[Policy]) -> Batch:
+    """Return the columns of a whole channel that policies look at; others are served between."""
+    known = await recall_channel(db, files, policies)
+    records, python = files.record_id.tolist(), dict[int, str]()
+    for start in range(0, len(records), RECORDS):
+        python |= await _python_of(db, files.family, records[start : start + RECORDS], policies)
+        await asyncio.sleep(0)  # SQLite answers without a turn of the event loop
+    return await calculate(partial(batch_of_files, files, known, python))
 
 
 async def python_of(reader: Reader, family: str, rows: Sequence[FileRow], policies: Sequence[Policy]) -> dict[int, str]:
     """Return what records ask of Python's version, when one of the policies wants to know."""
+    return await _python_of(reader, family, {row.record_id for row in rows}, policies)
+
+
+async def _python_of(
+    reader: Reader, family: str, records: Collection[int], policies: Sequence[Policy]
+) -> dict[int, str]:
     if not any(policy.has(PythonVersions) for policy in policies):
         return {}
-    found = await store.bodies(reader, {row.record_id for row in rows})
+    found = await store.bodies(reader, records)
     asks = registry.get(family).python_of
     return {number: asked for number, body in found.items() if (asked := asks(msgspec.json.decode(body)))}

@@ -10,6 +10,7 @@ import numpy as np
 
 from packhouse.catalog.policies import overlays, reservations, waivers
 from packhouse.catalog.policies.overlays import Overlay
+from packhouse.catalog.policies.waivers import WaiverRow
 from packhouse.core.db.base import Reader
 from packhouse.security.policies.batch import Batch
 from packhouse.security.policies.context import Context
@@ -23,6 +24,7 @@ from packhouse.security.policies.rules.platform import NeededNoarch
 from packhouse.security.policies.survey import needs_whole_channel, survey, with_newest
 from packhouse.security.policies.waivers import Waiver, lifted
 from packhouse.workflows.judging import store
+from packhouse.workflows.judging.columns import Files
 from packhouse.workflows.judging.store import FileRow
 
 #: what a file misses of which only this is known
@@ -41,11 +43,25 @@ async def circumstances(
 ) -> Circumstances:
     """Return what is reserved in a channel and what is waived there, as far as it concerns these packages."""
     own = await store.own_names(reader, channel_id, family, names)
+    waived = await waivers.of_names(reader, family, names, now)
+    return await _circumstances(reader, channel_id, family, own, waived)
+
+
+async def circumstances_of_channel(reader: Reader, channel_id: int, files: Files, now: int) -> Circumstances:
+    """Return the same of a whole channel, of which `files` are all that it has of a family."""
+    own = files.name.take(np.flatnonzero(files.uploaded)).values
+    waived = await waivers.of_family(reader, files.family, now)
+    return await _circumstances(reader, channel_id, files.family, own, waived)
+
+
+async def _circumstances(
+    reader: Reader, channel_id: int, family: str, own: Collection[str], waived: Sequence[WaiverRow]
+) -> Circumstances:
     said = await reservations.in_channel(reader, channel_id)
     patterns = [f"{one.family}:{one.pattern}" if one.family else one.pattern for one in said]
     held = [
         Waiver(one.id, one.family, f"{one.name} {one.spec}".strip(), one.until, one.lifts.rules, one.lifts.cves)
-        for one in await waivers.of_names(reader, family, names, now)
+        for one in waived
         if one.channel_id in (None, channel_id)
     ]
     return Circumstances(Reserved({family: own} if own else {}, patterns), held)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
+import numpy as np
 
 from packhouse.catalog.signing import signatures
 from packhouse.catalog.vulnerabilities import findings, statements
 from packhouse.catalog.vulnerabilities.findings import Found
+from packhouse.core.db import Database
 from packhouse.core.db.base import Reader
+from packhouse.security.policies.batch import NOWHEN
 from packhouse.security.policies.decide import Policy
 from packhouse.security.policies.findings import UNSCORED, Known
 from packhouse.security.policies.rule import Rule
@@ -21,10 +26,14 @@ from packhouse.security.vulnerabilities.aliases import is_mapped
 from packhouse.security.vulnerabilities.merging import Body
 from packhouse.security.vulnerabilities.statements import Statement
 from packhouse.workflows.judging import store
+from packhouse.workflows.judging.columns import Files
 from packhouse.workflows.judging.learning import NOTHING_OFFERED, Origins, look_up, upstream_of
-from packhouse.workflows.judging.sayings import said_of
+from packhouse.workflows.judging.sayings import Built, said_of
 from packhouse.workflows.judging.store import FileRow
 
+#: packages, and records, of a channel that are looked up together
+NAMES = 500
+RECORDS = 5000
 #: bodies of which the aliases are kept decoded
 _KEPT = 20_000
 _body = msgspec.msgpack.Decoder(Body).decode
@@ -40,6 +49,24 @@ class Knowledge(msgspec.Struct):
     quarantined: set[bytes]  #: SHA-256
     signed: set[int]  #: records truly signed by a key that is trusted
 
+    def add(self, other: Knowledge) -> None:
+        """Add what is known of other packages of the family."""
+        self.found |= other.found
+        self.statements |= other.statements
+        self.mapped |= other.mapped
+        self.quarantined |= other.quarantined
+        self.signed |= other.signed
+
+
+class _BuiltFile(NamedTuple):
+    """A file of a channel in which whoever built it says something of vulnerabilities."""
+
+    name: str
+    content_id: int
+    sha256: bytes
+    timestamp: int | None
+    judged_by_builder: bool = True
+
 
 async def recall(
     reader: Reader, family: str, rows: Sequence[FileRow], policies: Sequence[Policy] | None = None
@@ -49,7 +76,35 @@ async def recall(
     versions = {row.version for row in rows}
     few = len(versions) <= store.FEW  # of a package with thousands of versions, those in question
     found = findings.of_versions(reader, family, names, versions) if few else findings.of_names(reader, family, names)
-    return await _known(reader, family, names, await found, rows, policies=policies)
+    records = {row.record_id for row in rows} if _ask(policies, OnlySigned) else ()
+    return await _known(reader, family, names, await found, rows, records, policies=policies)
+
+
+async def recall_channel(db: Database, files: Files, policies: Sequence[Policy]) -> Knowledge:
+    """Return the same of a whole channel, in parts, so that others are served between."""
+    whole = Knowledge(files.family, {}, {}, set(), set(), set())
+    built = _built(files)
+    for start in range(0, len(files.name.values), NAMES):
+        names = files.name.values[start : start + NAMES]
+        said = [one for name in names for one in built.get(name, ())]
+        about = await findings.of_names(db, files.family, names)
+        whole.add(await _known(db, files.family, names, about, said, policies=policies))
+        await asyncio.sleep(0)  # SQLite answers without a turn of the event loop
+    records = files.record_id.tolist() if _ask(policies, OnlySigned) else []
+    for start in range(0, len(records), RECORDS):
+        whole.signed |= await signatures.verified(db, records[start : start + RECORDS])
+        await asyncio.sleep(0)
+    return whole
+
+
+def _built(files: Files) -> dict[str, list[_BuiltFile]]:
+    """Return by package the files of which the builder says something; they are few."""
+    found: defaultdict[str, list[_BuiltFile]] = defaultdict(list)
+    for row in np.flatnonzero(files.judged_by_builder).tolist():
+        at = int(files.published_at[row])
+        one = _BuiltFile(files.name[row], files.pair(row)[1], files.digest(row), None if at == NOWHEN else at)
+        found[one.name].append(one)
+    return found
 
 
 async def foresee(reader: Reader, family: str, versions: Mapping[str, Collection[str]], origins: Origins) -> Knowledge:
@@ -59,7 +114,7 @@ async def foresee(reader: Reader, family: str, versions: Mapping[str, Collection
     statements, and the names of what is inside.
     """
     found = await look_up(reader, family, versions, origins)
-    return await _known(reader, family, sorted(versions), found, (), origins)
+    return await _known(reader, family, sorted(versions), found, origins=origins)
 
 
 async def _known(
@@ -67,15 +122,15 @@ async def _known(
     family: str,
     names: Collection[str],
     about: Sequence[Found],
-    rows: Sequence[FileRow],
+    built: Sequence[Built] = (),
+    records: Collection[int] = (),
     origins: Origins = NOTHING_OFFERED,
     policies: Sequence[Policy] | None = None,
 ) -> Knowledge:
     found = await _found(reader, about)
-    said = await said_of(reader, family, names, rows) if found else {}
+    said = await said_of(reader, family, names, built) if found else {}
     mapped = await _mapped(reader, family, names, origins) if _ask(policies, UnknownVulnerabilities) else set()
     held_back = {one.sha256 for one in await statements.held_back(reader, family, names)}
-    records = {row.record_id for row in rows} if _ask(policies, OnlySigned) else set()
     return Knowledge(family, found, said, mapped, held_back, await signatures.verified(reader, records))
 
 

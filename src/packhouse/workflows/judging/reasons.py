@@ -6,7 +6,7 @@ then a file that arrives is judged as if nobody needed it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -65,7 +65,7 @@ async def judge_reasons(
             rows, await recall(unit, family, rows, [policy]), await python_of(unit, family, rows, [policy])
         )
         context = await context_here(unit, channel.id, number, rows, batch, policy, found, unit.now, new)
-        wanted = wanted_reasons(channel.id, number, rows, batch, context, policy, found.waivers, unit.now)
+        wanted = wanted_reasons(channel.id, number, _pairs(rows), batch, context, policy, found.waivers, unit.now)
         keys = await write_reasons(unit, channel.id, number, rows, wanted)
         if number == channel.ruleset_id:
             changed |= keys
@@ -105,14 +105,14 @@ async def write_reasons(
 def wanted_reasons(
     channel_id: int,
     ruleset_id: int,
-    rows: Sequence[FileRow],
+    pair_of: Callable[[int], Pair],
     batch: Batch,
     context: Context,
     policy: Policy,
     waived: Sequence[Waiver],
     now: int,
 ) -> dict[Pair, Overlay]:
-    """Return the overlays that files should have, by pair; most have none."""
+    """Return the overlays that files should have, by pair; most have none. `pair_of` tells that of a row."""
     decisions = decide(batch, context, policy, now)
     by_file = hidden_by(batch, policy, now)
     until = _ends(decisions)
@@ -123,15 +123,19 @@ def wanted_reasons(
             rule = policy.rules[int(decisions.rule[number])]
             lost = context.missing[places[number]] if isinstance(rule, Installable) else ""
             end = int(until[number])
-            record, content = pair = rows[number].pair
+            record, content = pair = pair_of(number)
             found[pair] = Overlay(
                 channel_id, ruleset_id, record, content, rule.key, lost, now, None if end == NOWHEN else end
             )
     passing = lifted(batch, context, policy, waived, now)
     for number, end in zip(passing.rows.tolist(), passing.until.tolist(), strict=True):
-        record, content = pair = rows[number].pair
+        record, content = pair = pair_of(number)
         found[pair] = Overlay(channel_id, ruleset_id, record, content, "", "", now, end)
     return found
+
+
+def _pairs(rows: Sequence[FileRow]) -> Callable[[int], Pair]:
+    return lambda number: rows[number].pair
 
 
 def _ends(decisions: Decisions) -> Ints:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from typing import Any, NamedTuple
 
 from sqlalchemy import and_, bindparam, delete, exists, func, insert, literal, null, or_, select, union
 
+from packhouse.catalog import changes
 from packhouse.catalog.judgement_tables import covered as covered_table
 from packhouse.catalog.judgement_tables import overlay, verdict
 from packhouse.catalog.packages.hiding import SHOWN, judged
@@ -88,7 +89,8 @@ _HERE = (
 )  # fmt: skip
 _HERE_OF_RECORDS = _HERE.where(any_of(entry.c.record_id, "ids"), entry.c.channel_id + 0 == bindparam("channel_id"))
 _HERE_OF_NAMES = _HERE.where(_IN_CHANNEL, any_of(entry.c.name, "names"))
-_ALL_HERE = _HERE.where(_IN_CHANNEL)
+_HERE_OF_ENTRIES = _HERE.add_columns(entry.c.id).where(any_of(entry.c.id, "ids"))
+_ALL_HERE = _HERE.add_columns(entry.c.id).where(_IN_CHANNEL)
 _FILES_BY_NAME = select(entry.c.name, func.count()).where(any_of(entry.c.channel_id, "channels")).group_by(entry.c.name)
 _NAMES_HERE = (
     select(entry.c.name, func.count())
@@ -269,9 +271,16 @@ async def here_of_names(reader: Reader, channel_id: int, family: str, names: Col
     return _files(await reader.fetch_all(_HERE_OF_NAMES, channel_id=channel_id, family=family, names=list(names)))
 
 
-async def all_here(db: Database, channel_id: int, family: str) -> list[FileRow]:
-    """Return all files of a family in a channel."""
-    return _files(await db.fetch_large(_ALL_HERE, channel_id=channel_id, family=family))
+async def here_of_entries(reader: Reader, family: str, ids: Collection[int]) -> dict[int, FileRow]:
+    """Return entry id → its file, of those that are still there."""
+    rows = await reader.fetch_all(_HERE_OF_ENTRIES, family=family, ids=list(ids))
+    return {row[-1]: FileRow._make(row[:-1]) for row in rows}
+
+
+async def all_here(db: Database, channel_id: int, family: str) -> AsyncIterator[tuple[list[int], list[FileRow]]]:
+    """Yield all files of a family in a channel, some at a time, and the numbers of their entries."""
+    async for rows in db.stream(_ALL_HERE, channel_id=channel_id, family=family):
+        yield [row[-1] for row in rows], [FileRow._make(row[:-1]) for row in rows]
 
 
 async def names_here(reader: Reader, channel_id: int, family: str, after: str, limit: int) -> list[tuple[str, int]]:
@@ -405,6 +414,7 @@ async def set_covered(unit: Unit, ecosystems: Collection[str]) -> None:
     """Write down which ecosystems are covered now."""
     await unit.execute(_UNCOVER)
     await unit.execute_many(_COVER, [{"ecosystem": one} for one in sorted(ecosystems)])
+    await changes.note(unit, "judgement")
 
 
 def _files(rows: Iterable[Any]) -> list[FileRow]:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from functools import partial
 
 import msgspec
+import numpy as np
 
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.policies.overlays import Overlay
 from packhouse.catalog.policies.verdicts import Pair
 from packhouse.core.db import Database, Unit
+from packhouse.core.stopping import calculate
 from packhouse.formats import registry
+from packhouse.security.policies.batch import Batch, Coder
 from packhouse.security.policies.decide import Policy
 from packhouse.security.policies.needs import Needs
 from packhouse.security.policies.survey import needs_whole_channel, survey
 from packhouse.workflows.indexing.subtracting import show_anew
 from packhouse.workflows.judging import store
 from packhouse.workflows.judging.arriving import rulesets_of
-from packhouse.workflows.judging.batches import batch_of, python_of
-from packhouse.workflows.judging.contexts import circumstances
-from packhouse.workflows.judging.knowing import recall
+from packhouse.workflows.judging.batches import batch_of_channel
+from packhouse.workflows.judging.columns import Files, files_in
+from packhouse.workflows.judging.contexts import Circumstances, circumstances_of_channel
 from packhouse.workflows.judging.reasons import wanted_reasons, write_reasons
 from packhouse.workflows.judging.store import FileRow
 from packhouse.workflows.judging.verdicts import policies
@@ -43,19 +47,32 @@ async def judge_whole(db: Database, channel_id: int, family: str) -> set[int]:
 
 
 async def _judge(db: Database, channel_id: int, family: str, number: int, policy: Policy) -> bool:
-    rows = await store.all_here(db, channel_id, family)
-    names = sorted({row.name for row in rows})
-    batch = batch_of(rows, await recall(db, family, rows), await python_of(db, family, rows, [policy]))
+    files = await files_in(db, channel_id, family)
+    batch = await batch_of_channel(db, files, [policy])
     now = await db.now()
-    found = await circumstances(db, channel_id, family, names, now)
-    context = survey(batch, policy, now, await needs_of(db, family, rows), found.reserved, waivers=found.waivers)
-    wanted = wanted_reasons(channel_id, number, rows, batch, context, policy, found.waivers, now)
+    found = await circumstances_of_channel(db, channel_id, files, now)
+    needs = await needs_of(db, family, files.record_id.tolist())
+    wanted = await calculate(partial(_reasons, channel_id, number, files, batch, policy, needs, found, now))
     changed = False
-    for start in range(0, len(rows), FILES):
-        part = rows[start : start + FILES]
-        work = partial(_write, channel_id=channel_id, number=number, rows=part, wanted=wanted)
+    for start in range(0, len(files), FILES):
+        part = await store.here_of_entries(db, family, files.entry_id[start : start + FILES].tolist())
+        work = partial(_write, channel_id=channel_id, number=number, rows=list(part.values()), wanted=wanted)
         changed |= await db.write(work)
     return changed
+
+
+def _reasons(
+    channel_id: int,
+    number: int,
+    files: Files,
+    batch: Batch,
+    policy: Policy,
+    needs: Needs,
+    found: Circumstances,
+    now: int,
+) -> dict[Pair, Overlay]:
+    context = survey(batch, policy, now, needs, found.reserved, waivers=found.waivers)
+    return wanted_reasons(channel_id, number, files.pair, batch, context, policy, found.waivers, now)
 
 
 async def _write(
@@ -71,12 +88,15 @@ async def _write(
     return True
 
 
-async def needs_of(db: Database, family: str, rows: Sequence[FileRow]) -> Needs:
-    """Return the dependencies of files, in their order."""
+async def needs_of(db: Database, family: str, records: Sequence[int]) -> Needs:
+    """Return the dependencies of files, given by their records, in their order."""
     depends = registry.get(family).depends_of
-    ids = sorted({row.record_id for row in rows})
-    asked: dict[int, list[str]] = {}
-    for start in range(0, len(ids), FILES):
-        for number, body in (await store.bodies(db, ids[start : start + FILES])).items():
-            asked[number] = depends(msgspec.json.decode(body))
-    return Needs.of([asked.get(row.record_id, ()) for row in rows])
+    specs, sizes = Coder(), [0]
+    for start in range(0, len(records), FILES):
+        part = records[start : start + FILES]
+        bodies = await store.bodies(db, set(part))
+        asked = {number: depends(msgspec.json.decode(body)) for number, body in bodies.items()}
+        specs.add(spec for number in part for spec in asked.get(number, ()))
+        sizes += [len(asked.get(number, ())) for number in part]
+        await asyncio.sleep(0)  # SQLite answers without a turn of the event loop
+    return Needs(np.cumsum(sizes, dtype=np.int64), specs.coded())

@@ -19,9 +19,9 @@ from packhouse.security.policies.decide import Policy
 from packhouse.security.policies.survey import needs_whole_channel, survey
 from packhouse.workflows.judging import store as judging
 from packhouse.workflows.judging.anew import is_due, take_over
-from packhouse.workflows.judging.batches import batch_of, python_of
+from packhouse.workflows.judging.batches import batch_of_channel
+from packhouse.workflows.judging.columns import files_in, files_of
 from packhouse.workflows.judging.contexts import circumstances
-from packhouse.workflows.judging.knowing import recall
 from packhouse.workflows.judging.learning import look_up
 from packhouse.workflows.judging.reasons import wanted_reasons
 from packhouse.workflows.judging.rejudging import judge_waiting
@@ -119,13 +119,13 @@ async def _wanted(
 ) -> dict[Pair, _Said]:
     """Return what rules say of files; of a closure the whole channel is asked."""
     whole = needs_whole_channel(policy)
-    every = await judging.all_here(db, channel.id, family) if whole else rows
-    batch = batch_of(every, await recall(db, family, every), await python_of(db, family, every, [policy]))
-    found = await circumstances(db, channel.id, family, sorted({row.name for row in every}), now)
-    needs = await needs_of(db, family, every) if whole else None
+    files = await files_in(db, channel.id, family) if whole else files_of(family, rows)
+    batch = await batch_of_channel(db, files, [policy])
+    found = await circumstances(db, channel.id, family, files.name.values, now)
+    needs = await needs_of(db, family, files.record_id.tolist()) if whole else None
     context = survey(batch, policy, now, needs, found.reserved, waivers=found.waivers)
-    reasons = wanted_reasons(channel.id, channel.ruleset_id, every, batch, context, policy, found.waivers, now)
-    said = dict(zip((row.pair for row in every), hidden_by(batch, policy, now), strict=True))
+    reasons = wanted_reasons(channel.id, channel.ruleset_id, files.pair, batch, context, policy, found.waivers, now)
+    said = {files.pair(number): rule for number, rule in enumerate(hidden_by(batch, policy, now))}
     return {
         row.pair: _Said(said.get(row.pair), reasons[row.pair].rule if row.pair in reasons else None) for row in rows
     }

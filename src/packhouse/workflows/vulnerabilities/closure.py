@@ -69,7 +69,7 @@ async def closure_of(db: Database, here: Channel, family: str, partition: str, f
     """Return what installing a file of a channel may bring along. The file must be there."""
     rows, visible = await _within_reach(db, here.id, family, partition, filename, name)
     batch = batch_of(rows, await recall(db, family, rows))
-    needs = await needs_of(db, family, rows)
+    needs = await needs_of(db, family, [row.record_id for row in rows])
     seen = np.fromiter((row.pair in visible for row in rows), np.bool_, len(rows))
     return await asyncio.to_thread(_close, _Reach(rows, batch, needs), seen)
 
@@ -95,7 +95,7 @@ async def _within_reach(
 
 
 async def _names_needed(db: Database, family: str, rows: Sequence[FileRow]) -> set[str]:
-    needs = await needs_of(db, family, rows)
+    needs = await needs_of(db, family, [row.record_id for row in rows])
     nothing = Coordinate(family, "", "", "", None)
     return set(registry.get(family).relations(Facts(nothing, {}, depends=list(needs.specs.values))))
 

@@ -133,10 +133,3 @@ def test_what_becomes_uninstallable_is_named_with_what_it_misses() -> None:
     assert found.unsolvable.tolist() == [0, 1, 3]
     assert [(one.name, one.files) for one in found.uninstallable] == [("app", 2)]
     assert decide(batch, after.context, after.policy, NOW).seen.tolist() == after.seen.tolist()
-
-
-@given(rows=st.lists(st.lists(st.sampled_from(["a", "b >=1", "c"]), max_size=3), max_size=8), cut=st.integers(0, 8))
-def test_dependencies_read_in_parts_are_the_same(rows: list[list[str]], cut: int) -> None:
-    whole, joined = Needs.of(rows), Needs.joined([Needs.of(rows[:cut]), Needs.of(rows[cut:])])
-    assert joined.offsets.tolist() == whole.offsets.tolist()
-    assert [joined.specs[at] for at in range(len(joined.specs))] == [whole.specs[at] for at in range(len(whole.specs))]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
 import msgspec
 
 from packhouse.catalog.policies.hidden import Standing
 from packhouse.core.clock import to_iso
+from packhouse.core.db.base import Reader
 from packhouse.doors.api.words import RuleAnswer
 from packhouse.security.policies.explain import Asked
 from packhouse.security.policies.simulate import Remaining, Uninstallable
@@ -175,7 +175,7 @@ def _file(row: FileRow | Standing) -> dict[str, str]:
 
 def counts(outcomes: Sequence[Outcome]) -> SimulationCounts:
     """Add up how much it would be in all families."""
-    files = [outcome.files for outcome in outcomes]
+    files = [outcome.counts for outcome in outcomes]
     return SimulationCounts(
         files=sum(one[0] for one in files),
         seen_now=sum(one[1] for one in files),
@@ -183,42 +183,43 @@ def counts(outcomes: Sequence[Outcome]) -> SimulationCounts:
         disappears=sum(len(one.found.disappears) for one in outcomes),
         comes_back=sum(len(one.found.comes_back) for one in outcomes),
         unsolvable=sum(len(one.found.unsolvable) for one in outcomes),
-        uninstallable=sum(len(one.uninstallable) for one in outcomes),
-        remaining=sum(len(one.remaining) for one in outcomes),
+        uninstallable=sum(len(one.found.uninstallable) for one in outcomes),
+        remaining=sum(len(one.found.remaining) for one in outcomes),
     )
 
 
+#: rows of a list that are read together
+_READ = 100
 #: the lists of a simulation, by name
 LISTS = ("disappears", "comes_back", "unsolvable", "uninstallable", "remaining")
 
 
-def rows_of(outcomes: Iterable[Outcome], name: str, limit: int | None = None, offset: int = 0) -> Iterator[Any]:
+async def rows_of(
+    reader: Reader, outcomes: Iterable[Outcome], name: str, limit: int | None = None, offset: int = 0
+) -> AsyncIterator[Any]:
     """Yield a list of a simulation, or a page of it; what is skipped costs nothing."""
-    left = limit
     for outcome in outcomes:
         length = len(getattr(outcome.found, name))
-        if offset >= length:
-            offset -= length
-            continue
-        for one in _page(outcome, name, offset, left):
-            yield one
-            left = None if left is None else left - 1
-        offset = 0
-        if left == 0:
-            return
+        end = length if limit is None else min(length, offset + limit)
+        for start in range(offset, end, _READ):
+            for one in await _page(reader, outcome, name, slice(start, min(end, start + _READ))):
+                yield one
+        if limit is not None:
+            limit -= max(end - offset, 0)
+        offset = max(offset - length, 0)
 
 
-def _page(outcome: Outcome, name: str, offset: int, limit: int | None) -> Iterator[Any]:
+async def _page(reader: Reader, outcome: Outcome, name: str, page: slice) -> Iterable[Any]:
     family = outcome.family
-    if name in ("disappears", "comes_back"):
-        turned = outcome.disappears if name == "disappears" else outcome.comes_back
-        return (_turned(family, one) for one in turned(offset, limit))
+    if name == "disappears":
+        return [_turned(family, one) for one in await outcome.disappears(reader, page)]
+    if name == "comes_back":
+        return [_turned(family, one) for one in await outcome.comes_back(reader, page)]
     if name == "unsolvable":
-        return (_stranded(family, one) for one in outcome.unsolvable(offset, limit))
-    end = None if limit is None else offset + limit
+        return [_stranded(family, one) for one in await outcome.unsolvable(reader, page)]
     if name == "uninstallable":
-        return (_uninstallable(family, one) for one in islice(outcome.uninstallable, offset, end))
-    return (_remaining(family, one) for one in islice(outcome.remaining, offset, end))
+        return [_uninstallable(family, one) for one in outcome.found.uninstallable[page]]
+    return [_remaining(family, one) for one in outcome.found.remaining[page]]
 
 
 def _turned(family: str, one: Turned) -> TurnedShape:

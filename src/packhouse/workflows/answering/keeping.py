@@ -1,0 +1,105 @@
+"""The files of the channel that was asked about last, kept in columns for the next question.
+
+Who tries one policy tries others soon, and to read a million files takes seconds. What is kept is used only while
+nothing has changed that it was made from; it costs the memory of one channel, for some minutes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Sequence
+from weakref import WeakKeyDictionary
+
+from packhouse.catalog import changes
+from packhouse.core.db import Database
+from packhouse.core.errors import PackhouseError
+from packhouse.security.policies.batch import Batch
+from packhouse.security.policies.decide import Policy
+from packhouse.security.policies.needs import Needs
+from packhouse.security.policies.rule import Rule
+from packhouse.security.policies.rules.python import PythonVersions
+from packhouse.security.policies.rules.signature import OnlySigned
+from packhouse.security.policies.rules.unknown import UnknownVulnerabilities
+from packhouse.workflows.judging.batches import batch_of_channel
+from packhouse.workflows.judging.columns import Files, files_in
+from packhouse.workflows.judging.whole import needs_of
+
+#: how long a channel is kept after the last question, in seconds
+SECONDS = 600.0
+#: rules that ask what others do without
+_ASKING: tuple[type[Rule], ...] = (UnknownVulnerabilities, OnlySigned, PythonVersions)
+
+#: by database, of which a process has one
+_kept: WeakKeyDictionary[Database, LastChannel] = WeakKeyDictionary()
+
+
+def last_channel(db: Database) -> LastChannel:
+    """Return what this process keeps."""
+    return _kept.setdefault(db, LastChannel())
+
+
+class KeptFiles:
+    """All files of one family in a channel, and what was looked up of them so far."""
+
+    def __init__(self, files: Files) -> None:
+        self.files = files
+        self._batch: Batch | None = None
+        self._policies: list[Policy] = []  # for which it was made
+        self._needs: Needs | None = None
+
+    async def batch(self, db: Database, policies: Sequence[Policy]) -> Batch:
+        """Return the columns that these policies look at."""
+        if self._batch is None or _asked(policies) - _asked(self._policies):
+            self._policies += policies
+            self._batch = await batch_of_channel(db, self.files, self._policies)
+        return self._batch
+
+    async def needs(self, db: Database) -> Needs:
+        """Return what each file depends on."""
+        if self._needs is None:
+            self._needs = await needs_of(db, self.files.family, self.files.record_id.tolist())
+        return self._needs
+
+
+class LastChannel:
+    """Keeps the files of one channel, for whoever has it to himself."""
+
+    def __init__(self) -> None:
+        self._stamp: object = None
+        self._families: dict[str, KeptFiles] = {}
+        self._end: asyncio.TimerHandle | None = None
+        self._taken = False
+
+    @contextlib.asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """Have it for the block. Raises PackhouseError("try_later") while somebody else does."""
+        if self._taken:
+            raise PackhouseError(
+                "try_later", "Another simulation is under way; one runs at a time.", "Try again shortly.", retry_after=5
+            )
+        self._taken = True
+        try:
+            yield
+        finally:
+            self._taken = False
+
+    async def files(self, db: Database, channel_id: int, family: str) -> KeptFiles:
+        """Return the files of a family in a channel, as they are now."""
+        stamp = (channel_id, await changes.stamp(db, channel_id))  # first: what comes while we read is seen then
+        if stamp != self._stamp:
+            self._stamp, self._families = stamp, {}
+        if family not in self._families:
+            self._families[family] = KeptFiles(await files_in(db, channel_id, family))
+        if self._end is not None:
+            self._end.cancel()
+        self._end = asyncio.get_running_loop().call_later(SECONDS, self.forget)
+        return self._families[family]
+
+    def forget(self) -> None:
+        """Keep nothing."""
+        self._stamp, self._families = None, {}
+
+
+def _asked(policies: Iterable[Policy]) -> set[type[Rule]]:
+    return {kind for kind in _ASKING for policy in policies if policy.has(kind)}
