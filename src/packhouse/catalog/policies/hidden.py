@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import msgspec
-from sqlalchemy import and_, bindparam, func, select
+from sqlalchemy import bindparam, func, select
 
 from packhouse.catalog.packages.hiding import HIDDEN_BY, HIDDEN_SINCE, HIDDEN_UNTIL, SHOWN, judged
 from packhouse.catalog.schema import channel, entry, package, record
@@ -45,18 +45,28 @@ _AT = _STANDING.where(
 _OF_FAMILY = entry.c.family.concat("") == bindparam("family")
 _OF_PACKAGE = _STANDING.where(_OF_FAMILY, entry.c.name == bindparam("name"))
 _SHOWN_IN = _OF_PACKAGE.where(entry.c.partition == bindparam("partition"), SHOWN)
-# what the index says of a package is of its newest version that may be seen
-_LATEST_IN = _SHOWN_IN.where(
-    record.c.version
-    == select(package.c.latest_version)
-    .where(
-        and_(
-            package.c.channel_id == bindparam("channel_id"),
-            package.c.name == bindparam("name"),
-            package.c.family == bindparam("family"),
+# What the index says of a package is of its newest version that may be seen. Its files are found first, then judged.
+_FILE, _RECORD = entry.alias("file"), record.alias("its")
+_LATEST_IN = _STANDING.where(
+    entry.c.id.in_(
+        select(_FILE.c.id)
+        .join_from(_FILE, _RECORD, _RECORD.c.id == _FILE.c.record_id)
+        .where(
+            _FILE.c.channel_id == bindparam("channel_id"),
+            _FILE.c.family.concat("") == bindparam("family"),
+            _FILE.c.name == bindparam("name"),
+            _FILE.c.partition == bindparam("partition"),
+            _RECORD.c.version
+            == select(package.c.latest_version)
+            .where(
+                package.c.channel_id == bindparam("channel_id"),
+                package.c.name == bindparam("name"),
+                package.c.family == bindparam("family"),
+            )
+            .scalar_subquery(),
         )
-    )
-    .scalar_subquery()
+    ),
+    SHOWN,
 )
 #: each found by one look into the index, however many files there are
 _PARTITIONS = """WITH RECURSIVE place(partition) AS (
