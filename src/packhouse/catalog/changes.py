@@ -38,8 +38,8 @@ _SINCE = (
     .where(change.c.seq > bindparam("seq"))
     .order_by(change.c.seq)
 )
-# The number too: of two units, the later one may be seen first.
-_STAMP = select(func.count(), func.max(change.c.seq)).where(
+# The sum too: of two units, the later one may be seen first. Old rows go, after which nothing seems to be as it was.
+_STAMP = select(func.sum(change.c.seq), func.max(change.c.seq)).where(
     or_(change.c.kind == "judgement", and_(change.c.kind == "entry", change.c.channel_id == bindparam("channel_id")))
 )
 _OLD = select(change.c.seq).where(change.c.at < bindparam("before")).order_by(change.c.seq).limit(bindparam("limit"))
@@ -64,7 +64,7 @@ async def note(unit: Unit, kind: str, channel_id: int | None = None, name: str =
 async def stamp(reader: Reader, channel_id: int) -> tuple[int, int]:
     """Return something else whenever what a channel's files are judged by has changed: entries, or what is known."""
     row = await reader.fetch_one(_STAMP, channel_id=channel_id)
-    return (row[0], row[1] or 0) if row else (0, 0)
+    return (int(row[0] or 0), int(row[1] or 0)) if row else (0, 0)
 
 
 async def last(reader: Reader) -> int:
