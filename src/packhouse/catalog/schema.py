@@ -115,6 +115,8 @@ record = Table(
     UniqueConstraint("name", "sha256"),
 )
 
+Index("ix_record_version", record.c.name, record.c.version)  # the versions of a package, and the files of one
+
 # Apart from `record`, so that scans over its columns do not drag the texts along.
 record_body = Table(
     "record_body",

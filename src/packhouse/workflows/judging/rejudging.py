@@ -33,9 +33,11 @@ from packhouse.workflows.judging.verdicts import policies, write_verdicts
 from packhouse.workflows.judging.whole import judge_whole
 from packhouse.workflows.services import Services
 
-#: rows of `unjudged` looked at together, and files judged in one unit, about
+#: rows of `unjudged` looked at together
 AT_A_TIME = 2000
+#: files judged in one unit, about, and where no policy holds, so that hardly any is looked at
 FILES = 2000
+FILES_WITHOUT_POLICY = 5000
 
 Package = tuple[str, str]  # family and name
 
@@ -81,8 +83,10 @@ async def _judge_all(db: Database, packages: Mapping[str, Collection[str]]) -> s
     One that cannot be judged, by a fault of ours, keeps none of the others waiting: it waits for the next round.
     """
     touched: set[int] = set()
+    governed = packages and await verdicts.rulesets_in_use(db) != {verdicts.NO_POLICY}
+    most = FILES if governed else FILES_WITHOUT_POLICY
     for family, names in packages.items():
-        for some in await _in_units(db, family, sorted(names)):
+        for some in await _in_units(db, family, sorted(names), most):
             touched |= await _judge_some(db, family, some)
     return touched
 
@@ -136,8 +140,8 @@ async def _with_others(db: Database, family: str, told: Mapping[str, int]) -> se
     )
 
 
-async def _in_units(reader: Reader, family: str, names: Sequence[str]) -> list[list[str]]:
-    """Return those of the names of which there are files, or were, so many together that a unit stays small.
+async def _in_units(reader: Reader, family: str, names: Sequence[str], most: int) -> list[list[str]]:
+    """Return those of the names of which there are files, or were, in groups of `most` files, but for larger names.
 
     Records do not say of which family they are: where nobody has anything of a family, none of theirs is.
     """
@@ -149,7 +153,7 @@ async def _in_units(reader: Reader, family: str, names: Sequence[str]) -> list[l
     for name, files in sorted(known.items()):
         if room < files or not units:
             units.append([])
-            room = FILES
+            room = most
         units[-1].append(name)
         room -= files
     return units
