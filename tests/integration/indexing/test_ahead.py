@@ -1,17 +1,18 @@
-"""A large backlog is drafted by another process: the same index as ever, whatever changes meanwhile."""
+"""A large backlog is drafted by other processes: the same index as ever, whatever changes meanwhile."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pytest
 
 from packhouse.catalog.packages import leftovers
 from packhouse.core.db import Unit
 from packhouse.workflows.indexing import drafting, publishing, store
+from packhouse.workflows.indexing.ahead import Drafted
 from packhouse.workflows.indexing.drafting import draft_ahead
 from packhouse.workflows.indexing.store import Part
 from tests.conftest import Backend
@@ -25,7 +26,7 @@ from tests.kit.house import House
 def ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publishing, "MANY", 5)
     monkeypatch.setattr(publishing, "FEW", 5)
-    monkeypatch.setattr(drafting, "NAMES", 8)
+    monkeypatch.setattr(publishing, "NAMES", 8)
     monkeypatch.setattr(drafting, "STEP", 3)
 
 
@@ -54,7 +55,7 @@ async def test_what_is_drafted_ahead_is_what_is_published_at_once(
 async def test_a_name_that_changed_after_its_draft_is_left_for_the_next(house: House) -> None:
     await add_passive(house, ["gone", "new", "same"])
     channel, db = await house.find("pub"), house.services.db
-    drafts = await draft_ahead(db, channel.id, "")
+    drafts, _ = await draft_ahead(db, channel.id, ["gone", "new", "same"])
     await take_out(house, "gone")
     assert await db.write(lambda unit: publishing.publish_batch(unit, channel.id, drafts))
     assert (await names_shown(house), await dirty_rows(house)) == ({"new", "same"}, 2)
@@ -64,10 +65,30 @@ async def test_a_name_that_changed_after_its_draft_is_left_for_the_next(house: H
     assert (await names_shown(house), await dirty_rows(house)) == ({"new", "same"}, 0)
 
 
+async def test_names_that_were_too_much_for_one_draft_come_with_another(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"p{number:02}" for number in range(20)]
+    await add_passive(house, names)
+    publisher, db = house.services.publisher, house.services.db
+    asked: list[list[str]] = []
+
+    def draft_here(channel_id: int, names: Sequence[str]) -> asyncio.Task[Drafted]:
+        asked.append([*names])
+        return asyncio.ensure_future(draft_ahead(db, channel_id, names))
+
+    monkeypatch.setattr(publisher._drafting, "draft", draft_here)
+    monkeypatch.setattr(drafting, "BYTES", 1)
+    await publish(house)
+    assert (await names_shown(house), await dirty_rows(house)) == (set(names), 0)
+    assert len(asked) > len(names) / 8 + 1
+    assert max(map(len, asked)) == 8
+
+
 async def test_a_draft_does_not_answer_what_changed_after_somebody_else_published(house: House) -> None:
     await add_passive(house, ["x"])
     channel, db = await house.find("pub"), house.services.db
-    drafts = await draft_ahead(db, channel.id, "")
+    drafts, _ = await draft_ahead(db, channel.id, ["x"])
     await publish(house)
     await take_out(house, "x")
     await db.write(lambda unit: publishing.publish_batch(unit, channel.id, drafts))
@@ -101,14 +122,15 @@ async def test_the_end_of_the_process_is_no_end_of_publishing(house: House) -> N
     names = [f"p{number}" for number in range(9)]
     await add_passive(house, names)
     channel, publisher = await house.find("pub"), house.services.publisher
-    process = publisher._drafting
-    assert [one.name for one in await process.draft(channel.id, "")] == names
-    os.kill(next(iter(process._pool._processes)), signal.SIGKILL)  # type: ignore[union-attr]  # it was started
+    processes = publisher._drafting
+    drafts, left = await processes.draft(channel.id, names)
+    assert ([one.name for one in drafts], left) == (names, [])
+    os.kill(next(iter(processes._pool._processes)), signal.SIGKILL)  # type: ignore[union-attr]  # it was started
     await publish(house)
     assert (await names_shown(house), await dirty_rows(house)) == (set(names), 0)
     await add_passive(house, [f"q{number}" for number in range(9)])
     await publish(house)
-    assert not process.runs, "it is not tried again at once"
+    assert not processes.runs, "they are not tried again at once"
     assert await dirty_rows(house) == 0
 
 
@@ -119,7 +141,7 @@ async def test_a_part_that_is_about_to_be_shown_is_not_swept(
         pytest.skip("SQLite runs one unit at a time")
     await add_passive(house, ["x"])
     channel, db = await house.find("pub"), house.services.db
-    parts = [part for one in await draft_ahead(db, channel.id, "") for part in one.parts.values() if part]
+    parts = [part for one in (await draft_ahead(db, channel.id, ["x"]))[0] for part in one.parts.values() if part]
     await db.write(lambda unit: store.add_parts(unit, parts))  # as a channel leaves it that is cleared
     rows = await leftovers.unshelved_parts(db, 0, 10)
     assert len(rows) == 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -29,10 +30,11 @@ def render_fragments(entries: Iterable[JsonEntry]) -> Fragment:
     """Return the members that one name adds to `packages` and to `packages.conda`, by file name, without braces."""
     bz2: list[bytes] = []
     conda: list[bytes] = []
-    for filename, record, extra in sorted(entries, key=lambda entry: entry[0]):
-        text = splice_json(record, extra) if extra else record
-        (conda if filename.endswith(".conda") else bz2).append(_json.encode(filename) + b":" + text)
-    return b",".join(bz2), b",".join(conda)
+    encode = _json.encode
+    for filename, record, extra in sorted(entries, key=itemgetter(0)):
+        pieces = conda if filename.endswith(".conda") else bz2
+        pieces += (b"," if pieces else b"", encode(filename), b":", splice_json(record, extra) if extra else record)
+    return b"".join(bz2), b"".join(conda)
 
 
 def assemble(

@@ -6,6 +6,7 @@ Everything here is a join of bytes that were encoded when the record was first s
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import itemgetter
 
 import msgspec
 
@@ -26,10 +27,9 @@ def render_shard(entries: Iterable[ShardEntry]) -> bytes:
     bz2: list[bytes] = []
     conda: list[bytes] = []
     encode = _msgpack.encode
-    for filename, record, extra in sorted(entries, key=_filename):
+    for filename, record, extra in sorted(entries, key=itemgetter(0)):
         pieces = conda if filename.endswith(".conda") else bz2
-        pieces.append(encode(filename))
-        pieces.append(splice_msgpack(record, extra) if extra else record)
+        pieces += (encode(filename), splice_msgpack(record, extra) if extra else record)
     return b"".join(
         (
             b"\x83",
@@ -55,10 +55,6 @@ class _Names(msgspec.Struct):
 
 
 _names = msgspec.msgpack.Decoder(_Names)
-
-
-def _filename(entry: ShardEntry) -> str:
-    return entry[0]
 
 
 def render_shard_index(

@@ -1,34 +1,43 @@
-"""Drafts made by a process of their own: while one batch is written, the next is rendered on another core.
+"""Drafts made by processes of their own: while one batch is written, the next are rendered on other cores.
 
-The process opens the same database, only to read. It is started for a large backlog and ends some seconds after it, or
-with the process that started it.
+They open the same database, only to read. They are started for a large backlog and end some seconds after it, or with
+the process that started them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
 import signal
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import get_context
 
 from packhouse.core.db import Database, open_database
 from packhouse.core.processes import end_with_parent
 from packhouse.workflows.indexing.drafting import Draft, draft_ahead
 
-#: how long the process is kept for another draft, in seconds; one draft takes a tenth of a second
+#: how many there are: drafting costs five times what it costs to write the drafts
+PROCESSES = min(2, os.cpu_count() or 1)
+#: how long they are kept for another draft, in seconds; one draft takes a tenth of a second
 IDLE_SECONDS = 10.0
+
+#: drafts, and the names of which there are none yet
+Drafted = tuple[list[Draft], Sequence[str]]
 
 _runner = asyncio.Runner()
 _opened: list[Database] = []
 
 
 class Ended(Exception):
-    """The process could not be started, or was ended from outside, perhaps for want of memory."""
+    """A process could not be started, or was ended from outside, perhaps for want of memory."""
 
 
-class DraftingProcess:
-    """A process that drafts: started with the first draft, ended when nobody has wanted one for a while."""
+class DraftingProcesses:
+    """Processes that draft: started with the first drafts, ended when nobody has wanted one for a while."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -37,29 +46,38 @@ class DraftingProcess:
 
     @property
     def runs(self) -> bool:
-        """Whether the process is there."""
+        """Whether they are there."""
         return self._pool is not None
 
-    def draft(self, channel_id: int, after: str) -> asyncio.Future[list[Draft]]:
-        """Begin `draft_ahead`. The future raises Ended, and PackhouseError("try_later") when the database is away."""
+    def draft(self, channel_id: int, names: Sequence[str]) -> asyncio.Task[Drafted]:
+        """Begin `draft_ahead`. Raises Ended, as the task does, or PackhouseError("try_later") without a database."""
         if self._pool is None:
             # not forked: that would inherit locks of threads
-            self._pool = ProcessPoolExecutor(1, get_context("spawn"), initializer=_begin, initargs=(self._url,))
+            self._pool = ProcessPoolExecutor(PROCESSES, get_context("spawn"), initializer=_begin, initargs=(self._url,))
         loop = asyncio.get_running_loop()
         if self._idle is not None:
             self._idle.cancel()
         self._idle = loop.call_later(IDLE_SECONDS, self.end)
-        return asyncio.ensure_future(self._draft(self._pool, channel_id, after))
+        with self._ended(self._pool):  # now, not when the task begins: by then they may have been let go
+            return loop.create_task(
+                self._drafted(self._pool, loop.run_in_executor(self._pool, _draft, channel_id, names))
+            )
 
-    async def _draft(self, pool: ProcessPoolExecutor, channel_id: int, after: str) -> list[Draft]:
+    async def _drafted(self, pool: ProcessPoolExecutor, drafted: asyncio.Future[Drafted]) -> Drafted:
+        with self._ended(pool):
+            return await drafted
+
+    @contextmanager
+    def _ended(self, pool: ProcessPoolExecutor) -> Iterator[None]:
         try:
-            return await asyncio.get_running_loop().run_in_executor(pool, _draft, channel_id, after)
+            yield
         except (BrokenProcessPool, OSError) as error:
-            self.end()
+            if pool is self._pool:  # not those that were started since
+                self.end()
             raise Ended(str(error)) from None
 
     def end(self) -> None:
-        """Let the process end after what it is at."""
+        """Let the processes end after what they are at."""
         if self._pool is not None:
             self._pool.shutdown(wait=False)
             self._pool = None
@@ -69,7 +87,11 @@ def _begin(url: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started us
     end_with_parent()
     _opened.append(open_database(url))
+    gc.freeze()  # a draft is many thousands of rows and no cycle: looking for some takes a tenth of the time
+    gc.disable()
 
 
-def _draft(channel_id: int, after: str) -> list[Draft]:
-    return _runner.run(draft_ahead(_opened[0], channel_id, after))
+def _draft(channel_id: int, names: Sequence[str]) -> Drafted:
+    drafted = _runner.run(draft_ahead(_opened[0], channel_id, names))
+    gc.collect()
+    return drafted

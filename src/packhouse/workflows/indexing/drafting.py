@@ -52,18 +52,18 @@ async def draft(reader: Reader, channel_id: int, waiting: Sequence[Waiting]) -> 
     return list(drafts.values())
 
 
-async def draft_ahead(db: Database, channel_id: int, after: str) -> list[Draft]:
-    """Return drafts of the next names above `after` that wait for publishing; empty when there is none."""
-    names = await store.names_waiting(db, channel_id, after, NAMES)
+async def draft_ahead(db: Database, channel_id: int, names: Sequence[str]) -> tuple[list[Draft], Sequence[str]]:
+    """Return drafts of those of the names that wait for publishing, and the names that were too much for once."""
     drafts: list[Draft] = []
+    done = 0
     for some in in_steps(names, STEP):
         # read before what they ask for: a change in between leaves a row that no draft answers
         waiting = await store.waiting_of(db, channel_id, some)
-        found = {one.name: one for one in await draft(db, channel_id, waiting)}
-        drafts += [found[name] for name in some if name in found]  # in the database's order
+        drafts += await draft(db, channel_id, waiting)
+        done += len(some)
         if sum(_size(part) for one in drafts for part in one.parts.values()) > BYTES:
             break
-    return drafts
+    return drafts, names[done:]
 
 
 def in_steps(names: Sequence[str], most: int) -> Iterator[Sequence[str]]:

@@ -8,6 +8,7 @@ stages everything that accumulated under the next number, which no reader sees, 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
@@ -18,19 +19,19 @@ from packhouse.core.clock import monotonic
 from packhouse.core.db import Database, Unit
 from packhouse.core.log import get_logger
 from packhouse.workflows.indexing import store
-from packhouse.workflows.indexing.ahead import DraftingProcess, Ended
-from packhouse.workflows.indexing.drafting import Draft, draft, in_steps
+from packhouse.workflows.indexing.ahead import PROCESSES, Drafted, DraftingProcesses, Ended
+from packhouse.workflows.indexing.drafting import NAMES, Draft, draft, in_steps
 
 #: names looked at per transaction at most, how many of them are drafted at a time, and how long that may go on, in
 #: seconds
 BATCH = 500
 STEP = 10
 BUDGET_SECONDS = 0.03
-#: when more than so many wait, as in a mirror's first run, they are drafted ahead by another process; while that is
+#: when more than so many wait, as in a mirror's first run, they are drafted ahead by other processes; while those are
 #: there anyway, when more than a few wait
 MANY = 3000
 FEW = 20
-#: how long this process does without that one after it could not live, in seconds
+#: how long this process does without those after one could not live, in seconds
 ALONE_SECONDS = 300.0
 
 log = get_logger("packhouse.publishing")
@@ -41,8 +42,8 @@ class Publisher:
 
     def __init__(self, db: Database, published: Callable[[int], None]) -> None:
         self._db = db
-        self._drafting = DraftingProcess(db.url)
-        self._alone_until = 0.0  # when that process may be tried again, after it was ended from outside
+        self._drafting = DraftingProcesses(db.url)
+        self._alone_until = 0.0  # when those processes may be tried again, after one was ended from outside
         self._published = published  # told of each channel, so that this process reads its own writes
         self._locks: dict[int, asyncio.Lock] = {}
         self._asked: dict[int, int] = {}
@@ -107,25 +108,51 @@ class Publisher:
         channel = await channels.by_id(self._db, channel_id)
         if channel is None or (channel.frozen_at is not None) is not staging:
             return False
+        begun: deque[asyncio.Task[Drafted]] = deque()
+        batches = _Batches(self._db, channel_id)
         try:
-            drafts = await self._drafting.draft(channel_id, "")
-            while drafts:
-                following = self._drafting.draft(channel_id, drafts[-1].name)
+            while True:
+                while len(begun) <= PROCESSES and (names := await batches.next()):
+                    begun.append(self._drafting.draft(channel_id, names))
+                if not begun:
+                    return True
+                drafts, left = await begun.popleft()
+                batches.put_back(left)
                 work = partial(publish_batch, channel_id=channel_id, ahead=drafts, staging=staging)
-                try:
-                    open_ = await self._db.write(work)
-                finally:
-                    drafts = await following
-                if not open_:
+                if drafts and not await self._db.write(work):
                     return False
         except Ended as fault:
-            log.warning("the index is rendered without a process of its own for now", error=str(fault))
+            log.warning("the index is rendered without processes of its own for now", error=str(fault))
             self._alone_until = monotonic() + ALONE_SECONDS
-        return True
+            return True
+        finally:
+            await asyncio.gather(*begun, return_exceptions=True)
 
     def close(self) -> None:
-        """Let go of the process that drafts, if there is one."""
+        """Let go of the processes that draft, if there are some."""
         self._drafting.end()
+
+
+class _Batches:
+    """The names of a channel that wait for publishing, a few at a time, each once."""
+
+    def __init__(self, db: Database, channel_id: int) -> None:
+        self._db, self._channel_id = db, channel_id
+        self._after = ""
+        self._left: list[Sequence[str]] = []
+
+    async def next(self) -> Sequence[str]:
+        """Return some names; empty when there are no more."""
+        if self._left:
+            return self._left.pop()
+        names = await store.names_waiting(self._db, self._channel_id, self._after, NAMES)
+        self._after = names[-1] if names else self._after
+        return names
+
+    def put_back(self, names: Sequence[str]) -> None:
+        """Take names that are to come again."""
+        if names:
+            self._left.append(names)
 
 
 async def publish_batch(

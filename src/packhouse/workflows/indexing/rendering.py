@@ -19,7 +19,9 @@ def encode(rows: Sequence[File]) -> tuple[bytes, bytes] | None:
 
 def identity(shard: bytes, fragment: bytes) -> bytes:
     """Return what a part is known by: the hash before compression, so that it does not depend on zstd."""
-    return hashlib.sha256(shard + fragment).digest()
+    digest = hashlib.sha256(shard)
+    digest.update(fragment)
+    return digest.digest()
 
 
 def render(rows: Sequence[File]) -> Part | None:
