@@ -134,6 +134,7 @@ async def test_verify_waits_for_it_and_repair_does_it(house: House) -> None:
     assert [one async for one in repair(house.services)] == []
     await house.caught_up()
     assert await said(house) == before
+    await judged(house)  # of what was found wrongly it is looked once more whether somebody brought it back meanwhile
     assert not any("wait to be judged" in one for one in await information(house.services))
 
 

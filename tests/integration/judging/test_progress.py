@@ -21,7 +21,8 @@ RULES = {"license_not": ["GPL3"], "latest_only": True}
 @pytest.fixture
 async def house(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
     """A server with a channel of packages, of which a unit takes two files."""
-    monkeypatch.setattr(preparing, "FILES", 2)
+    for units in ("FILES", "FILES_OF_VERSIONS"):
+        monkeypatch.setattr(preparing, units, 2)
     async with open_house(backend) as opened:
         await opened.channel("pub")
         for number in range(FILES):

@@ -106,7 +106,7 @@ async def _steps(db: Database, families: Mapping[int, Sequence[str]], ruleset: i
             for family in found:
                 some = await names_with_reasons(db, channel_id, family, ruleset, policy)
                 work = partial(_reason, channel_id=channel_id, family=family, ruleset=ruleset, policy=policy)
-                steps += _in_steps(await store.names_in(db, [channel_id], some), work)
+                steps += _in_steps(await store.names_in(db, [channel_id], some), work, FILES)
     return steps
 
 
@@ -121,11 +121,11 @@ async def _judging(db: Database, channel_ids: Sequence[int], family: str, rulese
     )
     return [
         *_in_steps([one for one in names if one[0] not in apart], of_versions, FILES_OF_VERSIONS),
-        *_in_steps([one for one in names if one[0] in apart], of_files),
+        *_in_steps([one for one in names if one[0] in apart], of_files, FILES),
     ]
 
 
-def _in_steps(names: Sequence[tuple[str, int]], work: Callable[..., Awaitable[None]], most: int = FILES) -> list[_Step]:
+def _in_steps(names: Sequence[tuple[str, int]], work: Callable[..., Awaitable[None]], most: int) -> list[_Step]:
     return [_Step(files, partial(work, names=group)) for group, files in _groups(names, most)]
 
 
@@ -148,7 +148,7 @@ async def _do(unit: Unit, step: _Step, ruleset: int) -> bool:
     return True
 
 
-def _groups(names: Sequence[tuple[str, int]], most: int = FILES) -> Iterator[tuple[list[str], int]]:
+def _groups(names: Sequence[tuple[str, int]], most: int) -> Iterator[tuple[list[str], int]]:
     """Yield names in groups that have about as many files as a unit takes, each with how many."""
     group: list[str] = []
     held = 0
@@ -217,7 +217,7 @@ async def _turned(
     """Yield (channel, partition, name) of what differs: only what either ruleset says anything against can."""
     if before == assignments.EVERYTHING:
         for channel_id in channel_ids:
-            for names, _ in _groups(await store.names_in(db, [channel_id], None)):
+            for names, _ in _groups(await store.names_in(db, [channel_id], None), FILES):
                 yield await store.keys_of(db, channel_id, names)
         return
     after = 0
