@@ -12,7 +12,7 @@ import pytest
 from packhouse.catalog.packages import leftovers
 from packhouse.core.db import Unit
 from packhouse.workflows.indexing import drafting, publishing, store
-from packhouse.workflows.indexing.ahead import Drafted
+from packhouse.workflows.indexing.ahead import PROCESSES, Drafted
 from packhouse.workflows.indexing.drafting import draft_ahead
 from packhouse.workflows.indexing.store import Part
 from tests.conftest import Backend
@@ -125,6 +125,7 @@ async def test_the_end_of_the_process_is_no_end_of_publishing(house: House) -> N
     processes = publisher._drafting
     drafts, left = await processes.draft(channel.id, names)
     assert ([one.name for one in drafts], left) == (names, [])
+    assert len(processes._pool._processes) == PROCESSES, "none is started beside one that ends"  # type: ignore[union-attr]  # it was started
     os.kill(next(iter(processes._pool._processes)), signal.SIGKILL)  # type: ignore[union-attr]  # it was started
     await publish(house)
     assert (await names_shown(house), await dirty_rows(house)) == (set(names), 0)

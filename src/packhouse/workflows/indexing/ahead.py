@@ -51,17 +51,23 @@ class DraftingProcesses:
 
     def draft(self, channel_id: int, names: Sequence[str]) -> asyncio.Task[Drafted]:
         """Begin `draft_ahead`. Raises Ended, as the task does, or PackhouseError("try_later") without a database."""
-        if self._pool is None:
-            # not forked: that would inherit locks of threads
-            self._pool = ProcessPoolExecutor(PROCESSES, get_context("spawn"), initializer=_begin, initargs=(self._url,))
         loop = asyncio.get_running_loop()
         if self._idle is not None:
             self._idle.cancel()
         self._idle = loop.call_later(IDLE_SECONDS, self.end)
-        with self._ended(self._pool):  # now, not when the task begins: by then they may have been let go
-            return loop.create_task(
-                self._drafted(self._pool, loop.run_in_executor(self._pool, _draft, channel_id, names))
-            )
+        pool = self._pool or self._start()
+        with self._ended(pool):  # now, not when the task begins: by then they may have been let go
+            return loop.create_task(self._drafted(pool, loop.run_in_executor(pool, _draft, channel_id, names)))
+
+    def _start(self) -> ProcessPoolExecutor:
+        # not forked: that would inherit locks of threads
+        pool = self._pool = ProcessPoolExecutor(
+            PROCESSES, get_context("spawn"), initializer=_begin, initargs=(self._url,)
+        )
+        with self._ended(pool):
+            for _ in range(PROCESSES):  # all at once: started later, one would get the pipes of a pool that is breaking
+                pool.submit(os.getpid)
+        return pool
 
     async def _drafted(self, pool: ProcessPoolExecutor, drafted: asyncio.Future[Drafted]) -> Drafted:
         with self._ended(pool):
