@@ -13,7 +13,7 @@ import pytest
 from packhouse.catalog.accounts.principal import ANONYMOUS
 from packhouse.catalog.accounts.visibility import viewer
 from packhouse.catalog.packages import contents, entries, listing, needs, summaries
-from packhouse.catalog.policies import hidden
+from packhouse.catalog.policies import hidden, verdicts
 from packhouse.catalog.vulnerabilities import affected
 from packhouse.core.db.migrating import migrate
 from packhouse.core.db.statements import Statement, compiled
@@ -25,6 +25,8 @@ HOT: dict[str, tuple[Statement, list[str]]] = {
     "entry": (entries._FIND, ["channel_id", "family", "partition", "filename"]),
     "binding": (entries._BOUND, ["channel_id", "family", "partition", "filename"]),
     "record": (contents._RECORD_ID, ["name", "sha256"]),
+    "records of versions": (verdicts._RECORDS_OF_VERSIONS, ["name", "version"]),
+    "files of versions": (verdicts._HIDE_VERSIONS, ["record_id"]),
     "rendered files": (store._ROWS, ["channel_id", "name", "partition"]),
     "files of a name": (store._FILES, ["channel_id", "name"]),
     "part on the shelf": (store._SHOWN, ["channel_id", "partition", "name"]),
@@ -94,6 +96,42 @@ def test_what_hides_a_file_is_looked_up_by_the_file_before_there_are_statistics_
     assert "overlay_pkey" in found and "ix_overlay_channel" not in found, found
 
 
+def test_files_of_versions_are_looked_up_by_their_records_before_there_are_statistics_too(
+    postgres: Postgres, _postgres_template: str
+) -> None:
+    """Else each of some thousand packages that a policy hides would be searched for in all there is."""
+    name = postgres.database(_postgres_template)
+    text, values = compiled(verdicts._HIDE_VERSIONS, "postgresql")
+    asked = {
+        "name": "lib-7",
+        "versions": [str(one) for one in range(50)],
+        "channels": [1],
+        "family": "conda",
+        "ruleset_id": 1,
+    }
+    with psycopg.connect(postgres.url(name), autocommit=True) as connection:
+        for statement in _FILES:
+            connection.execute(statement)
+        plan = connection.execute(f"EXPLAIN {text}", {**asked, "rule": "cve", "since": 0, **values}).fetchall()
+    postgres.drop(name)
+    found = "\n".join(row[0] for row in plan)
+    assert "ix_record_version" in found and "ix_entry_record_id" in found and "Seq Scan" not in found, found
+
+
+_FILES = (
+    "ALTER TABLE record SET (autovacuum_enabled = off)",
+    "ALTER TABLE entry SET (autovacuum_enabled = off)",
+    "ALTER TABLE content SET (autovacuum_enabled = off)",
+    """INSERT INTO channel (path, description, privacy, owner_id, created_at, updated_at)
+ VALUES ('pub', '', 'public', 1, 0, 0)""",
+    """INSERT INTO record (sha256, name, version, build, build_number, license, license_family, signed)
+ SELECT sha256(number::text::bytea), 'lib-' || number / 100, (number % 50)::text, '0', 0, '', '', FALSE
+ FROM generate_series(1, 50000) AS number""",
+    """INSERT INTO content (sha256, md5, size, facts, created_at) SELECT sha256, '', 1, '{}', 0 FROM record""",
+    """INSERT INTO entry (channel_id, family, partition, name, filename, record_id, content_id, visible_at, event_id)
+ SELECT channel.id, 'conda', 'noarch', name, record.id, record.id, content.id, 0, 0
+ FROM channel, record JOIN content ON content.sha256 = record.sha256""",
+)
 _REASONS = """INSERT INTO overlay (channel_id, ruleset_id, record_id, content_id, rule, missing, since)
  SELECT 1, 1, number, 0, 'latest_only', '', 0 FROM generate_series(1, 5000) AS number"""
 _MANY = """WITH pub AS (INSERT INTO channel (path, description, privacy, owner_id, created_at, updated_at)

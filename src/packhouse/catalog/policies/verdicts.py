@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from packhouse.catalog.judgement_tables import ruleset, verdict
 from packhouse.catalog.schema import channel, content, entry, record
-from packhouse.core.db import Unit, any_of
+from packhouse.core.db import Unit, any_found, any_of
 from packhouse.core.db.base import Reader
 
 #: the ruleset of channels without a policy
@@ -49,23 +49,21 @@ _FORGET = delete(verdict).where(
 _PUT = """INSERT INTO verdict (ruleset_id, record_id, content_id, rule, since)
  VALUES (:ruleset_id, :record_id, :content_id, :rule, :since)
  ON CONFLICT (record_id, content_id, ruleset_id) DO UPDATE SET rule = excluded.rule, since = excluded.since"""
+_RECORDS_OF_VERSIONS = select(record.c.id).where(
+    record.c.name == bindparam("name"), any_of(record.c.version, "versions")
+)
 # What the builder says of single files nobody asks here. A file that two channels have comes twice, and is put once.
-_FILES_OF_VERSIONS = (
-    select(
-        entry.c.record_id,
-        func.coalesce(entry.c.content_id, 0),
-        bindparam("ruleset_id", type_=Integer),
-        bindparam("rule", type_=Text),
-        bindparam("since", type_=BigInteger),
-    )
-    .join_from(record, entry, entry.c.record_id == record.c.id)
-    .where(
-        record.c.name == bindparam("name"),
-        any_of(record.c.version, "versions"),
-        entry.c.family.concat("") == bindparam("family"),
-        any_of(entry.c.channel_id.op("+")(0), "channels"),
-        ~exists().where(content.c.id == entry.c.content_id, content.c.judged_by_builder),
-    )
+_FILES_OF_VERSIONS = select(
+    entry.c.record_id,
+    func.coalesce(entry.c.content_id, 0),
+    bindparam("ruleset_id", type_=Integer),
+    bindparam("rule", type_=Text),
+    bindparam("since", type_=BigInteger),
+).where(
+    any_found(entry.c.record_id, _RECORDS_OF_VERSIONS),
+    entry.c.family.concat("") == bindparam("family"),
+    any_of(entry.c.channel_id.op("+")(0), "channels"),
+    ~exists().where(content.c.id == entry.c.content_id, content.c.judged_by_builder),
 )
 _HIDE_VERSIONS = (
     upsert(verdict)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, text
+from sqlalchemy import ColumnElement, Select, bindparam, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
@@ -91,3 +91,29 @@ def _sqlite(element: any_of, compiler: Any, **options: Any) -> str:
 def _postgresql(element: any_of, compiler: Any, **options: Any) -> str:
     column, values = compiler.process(element.column, **options), compiler.process(element.values, **options)
     return f"{column} = ANY({values})"
+
+
+class any_found(ColumnElement[bool]):
+    """`column` is one of what a query returns, which is asked first: a planner without statistics looks at no more."""
+
+    inherit_cache = False
+    type = Boolean()
+
+    def __init__(self, column: ColumnElement[Any], query: Select[Any]) -> None:
+        self.column = column
+        self.query = query.scalar_subquery()
+
+    def self_group(self, against: Any = None) -> any_found:
+        """Stay bare beside AND and OR; what SQLAlchemy would write for SQLite, `… = 1`, cannot use an index."""
+        return self
+
+
+@compiles(any_found, "sqlite")
+def _found_in_sqlite(element: any_found, compiler: Any, **options: Any) -> str:
+    return f"{compiler.process(element.column, **options)} IN {compiler.process(element.query, **options)}"
+
+
+@compiles(any_found, "postgresql")
+def _found_in_postgresql(element: any_found, compiler: Any, **options: Any) -> str:
+    column, query = compiler.process(element.column, **options), compiler.process(element.query, **options)
+    return f"{column} = ANY(ARRAY{query})"
