@@ -7,7 +7,6 @@ the process that started them.
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 from collections.abc import Iterator, Sequence
@@ -93,11 +92,7 @@ def _begin(url: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started us
     end_with_parent()
     _opened.append(open_database(url))
-    gc.freeze()  # a draft is many thousands of rows and no cycle: looking for some takes a tenth of the time
-    gc.disable()
 
 
 def _draft(channel_id: int, names: Sequence[str]) -> Drafted:
-    drafted = _runner.run(draft_ahead(_opened[0], channel_id, names))
-    gc.collect()
-    return drafted
+    return _runner.run(draft_ahead(_opened[0], channel_id, names))
