@@ -6,6 +6,7 @@ differs is dirty, so that whoever goes on after a crash knows what is left.
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -98,15 +99,28 @@ async def _prepare(services: Services, ruleset: int, channel_ids: Sequence[int])
 
 async def _steps(db: Database, families: Mapping[int, Sequence[str]], ruleset: int, policy: Policy) -> list[_Step]:
     """Return what is to be written before a ruleset holds in channels, given with their families."""
+    both = await asyncio.gather(_shared(db, families, ruleset, policy), _own(db, families, ruleset, policy))
+    return [step for steps in both for step in steps]
+
+
+async def _shared(db: Database, families: Mapping[int, Sequence[str]], ruleset: int, policy: Policy) -> list[_Step]:
+    """Return how to write what holds wherever a file is."""
     steps: list[_Step] = []
     for family in sorted({family for found in families.values() for family in found}):
         steps += await _judging(db, list(families), family, ruleset, policy)
-    if not needs_whole_channel(policy):
-        for channel_id, found in families.items():
-            for family in found:
-                some = await names_with_reasons(db, channel_id, family, ruleset, policy)
-                work = partial(_reason, channel_id=channel_id, family=family, ruleset=ruleset, policy=policy)
-                steps += _in_steps(await store.names_in(db, [channel_id], some), work, FILES)
+    return steps
+
+
+async def _own(db: Database, families: Mapping[int, Sequence[str]], ruleset: int, policy: Policy) -> list[_Step]:
+    """Return how to write the channels' own reasons, but for closures."""
+    steps: list[_Step] = []
+    if needs_whole_channel(policy):
+        return steps
+    for channel_id, found in families.items():
+        for family in found:
+            some = await names_with_reasons(db, channel_id, family, ruleset, policy)
+            work = partial(_reason, channel_id=channel_id, family=family, ruleset=ruleset, policy=policy)
+            steps += _in_steps(await store.names_in(db, [channel_id], some), work, FILES)
     return steps
 
 
