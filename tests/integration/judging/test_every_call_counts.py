@@ -425,7 +425,7 @@ CAUGHT_BY: dict[str, Scenario] = {
     "workflows.judging.rejudging:_tell → show_anew": copied_before_it_is_judged,
     "workflows.answering.simulating:_decided → decide": waived,
     "workflows.answering.simulating:_decided → lifted": waived,
-    "workflows.judging.verdicts:_hidden_pairs → decide": waived,
+    "workflows.judging.verdicts:_hidden_pairs → hidden_by": waived,
     "workflows.judging.verdicts:hidden_by → decide": shared_verdicts_alone,
     "workflows.judging.versions:judge_versions → hidden_by": policy_after_findings,
     "workflows.judging.whole:_reasons → wanted_reasons": test_judging.test_a_closure_is_kept_whole,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 import pytest
 
 from packhouse.core.errors import PackhouseError
+from packhouse.security.policies.batch import Batch
 from packhouse.security.policies.policy import Rules, edited
+from packhouse.workflows.answering import keeping
 from packhouse.workflows.answering.keeping import last_channel
 from packhouse.workflows.answering.simulating import simulate_policy
 from tests.conftest import Backend
@@ -85,3 +88,16 @@ async def test_one_is_tried_at_a_time_and_nothing_is_kept_for_ever(house: House)
     assert await tried(house) == (1, 1, 1)
     kept.forget()
     assert await tried(house) == (1, 1, 1)
+
+
+async def test_a_try_that_was_broken_off_leaves_nothing_wrong(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    await put(house, "1.0")
+    assert await tried(house) == (1, 1, 1)
+    with monkeypatch.context() as patch, pytest.raises(asyncio.CancelledError):
+        patch.setattr(keeping, "batch_of_channel", _broken_off)
+        await tried(house, python_versions=["3.7"])
+    assert await tried(house, python_versions=["3.7"]) == (1, 1, 0)
+
+
+async def _broken_off(*_: Any) -> Batch:
+    raise asyncio.CancelledError

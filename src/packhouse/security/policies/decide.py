@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from packhouse.core.stopping import checkpoint
 from packhouse.security.policies.batch import NOWHEN, Batch, Bools
 from packhouse.security.policies.context import Context
-from packhouse.security.policies.rule import Fact, Reason, Rule, Scope
+from packhouse.security.policies.rule import Fact, Lookup, Reason, Rule, Scope
 
 SEEN = -1
 
@@ -49,6 +49,11 @@ class Policy:
         """What a file must have before a rule can hide it; None: any file may be hidden."""
         facts = {rule.hides_only for rule in self.rules}
         return None if None in facts else frozenset(fact for fact in facts if fact is not None)
+
+    @property
+    def looks_up(self) -> frozenset[Lookup]:
+        """What has to be looked up of files for its rules."""
+        return frozenset(rule.looks_up for rule in self.rules if rule.looks_up is not None)
 
     def without(self, *kinds: type[Rule]) -> Policy:
         """Return the policy but for rules of some kinds."""

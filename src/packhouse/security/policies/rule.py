@@ -18,6 +18,10 @@ Scope = Literal["file", "channel"]
 #: what a file must have before some rules can hide it
 Fact = Literal["malware", "finding", "quarantine"]
 
+#: what is looked up of files only where a rule asks for it: their names in advisories, true signatures, and what their
+#: records ask of Python
+Lookup = Literal["aliases", "signatures", "python"]
+
 
 class Reason(msgspec.Struct, frozen=True):
     """Why a file stays out: the rule's key, what it saw, and until when it will say so (microseconds) if that is known.
@@ -38,6 +42,7 @@ class Rule(ABC):
     families: frozenset[str] | None = None  #: where it makes sense; None: everywhere
     #: files without it always pass, and need no look; it is all that the rule looks at. None: any file may be hidden
     hides_only: Fact | None = None
+    looks_up: Lookup | None = None
 
     def applies(self, family: str) -> bool:
         """Say whether the rule makes sense for files of a family; where it does not, it hides nothing."""

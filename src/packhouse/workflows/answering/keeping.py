@@ -17,18 +17,13 @@ from packhouse.core.errors import PackhouseError
 from packhouse.security.policies.batch import Batch
 from packhouse.security.policies.decide import Policy
 from packhouse.security.policies.needs import Needs
-from packhouse.security.policies.rule import Rule
-from packhouse.security.policies.rules.python import PythonVersions
-from packhouse.security.policies.rules.signature import OnlySigned
-from packhouse.security.policies.rules.unknown import UnknownVulnerabilities
+from packhouse.security.policies.rule import Lookup
 from packhouse.workflows.judging.batches import batch_of_channel
 from packhouse.workflows.judging.columns import Files, files_in
 from packhouse.workflows.judging.whole import needs_of
 
 #: how long a channel is kept after the last question, in seconds
 SECONDS = 600.0
-#: rules that ask what others do without
-_ASKING: tuple[type[Rule], ...] = (UnknownVulnerabilities, OnlySigned, PythonVersions)
 
 #: by database, of which a process has one
 _kept: WeakKeyDictionary[Database, LastChannel] = WeakKeyDictionary()
@@ -50,9 +45,10 @@ class KeptFiles:
 
     async def batch(self, db: Database, policies: Sequence[Policy]) -> Batch:
         """Return the columns that these policies look at."""
-        if self._batch is None or _asked(policies) - _asked(self._policies):
-            self._policies += policies
-            self._batch = await batch_of_channel(db, self.files, self._policies)
+        if self._batch is None or _looked_up(policies) - _looked_up(self._policies):
+            every = [*self._policies, *policies]
+            # nothing is kept of what is broken off
+            self._batch, self._policies = await batch_of_channel(db, self.files, every), every
         return self._batch
 
     async def needs(self, db: Database) -> Needs:
@@ -101,5 +97,5 @@ class LastChannel:
         self._stamp, self._families = None, {}
 
 
-def _asked(policies: Iterable[Policy]) -> set[type[Rule]]:
-    return {kind for kind in _ASKING for policy in policies if policy.has(kind)}
+def _looked_up(policies: Iterable[Policy]) -> set[Lookup]:
+    return {what for policy in policies for what in policy.looks_up}

@@ -19,7 +19,6 @@ from packhouse.formats import registry
 from packhouse.security.policies.batch import Batch, Bools, Coded, Ints
 from packhouse.security.policies.decide import Policy
 from packhouse.security.policies.findings import STATUSES, Findings, Known
-from packhouse.security.policies.rules.python import PythonVersions
 from packhouse.security.vulnerabilities.statements import File as StatedFile
 from packhouse.security.vulnerabilities.statements import Judgements
 from packhouse.workflows.judging import store
@@ -141,7 +140,7 @@ async def python_of(reader: Reader, family: str, rows: Sequence[FileRow], polici
 async def _python_of(
     reader: Reader, family: str, records: Collection[int], policies: Sequence[Policy]
 ) -> dict[int, str]:
-    if not any(policy.has(PythonVersions) for policy in policies):
+    if not any("python" in policy.looks_up for policy in policies):
         return {}
     found = await store.bodies(reader, records)
     asks = registry.get(family).python_of

@@ -19,9 +19,7 @@ from packhouse.core.db.base import Reader
 from packhouse.security.policies.batch import NOWHEN
 from packhouse.security.policies.decide import Policy
 from packhouse.security.policies.findings import UNSCORED, Known
-from packhouse.security.policies.rule import Rule
-from packhouse.security.policies.rules.signature import OnlySigned
-from packhouse.security.policies.rules.unknown import UnknownVulnerabilities
+from packhouse.security.policies.rule import Lookup
 from packhouse.security.vulnerabilities.aliases import is_mapped
 from packhouse.security.vulnerabilities.merging import Body
 from packhouse.security.vulnerabilities.statements import Statement
@@ -76,7 +74,7 @@ async def recall(
     versions = {row.version for row in rows}
     few = len(versions) <= store.FEW  # of a package with thousands of versions, those in question
     found = findings.of_versions(reader, family, names, versions) if few else findings.of_names(reader, family, names)
-    records = {row.record_id for row in rows} if _ask(policies, OnlySigned) else ()
+    records = {row.record_id for row in rows} if _ask(policies, "signatures") else ()
     return await _known(reader, family, names, await found, rows, records, policies=policies)
 
 
@@ -90,7 +88,7 @@ async def recall_channel(db: Database, files: Files, policies: Sequence[Policy])
         about = await findings.of_names(db, files.family, names)
         whole.add(await _known(db, files.family, names, about, said, policies=policies))
         await asyncio.sleep(0)  # SQLite answers without a turn of the event loop
-    records = files.record_id.tolist() if _ask(policies, OnlySigned) else []
+    records = files.record_id.tolist() if _ask(policies, "signatures") else []
     for start in range(0, len(records), RECORDS):
         whole.signed |= await signatures.verified(db, records[start : start + RECORDS])
         await asyncio.sleep(0)
@@ -129,13 +127,13 @@ async def _known(
 ) -> Knowledge:
     found = await _found(reader, about)
     said = await said_of(reader, family, names, built) if found else {}
-    mapped = await _mapped(reader, family, names, origins) if _ask(policies, UnknownVulnerabilities) else set()
+    mapped = await _mapped(reader, family, names, origins) if _ask(policies, "aliases") else set()
     held_back = {one.sha256 for one in await statements.held_back(reader, family, names)}
     return Knowledge(family, found, said, mapped, held_back, await signatures.verified(reader, records))
 
 
-def _ask(policies: Sequence[Policy] | None, kind: type[Rule]) -> bool:
-    return policies is None or any(policy.has(kind) for policy in policies)
+def _ask(policies: Sequence[Policy] | None, what: Lookup) -> bool:
+    return policies is None or any(what in policy.looks_up for policy in policies)
 
 
 async def _mapped(reader: Reader, family: str, names: Collection[str], origins: Origins) -> set[str]:

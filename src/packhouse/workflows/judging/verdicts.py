@@ -14,7 +14,7 @@ from packhouse.core.db.base import Reader
 from packhouse.security.policies.batch import Batch
 from packhouse.security.policies.compiling import compile_rules
 from packhouse.security.policies.context import Context
-from packhouse.security.policies.decide import SEEN, Policy, decide
+from packhouse.security.policies.decide import Policy, decide
 from packhouse.security.policies.policy import NO_POLICY as NO_RULES
 from packhouse.security.policies.policy import decode
 from packhouse.workflows.judging.store import FileRow
@@ -69,11 +69,8 @@ async def write_verdicts(
 
 def _hidden_pairs(rows: Sequence[FileRow], batch: Batch, policy: Policy, now: int) -> dict[Pair, str]:
     """Return the files that the rules which look at the file alone hide, each with its rule."""
-    part = policy.part("file")
-    rule = decide(batch, Context(), part, now).rule
-    numbers = np.flatnonzero(rule != SEEN)
-    keys = [one.key for one in part.rules]
-    return {rows[row][:2]: keys[at] for row, at in zip(numbers.tolist(), rule[numbers].tolist(), strict=True)}
+    said = zip(rows, hidden_by(batch, policy, now), strict=True)
+    return {row[:2]: rule for row, rule in said if rule is not None}
 
 
 def hidden_by(batch: Batch, policy: Policy, now: int) -> list[str | None]:

@@ -16,6 +16,7 @@ class PythonVersions(Rule):
 
     key = "python_versions"
     families = frozenset({"conda", "python"})
+    looks_up = "python"
 
     def __init__(self, versions: Iterable[str]) -> None:
         self._versions = tuple(versions)

@@ -14,6 +14,7 @@ class OnlySigned(Rule):
     """Hides files without a signature that was verified; a mere entry among the signatures never passes."""
 
     families = CONDA
+    looks_up = "signatures"
 
     def __init__(self, key: str = "only_signed_packages") -> None:
         self.key = key

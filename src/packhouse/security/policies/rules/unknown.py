@@ -13,6 +13,7 @@ class UnknownVulnerabilities(Rule):
     """Hides files whose name no advisory knows by any alias: nothing found there does not mean that nothing is."""
 
     key = "unknown_vulnerabilities"
+    looks_up = "aliases"
 
     def hides(self, batch: Batch, context: Context, now: int) -> Bools:
         """Return which files advisories do not know."""
