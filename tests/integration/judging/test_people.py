@@ -108,6 +108,27 @@ async def test_a_file_of_a_mirror_is_held_back_before_it_is_fetched(house: House
         assert await status_of(house, "pub", ONE) == 200
 
 
+async def test_bytes_in_quarantine_are_held_back_under_whatever_name_they_come(house: House, tmp_path: Path) -> None:
+    await put(house, "1.5")
+    case = await send(house, "POST", "/api/quarantine", {"channel": "pub", "ckey": f"noarch/{TWO}", "reason": "Bad."})
+    source = CondaSource()
+    source.add("another", sha256=case["sha256"], md5=None, size=None)
+    source.add("fine")
+    async with Upstream(source.files()) as up:
+        mirror = await add_mirror(house.services, await house.find("other"), up.url, mode="passive")
+        await run_and_wait(house.services, mirror)
+        await judged(house)
+        assert await listed(house, "other") == {"fine-1.0-0.conda"}
+        up.requests.clear()
+        assert await status_of(house, "other", "another-1.0-0.conda") == 403
+        assert up.requests == [], "nobody asked the upstream"
+        await advise(house.services, tmp_path, osv(1, "lib"))
+        await govern(house, "other", cve_score=7)
+        assert await listed(house, "other") == {"fine-1.0-0.conda"}, "under a later policy, too"
+        await send(house, "DELETE", f"/api/quarantine/{case['sha256']}")
+        assert await listed(house, "other") == {"fine-1.0-0.conda", "another-1.0-0.conda"}
+
+
 async def test_what_comes_while_bytes_are_put_into_quarantine_is_not_missed(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

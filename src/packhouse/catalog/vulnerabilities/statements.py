@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import and_, bindparam, delete, or_, select
+from sqlalchemy import bindparam, delete, select
 
 from packhouse.catalog.judgement_tables import quarantine, statement
 from packhouse.core.db import Unit, any_of
@@ -29,7 +29,10 @@ class StatementRow(NamedTuple):
 
 
 class Quarantined(NamedTuple):
-    """Bytes that somebody holds back. `at` is in microseconds."""
+    """Bytes that somebody holds back. `at` is in microseconds.
+
+    Family, name and filename are what they were known by then, for people; empty where nobody knew, or not only one.
+    """
 
     sha256: bytes
     family: str
@@ -49,10 +52,7 @@ _PUT = """INSERT INTO statement (key, family, name, spec, sha256, status, note, 
  ON CONFLICT (family, name, key, spec, sha256, origin) DO UPDATE SET status = excluded.status, note = excluded.note,
  author = excluded.author, at = excluded.at"""
 _DROP = delete(statement).where(any_of(statement.c.id, "ids"))
-_QUARANTINE = tuple(quarantine.c[name] for name in Quarantined._fields)
-_OF_PACKAGES = and_(quarantine.c.family == bindparam("family"), any_of(quarantine.c.name, "names"))
-# bytes that nobody had when they were put there may be those of any package
-_HELD_BACK = select(*_QUARANTINE).where(or_(_OF_PACKAGES, quarantine.c.family == ""))
+_HELD_BACK = select(quarantine.c.sha256)
 _HOLD_BACK = """INSERT INTO quarantine (sha256, family, name, filename, reason, "by", at)
  VALUES (:sha256, :family, :name, :filename, :reason, :by, :at) ON CONFLICT (sha256) DO NOTHING"""
 _LET_GO = delete(quarantine).where(quarantine.c.sha256 == bindparam("sha256_"))
@@ -83,9 +83,9 @@ async def drop(unit: Unit, ids: Sequence[int]) -> int:
     return await unit.execute(_DROP, ids=list(ids))
 
 
-async def held_back(reader: Reader, family: str, names: Collection[str]) -> list[Quarantined]:
-    """Return what is in quarantine of packages of a family, and what may be of any."""
-    return [Quarantined(*row) for row in await reader.fetch_all(_HELD_BACK, family=family, names=list(names))]
+async def held_back(reader: Reader) -> set[bytes]:
+    """Return the SHA-256 of all that is in quarantine, which people fill by hand: any package may have these bytes."""
+    return {bytes(row[0]) for row in await reader.fetch_all(_HELD_BACK)}
 
 
 async def hold_back(unit: Unit, one: Quarantined) -> bool:

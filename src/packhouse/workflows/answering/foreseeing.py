@@ -64,7 +64,7 @@ async def foresee_all(db: Database, family: str, offered: Offered) -> Knowledge:
 def informed(batch: Batch, digests: Sequence[str | None], knowledge: Knowledge) -> Batch:
     """Return offered files with what is known of them. `digests` are the SHA-256 that their records claim."""
     names = {name for name, _ in knowledge.found}
-    quarantined = {bytes(one).hex() for one in knowledge.quarantined}
+    quarantined = {one.hex() for one in knowledge.quarantined}
     return msgspec.structs.replace(
         batch,
         findings=_findings(batch, np.flatnonzero(batch.name.test(names.__contains__)), digests, knowledge),

@@ -1,6 +1,7 @@
 """Bytes that somebody holds back by hand, everywhere and whatever the policy: put there, looked at, let go again.
 
-They are named by their SHA-256, so that the same file in another channel, or one that comes tomorrow, is held back too.
+They are named by their SHA-256, so that the same file in another channel, or one that comes tomorrow, is held back too,
+whatever package it is said to be.
 """
 
 from __future__ import annotations
@@ -47,7 +48,6 @@ async def hold_back(services: Services, actor: str, sha256: str, reason: str) ->
         )
     places = await _places(services.db, digest)
     packages = {place.package for place in places}
-    # of what nobody has, or what goes by several names, any package may hold the bytes
     family, name = packages.pop() if len(packages) == 1 else ("", "")
     filename = places[0].filename if places else ""
 

@@ -128,7 +128,7 @@ async def _known(
     found = await _found(reader, about)
     said = await said_of(reader, family, names, built) if found else {}
     mapped = await _mapped(reader, family, names, origins) if _ask(policies, "aliases") else set()
-    held_back = {one.sha256 for one in await statements.held_back(reader, family, names)}
+    held_back = await statements.held_back(reader)
     return Knowledge(family, found, said, mapped, held_back, await signatures.verified(reader, records))
 
 

@@ -57,7 +57,7 @@ def split(
     """Return the files that rules about files alone can hide, by what is known of them, and the others."""
     if _facts(policies) is None:
         return rows, ()
-    found, held_back = knowledge.found, set(map(bytes, knowledge.quarantined))
+    found, held_back = knowledge.found, knowledge.quarantined
     if not found and not held_back:
         return (), rows
     which = [(row.name, row.version) in found or row.sha256 in held_back for row in rows]
