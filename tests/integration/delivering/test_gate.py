@@ -10,7 +10,7 @@ import pytest
 
 from packhouse.catalog import changes as change_list
 from packhouse.catalog.channels import store as channels
-from packhouse.workflows.answering.explaining import refusal_of
+from packhouse.workflows.answering.refusing import refusal_of
 from packhouse.workflows.channels.deleting import delete_channel
 from packhouse.workflows.channels.editing import Edit, edit_channel
 from packhouse.workflows.delivering import gate as gates

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from packhouse.security.policies.policy import Rules, edited
-from packhouse.workflows.answering.explained import explain_package
+from packhouse.workflows.answering.explaining import explain_package
 from packhouse.workflows.answering.simulating import simulate_policy
 from packhouse.workflows.governing.reserving import create_reservation
 from packhouse.workflows.governing.waiving import Wanted, create_waiver

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from packhouse.security.policies.policy import Rules, edited
-from packhouse.workflows.answering.explained import explain_file, explain_package
+from packhouse.workflows.answering.explaining import explain_file, explain_package
 from packhouse.workflows.answering.simulating import simulate_policy
 from packhouse.workflows.maintaining.judgements import waiting
 from tests.conftest import Backend

@@ -32,7 +32,7 @@ from packhouse.doors.api.shapes.policies import RulesRequest, given_rules
 from packhouse.formats import registry
 from packhouse.security.policies.policy import NO_POLICY, Rules, decode
 from packhouse.security.policies.summary import summarise, warnings
-from packhouse.workflows.answering.explained import explain_file, explain_package
+from packhouse.workflows.answering.explaining import explain_file, explain_package
 from packhouse.workflows.answering.simulating import Outcome, simulate_policy
 from packhouse.workflows.governing.policies import checked, get_policy
 from packhouse.workflows.services import Services

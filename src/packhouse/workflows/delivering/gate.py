@@ -16,7 +16,7 @@ from packhouse.catalog.packages import entries
 from packhouse.catalog.packages.entries import Entry
 from packhouse.core.db import Database
 from packhouse.core.errors import PackhouseError
-from packhouse.workflows.answering.explaining import refusal_of
+from packhouse.workflows.answering.refusing import refusal_of
 
 #: entries remembered per process; about 1 kB each
 CAPACITY = 200_000

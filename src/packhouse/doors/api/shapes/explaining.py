@@ -14,7 +14,7 @@ from packhouse.doors.api.words import RuleAnswer
 from packhouse.security.policies.explain import Asked
 from packhouse.security.policies.simulate import Remaining, Uninstallable
 from packhouse.security.vulnerabilities.scores import decimal
-from packhouse.workflows.answering.explained import Explained, FileDecision
+from packhouse.workflows.answering.explaining import Explained, FileDecision
 from packhouse.workflows.answering.simulating import Outcome, Stranded, Turned
 from packhouse.workflows.judging.store import FileRow
 

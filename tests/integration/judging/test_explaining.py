@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from packhouse.workflows.answering import explained
-from packhouse.workflows.answering.explained import Explained, explain_file, explain_package
+from packhouse.workflows.answering.explaining import Explained, explain_file, explain_package
 from packhouse.workflows.judging.batches import batch_of
 from tests.conftest import Backend
 from tests.kit.feeding import HIGH, add_feed, kev, osv, take
