@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from packhouse.workflows.answering import explained
+from packhouse.workflows.answering import explaining
 from packhouse.workflows.answering.explaining import Explained, explain_file, explain_package
 from packhouse.workflows.judging.batches import batch_of
 from tests.conftest import Backend
@@ -131,8 +131,8 @@ async def test_a_file_is_explained_without_a_look_at_all_the_others(
         looked.append(len(rows))
         return batch_of(rows, *given)
 
-    monkeypatch.setattr(explained, "batch_of", counted)
-    monkeypatch.setattr(explained, "PART", 5)
+    monkeypatch.setattr(explaining, "batch_of", counted)
+    monkeypatch.setattr(explaining, "PART", 5)
     await asked(house, "noarch/lib-1.3-0.conda")
     assert looked[0] == 2, "it, and the newest"
     assert looked[1:] == [5, 6, 3], "in parts, each with the newest"
