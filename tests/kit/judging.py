@@ -17,20 +17,28 @@ from tests.kit.house import House
 
 #: after which nothing is left
 ROUNDS = 4
+_LEFT = """SELECT (SELECT count(*) FROM unjudged)
+ + (SELECT count(*) FROM channel WHERE next_ruleset_id IS NOT NULL AND path IS NOT NULL)"""
 
 
 async def judged(house: House) -> None:
     """Do what a worker does about judgement until nothing is left, and let this process hear of it."""
     for _ in range(ROUNDS):
         await duty.judge(house.services)
-        if not await house.services.db.fetch_value("SELECT count(*) FROM unjudged"):
+        if not await house.services.db.fetch_value(_LEFT):
             break
     await house.services.publisher.publish_waiting()
     await house.caught_up()
 
 
 async def govern(house: House, path: str, **fields: Any) -> None:
-    """Let a channel have a policy with these fields; without any, none."""
+    """Let a channel have a policy with these fields, which holds when this returns; without any, none."""
+    await intend(house, path, **fields)
+    await judged(house)
+
+
+async def intend(house: House, path: str, **fields: Any) -> None:
+    """Let a channel have a policy with these fields, which nobody has prepared yet; without any, none."""
     channel = await house.find(path)
     rules = check(edited(Rules(), fields))
 
@@ -39,7 +47,6 @@ async def govern(house: House, path: str, **fields: Any) -> None:
         await policies.assign(unit, channel.id, None, number)
 
     await house.services.db.write(work)
-    await judged(house)
 
 
 async def advise(services: Services, folder: Path, *records: dict[str, Any], feed: str = "ours") -> None:

@@ -37,6 +37,7 @@ channel = Table(
     Column("policy_id", Int),  # null: none is assigned
     Column("ruleset_id", Int, nullable=False, server_default="0"),  # whose verdicts hold here
     Column("next_ruleset_id", Int),  # whose verdicts are being written, to hold here then
+    Column("assignment", Int, nullable=False, server_default="0"),  # grows when `next_ruleset_id` is set or taken back
     Column("settle_from", Int),  # the ruleset before, while the index does not follow yet; -1: one of several
     Column("ruleset_since", Micros),  # since when `ruleset_id` holds; null: it was never another one
     Column("created_at", Micros, nullable=False),

@@ -35,8 +35,9 @@ async def put(house: House, made: dict[str, Any], body: dict[str, Any], status: 
 async def prepared(house: House) -> None:
     """Do what the worker does, once the verdicts are written."""
     db = house.services.db
-    for channel, ruleset in await store.preparing(db):
-        await db.write(partial(store.flip, channel_id=channel, ruleset_id=ruleset, settle_from=0))
+    for channel, ruleset, number in await store.preparing(db):
+        flip = partial(store.flip, channel_id=channel, ruleset_id=ruleset, assignment=number, settle_from=0)
+        await db.write(flip)
 
 
 async def test_a_policy_is_made_shown_listed_edited_and_deleted(house: House) -> None:
@@ -287,7 +288,7 @@ async def test_edits_and_assignments_at_once_leave_every_channel_under_the_last_
     assert {answer.status for answer in answers} <= {200, 409}, [answer.body for answer in answers]
     row = await store.by_uuid(house.services.db, made["id"])
     assert row is not None
-    assert {ruleset for _, ruleset in await store.preparing(house.services.db)} == {row.ruleset_id}
+    assert {ruleset for _, ruleset, _ in await store.preparing(house.services.db)} == {row.ruleset_id}
     assert len(await store.preparing(house.services.db)) == 6
 
 

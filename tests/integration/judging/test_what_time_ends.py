@@ -7,15 +7,13 @@ from typing import Any
 
 import pytest
 
-from packhouse.catalog.policies import store as policies
 from packhouse.core.clock import DAY, SECOND
 from packhouse.core.db import Unit
-from packhouse.security.policies.policy import Rules, digest, edited, encode
 from packhouse.workflows.governing.waiving import Wanted, create_waiver
 from packhouse.workflows.judging import duty, preparing
 from tests.conftest import Backend
 from tests.kit.house import House, open_house
-from tests.kit.judging import govern, judged, listed, status_of
+from tests.kit.judging import govern, intend, judged, listed, status_of
 
 NAMES = ("p0", "p1", "p2")
 
@@ -103,7 +101,7 @@ async def test_what_ends_before_its_policy_is_in_force_is_judged_by_that_policy(
 ) -> None:
     """While one worker brings a policy into force, files grow old enough for it, and another worker judges them."""
     await stock(house, "1.0", "2.0")
-    await intend(house, minimum_age_days=1, latest_only=True)
+    await intend(house, "pub", minimum_age_days=1, latest_only=True)
     write = preparing._write
 
     async def long(*given: Any) -> bool:
@@ -116,15 +114,3 @@ async def test_what_ends_before_its_policy_is_in_force_is_judged_by_that_policy(
     await judged(house)
     assert await listed(house, "pub") == files("2.0")
     assert (await handed_out(house, "1.0"), await handed_out(house, "2.0")) == (set(), set(NAMES))
-
-
-async def intend(house: House, **fields: Any) -> None:
-    """Give the channel a policy that nobody has prepared yet."""
-    rules = edited(Rules(), fields)
-    channel = await house.find("pub")
-
-    async def work(unit: Unit) -> None:
-        number = await policies.keep_rules(unit, digest(rules), encode(rules).decode())
-        await policies.assign(unit, channel.id, None, number)
-
-    await house.services.db.write(work)

@@ -114,10 +114,15 @@ _HOLD_CHANNELS = (
 _ASSIGN = (
     update(channel)
     .where(channel.c.id == bindparam("channel_id_"))
-    .values(policy_id=bindparam("new_policy"), next_ruleset_id=bindparam("next_ruleset"), updated_at=bindparam("now"))
+    .values(
+        policy_id=bindparam("new_policy"),
+        next_ruleset_id=bindparam("next_ruleset"),
+        assignment=channel.c.assignment + 1,
+        updated_at=bindparam("now"),
+    )
 )
 _UNDER = select(channel.c.id).where(any_of(channel.c.ruleset_id, "rulesets"), channel.c.path.is_not(None))
-_PREPARING = select(channel.c.id, channel.c.next_ruleset_id).where(
+_PREPARING = select(channel.c.id, channel.c.next_ruleset_id, channel.c.assignment).where(
     channel.c.next_ruleset_id.is_not(None), channel.c.path.is_not(None)
 )
 _WANTED = (
@@ -130,7 +135,11 @@ _WANTED = (
 )
 _FLIP = (
     update(channel)
-    .where(channel.c.id == bindparam("channel_id_"), channel.c.next_ruleset_id == bindparam("ruleset"))
+    .where(
+        channel.c.id == bindparam("channel_id_"),
+        channel.c.next_ruleset_id == bindparam("ruleset"),
+        channel.c.assignment == bindparam("assignment_"),
+    )
     .values(
         ruleset_id=bindparam("ruleset"),
         next_ruleset_id=null(),
@@ -234,7 +243,8 @@ async def hold_channels(unit: Unit, channel_ids: Collection[int]) -> list[Held]:
 async def assign(unit: Unit, channel_id: int, policy_id: int | None, ruleset_id: int | None) -> None:
     """Let a channel have a policy, or none; its ruleset holds once its verdicts are written: see `flip`.
 
-    None for the ruleset: the one that holds is that of the policy already.
+    None for the ruleset: the one that holds is that of the policy already. Each call is an assignment of its own: what
+    was prepared for the one before does not count, even if it was of the same ruleset.
     """
     await unit.execute(_ASSIGN, channel_id_=channel_id, new_policy=policy_id, next_ruleset=ruleset_id, now=unit.now)
 
@@ -244,9 +254,9 @@ async def under(reader: Reader, rulesets: Collection[int]) -> list[int]:
     return [row[0] for row in await reader.fetch_all(_UNDER, rulesets=list(rulesets))] if rulesets else []
 
 
-async def preparing(reader: Reader) -> list[tuple[int, int]]:
-    """Return (channel, ruleset) where the verdicts of a ruleset are to be written before it holds."""
-    return [(row[0], row[1]) for row in await reader.fetch_all(_PREPARING)]
+async def preparing(reader: Reader) -> list[tuple[int, int, int]]:
+    """Return (channel, ruleset, assignment) where the verdicts of a ruleset are to be written before it holds."""
+    return [(row[0], row[1], row[2]) for row in await reader.fetch_all(_PREPARING)]
 
 
 async def is_wanted(reader: Reader, ruleset_id: int) -> bool:
@@ -254,12 +264,16 @@ async def is_wanted(reader: Reader, ruleset_id: int) -> bool:
     return await reader.fetch_one(_WANTED, ruleset=ruleset_id) is not None
 
 
-async def flip(unit: Unit, channel_id: int, ruleset_id: int, settle_from: int) -> bool:
-    """Let a ruleset hold in a channel; False when it is no more the one that was wanted there.
+async def flip(unit: Unit, channel_id: int, ruleset_id: int, assignment: int, settle_from: int) -> bool:
+    """Let a ruleset hold in a channel; False when it was not wanted there all the time since this assignment of it.
+
+    Files that arrived while it was not wanted are not judged by it.
 
     `settle_from` is the ruleset that held before, or EVERYTHING: what differs from it is not in the index yet.
     """
-    values = {"channel_id_": channel_id, "ruleset": ruleset_id, "from_ruleset": settle_from}
+    values = {
+        "channel_id_": channel_id, "ruleset": ruleset_id, "assignment_": assignment, "from_ruleset": settle_from,
+    }  # fmt: skip
     return bool(await unit.execute(_FLIP, now=unit.now, **values))
 
 

@@ -50,11 +50,11 @@ class _Step(NamedTuple):
 
 async def prepare_rulesets(services: Services) -> None:
     """Bring every ruleset into force that a channel waits for, and the index up to those that hold."""
-    waiting: dict[int, list[int]] = {}
-    for channel_id, ruleset in await assignments.preparing(services.db):
-        waiting.setdefault(ruleset, []).append(channel_id)
-    for ruleset, channel_ids in waiting.items():
-        await _prepare(services, ruleset, channel_ids)
+    waiting: defaultdict[int, dict[int, int]] = defaultdict(dict)
+    for channel_id, ruleset, assignment in await assignments.preparing(services.db):
+        waiting[ruleset][channel_id] = assignment
+    for ruleset, assigned in waiting.items():
+        await _prepare(services, ruleset, assigned)
     unsettled: dict[tuple[int, int], list[int]] = {}
     for channel_id, ruleset, before in await assignments.settling(services.db):
         unsettled.setdefault((ruleset, before), []).append(channel_id)
@@ -80,11 +80,12 @@ async def prepare_again(services: Services) -> None:
     await db.write(work)
 
 
-async def _prepare(services: Services, ruleset: int, channel_ids: Sequence[int]) -> None:
+async def _prepare(services: Services, ruleset: int, assigned: Mapping[int, int]) -> None:
+    """Bring a ruleset into force in channels, given with the assignment of it that each waits for."""
     db = services.db
     await db.write(channels.hold_all)  # who adds a file from here on judges it by this ruleset, too
     policy = (await policies(db, [ruleset]))[ruleset]
-    families = {channel_id: await store.families_here(db, channel_id) for channel_id in channel_ids}
+    families = {channel_id: await store.families_here(db, channel_id) for channel_id in assigned}
     steps = await _steps(db, families, ruleset, policy)
     await db.write(partial(progress.begin, ruleset_id=ruleset, files=sum(step.files for step in steps)))
     if not await _write(services, steps, ruleset):
@@ -94,7 +95,7 @@ async def _prepare(services: Services, ruleset: int, channel_ids: Sequence[int])
             for family in found:
                 await judge_whole(db, channel_id, family)
     await judge_waiting(services)  # so that what came meanwhile holds from the first moment
-    await db.write(partial(_flip, ruleset=ruleset, channel_ids=channel_ids))
+    await db.write(partial(_flip, ruleset=ruleset, assigned=assigned))
 
 
 async def _steps(db: Database, families: Mapping[int, Sequence[str]], ruleset: int, policy: Policy) -> list[_Step]:
@@ -195,17 +196,18 @@ async def _judge(
 
 
 async def _reason(unit: Unit, channel_id: int, family: str, names: Sequence[str], ruleset: int, policy: Policy) -> None:
-    """Write a channel's own reasons under a ruleset, unless it wants that no more."""
+    """Write a channel's own reasons under a ruleset, unless it does not want that now: then it is not to hold yet."""
     channel = await channels.hold(unit, channel_id)
     if channel is not None and ruleset in (channel.next_ruleset_id, channel.ruleset_id):
         await judge_reasons(unit, channel, family, names, {ruleset: policy})
 
 
-async def _flip(unit: Unit, ruleset: int, channel_ids: Sequence[int]) -> None:
-    for held in await assignments.hold_channels(unit, channel_ids):
+async def _flip(unit: Unit, ruleset: int, assigned: Mapping[int, int]) -> None:
+    """Let a ruleset hold where it was wanted all the time; a channel that had another one meanwhile begins anew."""
+    for held in await assignments.hold_channels(unit, assigned):
         again = held.settle_from is not None or held.ruleset_id == ruleset
         before = assignments.EVERYTHING if again else held.ruleset_id
-        if await assignments.flip(unit, held.id, ruleset, before):
+        if await assignments.flip(unit, held.id, ruleset, assigned[held.id], before):
             await changes.note(unit, "channel", held.id)
             await changes.note(unit, "entry", held.id)
     await progress.end(unit, ruleset)
