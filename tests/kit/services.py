@@ -46,6 +46,13 @@ class Postgres:
             connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return name
 
+    def database_of_letters(self) -> str:
+        """Create an empty database that orders `a` before `B` and `c`, as most do that are not set up for us."""
+        name = f"test_{next(self._numbers)}"
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE "und"')
+        return name
+
     def drop(self, name: str) -> None:
         """Drop a database, with whoever is still connected to it."""
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:

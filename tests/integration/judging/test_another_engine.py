@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ import pytest
 from alembic import command
 from sqlalchemy import text
 
+from packhouse.catalog.packages import downloads
+from packhouse.catalog.packages.downloads import Tally
 from packhouse.catalog.policies import engine
 from packhouse.catalog.policies.engine import Judging
 from packhouse.core.db.migrating import config, engine_for, migrate
@@ -29,6 +33,12 @@ NAMES = ("alfa", "bravo", "lib", "zulu")
 @pytest.fixture
 async def house(backend: Backend, tmp_path: Path) -> AsyncIterator[House]:
     """A server with two channels of vulnerable packages, under two policies; everything is judged."""
+    async with governed(backend, tmp_path) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def governed(backend: Backend, tmp_path: Path) -> AsyncIterator[House]:
     async with open_house(backend) as opened:
         for path, rules in {"pub": {"cve_score": 7}, "strict": {"cve_score": 7, "latest_only": True}}.items():
             await opened.channel(path)
@@ -123,6 +133,26 @@ async def test_a_third_engine_begins_from_the_start(house: House) -> None:
     await execute(house, f"UPDATE engine SET following = {ENGINE + 1}, reached = 'bravo'", "DELETE FROM verdict")
     await judged(house)
     assert await said(house) == before, "nor does a release that was tried for a moment leave what it judged"
+
+
+async def test_no_name_is_left_out_where_the_database_has_an_order_of_its_own(
+    backend: Backend, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if backend.name.startswith("postgres"):
+        cluster = request.getfixturevalue("postgres")
+        url = cluster.url(cluster.database_of_letters())
+        migrate(url)
+        backend = replace(backend, database_url=url, env=backend.env | {"PACKHOUSE_DATABASE_URL": url})
+    monkeypatch.setattr(anew, "NAMES", 1)
+    async with governed(backend, tmp_path) as house:
+        await house.upload("pub", "mike")
+        tally = Tally((await house.download("pub", "mike"))._replace(name="Mike"), 1, 0, 0)
+        await house.services.db.write(lambda unit: downloads.add(unit, [tally]))
+        await judged(house)
+        before = await said(house)
+        await judge_by_an_older_one(house)
+        await judged(house)
+        assert await said(house) == before
 
 
 async def test_verify_waits_for_it_and_repair_does_it(house: House) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, select, union, update
+from sqlalchemy import Select, bindparam, select, union, update
 
 from packhouse.catalog.judgement_tables import engine
 from packhouse.catalog.schema import downloaded, entry, record
@@ -23,21 +23,16 @@ class Judging(NamedTuple):
 
 _NOW = select(*(engine.c[name] for name in Judging._fields))
 _SET = update(engine).values({name: bindparam(name) for name in Judging._fields})
-# Of each table in the order of an index, so that neither is looked through for a few names.
-_SOME_RECORDS = (
-    select(record.c.name)
-    .distinct()
-    .where(record.c.name > bindparam("after"))
-    .order_by(record.c.name)
-    .limit(bindparam("limit"))
-)
-_SOME_DOWNLOADED = (
-    select(downloaded.c.name)
-    .distinct()
-    .where(downloaded.c.name > bindparam("after"))
-    .order_by(downloaded.c.name)
-    .limit(bindparam("limit"))
-)
+
+
+def _some(column: Any) -> Select[Any]:
+    """Of a table in the order of an index, so that it is not looked through for a few names."""
+    after, limit = bindparam("after"), bindparam("limit")
+    return select(select(column).distinct().where(column > after).order_by(column).limit(limit).subquery().c.name)
+
+
+# The database alone puts them in order and cuts, as its collation may be another one than that of code points.
+_NAMES = union(_some(record.c.name), _some(downloaded.c.name)).order_by("name").limit(bindparam("limit"))
 # With those that somebody downloaded and no channel has any more: who has them must be found when an advisory comes.
 _PACKAGES = union(
     select(entry.c.family, record.c.name)
@@ -59,9 +54,11 @@ async def set_judging(unit: Unit, now: Judging) -> None:
 
 
 async def names_after(db: Database, after: str, limit: int) -> list[str]:
-    """Return the next names of packages above one, of any family, that anybody has or had, at most so many."""
-    found = [await db.fetch_large(one, after=after, limit=limit) for one in (_SOME_RECORDS, _SOME_DOWNLOADED)]
-    return sorted({row[0] for rows in found for row in rows})[:limit]
+    """Return the next names of packages above one, of any family, that anybody has or had, at most so many.
+
+    They are in the order of the database, in which the last one is what to go on after.
+    """
+    return [row[0] for row in await db.fetch_large(_NAMES, after=after, limit=limit)]
 
 
 async def packages(db: Database, names: Collection[str]) -> list[tuple[str, str]]:
