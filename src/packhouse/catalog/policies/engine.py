@@ -27,8 +27,8 @@ _SET = update(engine).values({name: bindparam(name) for name in Judging._fields}
 
 def _some(column: Any) -> Select[Any]:
     """Of a table in the order of an index, so that it is not looked through for a few names."""
-    after, limit = bindparam("after"), bindparam("limit")
-    return select(select(column).distinct().where(column > after).order_by(column).limit(limit).subquery().c.name)
+    above = select(column).distinct().where(column > bindparam("after")).order_by(column).limit(bindparam("limit"))
+    return select(above.subquery().c.name)
 
 
 # The database alone puts them in order and cuts, as its collation may be another one than that of code points.
