@@ -96,6 +96,26 @@ async def test_every_file_whose_waiver_ends_is_hidden_again(house: House) -> Non
     assert (await listed(house, "pub"), await handed_out(house, "1.0")) == (set(), set())
 
 
+async def test_what_a_former_policy_hid_is_listed_though_its_time_ends_before_the_index_follows(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker is killed once the gate obeys, and the next one finds reasons of the former policy that ended."""
+    await stock(house, "1.0")
+    await govern(house, "pub", minimum_age_days=1)
+
+    async def killed(*_given: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(preparing, "_settle", killed)
+        with pytest.raises(KeyboardInterrupt):
+            await govern(house, "pub")
+    await days_pass(house)
+    await judged(house)
+    assert (await listed(house, "pub"), await handed_out(house, "1.0")) == (files("1.0"), set(NAMES))
+    assert await house.services.db.fetch_value("SELECT count(*) FROM overlay") == 0, "nothing is left to look at"
+
+
 async def test_what_ends_before_its_policy_is_in_force_is_judged_by_that_policy(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

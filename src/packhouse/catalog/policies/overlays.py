@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import and_, bindparam, delete, func, select
+from sqlalchemy import and_, bindparam, delete, exists, func, select
 
 from packhouse.catalog.judgement_tables import overlay
 from packhouse.catalog.policies.verdicts import Pair
@@ -54,16 +54,17 @@ _PUT = """INSERT INTO overlay (channel_id, ruleset_id, record_id, content_id, ru
  VALUES (:channel_id, :ruleset_id, :record_id, :content_id, :rule, :missing, :since, :until)
  ON CONFLICT (record_id, content_id, channel_id, ruleset_id) DO UPDATE SET rule = excluded.rule,
  missing = excluded.missing, since = excluded.since, until = excluded.until"""
-_ENDED = (
-    select(*_COLUMNS).where(overlay.c.until <= bindparam("now")).order_by(overlay.c.until).limit(bindparam("limit"))
-)
+# What hid a file by the ruleset before tells that the index does not show it yet: it is needed until the index follows.
+_NEEDED = exists().where(channel.c.id == overlay.c.channel_id, channel.c.settle_from == overlay.c.ruleset_id)
+_OVER = and_(overlay.c.until <= bindparam("now"), ~_NEEDED)
+_ENDED = select(*_COLUMNS).where(_OVER).order_by(overlay.c.until).limit(bindparam("limit"))
 # Of entries that are as they were when the reason was written.
 _NAMES = (
     select(entry.c.channel_id, entry.c.family, entry.c.name, entry.c.record_id, func.coalesce(entry.c.content_id, 0))
     .join_from(entry, channel, channel.c.id == entry.c.channel_id)
     .where(any_of(entry.c.record_id, "ids"), channel.c.path.is_not(None))
 )
-_FORGET_ENDED = _FORGET.where(overlay.c.until <= bindparam("now"))
+_FORGET_ENDED = _FORGET.where(_OVER)
 # Of rulesets that neither hold in the channel nor are to: those of the past, and of entries that are gone.
 _PAST = (
     select(overlay.c.record_id, overlay.c.content_id, overlay.c.channel_id, overlay.c.ruleset_id)
@@ -98,7 +99,7 @@ async def replace(unit: Unit, gone: Iterable[Overlay], new: Sequence[Overlay]) -
 
 
 async def ended(reader: Reader, now: int, limit: int) -> list[Overlay]:
-    """Return reasons that time ended, those first that ended first."""
+    """Return reasons that time ended, those first that ended first; without those that an index is compared with."""
     return [Overlay(*row) for row in await reader.fetch_all(_ENDED, now=now, limit=limit)]
 
 
