@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from packhouse.workflows.channels.deleting import clear_deleted, delete_channel
 from packhouse.workflows.channels.editing import Edit, edit_channel
 from packhouse.workflows.publishing.moving import copy, remove
 from packhouse.workflows.publishing.selection import Item
@@ -87,6 +88,27 @@ async def test_a_first_upload_cannot_name_itself_away_from_its_advisory(house: H
     await advise(house.services, tmp_path, osv(1, "lib", id="MAL-2024-1"))
     await put(house, "1.0", purls=["pkg:pypi/harmless@1"])
     await judged(house)
+    assert await status_of(house, "pub", "lib-1.0-0.conda") == 403
+
+
+@pytest.mark.parametrize("gone", ["a file", "its channel"])
+async def test_what_a_file_said_of_a_name_holds_for_others_when_it_is_gone_at_once(
+    house: House, tmp_path: Path, gone: str
+) -> None:
+    await house.channel("brief")
+    await house.upload("pub", "lib", "1.0")  # which does not say that it is Python's
+    await govern(house, "pub", cve_score=7)
+    await advise(house.services, tmp_path, osv(1, "lib"))
+    await judged(house)
+    assert await listed(house, "pub") == {"lib-1.0-0.conda"}, "nobody knows that it is meant"
+    await put(house, "9.0", channel="brief")
+    if gone == "a file":
+        await house.remove("brief", "lib")
+    else:
+        await delete_channel(house.services, await house.find("brief"), "admin")
+        await clear_deleted(house.services)
+    await judged(house)
+    assert await listed(house, "pub") == set()
     assert await status_of(house, "pub", "lib-1.0-0.conda") == 403
 
 

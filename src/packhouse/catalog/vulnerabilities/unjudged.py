@@ -41,6 +41,7 @@ _WAITING = (
     .limit(bindparam("limit"))
 )
 _LAST = select(func.max(unjudged.c.id))
+_OF_FAMILIES = select(unjudged.c.family, unjudged.c.name).where(any_of(unjudged.c.family, "families"))
 _WAITS = (
     select(unjudged.c.id)
     .where(unjudged.c.family == bindparam("of_family"), unjudged.c.name == bindparam("of_name"))
@@ -70,6 +71,14 @@ async def waiting(reader: Reader, upto: int, limit: int) -> list[Waiting]:
 async def waits(reader: Reader, family: str, name: str) -> bool:
     """Say whether a name waits."""
     return await reader.fetch_one(_WAITS, of_family=family, of_name=name) is not None
+
+
+async def named(reader: Reader, families: Iterable[str]) -> set[tuple[str, str]]:
+    """Return (family, name) of what waits as `NAMED`. Whoever takes files away lets these be judged, as nobody can
+    tell later whether other ones were there than those that told.
+    """
+    rows = await reader.fetch_all(_OF_FAMILIES, families=[NAMED + family for family in families])
+    return {(family[len(NAMED) :], name.partition(" ")[2]) for family, name in rows}
 
 
 async def done(unit: Unit, ids: Sequence[int]) -> None:

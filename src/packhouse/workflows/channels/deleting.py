@@ -6,7 +6,9 @@ from packhouse.catalog import changes
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.vulnerabilities import unjudged
 from packhouse.core.db import Unit
+from packhouse.formats.registry import FORMATS
 from packhouse.workflows.channels import store
 from packhouse.workflows.channels.creating import gone
 from packhouse.workflows.publishing.channels import refuse_frozen
@@ -34,6 +36,7 @@ async def delete_channel(services: Services, channel: Channel, actor: str) -> No
             await store.end_mirrors(unit, one.id)
             await channels.mark_deleted(unit, one.id)
             await changes.note(unit, "channel", one.id, one.path)
+        await unjudged.add(unit, await unjudged.named(unit, FORMATS))
         data = {"subchannels": [child.name for child in children]} if children else {}
         await record_event(unit, type="channel_deleted", actor=actor, object=held.path, channel_id=held.id, data=data)
 

@@ -70,8 +70,10 @@ async def _tell_others(unit: Unit, channel: Channel, family: str, toggled: Mappi
 
 async def judge_departures(unit: Unit, channel: Channel, names: Collection[tuple[str, str]]) -> None:
     """Judge what is left of packages (family, name) after the unit took files of them out of a channel."""
+    families = {family for family, _ in names}
+    await unjudged.add(unit, await unjudged.named(unit, families) & set(names))
     rules = await policies(unit, rulesets_of(channel))
-    for family in sorted({family for family, _ in names}):
+    for family in sorted(families):
         here = sorted({name for other, name in names if other == family})
         dirty = await judge_reasons(unit, channel, family, here, rules)
         await show_anew(unit, channel, dirty)
