@@ -13,6 +13,7 @@ from tests.conftest import Backend
 from tests.kit.calls import call, read
 from tests.kit.house import House, open_house
 from tests.kit.judging import judged, listed
+from tests.kit.pythonindex import wheel_of
 
 FILES = 6
 RULES = {"license_not": ["GPL3"], "latest_only": True}
@@ -28,6 +29,12 @@ async def house(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         for number in range(FILES):
             await opened.upload("pub", f"lib{number}")
         yield opened
+
+
+async def upload_wheel(house: House, name: str) -> None:
+    filename, content = wheel_of(name, "1.0")
+    answer = await house.admin.put(f"/api/repo/pub/simple/{name}/{filename}", content)
+    assert answer.status in (200, 201), answer.body
 
 
 async def assign(house: House, **rules: Any) -> None:
@@ -58,6 +65,25 @@ async def test_files_that_are_done_are_counted_until_the_ruleset_holds(
     assert [one["done"] for state, one in told if state == "preparing"] == [2, 4, 6, 8, 10, 12, 12]
     assert {one["files"] for state, one in told if state == "preparing"} == {every}
     assert await come(house) == ("in_effect", None)
+
+
+async def test_files_of_another_family_are_counted_once_even_if_packages_share_a_name(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+
+    async def look(*given: Any) -> int:
+        told.append(await come(house))
+        return await judge_waiting(*given)
+
+    for name in ("lib0", "wheel"):
+        await upload_wheel(house, name)
+    await assign(house, **RULES)
+    monkeypatch.setattr(preparing, "judge_waiting", look)
+    await duty.judge(house.services)
+    every = 2 * (FILES + 2)
+    assert {one["files"] for state, one in told if state == "preparing"} == {every}
+    assert max(one["done"] for state, one in told if state == "preparing") == every
 
 
 async def test_it_begins_anew_after_a_crash_and_is_forgotten_when_given_up(

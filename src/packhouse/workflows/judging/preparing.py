@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -108,7 +108,7 @@ async def _shared(db: Database, families: Mapping[int, Sequence[str]], ruleset: 
     """Return how to write what holds wherever a file is."""
     steps: list[_Step] = []
     for family in sorted({family for found in families.values() for family in found}):
-        steps += await _judging(db, list(families), family, ruleset, policy)
+        steps += await _judging(db, families, family, ruleset, policy)
     return steps
 
 
@@ -121,23 +121,34 @@ async def _own(db: Database, families: Mapping[int, Sequence[str]], ruleset: int
         for family in found:
             some = await names_with_reasons(db, channel_id, family, ruleset, policy)
             work = partial(_reason, channel_id=channel_id, family=family, ruleset=ruleset, policy=policy)
-            steps += _in_steps(await store.names_in(db, [channel_id], some), work, FILES)
+            steps += _in_steps(await _names(db, {channel_id: found}, family, some), work, FILES)
     return steps
 
 
-async def _judging(db: Database, channel_ids: Sequence[int], family: str, ruleset: int, policy: Policy) -> list[_Step]:
+async def _judging(
+    db: Database, families: Mapping[int, Sequence[str]], family: str, ruleset: int, policy: Policy
+) -> list[_Step]:
     """Return how to write what the rules about files alone say: of whole versions, where their files are alike."""
+    here = {channel_id: found for channel_id, found in families.items() if family in found}
     some = await suspected_names(db, family, ruleset, policy)
-    names = await store.names_in(db, channel_ids, None if some is None else some.names)
+    names = await _names(db, here, family, None if some is None else some.names)
     apart = {name for name, _ in names} if some is None else some.apart
     of_versions, of_files = (
-        partial(judge, channel_ids=channel_ids, family=family, ruleset=ruleset, policy=policy)
+        partial(judge, channel_ids=list(here), family=family, ruleset=ruleset, policy=policy)
         for judge in (_judge_versions, _judge)
     )
     return [
         *_in_steps([one for one in names if one[0] not in apart], of_versions, FILES_OF_VERSIONS),
         *_in_steps([one for one in names if one[0] in apart], of_files, FILES),
     ]
+
+
+async def _names(
+    db: Database, families: Mapping[int, Sequence[str]], family: str, some: Collection[str] | None
+) -> list[tuple[str, int]]:
+    """Return the names of a family (some, if given) in channels that have it, each with how many files."""
+    mixed = any(len(found) > 1 for found in families.values())
+    return await store.names_in(db, list(families), some, family=family if mixed else None)
 
 
 def _in_steps(names: Sequence[tuple[str, int]], work: Callable[..., Awaitable[None]], most: int) -> list[_Step]:

@@ -100,6 +100,7 @@ _NAMES_HERE = (
     .limit(bindparam("limit"))
 )
 _FILES_OF_NAMES = _FILES_BY_NAME.where(any_of(entry.c.name, "names"))
+_FILES_BY_NAME_OF, _FILES_OF_NAMES_OF = _FILES_BY_NAME.where(_OF_FAMILY), _FILES_OF_NAMES.where(_OF_FAMILY)
 _KEYS_OF = (
     select(entry.c.channel_id, entry.c.partition, entry.c.name)
     .distinct()
@@ -290,13 +291,20 @@ async def names_here(reader: Reader, channel_id: int, family: str, after: str, l
 
 
 async def names_in(
-    db: Database, channel_ids: Collection[int], names: Collection[str] | None = None
+    db: Database, channel_ids: Collection[int], names: Collection[str] | None = None, *, family: str | None = None
 ) -> list[tuple[str, int]]:
-    """Return the names in channels (of some, if given), by name, each with how many files they have of it."""
+    """Return the names in channels (of some, if given), by name, each with how many files they have of it.
+
+    Of any family, unless one is given: then every file is looked at, where otherwise an index answers.
+    """
     if names is None:
-        rows = await db.fetch_large(_FILES_BY_NAME, channels=list(channel_ids))
+        statement = _FILES_BY_NAME if family is None else _FILES_BY_NAME_OF
+        rows = await db.fetch_large(statement, channels=list(channel_ids), family=family)
+    elif names:
+        statement = _FILES_OF_NAMES if family is None else _FILES_OF_NAMES_OF
+        rows = await db.fetch_large(statement, channels=list(channel_ids), names=sorted(names), family=family)
     else:
-        rows = await db.fetch_large(_FILES_OF_NAMES, channels=list(channel_ids), names=sorted(names)) if names else []
+        rows = []
     return sorted((row[0], row[1]) for row in rows)
 
 
