@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +200,16 @@ async def test_statements_of_a_curated_feed_follow_it(backend: Backend, tmp_path
         await feeds.delete_feed(services, "ours", "ann")
         await until_gone(services)
         assert await services.db.fetch_value("SELECT count(*) FROM statement") == 0
+
+
+async def test_a_feed_that_is_no_file_is_refused_and_not_read_for_ever(backend: Backend, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    async with services_on(backend) as services:
+        for number, path in enumerate((Path("/dev/zero"), pipe)):
+            await add_feed(services, path.as_uri(), f"n{number}")
+            feed = await take(services, f"n{number}")
+            assert (feed.state, "it is no file" in feed.progress.reason) == ("failed", True)
 
 
 async def test_a_folder_is_searched_for_what_it_holds(backend: Backend, tmp_path: Path) -> None:

@@ -30,11 +30,11 @@ from packhouse.doors.api.shapes.explaining import (
 )
 from packhouse.doors.api.shapes.policies import RulesRequest, given_rules
 from packhouse.formats import registry
-from packhouse.security.policies.policy import NO_POLICY, Rules, decode
+from packhouse.security.policies.policy import NO_POLICY, Rules, decode, edited
 from packhouse.security.policies.summary import summarise, warnings
 from packhouse.workflows.answering.explaining import explain_file, explain_package
 from packhouse.workflows.answering.simulating import Outcome, simulate_policy
-from packhouse.workflows.governing.policies import checked, get_policy
+from packhouse.workflows.governing.policies import get_policy
 from packhouse.workflows.services import Services
 
 #: files of a package that are explained in one answer
@@ -137,9 +137,9 @@ async def _rules(data: SimulationRequest, caller: Caller, services: Services) ->
     if data.policy_id is None and not given:
         return None
     if data.policy_id is UNSET or data.policy_id is None:
-        return checked(Rules(), given)
+        return edited(Rules(), given)
     require(caller, "policy:view")
-    return checked(decode((await get_policy(services.db, data.policy_id)).rules), given)
+    return edited(decode((await get_policy(services.db, data.policy_id)).rules), given)
 
 
 HANDLERS = [explain, explain_counts, simulate, simulate_lines]

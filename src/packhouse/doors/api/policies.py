@@ -36,10 +36,9 @@ from packhouse.doors.api.shapes.policies import (
     policy_shape,
     required_name,
 )
-from packhouse.security.policies.policy import decode
+from packhouse.security.policies.policy import decode, edited
 from packhouse.workflows.governing.policies import (
     assign_policy,
-    checked,
     create_policy,
     delete_policy,
     edit_policy,
@@ -180,7 +179,7 @@ async def _shape(
 ) -> PolicyShape:
     assigned = await store.assigned(reader, policy.id)
     visible = await visible_paths(reader, caller, [one.path for one in assigned])
-    return policy_shape(policy, assigned, visible, checked(decode(policy.rules), given))
+    return policy_shape(policy, assigned, visible, edited(decode(policy.rules), given))
 
 
 async def _channels(reader: Reader, caller: Principal, paths: list[str]) -> list[int]:

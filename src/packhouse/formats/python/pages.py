@@ -58,7 +58,8 @@ def render_project(rows: Sequence[PartRow], order: Callable[[str], Any]) -> tupl
     sized = all("size" in one and "upload-time" in one for one in files)
     page: dict[str, Any] = {"files": files, "meta": {"api-version": _SIZED if sized else _PLAIN}, "name": name}
     if sized:
-        page["versions"] = sorted({record["version"] for record, _ in records}, key=order)
+        # versions that are equal in that order (1.0, 1.0.0) by their text, else no two processes say the same
+        page["versions"] = sorted({record["version"] for record, _ in records}, key=lambda one: (order(one), one))
     return _json.encode(page), _json.encode({"name": name})
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from msgspec import structs
+
 from packhouse.security.policies.compiling import compile_rules
 from packhouse.security.policies.policy import Rules
 
@@ -126,7 +128,11 @@ def _further(rules: Rules) -> Iterator[str]:
 
 
 def _warnings(rules: Rules) -> Iterator[str]:
-    rule = next((rule for rule in compile_rules(rules).rules if rule.key == "cve"), None)
+    # without names, of which there may be thousands to compile
+    scored = structs.replace(
+        rules, package_name=[], exclude_package_name=[], exclude_package_name_exception=[], license_exception=[]
+    )
+    rule = next((rule for rule in compile_rules(scored).rules if rule.key == "cve"), None)
     if rules.cve_score and rules.cve_score_comparator in (">", ">=", "=="):
         yield (
             f"A score {rules.cve_score_comparator} {rules.cve_score:.1f} is kept and all else hidden: "

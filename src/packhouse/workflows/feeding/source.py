@@ -73,6 +73,8 @@ def _found(path: Path) -> Source:
             raise _unusable(path, "there is no feed in it yet")
         digest = hashlib.sha256()
         for one in paths:
+            if not one.is_file():
+                raise _unusable(one, "it is no file")  # a device, for example, has no end
             digest.update(f"{one.relative_to(path)}\0{one.stat().st_size}\0".encode("utf-8", "surrogateescape"))
             with one.open("rb") as file:
                 while piece := file.read(_PIECE_BYTES):

@@ -7,6 +7,7 @@ lets it hold. Policies are held before channels, and channels in ascending order
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from packhouse.core.db import Unit
 from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
 from packhouse.core.randomness import new_uuid
+from packhouse.core.stopping import calculate
 from packhouse.security.policies.compiling import compile_rules
 from packhouse.security.policies.policy import Rules, decode, digest, edited, encode
 from packhouse.workflows.judging.mirror_policies import let_mirrors_follow, unassign_mirrors, users
@@ -57,7 +59,7 @@ async def create_policy(
     Raises PackhouseError: `bad_request` naming the field, `conflict` for a name that is taken.
     """
     name, description = _check_name(name), _check_description(description)
-    rules = checked(Rules(), given)
+    rules = await calculate(partial(checked, Rules(), given))
     uuid = new_uuid()
 
     async def work(unit: Unit) -> PolicyRow:
@@ -90,7 +92,7 @@ async def edit_policy(
     description = None if description is None else _check_description(description)
     for _ in range(TRIES):
         known = await get_policy(services.db, uuid)
-        rules = checked(decode(known.rules), given)  # outside the unit: thousands of specs take their time
+        rules = await calculate(partial(checked, decode(known.rules), given))  # thousands of specs take their time
 
         async def work(unit: Unit, known: PolicyRow = known, rules: Rules = rules) -> PolicyRow:
             now = _there(await store.hold(unit, known.id))

@@ -76,6 +76,16 @@ def test_an_uploaded_wheel_gets_a_record_and_a_page(tmp_path: Path, monkeypatch:
         record_of(PYTHON.inspect(path, FILENAME), hashes)
 
 
+def test_a_page_says_equal_versions_in_one_order_in_every_process() -> None:
+    spelled = ["1.0", "1", "1.0.0", "1.0.0.0", "01.0", "1.0.0.0.0"]
+    records = [
+        {"name": "demo", "version": one, "filename": f"demo-{one}-py3-none-any.whl", "size": 1} for one in spelled
+    ]
+    rows = [PartRow(str(one["filename"]), json.dumps(one).encode(), b"", None, 0) for one in records]
+    page, _ = PYTHON.render_part(rows)
+    assert json.loads(page)["versions"] == sorted(spelled)
+
+
 def test_versions_are_ordered_as_pep_440_says() -> None:
     ordered = ["1.0.dev1", "1.0a1", "1.0", "1.0+local", "1.0.post1", "1.10"]
     assert [max(ordered[:end], key=PYTHON.order) for end in range(1, 7)] == ordered
