@@ -1,7 +1,7 @@
 """Queries of verdicts: which (record, content) a ruleset hides, and what a channel says otherwise.
 
 A *pair* is (record id, content id), 0 standing for bytes nobody fetched yet. Whoever judges a pair replaces all that
-was said of it, since ids may be given again (SQLite).
+was said of it, since ids may be given again (SQLite). Only `hide_versions` adds without a look at what is there.
 """
 
 from __future__ import annotations
@@ -105,9 +105,11 @@ async def hide_versions(
     ruleset_id: int,
     hidden: Mapping[tuple[str, str], Sequence[str]],
 ) -> None:
-    """Let a ruleset hide the files that channels have of versions, given by name and rule; what is hidden stays so.
+    """Let a ruleset hide the files that channels have of versions, given by name and rule.
 
-    But for those of which the builder says something.
+    But for those of which the builder says something. What is hidden already stays so, by the rule it was: whoever
+    calls this leaves aside the packages of which the ruleset hid anything before it was asked for (`Suspected.apart`).
+    What it hides since then was judged by what holds now.
     """
     same = {"channels": list(channel_ids), "family": family, "ruleset_id": ruleset_id, "since": unit.now}
     await unit.execute_many(

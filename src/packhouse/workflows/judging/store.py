@@ -10,7 +10,7 @@ from sqlalchemy import and_, bindparam, delete, exists, func, insert, literal, n
 from packhouse.catalog import changes
 from packhouse.catalog.judgement_tables import covered as covered_table
 from packhouse.catalog.judgement_tables import overlay, verdict
-from packhouse.catalog.packages.hiding import SHOWN, judged
+from packhouse.catalog.packages.hiding import SHOWN, Said, judged
 from packhouse.catalog.schema import channel, content, downloaded, entry, package, record, record_body
 from packhouse.catalog.vulnerabilities import findings
 from packhouse.core.db import Database, Unit, any_of
@@ -165,32 +165,13 @@ _OWN = select(entry.c.name).distinct().where(_IN_CHANNEL, _OF_FAMILY, any_of(ent
 _IS_OWN = (
     select(entry.c.id).where(_IN_CHANNEL, _OF_FAMILY, entry.c.name == bindparam("name"), entry.c.uploaded).limit(1)
 )
-_OLD_VERDICT, _OLD_OVERLAY = verdict.alias("old_verdict"), overlay.alias("old_overlay")
-_DIFFERS = SHOWN.is_distinct_from(func.nullif(func.coalesce(_OLD_OVERLAY.c.rule, _OLD_VERDICT.c.rule), "").is_(None))
+_BEFORE = Said(verdict.alias("old_verdict"), overlay.alias("old_overlay"), bindparam("before"))
+_DIFFERS = SHOWN.is_distinct_from(_BEFORE.hidden_by.is_(None))
 #: what of the index differs between the ruleset that holds in a channel and the one before
 _TURNED = (
     select(entry.c.channel_id, entry.c.partition, entry.c.name)
     .distinct()
-    .select_from(
-        judged(entry.join(channel, channel.c.id == entry.c.channel_id))
-        .outerjoin(
-            _OLD_VERDICT,
-            and_(
-                _OLD_VERDICT.c.record_id == entry.c.record_id,
-                _OLD_VERDICT.c.content_id == _CONTENT,
-                _OLD_VERDICT.c.ruleset_id == bindparam("before"),
-            ),
-        )
-        .outerjoin(
-            _OLD_OVERLAY,
-            and_(
-                _OLD_OVERLAY.c.record_id == entry.c.record_id,
-                _OLD_OVERLAY.c.content_id == _CONTENT,
-                _OLD_OVERLAY.c.channel_id == entry.c.channel_id,
-                _OLD_OVERLAY.c.ruleset_id == bindparam("before"),
-            ),
-        )
-    )
+    .select_from(judged(judged(entry.join(channel, channel.c.id == entry.c.channel_id)), _BEFORE))
     .where(any_of(entry.c.record_id, "ids"), _IN_CHANNELS, _DIFFERS)
 )
 _JUDGED = (
