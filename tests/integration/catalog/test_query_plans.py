@@ -63,6 +63,13 @@ def test_rows_are_found_by_all_key_columns_and_nothing_is_sorted(catalogue: sqli
     assert any(f"({searched}" in step for step in plan), plan
 
 
+def test_files_of_the_newest_version_are_not_searched_for_in_all_of_the_channel(catalogue: sqlite3.Connection) -> None:
+    text, literals = compiled(hidden._LATEST_IN, "sqlite")
+    values = dict.fromkeys(re.findall(r":(\w+)", text), 1) | literals
+    plan = [row[3] for row in catalogue.execute(f"EXPLAIN QUERY PLAN {text}", values)]
+    assert "SEARCH entry USING INTEGER PRIMARY KEY (rowid=?)" in plan, plan
+
+
 def test_a_search_asks_its_index_before_there_are_statistics_too(postgres: Postgres, _postgres_template: str) -> None:
     name = postgres.database(_postgres_template)
     rows, _ = listing._package_statements("postgresql", frozenset({"viewer_id", "words"}), "")

@@ -28,14 +28,14 @@ class Standing(msgspec.Struct, frozen=True, gc=False):  # many thousands, which 
 
 
 _HERE = judged(entry.join(channel, channel.c.id == entry.c.channel_id))
-_STANDING = (
+_FILES = (
     select(
         entry.c.record_id, entry.c.partition, entry.c.filename, record.c.version, record.c.build,
         record.c.build_number, HIDDEN_BY, HIDDEN_SINCE, HIDDEN_UNTIL,
     )
     .select_from(_HERE.join(record, record.c.id == entry.c.record_id))
-    .where(entry.c.channel_id == bindparam("channel_id"))
 )  # fmt: skip
+_STANDING = _FILES.where(entry.c.channel_id == bindparam("channel_id"))
 _AT = _STANDING.where(
     entry.c.family == bindparam("family"),
     entry.c.partition == bindparam("partition"),
@@ -47,7 +47,8 @@ _OF_PACKAGE = _STANDING.where(_OF_FAMILY, entry.c.name == bindparam("name"))
 _SHOWN_IN = _OF_PACKAGE.where(entry.c.partition == bindparam("partition"), SHOWN)
 # What the index says of a package is of its newest version that may be seen. Its files are found first, then judged.
 _FILE, _RECORD = entry.alias("file"), record.alias("its")
-_LATEST_IN = _STANDING.where(
+# That they are of the channel is said of those alone: else SQLite would look through all of it for them.
+_LATEST_IN = _FILES.where(
     entry.c.id.in_(
         select(_FILE.c.id)
         .join_from(_FILE, _RECORD, _RECORD.c.id == _FILE.c.record_id)
