@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from packhouse.catalog.changes import ChangeFeed
 from packhouse.core.blobs import BlobStore
@@ -11,6 +11,7 @@ from packhouse.core.settings import Settings
 from packhouse.formats.archives.sandbox import Sandbox
 from packhouse.workflows.indexing.publishing import Publisher
 from packhouse.workflows.indexing.reading import IndexReader
+from packhouse.workflows.setbacks import Setbacks
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +25,4 @@ class Services:
     feed: ChangeFeed
     index: IndexReader
     publisher: Publisher
+    setbacks: Setbacks = field(default_factory=Setbacks)

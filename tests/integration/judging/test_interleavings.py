@@ -14,6 +14,7 @@ from packhouse.catalog.vulnerabilities.advisories import Staged
 from packhouse.catalog.vulnerabilities.findings import Found
 from packhouse.core.db import Database, Unit
 from packhouse.core.db.base import Reader
+from packhouse.workflows import setbacks
 from packhouse.workflows.delivering.counting import DownloadCounter
 from packhouse.workflows.judging import arriving, learning, naming, rejudging, verdicts, whole
 from packhouse.workflows.judging.store import FileRow
@@ -73,6 +74,8 @@ async def test_a_file_that_arrives_while_its_package_is_judged_again_is_refused_
 async def test_a_package_that_cannot_be_judged_keeps_no_other_waiting_and_is_tried_again(
     house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    now, tries = 1000.0, 0
+    monkeypatch.setattr(setbacks, "monotonic", lambda: now)
     for name in ("bad", "good"):
         await house.upload("pub", name, depends=PYTHON)
     await govern(house, "pub", cve_score=7)
@@ -80,7 +83,9 @@ async def test_a_package_that_cannot_be_judged_keeps_no_other_waiting_and_is_tri
     learn_anew = learning.learn_anew
 
     async def fails(unit: Unit, family: str, names: Collection[str]) -> list[Found]:
+        nonlocal tries
         if "bad" in names:
+            tries += len(names) == 1
             raise ValueError("a fault of ours")
         return await learn_anew(unit, family, names)
 
@@ -90,7 +95,16 @@ async def test_a_package_that_cannot_be_judged_keeps_no_other_waiting_and_is_tri
         assert await listed(house, "pub") == {"bad-1.0-0.conda"}
         await govern(house, "pub", cve_score=7, exclude_package_name=["bad"])
         assert await listed(house, "pub") == set(), "policies come into force, too"
+        assert tries == 1, "however many rounds there were"
+        for seconds, expected in ((1, 2), (1, 2), (1, 3), (3, 3), (1, 4), *((300, 5 + more) for more in range(8))):
+            now += seconds
+            await judged(house)
+            assert tries == expected, "later and later"
     await judged(house)
+    assert await unjudged.last(house.services.db) > 0, "which is still to be done"
+    now += 300
+    await judged(house)
+    assert await unjudged.last(house.services.db) == 0
     await govern(house, "pub", cve_score=7)
     assert await listed(house, "pub") == set(), "the advisory about it was not forgotten"
 

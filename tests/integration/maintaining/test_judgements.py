@@ -76,6 +76,18 @@ async def test_what_waits_to_be_judged_is_no_fault(governed: House, tmp_path: Pa
     assert len(await listed(governed, "pub")) == 3
 
 
+async def test_a_package_that_waits_for_ever_keeps_no_other_from_being_looked_at(governed: House) -> None:
+    await governed.upload("pub", "other")
+    await seal_all(governed.services)
+    await change(governed, "INSERT INTO unjudged (family, name) VALUES ('conda', 'other')")
+    assert await findings(governed.services) == []
+    await change(governed, DAMAGES["a verdict that is gone"])
+    found = await findings(governed.services)
+    assert [one.object for one in found if one.invariant == "I6"] == ["pub lib"], found
+    await change(governed, "INSERT INTO unjudged (family, name) VALUES ('conda', 'lib')")
+    assert not [one for one in await findings(governed.services) if one.invariant == "I6"], "it waits itself"
+
+
 async def test_what_a_feed_says_and_nobody_has_worked_off_yet_is_no_fault(
     governed: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

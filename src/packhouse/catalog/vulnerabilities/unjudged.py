@@ -5,7 +5,7 @@ Whoever changes it leaves the name here in the same unit; whoever judges it take
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import bindparam, delete, func, insert, select
@@ -36,7 +36,7 @@ class Waiting(NamedTuple):
 _ADD = insert(unjudged).values(family=bindparam("family"), name=bindparam("name"))
 _WAITING = (
     select(*(unjudged.c[name] for name in Waiting._fields))
-    .where(unjudged.c.id <= bindparam("upto"))
+    .where(unjudged.c.id > bindparam("after"), unjudged.c.id <= bindparam("upto"))
     .order_by(unjudged.c.id)
     .limit(bindparam("limit"))
 )
@@ -47,6 +47,8 @@ _WAITS = (
     .where(unjudged.c.family == bindparam("of_family"), unjudged.c.name == bindparam("of_name"))
     .limit(1)
 )
+_AMONG = select(unjudged.c.name).where(unjudged.c.family == bindparam("of_family"), any_of(unjudged.c.name, "names"))
+_BESIDE = select(unjudged.c.id).where(~any_of(unjudged.c.family, "families")).limit(1)
 _DONE = delete(unjudged).where(any_of(unjudged.c.id, "ids"))
 
 
@@ -63,9 +65,19 @@ async def last(reader: Reader) -> int:
     return int(await reader.fetch_value(_LAST) or 0)
 
 
-async def waiting(reader: Reader, upto: int, limit: int) -> list[Waiting]:
-    """Return the names that wait longest, of those up to a number."""
-    return [Waiting(*row) for row in await reader.fetch_all(_WAITING, upto=upto, limit=limit)]
+async def waiting(reader: Reader, after: int, upto: int, limit: int) -> list[Waiting]:
+    """Return the names that wait longest, of those above a number and up to another one."""
+    return [Waiting(*row) for row in await reader.fetch_all(_WAITING, after=after, upto=upto, limit=limit)]
+
+
+async def among(reader: Reader, family: str, names: Collection[str]) -> set[str]:
+    """Return those of the packages that wait by their own names."""
+    return {row[0] for row in await reader.fetch_all(_AMONG, of_family=family, names=list(names))}
+
+
+async def any_beside(reader: Reader, families: Collection[str]) -> bool:
+    """Say whether anything waits but packages of these families by their own names."""
+    return await reader.fetch_one(_BESIDE, families=list(families)) is not None
 
 
 async def waits(reader: Reader, family: str, name: str) -> bool:

@@ -46,11 +46,15 @@ log = get_logger("packhouse.judging")
 
 async def judge_waiting(services: Services) -> int:
     """Judge everything that waits now; return how many names that were. It may be broken off between two units."""
-    judged, upto = 0, await unjudged.last(services.db)
-    while waiting := await unjudged.waiting(services.db, upto, AT_A_TIME):
+    judged, after, upto = 0, 0, await unjudged.last(services.db)
+    while some := await unjudged.waiting(services.db, after, upto, AT_A_TIME):
+        after = some[-1].id
+        waiting = [one for one in some if not services.setbacks.rests(one.family, one.name)]
+        if not waiting:
+            continue
         await services.db.write(channels.hold_all)
         packages = await _packages(services.db, waiting)
-        touched = await _judge_all(services.db, packages)
+        touched = await _judge_all(services, packages)
         for family, name in sorted({(one.family, one.name) for one in waiting}):
             if family.startswith(WHOLE):
                 touched |= await judge_whole(services.db, int(name), family[len(WHOLE) :])
@@ -73,37 +77,41 @@ async def judge_now(services: Services, packages: Collection[Package]) -> None:
     by_family: defaultdict[str, set[str]] = defaultdict(set)
     for family, name in packages:
         by_family[family].add(name)
-    for channel_id in sorted(await _judge_all(services.db, by_family)):
+    for channel_id in sorted(await _judge_all(services, by_family)):
         await services.publisher.publish(channel_id)
 
 
-async def _judge_all(db: Database, packages: Mapping[str, Collection[str]]) -> set[int]:
+async def _judge_all(services: Services, packages: Mapping[str, Collection[str]]) -> set[int]:
     """Judge names, by family, in small units; return the channels in whose index something changes.
 
-    One that cannot be judged, by a fault of ours, keeps none of the others waiting: it waits for the next round.
+    One that cannot be judged, by a fault of ours, keeps none of the others waiting: it is tried again later.
     """
-    touched: set[int] = set()
+    db, touched = services.db, set[int]()
     governed = packages and await verdicts.rulesets_in_use(db) != {verdicts.NO_POLICY}
     most = FILES if governed else FILES_WITHOUT_POLICY
     for family, names in packages.items():
         for some in await _in_units(db, family, sorted(names), most):
-            touched |= await _judge_some(db, family, some)
+            touched |= await _judge_some(services, family, some)
     return touched
 
 
-async def _judge_some(db: Database, family: str, names: Sequence[str]) -> set[int]:
+async def _judge_some(services: Services, family: str, names: Sequence[str]) -> set[int]:
     try:
-        return await db.write(partial(_judge, family=family, names=names))
+        touched = await services.db.write(partial(_judge, family=family, names=names))
+        for name in names:
+            services.setbacks.over(family, name)
+        return touched
     except PackhouseError:
         raise
     except Exception:
         if len(names) == 1:
             log.exception("a package could not be judged", family=family, name=names[0])
-            await db.write(partial(unjudged.add, names=[(family, names[0])]))
+            services.setbacks.failed(family, names[0])
+            await services.db.write(partial(unjudged.add, names=[(family, names[0])]))
             return set()
-    touched: set[int] = set()
+    touched = set()
     for name in names:
-        touched |= await _judge_some(db, family, [name])
+        touched |= await _judge_some(services, family, [name])
     return touched
 
 

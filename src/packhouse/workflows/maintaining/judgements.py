@@ -1,6 +1,7 @@
 """What hides files beside what rules say of them now (invariant I6): findings, verdicts and reasons worked out again.
 
 The house is open while this looks, so what differs is looked at again; and what waits to be judged is no difference.
+A package that waits by its own name leaves the others to be looked at, but where closures make them depend on it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from packhouse.catalog.policies import overlays, verdicts
 from packhouse.catalog.policies.verdicts import Pair
 from packhouse.catalog.vulnerabilities import feeds, findings, unjudged
 from packhouse.core.db import Database
+from packhouse.formats.registry import FORMATS
 from packhouse.security.policies.decide import Policy
 from packhouse.security.policies.survey import needs_whole_channel, survey
 from packhouse.workflows.judging import store as judging
@@ -87,10 +89,12 @@ async def finish_taking_over(services: Services) -> None:
 
 
 async def _differences(db: Database, channel: Channel, family: str, names: Sequence[str]) -> list[Misjudged]:
-    if await waiting(db):
+    policy = (await policies(db, [channel.ruleset_id]))[channel.ruleset_id]
+    pending = await _pending(db, family, names, whole=needs_whole_channel(policy))
+    names = [name for name in names if name not in pending]
+    if not names:
         return []
     found = {name: Misjudged(family, name, said) for name, said in (await _other_findings(db, family, names)).items()}
-    policy = (await policies(db, [channel.ruleset_id]))[channel.ruleset_id]
     rows = await judging.here_of_names(db, channel.id, family, names)
     now = await db.now()
     wanted = await _wanted(db, channel, family, rows, policy, now)
@@ -100,6 +104,18 @@ async def _differences(db: Database, channel: Channel, family: str, names: Seque
             said = f"{row.filename} is {held[row.pair]}, but should be {wanted[row.pair]}"
             found.setdefault(row.name, Misjudged(family, row.name, said))
     return list(found.values())
+
+
+async def _pending(db: Database, family: str, names: Sequence[str], *, whole: bool) -> Collection[str]:
+    """Return those of the packages that may be judged otherwise soon; with `whole`, anything that waits counts."""
+    if await (waiting(db) if whole else _waits_for_many(db)):
+        return names
+    return await unjudged.among(db, family, names)
+
+
+async def _waits_for_many(db: Database) -> bool:
+    """Say whether anything waits that may be about any package."""
+    return await unjudged.any_beside(db, FORMATS) or await feeds.unsettled(db) or await is_due(db)
 
 
 async def _other_findings(db: Database, family: str, names: Sequence[str]) -> dict[str, str]:

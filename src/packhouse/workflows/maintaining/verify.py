@@ -92,7 +92,7 @@ async def _judged(db: Database) -> AsyncIterator[Finding]:
         async for one in judgements.misjudged(db, channel):
             yield Finding("I6", f"{channel.path} {one.name}", one.sentence)
     if await judgements.waiting(db):
-        yield Finding("I6", "judgement", "packages wait to be judged, and none was looked at meanwhile", True)
+        yield Finding("I6", "judgement", "packages wait to be judged, and were not looked at", True)
 
 
 async def _index(db: Database) -> AsyncIterator[Finding]:
