@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -73,9 +74,10 @@ def _found(path: Path) -> Source:
             raise _unusable(path, "there is no feed in it yet")
         digest = hashlib.sha256()
         for one in paths:
-            if not one.is_file():
+            seen = one.stat()
+            if not stat.S_ISREG(seen.st_mode):
                 raise _unusable(one, "it is no file")  # a device, for example, has no end
-            digest.update(f"{one.relative_to(path)}\0{one.stat().st_size}\0".encode("utf-8", "surrogateescape"))
+            digest.update(f"{one.relative_to(path)}\0{seen.st_size}\0".encode("utf-8", "surrogateescape"))
             with one.open("rb") as file:
                 while piece := file.read(_PIECE_BYTES):
                     digest.update(piece)
