@@ -48,18 +48,24 @@ async def come(house: House) -> Any:
     return found["state"], found["progress"]
 
 
-async def test_files_that_are_done_are_counted_until_the_ruleset_holds(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def watch(house: House, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Return the list to which is added, after each unit, what is told then."""
     told: list[Any] = []
 
     async def look(*given: Any) -> int:
         told.append(await come(house))
         return await judge_waiting(*given)
 
+    monkeypatch.setattr(preparing, "judge_waiting", look)
+    return told
+
+
+async def test_files_that_are_done_are_counted_until_the_ruleset_holds(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await assign(house, **RULES)
     assert await come(house) == ("preparing", None), "nobody has begun"
-    monkeypatch.setattr(preparing, "judge_waiting", look)
+    told = watch(house, monkeypatch)
     await duty.judge(house.services)
     every = 2 * FILES  # for verdicts, and for what is the newest here
     assert [one["done"] for state, one in told if state == "preparing"] == [2, 4, 6, 8, 10, 12, 12]
@@ -70,16 +76,10 @@ async def test_files_that_are_done_are_counted_until_the_ruleset_holds(
 async def test_files_of_another_family_are_counted_once_even_if_packages_share_a_name(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[Any] = []
-
-    async def look(*given: Any) -> int:
-        told.append(await come(house))
-        return await judge_waiting(*given)
-
     for name in ("lib0", "wheel"):
         await upload_wheel(house, name)
     await assign(house, **RULES)
-    monkeypatch.setattr(preparing, "judge_waiting", look)
+    told = watch(house, monkeypatch)
     await duty.judge(house.services)
     every = 2 * (FILES + 2)
     assert {one["files"] for state, one in told if state == "preparing"} == {every}

@@ -38,6 +38,11 @@ class Channel(msgspec.Struct, frozen=True):
     updated_at: int
 
     @property
+    def rulesets(self) -> set[int]:
+        """The rulesets whose verdicts hold here, or are about to."""
+        return {self.ruleset_id} | ({self.next_ruleset_id} if self.next_ruleset_id is not None else set())
+
+    @property
     def name(self) -> str:
         """The last part of the path: a subchannel's own name."""
         return self.path.rpartition("/")[2]

@@ -19,11 +19,6 @@ from packhouse.workflows.judging.suspects import split
 from packhouse.workflows.judging.verdicts import policies, write_verdicts
 
 
-def rulesets_of(channel: Channel) -> set[int]:
-    """Return the rulesets that hold in a channel, or are about to."""
-    return {channel.ruleset_id} | ({channel.next_ruleset_id} if channel.next_ruleset_id is not None else set())
-
-
 async def judge_arrivals(
     unit: Unit, channel: Channel, family: str, record_ids: Collection[int], *, known: bool = False
 ) -> None:
@@ -40,7 +35,7 @@ async def judge_arrivals(
         versions.setdefault(row.name, set()).add(row.version)
     await keep_names(unit, family, rows)
     await _tell_news(unit, channel, family, await learn(unit, family, versions))
-    rules = await policies(unit, rulesets_of(channel))
+    rules = await policies(unit, channel.rulesets)
     every = list(rules.values())
     knowledge = await recall(unit, family, rows, every)
     hideable, others = split(rows, knowledge, every)
@@ -72,7 +67,7 @@ async def judge_departures(unit: Unit, channel: Channel, names: Collection[tuple
     """Judge what is left of packages (family, name) after the unit took files of them out of a channel."""
     families = {family for family, _ in names}
     await unjudged.add(unit, await unjudged.named(unit, families) & set(names))
-    rules = await policies(unit, rulesets_of(channel))
+    rules = await policies(unit, channel.rulesets)
     for family in sorted(families):
         here = sorted({name for other, name in names if other == family})
         dirty = await judge_reasons(unit, channel, family, here, rules)

@@ -87,10 +87,9 @@ def findings_of(files: Files, knowledge: Knowledge) -> Findings:
     size_of_row = np.where(pairs[place] == of_row, sizes[place], 0)
     offsets: Ints = np.concatenate([np.zeros(1, np.int64), np.cumsum(size_of_row)])
     at = np.arange(offsets[-1]) - np.repeat(offsets[:-1] - starts[place], size_of_row)
-    found_codes = flat[at]
-    status = np.full(len(found_codes), _REPORTED, np.int8)
-    _judge(files, knowledge, Findings(offsets, found_codes, status, list(numbers)))
-    return Findings(offsets, found_codes, status, list(numbers))
+    findings = Findings(offsets, flat[at], np.full(len(at), _REPORTED, np.int8), list(numbers))
+    _judge(files, knowledge, findings)
+    return findings
 
 
 def _judge(files: Files, knowledge: Knowledge, findings: Findings) -> None:

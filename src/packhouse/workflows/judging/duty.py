@@ -10,7 +10,6 @@ from packhouse.catalog.policies.overlays import Package
 from packhouse.core.db import Unit
 from packhouse.workflows.indexing.subtracting import show_anew
 from packhouse.workflows.judging.anew import take_over
-from packhouse.workflows.judging.arriving import rulesets_of
 from packhouse.workflows.judging.preparing import prepare_again, prepare_rulesets
 from packhouse.workflows.judging.reasons import judge_reasons
 from packhouse.workflows.judging.rejudging import judge_waiting
@@ -52,7 +51,7 @@ async def _judge(unit: Unit, one: Package) -> bool:
     channel = await channels.hold(unit, one.channel_id)
     if channel is None:
         return False
-    rules = await policies(unit, rulesets_of(channel))
+    rules = await policies(unit, channel.rulesets)
     dirty = await judge_reasons(unit, channel, one.family, [one.name], rules)
     await show_anew(unit, channel, dirty)
     return bool(dirty)

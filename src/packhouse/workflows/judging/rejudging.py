@@ -23,7 +23,6 @@ from packhouse.formats import registry
 from packhouse.security.vulnerabilities.aliases import possible_packages
 from packhouse.workflows.indexing.subtracting import show_anew
 from packhouse.workflows.judging import store
-from packhouse.workflows.judging.arriving import rulesets_of
 from packhouse.workflows.judging.batches import batch_of, python_of
 from packhouse.workflows.judging.knowing import recall
 from packhouse.workflows.judging.learning import learn_anew
@@ -194,7 +193,7 @@ async def _judge(unit: Unit, family: str, names: Sequence[str]) -> set[int]:
         for channel_id, partition, name in await store.showing(unit, number, records):
             dirty[channel_id].add((partition, name))
     for channel in here:
-        mine = {number: rules[number] for number in rulesets_of(channel) if number in rules}
+        mine = {number: rules[number] for number in channel.rulesets if number in rules}
         dirty[channel.id] |= await judge_reasons(unit, channel, family, names, mine)
         await show_anew(unit, channel, dirty[channel.id])
     return {channel_id for channel_id, keys in dirty.items() if keys}

@@ -21,7 +21,6 @@ from packhouse.security.policies.needs import Needs
 from packhouse.security.policies.survey import needs_whole_channel, survey
 from packhouse.workflows.indexing.subtracting import show_anew
 from packhouse.workflows.judging import store
-from packhouse.workflows.judging.arriving import rulesets_of
 from packhouse.workflows.judging.batches import batch_of_channel
 from packhouse.workflows.judging.columns import Files, files_in
 from packhouse.workflows.judging.contexts import Circumstances, circumstances_of_channel
@@ -38,7 +37,7 @@ async def judge_whole(db: Database, channel_id: int, family: str) -> set[int]:
     channel = await channels.by_id(db, channel_id)
     if channel is None:
         return set()
-    rules = await policies(db, rulesets_of(channel))
+    rules = await policies(db, channel.rulesets)
     closures = {number: policy for number, policy in rules.items() if needs_whole_channel(policy)}
     changed = False
     for number, policy in closures.items():
@@ -79,7 +78,7 @@ async def _write(
     unit: Unit, channel_id: int, number: int, rows: Sequence[FileRow], wanted: dict[Pair, Overlay]
 ) -> bool:
     channel = await channels.hold(unit, channel_id)
-    if channel is None or number not in rulesets_of(channel):
+    if channel is None or number not in channel.rulesets:
         return False
     keys = await write_reasons(unit, channel_id, number, rows, wanted)
     if not keys or number != channel.ruleset_id:
