@@ -9,20 +9,25 @@ from packhouse.formats import registry
 
 _EXAMPLES = {"conda": "'>=3.2,<4 py39_*'", "python": "'>=3.2,<4'"}
 _VERSION = re.compile(r"[=<>!~]*(?=[^=<>~]*[\d*])[^=<>~]+")  # a comparison, if any, and what has a number
+_BUILD = re.compile(r"\^.*\$|[A-Za-z0-9_.+*?]*")  # a regular expression, or a build string (CEP 26) with wildcards
 
 
 def check_selection(family: str, name: str, spec: str) -> None:
-    """PackhouseError("bad_request") for a spec that cannot be read, repeats the name, or asks for what is no version.
+    """PackhouseError("bad_request") for a spec that cannot be read, repeats the name, or asks for no version or build.
 
-    conda's clients read any word as a version (CEP 33), so that what is mistyped would select nothing without a word.
+    conda's clients read any word as a version (CEP 33), and all that follows as a build: what is mistyped would select
+    nothing without a word.
     """
     hint = f"Write for example {_EXAMPLES[family]}, without the name; nothing means every file."
     if re.match(rf"(?:[\w.-]+::)?{re.escape(name)}(?![\w.-])", spec.strip(), re.IGNORECASE):
         raise PackhouseError("bad_request", f"The spec {spec[:80]!r} repeats the name of the package.", hint)
     try:
-        versions = registry.get(family).matcher(f"{name} {spec}".strip()).versions
+        asked = registry.get(family).matcher(f"{name} {spec}".strip())
     except PackhouseError as error:
         raise PackhouseError(error.code, error.message, hint) from None
-    for word in re.split(r"[,|()]+", versions):
+    for word in re.split(r"[,|()]+", asked.versions):
         if word and not _VERSION.fullmatch(word):
             raise PackhouseError("bad_request", f"The spec {spec[:80]!r} asks for {word!r}, which is no version.", hint)
+    if not _BUILD.fullmatch(asked.build):
+        what = f"asks for the build {asked.build[:80]!r}, which no file can have"
+        raise PackhouseError("bad_request", f"The spec {spec[:80]!r} {what}.", hint)

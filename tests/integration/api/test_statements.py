@@ -102,6 +102,7 @@ async def test_one_file_one_spec_and_every_file_are_three_decisions(house: House
         ({"name": "num*"}, "no package name"),
         ({"spec": "<<2"}, "spec"),
         ({"spec": ">=banana"}, "no version"),
+        ({"spec": "1.0 0 junk"}, "build '0 junk'"),
         ({"spec": "<2[sha256=aa]"}, "spec"),
         ({"sha256": SHA}, "spec"),
         ({"spec": "", "sha256": "abc"}, "sha256"),

@@ -122,6 +122,7 @@ async def test_waivers_are_listed_by_state_package_and_channel(house: House) -> 
         ({"spec": "acme==2.0"}, "bad_request", "repeats the name"),
         ({"spec": "lalala("}, "bad_request", "no version"),
         ({"spec": ">=banana"}, "bad_request", "no version"),
+        ({"spec": "1.0 0 junk"}, "bad_request", "build '0 junk'"),
         ({"spec": "acme==2.0", "family": "python"}, "bad_request", "repeats the name"),
         ({"spec": ">=banana", "family": "python"}, "bad_request", "cannot be understood"),
         ({"name": "acme >2"}, "bad_request", "name"),

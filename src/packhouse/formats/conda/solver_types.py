@@ -104,7 +104,7 @@ _DEPENDENCY = re.compile(r"[A-Za-z0-9_.-]+")
 class Spec:
     """A compiled match spec. `name` is the exact package name, or None when the spec names several by a pattern."""
 
-    __slots__ = ("_build", "_name_spec", "_number", "_subdir", "_version", "_whole", "name", "text")
+    __slots__ = ("_build", "_name_spec", "_number", "_subdir", "_version", "_whole", "build", "name", "text")
 
     def __init__(self, text: str, spec: MatchSpec) -> None:
         self.text = text
@@ -112,6 +112,7 @@ class Spec:
         self.name = exact.normalized if exact is not None else None
         self._name_spec = None if exact is not None else _name_only(spec)
         self._version = None if spec.version in (None, "*") else VersionSpec(str(spec.version))
+        self.build = spec.build or ""  #: the pattern of its build part; empty: any
         self._build = _build_test(spec.build)
         self._number = _number_test(spec.build_number)
         self._subdir = spec.subdir

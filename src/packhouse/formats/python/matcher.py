@@ -23,6 +23,8 @@ class Spec:
 
     __slots__ = ("_names", "_versions", "name", "text")
 
+    build = ""  # there is none to ask for
+
     def __init__(self, text: str, name: str, versions: SpecifierSet | None) -> None:
         self.text = text
         pattern = normalise(name)

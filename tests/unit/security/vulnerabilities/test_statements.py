@@ -168,6 +168,17 @@ def test_a_spec_that_cannot_be_understood_or_asks_for_more_is_refused(spec: str)
         about_numpy(say(spec=spec))
 
 
+@pytest.mark.parametrize("build", ["0 junk", "0;junk", "(a)", "a=b", "^py", "a|b", "caf\u00e9"])
+def test_a_build_that_no_file_can_have_is_refused(build: str) -> None:
+    for spec in (f"1.0 {build}", f"* *[build='{build}']"):
+        assert f"build {build!r}" in refused(say(spec=spec)), spec
+
+
+@pytest.mark.parametrize("build", ["0", "py39_*", "*_cpython", "py3?_0", "h1.2+3_0", "^py3[89]_(0|1)$"])
+def test_a_build_may_be_a_pattern(build: str) -> None:
+    assert check(say(spec=f"* *[build='{build}']"))
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

@@ -366,6 +366,13 @@ def test_one_bad_statement_does_not_spoil_the_others() -> None:
     assert len({skipped.where.split(".")[0] for skipped in found.skipped}) == len(bad)
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_a_spec_that_could_select_nothing_is_passed_over_with_a_reason(form: Form) -> None:
+    found = read(written([say(spec="1.0 0 junk"), say("active", spec="1.0 0")], form, files={}))
+    assert [one.spec for one in found.statements] == ["1.0 0"]
+    assert ["build '0 junk'" in one.reason for one in found.skipped] == [True]
+
+
 @pytest.mark.parametrize(
     "document",
     [
