@@ -157,7 +157,6 @@ quarantine = Table(
     Column("by", Text, nullable=False),
     Column("at", Micros, nullable=False),
 )
-Index("ix_quarantine_name", quarantine.c.family, quarantine.c.name)
 
 # ---------------------------------------------------------------- who decided what
 
