@@ -27,7 +27,7 @@ def _read(name: str, text: str) -> Decimal:
         score = Decimal(text)
     except InvalidOperation:
         score = Decimal("NaN")
-    if score.is_nan() or not 0 <= score <= 10:
+    if "_" in text or score.is_nan() or not 0 <= score <= 10:  # Python reads "1_0" as 10
         raise PackhouseError(
             "bad_request", f"`{name}`: {text!r} is no score.", "Write a number from 0 to 10, like 7.5."
         )

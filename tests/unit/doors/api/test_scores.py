@@ -29,7 +29,7 @@ def test_bounds_between_two_scores_take_neither_too_many_nor_too_few(text: str, 
     assert (least("score_from", text), most("score_to", text)) == (low, high)
 
 
-@pytest.mark.parametrize("text", ["", "high", "nan", "inf", "-0.1", "10.01", "1e99", "7.x"])
+@pytest.mark.parametrize("text", ["", "high", "nan", "inf", "-0.1", "10.01", "1e99", "7.x", "1_0"])
 def test_what_is_no_score_is_refused(text: str) -> None:
     with pytest.raises(PackhouseError, match="score_from"):
         least("score_from", text)

@@ -48,6 +48,14 @@ def test_r(older: str, newer: str) -> None:
     assert key(own, older) < key(own, newer)
 
 
+@pytest.mark.parametrize("ecosystem", ECOSYSTEMS)
+@pytest.mark.parametrize("family", ["conda", "python"])
+def test_an_underscore_joins_no_digits(ecosystem: str, family: str) -> None:
+    order = order_of(ecosystem, family)
+    for scale in filter(None, (order.own, order.fallback)):
+        assert scale.read("1_0") in (None, scale.read("1.0")), "as int() of Python would read it, it were 10"
+
+
 @pytest.mark.parametrize("line", UPSTREAM_IN_CONDA)
 def test_upstream_versions_that_are_no_semver_compare_by_conda_with_letters_as_patches(line: list[str]) -> None:
     fallback = order_of("Bitnami", "conda").fallback

@@ -249,7 +249,7 @@ def _flag(name: str, text: str) -> bool:
 
 def _number(name: str, text: str) -> float | int:
     try:
-        if not text.isascii():
+        if not text.isascii() or "_" in text:  # Python reads "1_0" as 10
             raise ValueError
         return float(text) if name == "cve_score" else int(text)
     except ValueError:

@@ -176,6 +176,8 @@ def _tenths(score: float | str) -> int | None:
         value = float(score)
     except ValueError:
         return None
+    if "_" in str(score):  # Python reads "1_0" as 10
+        return None
     return round(value * 10) if 0 <= value <= 10 else None
 
 

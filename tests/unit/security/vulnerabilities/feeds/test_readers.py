@@ -163,6 +163,13 @@ class TestCurated:
         assert (one.kind, one.known_exploited, one.said[0].status) == ("malware", True, "active")
         assert one.aliases == ("GHSA-aaaa-bbbb-cccc",) and one.references == ("https://example.org/3",)
 
+    @pytest.mark.parametrize("score", ["1_0", "high", "nan", "11", "-1"])
+    def test_what_is_no_score_is_left_out_with_a_note(self, tmp_path: Path, score: str) -> None:
+        given = {"id": "CVE-2024-1", "package": "numpy", "status": "active", "score": score}
+        note, advisory = read(written(tmp_path, given))
+        assert isinstance(advisory, Advisory) and advisory.vectors == ()
+        assert isinstance(note, Skipped) and f"score '{score}' was left out" in note.reason
+
     def test_a_score_is_computed_from_its_vector(self) -> None:
         ratings = [(one.score, one.source) for one in advisories(RECORDS / "curated.json")["CVE-2024-0004"].vectors]
         assert ratings == [(98, "pysec,bitnami"), (43, "vendor")]
