@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,34 @@ async def test_a_package_that_cannot_be_judged_keeps_no_other_waiting_and_is_tri
     assert await unjudged.last(house.services.db) == 0
     await govern(house, "pub", cve_score=7)
     assert await listed(house, "pub") == set(), "the advisory about it was not forgotten"
+
+
+async def test_what_waits_many_times_is_judged_once_and_again_if_it_changes_meanwhile(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A feed's run leaves a name as often as it has something to say of it, far apart from each other."""
+    services = house.services
+    for name in ("lib", "more"):
+        await house.upload("pub", name)
+    for name in ("lib", "more", "lib", "lib"):
+        await services.db.write(partial(unjudged.add, names=[("conda", name)]))
+    learn_anew = learning.learn_anew
+    judged_names: list[str] = []
+
+    async def counted(unit: Unit, family: str, names: Collection[str]) -> list[Found]:
+        if "lib" in names and "lib" not in judged_names:
+            await unjudged.add(unit, [("conda", "lib")])
+        judged_names.extend(names)
+        return await learn_anew(unit, family, names)
+
+    monkeypatch.setattr(rejudging, "AT_A_TIME", 1)
+    monkeypatch.setattr(rejudging, "learn_anew", counted)
+    assert await rejudging.judge_waiting(services) == 2
+    assert judged_names == ["lib", "more"]
+    assert await unjudged.last(services.db) > 0, "what changed after it was read still waits"
+    await rejudging.judge_waiting(services)
+    assert judged_names == ["lib", "more", "lib"]
+    assert await unjudged.last(services.db) == 0
 
 
 async def test_closures_are_worked_out_once_however_many_files_arrive(

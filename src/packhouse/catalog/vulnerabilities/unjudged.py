@@ -40,6 +40,12 @@ _WAITING = (
     .order_by(unjudged.c.id)
     .limit(bindparam("limit"))
 )
+_LATER = select(*(unjudged.c[name] for name in Waiting._fields)).where(
+    any_of(unjudged.c.family, "families"),
+    any_of(unjudged.c.name, "names"),
+    unjudged.c.id > bindparam("after"),
+    unjudged.c.id <= bindparam("upto"),
+)
 _LAST = select(func.max(unjudged.c.id))
 _OF_FAMILIES = select(unjudged.c.family, unjudged.c.name).where(any_of(unjudged.c.family, "families"))
 _WAITS = (
@@ -68,6 +74,14 @@ async def last(reader: Reader) -> int:
 async def waiting(reader: Reader, after: int, upto: int, limit: int) -> list[Waiting]:
     """Return the names that wait longest, of those above a number and up to another one."""
     return [Waiting(*row) for row in await reader.fetch_all(_WAITING, after=after, upto=upto, limit=limit)]
+
+
+async def later(reader: Reader, some: Sequence[Waiting], after: int, upto: int) -> list[Waiting]:
+    """Return the rows above a number, and up to another one, in which names that wait are there once more."""
+    names = {one[1:] for one in some}
+    asked = {"families": sorted({one.family for one in some}), "names": sorted({one.name for one in some})}
+    rows = [Waiting(*row) for row in await reader.fetch_all(_LATER, after=after, upto=upto, **asked)]
+    return [row for row in rows if row[1:] in names]
 
 
 async def among(reader: Reader, family: str, names: Collection[str]) -> set[str]:

@@ -15,14 +15,14 @@ Kind = Literal["vulnerability", "malware"]
 Status = Literal["reported", "active", "mitigated", "cleared", "disputed"]
 
 
-class Event(msgspec.Struct, frozen=True, array_like=True):
+class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One turn on a line of versions, as in OSV: from `introduced` on affected, from `fixed` on no more."""
 
     kind: Literal["introduced", "fixed", "last_affected", "limit"]
     version: str
 
 
-class Affected(msgspec.Struct, frozen=True, array_like=True):
+class Affected(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One package in one ecosystem, and which of its versions are affected.
 
     A version is affected when it is listed, or when a range holds it. Several ranges are alternatives.
@@ -34,7 +34,7 @@ class Affected(msgspec.Struct, frozen=True, array_like=True):
     versions: tuple[str, ...] = ()
 
 
-class Vector(msgspec.Struct, frozen=True, array_like=True):
+class Vector(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One CVSS rating."""
 
     version: Literal["2.0", "3.0", "3.1", "4.0"]
@@ -43,7 +43,7 @@ class Vector(msgspec.Struct, frozen=True, array_like=True):
     source: str = ""
 
 
-class Said(msgspec.Struct, frozen=True, array_like=True):
+class Said(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a curated feed says of a vulnerability in some files of a package."""
 
     family: str
@@ -54,7 +54,7 @@ class Said(msgspec.Struct, frozen=True, array_like=True):
     sha256: str = ""  #: of the one file it is about
 
 
-class Advisory(msgspec.Struct, frozen=True, array_like=True):
+class Advisory(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One record of a feed."""
 
     id: str

@@ -51,6 +51,8 @@ async def judge_waiting(services: Services) -> int:
         waiting = [one for one in some if not services.setbacks.rests(one.family, one.name)]
         if not waiting:
             continue
+        # a feed's run leaves a name with many advisories many times: it is judged once
+        waiting += await unjudged.later(services.db, waiting, after, upto)
         await services.db.write(channels.hold_all)
         packages = await _packages(services.db, waiting)
         touched = await _judge_all(services, packages)
