@@ -7,7 +7,8 @@ costs a thirtieth of building a record for every file. What is left over goes to
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -34,6 +35,10 @@ _COMPARE: dict[str, Callable[[int, int], bool]] = {
     "==": int.__eq__, "=": int.__eq__, "!=": int.__ne__,
     ">=": int.__ge__, "<=": int.__le__, ">": int.__gt__, "<": int.__lt__,
 }  # fmt: skip
+#: a condition on the version that selects versions which stand together in their order
+_COMPARISON = re.compile(r"(>=|<=|==|>|<)([^<>=!~*|,()\s]+)")
+#: sorts before every version, and after every text that is none
+_FIRST = (True,)
 _MAX_SPEC = 2048
 _PURL = re.compile(
     r"pkg:/*[A-Za-z][A-Za-z0-9.+-]*/[^@?#]*[^@?#/](@[^?#]*)?"
@@ -135,6 +140,28 @@ class Spec:
             return True
         parsed = _parsed(version)
         return parsed is not None and self._version.matches(parsed)
+
+    def span(self, keys: Sequence[VersionKey]) -> tuple[int, int] | None:
+        """Return where, in versions given by their keys in order, those stand that the version part allows.
+
+        The first, and before which it ends. None when they may not stand together, as with `!=1.2`.
+        """
+        if self._version is None:
+            return 0, len(keys)
+        first, end = bisect_left(keys, _FIRST), len(keys)
+        for part in self.versions.split(","):
+            compared = _COMPARISON.fullmatch(part)
+            if compared is None:
+                return None
+            key = version_key(compared[2])
+            after = bisect_right(keys, key) if compared[1] in (">", "<=", "==") else bisect_left(keys, key)
+            if compared[1] in (">", ">="):
+                first = max(first, after)
+            else:
+                end = min(end, after)
+            if compared[1] == "==":
+                first = max(first, bisect_left(keys, key))
+        return min(first, end), end
 
     def matches(self, name: str, version: str, build: str, build_number: int, **rest: Any) -> bool:
         """Say whether the spec selects a file, as `MatchSpec.matches` of rattler does.

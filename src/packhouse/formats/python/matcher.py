@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from fnmatch import translate
 from functools import lru_cache
 from typing import Any
@@ -12,8 +14,12 @@ from packaging.specifiers import SpecifierSet
 from packhouse.core.errors import PackhouseError
 from packhouse.formats.python.filename import normalise
 from packhouse.formats.python.requirements import parse_specifiers
-from packhouse.formats.python.versions import parse
+from packhouse.formats.python.versions import VersionKey, ceiling, parse
 
+#: comparisons whose versions stand together; `>` leaves out some that do not
+_TOGETHER = (">=", "<=", "==", "<")
+#: sorts before every version, and after every text that is none
+_FIRST = (True,)
 _MAX_SPEC = 2048
 _SPEC = re.compile(r"([A-Za-z0-9*?][A-Za-z0-9._*?-]*)\s*(?:\[[A-Za-z0-9._, -]*\])?\s*(.*)", re.DOTALL)
 
@@ -49,6 +55,27 @@ class Spec:
             return True
         parsed = parse(version)
         return parsed is not None and self._versions.contains(parsed, prereleases=True)
+
+    def span(self, keys: Sequence[VersionKey]) -> tuple[int, int] | None:
+        """Return where, in versions given by their keys in order, those stand that the version part allows.
+
+        The first, and before which it ends. None when they may not stand together, as with `!=1.2`.
+        """
+        if self._versions is None:
+            return 0, len(keys)
+        first, end = bisect_left(keys, _FIRST), len(keys)
+        for one in self._versions:
+            asked = parse(one.version)
+            if asked is None or one.operator not in _TOGETHER or (one.operator == "<" and asked.is_postrelease):
+                return None
+            if one.operator in (">=", "=="):
+                first = max(first, bisect_left(keys, (True, asked)))
+            if one.operator in ("<=", "=="):
+                end = min(end, bisect_right(keys, (True, ceiling(asked))))
+            if one.operator == "<":  # which leaves out the pre-releases of a release
+                lowest = asked if asked.is_prerelease else asked.__replace__(dev=0)
+                end = min(end, bisect_left(keys, (True, lowest)))
+        return min(first, end), end
 
     def matches(self, name: str, version: str, build: str = "", build_number: int = 0, **_rest: Any) -> bool:
         """Say whether the spec selects a file. Builds play no part: a specifier cannot name them."""

@@ -10,8 +10,8 @@ import numpy as np
 from packhouse.security.policies.batch import Ints
 from packhouse.security.policies.closure import broken
 from packhouse.security.policies.decide import Decisions
+from packhouse.security.policies.demands import Demands
 from packhouse.security.policies.findings import STATUSES, UNSCORED
-from packhouse.security.policies.needs import Needs
 
 
 class Uninstallable(msgspec.Struct, frozen=True):
@@ -41,12 +41,12 @@ class Simulation(msgspec.Struct, frozen=True, eq=False):
     remaining: list[Remaining]  #: worst first
 
 
-def simulate(before: Decisions, after: Decisions, needs: Needs | None = None) -> Simulation:
-    """Return what would change. Both decisions must be about the same batch; `needs` are its dependencies."""
+def simulate(before: Decisions, after: Decisions, demands: Demands | None = None) -> Simulation:
+    """Return what would change. Both decisions must be about the same batch; `demands` are what its files need."""
     if before.batch is not after.batch:
         raise ValueError("the decisions are about different batches")
     was, will = before.seen, after.seen
-    unsolvable, missing = broken(before.batch, needs, was, will) if needs else (np.zeros(0, np.int64), ())
+    unsolvable, missing = broken(demands, was, will) if demands else (np.zeros(0, np.int64), ())
     return Simulation(
         np.flatnonzero(was & ~will),
         np.flatnonzero(will & ~was),

@@ -42,6 +42,12 @@ class Matcher(Protocol):
     def matches_version(self, version: str) -> bool:
         """Say whether its version part allows a version."""
 
+    def span(self, keys: Sequence[Any]) -> tuple[int, int] | None:
+        """Return where those versions stand that its version part allows: the first, and before which it ends.
+
+        `keys` are sort keys of versions, sorted. None: they may not stand together.
+        """
+
     def matches(self, name: str, version: str, build: str, build_number: int, **rest: Any) -> bool:
         """Say whether it selects a file."""
 
@@ -170,6 +176,11 @@ def is_bare(spec: Matcher) -> bool:
     return _BARE.fullmatch(spec.text) is not None
 
 
+def asks_versions_only(text: str) -> bool:
+    """Say whether a spec is a name and, perhaps, conditions on the version, and nothing else."""
+    return _BARE.fullmatch(text) is not None or _VERSION_ONLY.fullmatch(text) is not None
+
+
 def matches(spec: Matcher, batch: Batch, row: int) -> bool:
     """Say whether a spec selects a file."""
     return spec.matches(
@@ -213,7 +224,7 @@ def select_rows(spec: Matcher, batch: Batch, rows: Ints) -> Bools:
         return np.ones(len(rows), np.bool_)
     codes = batch.version.codes[rows].tolist()
     allowed = {code: spec.matches_version(batch.version.values[code]) for code in set(codes)}
-    if _VERSION_ONLY.fullmatch(spec.text):
+    if asks_versions_only(spec.text):
         return np.array([allowed[code] for code in codes], np.bool_)
     said: dict[tuple[int, ...], bool] = {}
     found = []
@@ -231,17 +242,3 @@ def _alike(spec: Matcher, batch: Batch, rows: Ints) -> Iterable[tuple[int, ...]]
         texts += [batch.partition, batch.license]
     columns = [batch.build_number[rows].tolist(), *(column.codes[rows].tolist() for column in texts)]
     return zip(*columns, strict=True)
-
-
-def selects_any(spec: Matcher, batch: Batch, rows: Ints) -> bool:
-    """Say whether a spec selects any of some rows, all of a name that it is about. It ends with the first."""
-    if is_bare(spec):
-        return len(rows) > 0
-    by_version: dict[int, list[int]] = {}
-    for code, row in zip(batch.version.codes[rows].tolist(), rows.tolist(), strict=True):
-        by_version.setdefault(code, []).append(row)
-    plain = _VERSION_ONLY.fullmatch(spec.text) is not None
-    return any(
-        spec.matches_version(batch.version.values[code]) and (plain or any(matches(spec, batch, row) for row in found))
-        for code, found in by_version.items()
-    )

@@ -15,8 +15,9 @@ from packhouse.security.policies.batch import Batch, Bools, Ints
 from packhouse.security.policies.closure import broken, needed_by
 from packhouse.security.policies.context import Context
 from packhouse.security.policies.decide import Policy, decide
+from packhouse.security.policies.demands import Demands
 from packhouse.security.policies.keys import Keys
-from packhouse.security.policies.needs import NOARCH, Needs
+from packhouse.security.policies.needs import NOARCH
 from packhouse.security.policies.reserved import NOTHING, Reserved
 from packhouse.security.policies.rules.age import MinimumAge
 from packhouse.security.policies.rules.installable import Installable
@@ -37,26 +38,25 @@ def survey(
     batch: Batch,
     policy: Policy,
     now: int,
-    needs: Needs | None = None,
+    demands: Demands | None = None,
     reserved: Reserved = NOTHING,
     waivers: Sequence[Waiver] = (),
 ) -> Context:
     """Return the context of a channel whose files (all of one family) are `batch`.
 
-    `needs` are their dependencies, asked for only by policies of which `needs_whole_channel` is true; without them
-    nothing needs anything. What a waiver lets pass counts as what may be seen.
+    `demands` are what they ask of each other, looked at only for policies of which `needs_whole_channel` is true;
+    without them nothing needs anything. What a waiver lets pass counts as what may be seen.
     """
-    edges = needs or Needs.none(len(batch))
     context = Context(reserved, modern=_modern(batch, policy), fixes=_fixes(batch, policy))
     if policy.has(NeededNoarch, OnlyNamesAndNeeds):
         others = policy.without(NeededNoarch, OnlyNames, LatestOnly, Installable)
         allowed = _seen(batch, context, others, waivers, now)
-        context = _with(context, needed=_needed(batch, policy, edges, allowed))
+        context = _with(context, needed=_needed(batch, policy, demands, allowed))
     context = with_newest(batch, context, policy, now, waivers)
-    if policy.has(Installable):
+    if demands is not None and policy.has(Installable):
         left = _seen(batch, context, policy.without(Installable), waivers, now)
         kept = covered(batch, waivers, Installable.key, now)
-        rows, missing = broken(batch, edges, np.ones(len(batch), np.bool_), left, kept)
+        rows, missing = broken(demands, np.ones(len(batch), np.bool_), left, kept)
         context = _with(context, broken=Keys.of(batch, rows), missing=missing)
     return context
 
@@ -90,11 +90,12 @@ def _modern(batch: Batch, policy: Policy) -> Keys:
     return Keys.of(batch, rows[np.isin(versions[rows], versions[batch.legacy])])
 
 
-def _needed(batch: Batch, policy: Policy, needs: Needs, allowed: Bools) -> Keys:
+def _needed(batch: Batch, policy: Policy, demands: Demands | None, allowed: Bools) -> Keys:
     """Return what the selected files need, and they themselves, of what all other rules let pass."""
     names = [rule.specs for rule in policy.rules if isinstance(rule, OnlyNames)]
     start = allowed & names[0].select(batch) if names else allowed & ~batch.partition.test(NOARCH.__eq__)
-    return Keys.of(batch, np.flatnonzero(needed_by(batch, needs, start, allowed)))
+    needed = start if demands is None else needed_by(demands, start, allowed)
+    return Keys.of(batch, np.flatnonzero(needed))
 
 
 def _newest(batch: Batch, seen: Bools) -> Ints:

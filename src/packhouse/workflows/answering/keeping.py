@@ -16,11 +16,11 @@ from packhouse.core.db import Database
 from packhouse.core.errors import PackhouseError
 from packhouse.security.policies.batch import Batch
 from packhouse.security.policies.decide import Policy
-from packhouse.security.policies.needs import Needs
+from packhouse.security.policies.demands import Demands
 from packhouse.security.policies.rule import Lookup
 from packhouse.workflows.judging.batches import batch_of_channel
 from packhouse.workflows.judging.columns import Files, files_in
-from packhouse.workflows.judging.whole import needs_of
+from packhouse.workflows.judging.whole import demands_of
 
 #: how long a channel is kept after the last question, in seconds
 SECONDS = 600.0
@@ -41,7 +41,7 @@ class KeptFiles:
         self.files = files
         self._batch: Batch | None = None
         self._policies: list[Policy] = []  # for which it was made
-        self._needs: Needs | None = None
+        self._demands: Demands | None = None
 
     async def batch(self, db: Database, policies: Sequence[Policy]) -> Batch:
         """Return the columns that these policies look at."""
@@ -51,11 +51,11 @@ class KeptFiles:
             self._batch, self._policies = await batch_of_channel(db, self.files, every), every
         return self._batch
 
-    async def needs(self, db: Database) -> Needs:
-        """Return what each file depends on."""
-        if self._needs is None:
-            self._needs = await needs_of(db, self.files.family, self.files.record_id.tolist())
-        return self._needs
+    async def demands(self, db: Database, batch: Batch) -> Demands:
+        """Return what the files need of each other; `batch` are their columns, whatever was looked up."""
+        if self._demands is None:
+            self._demands = await demands_of(db, batch, self.files.record_id.tolist())
+        return self._demands
 
 
 class LastChannel:

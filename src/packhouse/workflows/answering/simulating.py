@@ -18,7 +18,7 @@ from packhouse.core.stopping import calculate
 from packhouse.security.policies.batch import Batch, Ints
 from packhouse.security.policies.compiling import compile_rules
 from packhouse.security.policies.decide import SEEN, Decisions, Policy, decide
-from packhouse.security.policies.needs import Needs
+from packhouse.security.policies.demands import Demands
 from packhouse.security.policies.policy import NO_POLICY, Rules
 from packhouse.security.policies.simulate import Simulation, simulate
 from packhouse.security.policies.survey import survey
@@ -131,22 +131,22 @@ async def _simulate(
     at = await db.now()
     kept = await last_channel(db).files(db, channel_id, family)
     batch = await kept.batch(db, [old, new])
-    needs = await kept.needs(db) if dependencies else None
+    demands = await kept.demands(db, batch) if dependencies else None
     found = await circumstances_of_channel(db, channel_id, kept.files, at)
-    before, after, difference = await calculate(partial(_compare, batch, needs, found, old, new, at))
+    before, after, difference = await calculate(partial(_compare, batch, demands, found, old, new, at))
     return Outcome(kept.files, before, after, difference)
 
 
 def _compare(
-    batch: Batch, needs: Needs | None, found: Circumstances, old: Policy, new: Policy, at: int
+    batch: Batch, demands: Demands | None, found: Circumstances, old: Policy, new: Policy, at: int
 ) -> tuple[Decisions, Decisions, Simulation]:
-    before, after = (_decided(batch, policy, needs, found, at) for policy in (old, new))
-    return before, after, simulate(before, after, needs)
+    before, after = (_decided(batch, policy, demands, found, at) for policy in (old, new))
+    return before, after, simulate(before, after, demands)
 
 
-def _decided(batch: Batch, policy: Policy, needs: Needs | None, found: Circumstances, at: int) -> Decisions:
+def _decided(batch: Batch, policy: Policy, demands: Demands | None, found: Circumstances, at: int) -> Decisions:
     """Return what the rules say, waivers counted in."""
-    context = survey(batch, policy, at, needs, found.reserved, waivers=found.waivers)
+    context = survey(batch, policy, at, demands, found.reserved, waivers=found.waivers)
     decisions = decide(batch, context, policy, at)
     rule = decisions.rule.copy()
     rule[lifted(batch, context, policy, found.waivers, at).rows] = SEEN

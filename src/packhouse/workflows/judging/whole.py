@@ -17,6 +17,7 @@ from packhouse.core.stopping import calculate
 from packhouse.formats import registry
 from packhouse.security.policies.batch import Batch, Coder
 from packhouse.security.policies.decide import Policy
+from packhouse.security.policies.demands import Demands
 from packhouse.security.policies.needs import Needs
 from packhouse.security.policies.survey import needs_whole_channel, survey
 from packhouse.workflows.indexing.subtracting import show_anew
@@ -50,8 +51,8 @@ async def _judge(db: Database, channel_id: int, family: str, number: int, policy
     batch = await batch_of_channel(db, files, [policy])
     now = await db.now()
     found = await circumstances_of_channel(db, channel_id, files, now)
-    needs = await needs_of(db, family, files.record_id.tolist())
-    wanted = await calculate(partial(_reasons, channel_id, number, files, batch, policy, needs, found, now))
+    demands = await demands_of(db, batch, files.record_id.tolist())
+    wanted = await calculate(partial(_reasons, channel_id, number, files, demands, policy, found, now))
     changed = False
     for start in range(0, len(files), FILES):
         part = await store.here_of_entries(db, family, files.entry_id[start : start + FILES].tolist())
@@ -64,14 +65,13 @@ def _reasons(
     channel_id: int,
     number: int,
     files: Files,
-    batch: Batch,
+    demands: Demands,
     policy: Policy,
-    needs: Needs,
     found: Circumstances,
     now: int,
 ) -> dict[Pair, Overlay]:
-    context = survey(batch, policy, now, needs, found.reserved, waivers=found.waivers)
-    return wanted_reasons(channel_id, number, files.pair, batch, context, policy, found.waivers, now)
+    context = survey(demands.batch, policy, now, demands, found.reserved, waivers=found.waivers)
+    return wanted_reasons(channel_id, number, files.pair, demands.batch, context, policy, found.waivers, now)
 
 
 async def _write(
@@ -85,6 +85,12 @@ async def _write(
         return False
     await show_anew(unit, channel, keys)
     return True
+
+
+async def demands_of(db: Database, batch: Batch, records: Sequence[int]) -> Demands:
+    """Return what the files of a batch, given by their records too, ask of each other."""
+    needs = await needs_of(db, batch.family, records)
+    return await calculate(partial(Demands, batch, needs))
 
 
 async def needs_of(db: Database, family: str, records: Sequence[int]) -> Needs:

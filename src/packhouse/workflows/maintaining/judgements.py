@@ -29,7 +29,7 @@ from packhouse.workflows.judging.reasons import wanted_reasons
 from packhouse.workflows.judging.rejudging import judge_waiting
 from packhouse.workflows.judging.store import FileRow
 from packhouse.workflows.judging.verdicts import hidden_by, policies
-from packhouse.workflows.judging.whole import needs_of
+from packhouse.workflows.judging.whole import demands_of
 from packhouse.workflows.maintaining.published import settled
 from packhouse.workflows.services import Services
 
@@ -138,8 +138,8 @@ async def _wanted(
     files = await files_in(db, channel.id, family) if whole else files_of(family, rows)
     batch = await batch_of_channel(db, files, [policy])
     found = await circumstances(db, channel.id, family, files.name.values, now)
-    needs = await needs_of(db, family, files.record_id.tolist()) if whole else None
-    context = survey(batch, policy, now, needs, found.reserved, waivers=found.waivers)
+    demands = await demands_of(db, batch, files.record_id.tolist()) if whole else None
+    context = survey(batch, policy, now, demands, found.reserved, waivers=found.waivers)
     reasons = wanted_reasons(channel.id, channel.ruleset_id, files.pair, batch, context, policy, found.waivers, now)
     said = {files.pair(number): rule for number, rule in enumerate(hidden_by(batch, policy, now))}
     return {

@@ -16,16 +16,17 @@ from packhouse.catalog.channels.channel import Channel
 from packhouse.core.db import Database
 from packhouse.formats import registry
 from packhouse.formats.base import Coordinate, Facts
-from packhouse.security.policies.batch import Batch, Bools
+from packhouse.security.policies.batch import Bools
 from packhouse.security.policies.closure import broken, needed_by
+from packhouse.security.policies.demands import Demands
 from packhouse.security.policies.findings import STATUSES, UNSCORED
-from packhouse.security.policies.needs import NOARCH, Needs, Providers
+from packhouse.security.policies.needs import NOARCH
 from packhouse.security.policies.rules.vulnerabilities import SETTLED
 from packhouse.workflows.judging import store
 from packhouse.workflows.judging.batches import batch_of
 from packhouse.workflows.judging.knowing import recall
 from packhouse.workflows.judging.store import FileRow
-from packhouse.workflows.judging.whole import needs_of
+from packhouse.workflows.judging.whole import demands_of, needs_of
 from packhouse.workflows.vulnerabilities.knowledge import Answer
 from packhouse.workflows.vulnerabilities.packages import Finding, Standing, of_file
 from packhouse.workflows.vulnerabilities.store import shown
@@ -69,9 +70,9 @@ async def closure_of(db: Database, here: Channel, family: str, partition: str, f
     """Return what installing a file of a channel may bring along. The file must be there."""
     rows, visible = await _within_reach(db, here.id, family, partition, filename, name)
     batch = batch_of(rows, await recall(db, family, rows))
-    needs = await needs_of(db, family, [row.record_id for row in rows])
+    demands = await demands_of(db, batch, [row.record_id for row in rows])
     seen = np.fromiter((row.pair in visible for row in rows), np.bool_, len(rows))
-    return await asyncio.to_thread(_close, _Reach(rows, batch, needs), seen)
+    return await asyncio.to_thread(_close, _Reach(rows, demands), seen)
 
 
 async def _within_reach(
@@ -103,8 +104,8 @@ async def _names_needed(db: Database, family: str, rows: Sequence[FileRow]) -> s
 class _Reach:
     """The files within reach, the first of which is the one that is asked about."""
 
-    def __init__(self, rows: Sequence[FileRow], batch: Batch, needs: Needs) -> None:
-        self.rows, self.batch, self.needs = rows, batch, needs
+    def __init__(self, rows: Sequence[FileRow], demands: Demands) -> None:
+        self.rows, self.demands, self.batch = rows, demands, demands.batch
 
     def candidate(self, row: int) -> Candidate:
         """Return a file with how it stands."""
@@ -156,12 +157,11 @@ _HARMLESS = (0, 0)
 def _close(reach: _Reach, seen: Bools) -> Closure:
     start = np.zeros(len(reach.rows), np.bool_)
     start[0] = True
-    lost, _ = broken(reach.batch, reach.needs, np.ones(len(seen), np.bool_), seen | start)
+    lost, _ = broken(reach.demands, np.ones(len(seen), np.bool_), seen | start)
     allowed = seen.copy()
     allowed[lost] = False
-    rows = np.flatnonzero(needed_by(reach.batch, reach.needs, start, allowed | start) & ~start).tolist()
-    asked = [reach.needs.specs.values[reach.needs.specs.codes[at]] for at in reach.needs.edges(np.array([0]))]
-    found = [_dependency(reach, spec, allowed) for spec in dict.fromkeys(asked)]
+    rows = np.flatnonzero(needed_by(reach.demands, start, allowed | start) & ~start).tolist()
+    found = [_dependency(reach, demand, allowed) for demand in reach.demands.of(np.array([0])).tolist()]
     found = [one for one in found if one.files or not one.name.startswith(_VIRTUAL)]
     worst = reach.worst(rows)
     return Closure(
@@ -173,10 +173,9 @@ def _close(reach: _Reach, seen: Bools) -> Closure:
     )
 
 
-def _dependency(reach: _Reach, spec: str, allowed: Bools) -> Dependency:
-    satisfying = np.zeros(len(allowed), np.bool_)
-    Providers(reach.batch).mark(spec, reach.rows[0].partition, allowed, satisfying)
-    rows = np.flatnonzero(satisfying).tolist()
+def _dependency(reach: _Reach, demand: int, allowed: Bools) -> Dependency:
+    spec = reach.demands.spec(demand)
+    rows = np.flatnonzero(reach.demands.providers(np.array([demand])) & allowed).tolist()
     nothing = Coordinate(reach.batch.family, "", "", "", None)
     names = registry.get(reach.batch.family).relations(Facts(nothing, {}, depends=[spec]))
     newest, worst = reach.newest(rows), reach.worst(rows)

@@ -11,6 +11,7 @@ from packhouse.formats.licenses import FAMILIES
 from packhouse.security.policies.batch import Batch, File
 from packhouse.security.policies.compiling import compile_rules
 from packhouse.security.policies.decide import Decisions, decide
+from packhouse.security.policies.demands import Demands
 from packhouse.security.policies.findings import STATUSES, Known
 from packhouse.security.policies.needs import Needs
 from packhouse.security.policies.policy import Rules, edited
@@ -104,8 +105,8 @@ def decided(
 ) -> Decisions:
     """Decide a channel that has these files and no others."""
     policy = compile_rules(rules)
-    needs = None if depends is None else Needs.of(depends[: len(batch)])
-    return decide(batch, survey(batch, policy, NOW, needs, reserved), policy, NOW)
+    demands = None if depends is None else Demands(batch, Needs.of(depends[: len(batch)]))
+    return decide(batch, survey(batch, policy, NOW, demands, reserved), policy, NOW)
 
 
 def seen(files: list[File], **rules: Any) -> list[bool]:

@@ -12,6 +12,7 @@ from packhouse.core.clock import DAY
 from packhouse.core.errors import PackhouseError
 from packhouse.security.policies.batch import File
 from packhouse.security.policies.decide import Decisions, decide
+from packhouse.security.policies.demands import Demands
 from packhouse.security.policies.explain import explain
 from packhouse.security.policies.needs import Needs
 from packhouse.security.policies.policy import NO_POLICY, Rules
@@ -116,7 +117,7 @@ def test_a_simulation_says_what_then_happens(
 ) -> None:
     batch = conda(*files)
     before, after = decided(batch, one, depends), decided(batch, two, depends)
-    found = simulate(before, after, Needs.of(depends[: len(files)]))
+    found = simulate(before, after, Demands(before.batch, Needs.of(depends[: len(files)])))
     then = before.seen.copy()
     then[found.disappears], then[found.comes_back] = False, True
     assert then.tolist() == after.seen.tolist()
@@ -129,7 +130,7 @@ def test_what_becomes_uninstallable_is_named_with_what_it_misses() -> None:
     batch = conda(file("app"), file("app", "2"), file("lib"), file("half"), file("half", "2"))
     depends = [["lib"], ["lib >=1"], [], ["lib"], []]
     before, after = decided(batch, NO_POLICY), decided(batch, Rules(exclude_package_name=["lib"]))
-    found = simulate(before, after, Needs.of(depends))
+    found = simulate(before, after, Demands(before.batch, Needs.of(depends)))
     assert found.unsolvable.tolist() == [0, 1, 3]
     assert [(one.name, one.files) for one in found.uninstallable] == [("app", 2)]
     assert decide(batch, after.context, after.policy, NOW).seen.tolist() == after.seen.tolist()

@@ -17,6 +17,7 @@ from packhouse.security.policies.batch import File as Row
 from packhouse.security.policies.checking import check
 from packhouse.security.policies.compiling import compile_rules
 from packhouse.security.policies.decide import decide
+from packhouse.security.policies.demands import Demands
 from packhouse.security.policies.explain import explain
 from packhouse.security.policies.findings import UNSCORED, Known
 from packhouse.security.policies.needs import Needs
@@ -66,8 +67,8 @@ def judged(case: Case) -> tuple[set[str], dict[str, bool]]:
         Waiver(number, "conda", str(one.spec), NOW + DAY, one.rules, one.cves)
         for number, one in enumerate(case.waivers)
     )
-    needs = Needs.of([map(str, file.depends) for file in case.files])
-    context = survey(batch, policy, NOW, needs, Reserved({"conda": own}, case.reserved), waivers=waivers)
+    demands = Demands(batch, Needs.of([map(str, file.depends) for file in case.files]))
+    context = survey(batch, policy, NOW, demands, Reserved({"conda": own}, case.reserved), waivers=waivers)
     seen = decide(batch, context, policy, NOW).seen.copy()
     seen[lifted(batch, context, policy, waivers, NOW).rows] = True
     told = {
