@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from packhouse.catalog.vulnerabilities import affected
 from tests.kit.calls import read
 from tests.kit.findings import cover, found, know, say
 from tests.kit.house import House
@@ -88,6 +89,41 @@ async def test_a_package_tells_its_headline_and_each_file_its_own(house: House) 
     missing = await house.admin.get(f"{package('a')}/cves?ckey=noarch/a-9-0.conda")
     assert missing.status == 404
     assert (await house.admin.get(f"{package('nothing')}/cves")).status == 404
+
+
+async def test_a_list_of_packages_counts_what_each_has_here(house: House) -> None:
+    db = house.services.db
+    await house.channel("team")
+    await house.channel("other")
+    for channel, name, version in (
+        ("team", "a", "1.0"),
+        ("team", "a", "2.0"),
+        ("team", "b", "1.0"),
+        ("other", "c", "1.0"),
+    ):
+        await house.upload(channel, name, version)
+    await house.upload("other", "b", "2.0")
+    one, two = await know(db, "CVE-2024-0001", 98), await know(db, "CVE-2024-0002", 41)
+    await found(db, one, "a", "1.0", "2.0", "3.0")
+    await found(db, two, "a", "1.0")
+    await found(db, two, "b", "2.0")
+
+    async def counted(caller: Any = house.admin, query: str = "") -> dict[str, Any]:
+        await house.caught_up()
+        page = await read(caller, f"{TEAM}/artifacts{query}")
+        for one in page["items"] if caller is house.admin else ():
+            assert (await read(caller, package(one["name"])))["cve_count"] == one["cve_count"]
+        return {one["name"]: one["cve_count"] for one in page["items"]}
+
+    assert await counted() == await counted() == {"a": 2, "b": 0}, "b is affected elsewhere"
+    assert await counted(house.web) == {"a": None, "b": None}
+    assert await counted(query="?q=b") == {"b": 0}
+    await found(db, two, "b", "1.0")
+    assert await counted() == {"a": 2, "b": 1}, "what became known counts in a page that was kept"
+    await hide(house, "a", "1.0")
+    assert await counted() == {"a": 2, "b": 1}, "a manager is told of hidden files, too"
+    everyone = await affected.of_packages(db, 1, "conda", ["a", "b"], hidden=False)
+    assert everyone == {"a": 1, "b": 1}
 
 
 async def test_unknown_is_never_clean(house: House) -> None:

@@ -187,6 +187,35 @@ def _channels(flags: frozenset[str]) -> Select[Any]:
     )
 
 
+@cache
+def _of_packages(hidden: bool) -> Select[Any]:
+    """Count by package: of each finding one file is looked for, by its version, and never all files of the package."""
+    files = entry.join(record, record.c.id == entry.c.record_id).join(channel, channel.c.id == entry.c.channel_id)
+    where = [
+        record.c.name == finding.c.name,
+        record.c.version == finding.c.version,
+        entry.c.family == finding.c.family,
+        # `+ 0` keeps a planner without statistics from going through all files of the package for each finding
+        entry.c.channel_id + 0 == bindparam("channel_id"),
+        *([] if hidden else [SHOWN]),
+    ]
+    # no EXISTS, of which PostgreSQL makes a join with every file of the channel
+    file = select(entry.c.id).select_from(judged(files)).where(*where).limit(1).correlate(finding).scalar_subquery()
+    return (
+        select(finding.c.name, func.count(func.distinct(finding.c.vulnerability_id)))
+        .where(finding.c.family == bindparam("family"), any_of(finding.c.name, "names"), file.is_not(None))
+        .group_by(finding.c.name)
+    )
+
+
+async def of_packages(
+    db: Database, channel_id: int, family: str, names: Collection[str], *, hidden: bool
+) -> dict[str, int]:
+    """Return how many vulnerabilities were found in files of packages of a channel; not those that have none."""
+    rows = await db.fetch_large(_of_packages(hidden), channel_id=channel_id, family=family, names=list(names))
+    return {row[0]: row[1] for row in rows}
+
+
 async def counts(db: Database, scope: Scope, ids: Collection[int]) -> dict[int, tuple[int, int]]:
     """Return by vulnerability how many packages and how many files of the scope it was found in; not those in none."""
     if not ids:

@@ -16,7 +16,7 @@ from packhouse.catalog.vulnerabilities import affected
 from packhouse.core.db import Database
 from packhouse.core.errors import PackhouseError
 from packhouse.doors.api.families import known_families
-from packhouse.doors.api.looking import may_see_cves, scope_of
+from packhouse.doors.api.looking import manages, may_see_cves, scope_of
 from packhouse.doors.api.pages import Pages, answer, encoded
 from packhouse.doors.api.parameters import Caller, Filter, Here, House, Limit, Offset, Page, Search, Sort, page_size
 from packhouse.doors.api.problems import refused
@@ -42,6 +42,7 @@ class Readme(msgspec.Struct, kw_only=True):
 @get(of_channel("/artifacts"), tags=["artifacts"], responses=refused())
 async def list_artifacts(
     request: Request[Any, Any, Any],
+    caller: Caller,
     services: House,
     here: Here,
     limit: Limit = 100,
@@ -52,13 +53,23 @@ async def list_artifacts(
     family: Filter = None,
     platform: Filter = None,
 ) -> Response[Page[PackageShape]]:
-    """List the packages of a channel. `artifact_family` and `family` are the same."""
+    """List the packages of a channel. `artifact_family` and `family` are the same.
+
+    Who may see CVEs is told how many each has.
+    """
     given = {"channel_id": here.id, "path": here.path, "family": family or artifact_family, "platform": platform}
     pages: Pages = request.scope["state"]["api"].pages
-    key = (*given.values(), q, sort, limit, offset)
-    number = await listing.change_number(services.db, here.id)
-    if (page := pages.find(key, number)) is None:
-        page = encoded(number, msgspec.json.encode(await _packages(services.db, given, q, sort, limit, offset)))
+    hidden = await manages(services.db, caller, here) if may_see_cves(caller) else None
+    key = (*given.values(), q, sort, limit, offset, hidden)
+    # what is known of vulnerabilities changes without the list: it is as old as what this process remembers
+    epoch = None if hidden is None else services.feed.epoch
+    number = (await listing.change_number(services.db, here.id), epoch)
+    page = pages.find(key, number) if hidden is None or services.feed.fresh else None
+    if page is None:
+        found = await _packages(services.db, given, q, sort, limit, offset)
+        if hidden is not None:
+            await _count_cves(services.db, here, found.items, hidden=hidden)
+        page = encoded(number, msgspec.json.encode(found))
         pages.keep(key, page)
     return answer(request, page)
 
@@ -150,6 +161,15 @@ async def _packages(
         db, chosen, question=question, sort=sort, limit=page_size(limit), offset=offset
     )
     return Page([package_shape(row) for row in rows], total)
+
+
+async def _count_cves(db: Database, here: Channel, packages: list[PackageShape], *, hidden: bool) -> None:
+    """Fill in how many vulnerabilities packages of one channel have."""
+    for family in {one.family for one in packages}:
+        of_family = [one for one in packages if one.family == family]
+        found = await affected.of_packages(db, here.id, family, [one.name for one in of_family], hidden=hidden)
+        for one in of_family:
+            one.cve_count = found.get(one.name, 0)
 
 
 async def _package(db: Database, here: Channel, family: str, name: str) -> PackageRow:

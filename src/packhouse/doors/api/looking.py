@@ -16,7 +16,11 @@ def may_see_cves(caller: Principal) -> bool:
     return permit(caller, "cve:view", INSTALLATION) is Decision.ALLOWED
 
 
+async def manages(db: Database, caller: Principal, here: Channel) -> bool:
+    """Say whether a caller manages a channel, and is told of its hidden files, too."""
+    return permit(caller, "channel:edit", await target_of(db, caller, here)) is Decision.ALLOWED
+
+
 async def scope_of(db: Database, caller: Principal, here: Channel) -> Scope:
     """Return the files of a channel; hidden ones too for whoever manages it."""
-    manages = permit(caller, "channel:edit", await target_of(db, caller, here)) is Decision.ALLOWED
-    return affected.of_channel(here.id, hidden=manages)
+    return affected.of_channel(here.id, hidden=await manages(db, caller, here))

@@ -1,7 +1,7 @@
 """Pages of lists that are remembered encoded, for as long as what they show has not changed.
 
 Each is kept with the change number it was read at; a request asks the database for the number only. Whether the caller
-may see the list has been decided before (`guard`): a page has nothing in it that depends on who asks.
+may see the list has been decided before (`guard`): what else depends on who asks is part of a page's key.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ OVERHEAD_BYTES = 1024
 class EncodedPage(NamedTuple):
     """A page of a list as it is sent."""
 
-    number: int  #: the change number of what it shows, no newer than the page itself
+    number: Hashable  #: the change number of what it shows, no newer than the page itself
     body: bytes
     etag: str
 
 
-def encoded(number: int, body: bytes) -> EncodedPage:
+def encoded(number: Hashable, body: bytes) -> EncodedPage:
     """Return a page with its strong ETag."""
     return EncodedPage(number, body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
 
@@ -42,7 +42,7 @@ class Pages:
         self._kept: OrderedDict[Hashable, EncodedPage] = OrderedDict()
         self._bytes = 0
 
-    def find(self, key: Hashable, number: int) -> EncodedPage | None:
+    def find(self, key: Hashable, number: Hashable) -> EncodedPage | None:
         """Return the page kept under `key` if it shows what stands at change `number`."""
         page = self._kept.get(key)
         if page is None or page.number != number:

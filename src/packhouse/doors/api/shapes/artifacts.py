@@ -44,7 +44,7 @@ class PackageShape(msgspec.Struct, gc=False):
     metadata: PackageMetadata
     created_at: str  #: RFC 3339
     updated_at: str
-    cve_count: int | None = None  #: null: in lists, or who asks may not see CVEs
+    cve_count: int | None = None  #: null: in a search or list of dependants, or who asks may not see CVEs
     available_versions: list[str] | None = None
 
 
