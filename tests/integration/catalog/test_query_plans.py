@@ -13,11 +13,12 @@ import pytest
 from packhouse.catalog.accounts.principal import ANONYMOUS
 from packhouse.catalog.accounts.visibility import viewer
 from packhouse.catalog.packages import contents, entries, listing, needs, summaries
-from packhouse.catalog.policies import hidden, verdicts
+from packhouse.catalog.policies import hidden, suspects, verdicts
 from packhouse.catalog.vulnerabilities import affected
 from packhouse.core.db.migrating import migrate
 from packhouse.core.db.statements import Statement, compiled
 from packhouse.workflows.indexing import store
+from packhouse.workflows.judging import store as judging
 from tests.kit.services import Postgres
 
 #: statement → the columns by which each of its look-ups finds its rows
@@ -27,6 +28,8 @@ HOT: dict[str, tuple[Statement, list[str]]] = {
     "record": (contents._RECORD_ID, ["name", "sha256"]),
     "records of versions": (verdicts._RECORDS_OF_VERSIONS, ["name", "version"]),
     "files of versions": (verdicts._HIDE_VERSIONS, ["record_id"]),
+    "names with uploads": (judging._OWN, ["channel_id", "name"]),
+    "names with uploads and other files": (suspects._SHARED_AMONG, ["channel_id", "name"]),
     "rendered files": (store._ROWS, ["channel_id", "name", "partition"]),
     "files of a name": (store._FILES, ["channel_id", "name"]),
     "part on the shelf": (store._SHOWN, ["channel_id", "partition", "name"]),
@@ -58,7 +61,7 @@ def test_rows_are_found_by_all_key_columns_and_nothing_is_sorted(catalogue: sqli
     text, literals = compiled(statement, "sqlite")
     values = dict.fromkeys(re.findall(r":(\w+)", text), 1) | literals
     plan = [row[3] for row in catalogue.execute(f"EXPLAIN QUERY PLAN {text}", values)]
-    assert not [step for step in plan if step.startswith("SCAN") and "json_each" not in step], plan
+    assert not [step for step in plan if step.startswith("SCAN") and "VIRTUAL TABLE" not in step], plan
     searched = " AND ".join(f"{column}=?" for column in columns)
     assert any(f"({searched}" in step for step in plan), plan
 
@@ -123,6 +126,24 @@ def test_files_of_versions_are_looked_up_by_their_records_before_there_are_stati
     postgres.drop(name)
     found = "\n".join(row[0] for row in plan)
     assert "ix_record_version" in found and "ix_entry_record_id" in found and "Seq Scan" not in found, found
+
+
+@pytest.mark.parametrize("statement", [judging._OWN, suspects._SHARED_AMONG])
+def test_uploads_are_looked_up_name_by_name_before_there_are_statistics_too(
+    postgres: Postgres, _postgres_template: str, statement: Statement
+) -> None:
+    """Else every file of the channel would be looked at for each group of names that is judged."""
+    name = postgres.database(_postgres_template)
+    text, values = compiled(statement, "postgresql")
+    asked = {"names": [f"lib-{one}" for one in range(50)], "channel_id": 1, "family": "conda"}
+    with psycopg.connect(postgres.url(name), autocommit=True) as connection:
+        for prepared in _FILES:
+            connection.execute(prepared)
+        plan = connection.execute(f"EXPLAIN {text}", {**asked, **values}).fetchall()
+    postgres.drop(name)
+    conditions = [row[0] for row in plan if "Index Cond" in row[0]]
+    assert conditions and all("(name = " in one for one in conditions), plan
+    assert not [row for row in plan if "Seq Scan" in row[0]], plan
 
 
 _FILES = (

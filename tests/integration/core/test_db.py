@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import column, select, table
+from sqlalchemy import column, func, select, table
 
-from packhouse.core.db import Database, Unit, any_of, open_database
+from packhouse.core.db import Database, Unit, any_of, each_of, open_database
 from packhouse.core.db import sqlite as sqlite_backend
 from packhouse.core.db.statements import compiled
 from packhouse.core.errors import PackhouseError
@@ -73,6 +73,15 @@ async def test_any_of_takes_a_list_of_any_length(db: Database) -> None:
     assert await db.fetch_all(SOME, ids=[]) == []
     assert await db.fetch_all(SOME, ids=[3, 7, 99]) == [(3,), (7,)]
     assert len(await db.fetch_all(SOME, ids=list(range(70_000)))) == 10
+
+
+async def test_each_of_asks_of_every_text_by_itself(db: Database) -> None:
+    await db.write(lambda unit: unit.execute_many(ADD, [{"id": number} for number in range(10)]))
+    each = each_of("texts").table_valued("value")
+    below = select(func.count()).select_from(ITEM).where(ITEM.c.id < func.length(each.c.value)).scalar_subquery()
+    asked = select(each.c.value, below).order_by(each.c.value)
+    assert await db.fetch_all(asked, texts=[]) == []
+    assert await db.fetch_all(asked, texts=["o'ne", "", '"', "o'ne"]) == [("", 0), ('"', 1), ("o'ne", 4), ("o'ne", 4)]
 
 
 async def test_a_failing_unit_leaves_nothing_and_does_not_touch_its_neighbours(db: Database) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, bindparam, e
 from packhouse.catalog.judgement_tables import finding, overlay, quarantine, verdict, vulnerability, waiver
 from packhouse.catalog.policies import overlays
 from packhouse.catalog.schema import content, entry, record
-from packhouse.core.db import Database, any_of
+from packhouse.core.db import Database, any_of, each_of
 from packhouse.core.db.base import Reader
 from packhouse.formats.conda.filename import NEWER, OLDER
 
@@ -73,15 +73,11 @@ def _has_twin(mine: str, other: str) -> ColumnElement[bool]:
 
 _OLDER = _has_twin(OLDER, NEWER)
 _COUNTED = select(entry.c.name, func.count().label("files")).where(_HERE).group_by(entry.c.name)
-_AMONG = any_of(entry.c.name, "names")
-
-
-def _shared(*where: ColumnElement[bool]) -> Select[Any]:
-    """Names of which a channel has files that were uploaded, and others. Of all families: two indexes answer it."""
-    own, every = _COUNTED.where(entry.c.uploaded, *where).subquery(), _COUNTED.where(*where).subquery()
-    return select(own.c.name).join_from(own, every, and_(every.c.name == own.c.name, every.c.files > own.c.files))
-
-
+_OWN, _EVERY = _COUNTED.where(entry.c.uploaded).subquery(), _COUNTED.subquery()
+# Names of which a channel has files that were uploaded, and others. Of all families: two indexes answer it.
+_SHARED = select(_OWN.c.name).join_from(_OWN, _EVERY, and_(_EVERY.c.name == _OWN.c.name, _EVERY.c.files > _OWN.c.files))
+_FILES = select(func.count()).select_from(entry).where(_HERE)
+_OWN_FILES = _FILES.where(entry.c.uploaded)
 _REASON = and_(overlay.c.channel_id == bindparam("channel_id"), overlay.c.ruleset_id == bindparam("ruleset_id"))
 _REASONED = select(record.c.name).join_from(overlay, record, and_(record.c.id == overlay.c.record_id, _REASON))
 _WAIVED = select(waiver.c.name).where(
@@ -89,14 +85,15 @@ _WAIVED = select(waiver.c.name).where(
     or_(waiver.c.channel_id.is_(None), waiver.c.channel_id == bindparam("channel_id")),
 )
 _TWINS = select(entry.c.name).where(_HERE, _FAMILY, _OLDER)
-_SHARED = _shared()
-_FILES = select(func.count()).select_from(entry).where(_HERE)
-_OWN_FILES = _FILES.where(entry.c.uploaded)
 # The same of some packages. `+ 0` and `|| ''` keep a planner without statistics from an index over a whole channel.
 _OF_ARRIVED = and_(any_of(entry.c.record_id, "ids"), entry.c.channel_id + 0 == bindparam("channel_id"))
-_TWINS_AMONG = select(entry.c.name).where(_HERE, _AMONG, _OLDER)
+_TWINS_AMONG = select(entry.c.name).where(_HERE, any_of(entry.c.name, "names"), _OLDER)
 _TWINS_ARRIVED = select(entry.c.name).where(_OF_ARRIVED, or_(_OLDER, _has_twin(NEWER, OLDER)))
-_SHARED_AMONG = _shared(_AMONG)
+_EACH = each_of("names").table_valued("value")
+_OF_EACH = entry.c.name == _EACH.c.value
+_SHARED_AMONG = select(_EACH.c.value).where(
+    _OWN_FILES.where(_OF_EACH).scalar_subquery().between(1, _FILES.where(_OF_EACH).scalar_subquery() - 1)
+)
 _REASONED_AMONG = select(record.c.name).where(_OF_NAMES, exists().where(overlay.c.record_id == record.c.id, _REASON))
 _REASONED_ARRIVED = select(record.c.name).where(
     any_of(record.c.id, "ids"), exists().where(overlay.c.record_id == record.c.id, _REASON)

@@ -169,6 +169,6 @@ async def add(unit: Unit, rows: Sequence[Found]) -> None:
 async def replace(unit: Unit, gone: Sequence[Found], new: Sequence[Found]) -> None:
     """Take away what is not found any more, or is found otherwise, then add what is new."""
     if gone or new:
-        await unit.execute_many(_DROP, [one._asdict() for one in gone])
-        await unit.execute_many(_PUT, [one._asdict() for one in new])
+        await unit.execute_many(_DROP, (one._asdict() for one in gone))
+        await unit.execute_many(_PUT, (one._asdict() for one in new))
         await changes.note(unit, "judgement")

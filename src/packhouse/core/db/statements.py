@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.elements import BindParameter, ClauseElement
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.sqltypes import Boolean
 
 Statement = ClauseElement | str
@@ -91,6 +92,26 @@ def _sqlite(element: any_of, compiler: Any, **options: Any) -> str:
 def _postgresql(element: any_of, compiler: Any, **options: Any) -> str:
     column, values = compiler.process(element.column, **options), compiler.process(element.values, **options)
     return f"{column} = ANY({values})"
+
+
+class each_of(FunctionElement[Any]):
+    """The texts of the list parameter `name` as rows, `.table_valued("value")`: to ask something of each by itself."""
+
+    inherit_cache = False
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.values: BindParameter[Any] = bindparam(name)
+
+
+@compiles(each_of, "sqlite")
+def _each_in_sqlite(element: each_of, compiler: Any, **options: Any) -> str:
+    return f"json_each({compiler.process(element.values, **options)})"
+
+
+@compiles(each_of, "postgresql")
+def _each_in_postgresql(element: each_of, compiler: Any, **options: Any) -> str:
+    return f"(SELECT unnest({compiler.process(element.values, **options)}::text[]) AS value)"
 
 
 class any_found(ColumnElement[bool]):

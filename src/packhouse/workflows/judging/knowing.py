@@ -32,6 +32,8 @@ from packhouse.workflows.judging.store import FileRow
 #: packages, and records, of a channel that are looked up together
 NAMES = 500
 RECORDS = 5000
+#: of so many versions each is looked up by itself: a package may have thousands of them
+FEW = 50
 #: bodies of which the aliases are kept decoded
 _KEPT = 20_000
 _body = msgspec.msgpack.Decoder(Body).decode
@@ -72,7 +74,7 @@ async def recall(
     """Return what is known of files of a family; with `policies`, only what their rules ask."""
     names = sorted({row.name for row in rows})
     versions = {row.version for row in rows}
-    few = len(versions) <= store.FEW  # of a package with thousands of versions, those in question
+    few = len(versions) <= FEW
     found = findings.of_versions(reader, family, names, versions) if few else findings.of_names(reader, family, names)
     records = {row.record_id for row in rows} if _ask(policies, "signatures") else ()
     return await _known(reader, family, names, await found, rows, records, policies=policies)

@@ -13,7 +13,7 @@ from packhouse.catalog.judgement_tables import overlay, verdict
 from packhouse.catalog.packages.hiding import SHOWN, Said, judged
 from packhouse.catalog.schema import channel, content, downloaded, entry, package, record, record_body
 from packhouse.catalog.vulnerabilities import findings
-from packhouse.core.db import Database, Unit, any_of
+from packhouse.core.db import Database, Unit, any_of, each_of
 from packhouse.core.db.base import Reader
 
 
@@ -41,10 +41,6 @@ class FileRow(NamedTuple):
     def pair(self) -> tuple[int, int]:
         """What verdicts are about."""
         return self.record_id, self.content_id
-
-
-#: of so many names each is looked up by itself: the first of its files answers
-FEW = 50
 
 
 class Shown(NamedTuple):
@@ -161,10 +157,10 @@ _CHANNELS_OF = (
     )
     .order_by(channel.c.id)
 )
-_OWN = select(entry.c.name).distinct().where(_IN_CHANNEL, _OF_FAMILY, any_of(entry.c.name, "names"), entry.c.uploaded)
-_IS_OWN = (
-    select(entry.c.id).where(_IN_CHANNEL, _OF_FAMILY, entry.c.name == bindparam("name"), entry.c.uploaded).limit(1)
-)
+_EACH = each_of("names").table_valued("value")
+_OWN_FILE = select(entry.c.id).where(_IN_CHANNEL, _OF_FAMILY, entry.c.name == _EACH.c.value, entry.c.uploaded).limit(1)
+# Not EXISTS, of which PostgreSQL may make a join with all that the channel has.
+_OWN = select(_EACH.c.value).where(_OWN_FILE.scalar_subquery().is_not(None))
 _BEFORE = Said(verdict.alias("old_verdict"), overlay.alias("old_overlay"), bindparam("before"))
 _DIFFERS = SHOWN.is_distinct_from(_BEFORE.hidden_by.is_(None))
 #: what of the index differs between the ruleset that holds in a channel and the one before
@@ -349,10 +345,8 @@ async def channels_of(reader: Reader, family: str, names: Collection[str]) -> li
 
 async def own_names(reader: Reader, channel_id: int, family: str, names: Collection[str]) -> set[str]:
     """Return the packages of which somebody uploaded a file to a channel."""
-    some = {"channel_id": channel_id, "family": family}
-    if len(names) > FEW:
-        return {row[0] for row in await reader.fetch_all(_OWN, names=list(names), **some)}
-    return {name for name in names if await reader.fetch_one(_IS_OWN, name=name, **some)}
+    rows = await reader.fetch_all(_OWN, channel_id=channel_id, family=family, names=list(names))
+    return {row[0] for row in rows}
 
 
 async def bodies(reader: Reader, ids: Collection[int]) -> dict[int, bytes]:
