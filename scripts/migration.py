@@ -11,7 +11,9 @@ from alembic import command
 import packhouse.catalog.judgement_tables
 import packhouse.catalog.mirrors.pages
 import packhouse.catalog.notifications.tables
+import packhouse.catalog.people_tables
 import packhouse.catalog.schema
+import packhouse.catalog.sign_in_tables
 import packhouse.catalog.signing.tables
 import packhouse.core.jobs.tables  # noqa: F401  # registers its tables
 from packhouse.core.db.migrating import FOLDER, config, engine_for

@@ -1,4 +1,4 @@
-"""The tables of the catalogue; those of judgement are beside it. The catalogue is the truth: what is published follows.
+"""The tables of the catalogue; those of judgement and people are beside it. It is the truth: what is published follows.
 
 Three things are never merged: *content* is bytes we hold, *record* is what a source says, *entry* is
 "this channel shows this file with this record". Times are microseconds since the epoch; hashes are raw bytes.
@@ -11,7 +11,6 @@ from sqlalchemy import (
     Column,
     ForeignKey,
     Index,
-    Integer,
     PrimaryKeyConstraint,
     Table,
     Text,
@@ -54,15 +53,6 @@ channel_path = Table(
     Column("channel_id", ForeignKey("channel.id"), nullable=False),
     Column("until_binding", Int),  # null: the channel stands there now
     PrimaryKeyConstraint("path", "channel_id"),
-)
-
-channel_grant = Table(
-    "channel_grant",
-    METADATA,
-    Column("channel_id", ForeignKey("channel.id"), nullable=False),
-    Column("user_id", ForeignKey("account.id"), nullable=False, index=True),
-    Column("level", Integer, nullable=False),  # 1 read, 2 write, 3 manage
-    PrimaryKeyConstraint("channel_id", "user_id"),
 )
 
 notice = Table(
@@ -382,6 +372,23 @@ download_chunk = Table(
     "download_chunk", METADATA, Column("name", Text, primary_key=True), Column("at", Micros, nullable=False)
 )
 
+# What single downloads have in common, once each: what the client called itself, and what was known of the file.
+agent = Table(
+    "agent",
+    METADATA,
+    serial(),
+    Column("hash", Bytes, nullable=False, unique=True),
+    Column("agent", Text, nullable=False),
+    Column("tokens", Json, nullable=False),  # of anaconda-anon-usage and the like, by kind
+)
+cve_set = Table(
+    "cve_set",
+    METADATA,
+    serial(),
+    Column("hash", Bytes, nullable=False, unique=True),
+    Column("cves", Json, nullable=False),
+)
+
 # ---------------------------------------------------------------- mirrors
 
 mirror = Table(
@@ -455,45 +462,3 @@ mirror_conflict = Table(
     Column("at", Micros, nullable=False),
     PrimaryKeyConstraint("mirror_id", "partition", "filename"),
 )
-
-# ---------------------------------------------------------------- accounts
-
-account = Table(
-    "account",
-    METADATA,
-    serial(),
-    Column("username", Text, nullable=False, unique=True),
-    Column("password_hash", Text),
-    Column("role", Text, nullable=False),  # admin | author
-    Column("default_channel_id", Int),
-    Column("sessions", Int, nullable=False, server_default="0"),  # grows to end every login of the account at once
-    Column("disabled_at", Micros),
-    Column("created_at", Micros, nullable=False),
-    sqlite_autoincrement=True,  # numbers are never reused, so that nobody inherits what a deleted account owned
-)
-
-# The names of those who are gone, for what is said of them by number.
-former_account = Table(
-    "former_account",
-    METADATA,
-    Column("account_id", Int, primary_key=True, autoincrement=False),
-    Column("username", Text, nullable=False),
-)
-
-token = Table(
-    "token",
-    METADATA,
-    serial(),
-    Column("uuid", Text, nullable=False, unique=True),
-    Column("account_id", ForeignKey("account.id"), nullable=False, index=True),
-    Column("name", Text, nullable=False),
-    Column("hash", Bytes, nullable=False, unique=True),  # keyed; the value itself is shown once
-    Column("scopes", Json, nullable=False),
-    Column("created_at", Micros, nullable=False),
-    Column("expires_at", Micros),
-    Column("revoked_at", Micros),
-)
-
-# ---------------------------------------------------------------- the installation itself
-
-secret = Table("secret", METADATA, Column("name", Text, primary_key=True), Column("value", Bytes, nullable=False))

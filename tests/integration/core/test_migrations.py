@@ -18,7 +18,7 @@ from packhouse.core.errors import PackhouseError
 from tests.conftest import Backend
 
 #: where tables may be declared; all of them are imported, so that none is missing below
-TABLE_MODULES = ("schema", "tables", "leases")
+TABLE_MODULES = ("schema", "tables", "judgement_tables", "people_tables", "sign_in_tables", "leases")
 
 
 def declare_all_tables() -> None:

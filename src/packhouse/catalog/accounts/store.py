@@ -5,14 +5,60 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Delete,
+    Update,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    null,
+    or_,
+    select,
+    update,
+)
 
 from packhouse.catalog.accounts.account import Account
-from packhouse.catalog.schema import account, channel, channel_grant, secret, token
+from packhouse.catalog.accounts.principal import Role
+from packhouse.catalog.people_tables import (
+    account,
+    account_role,
+    channel_grant,
+    group_member,
+    secret,
+    token,
+    token_grant,
+)
+from packhouse.catalog.schema import channel
+from packhouse.catalog.sign_in_tables import (
+    auth_code,
+    device_grant,
+    identity,
+    known_place,
+    login,
+    recovery_code,
+)
 from packhouse.core.db import Row, Unit, any_of
 from packhouse.core.db.base import Reader
+from packhouse.core.randomness import new_uuid
 
-_ACCOUNT = tuple(account.c[name] for name in Account.__struct_fields__)
+#: the numbers of builtin roles, see `people_tables.role`
+ROLE_IDS: dict[Role, int] = {"everyone": 1, "author": 2, "admin": 3}
+
+
+def _holds(role: Role) -> ColumnElement[bool]:
+    held = select(account_role.c.role_id).where(
+        account_role.c.account_id == account.c.id, account_role.c.role_id == ROLE_IDS[role]
+    )
+    return held.correlate(account).exists()
+
+
+#: the highest builtin role of an account
+ROLE: ColumnElement[Any] = case((_holds("admin"), "admin"), (_holds("author"), "author"), else_="everyone")
+_ACCOUNT = tuple(ROLE.label("role") if name == "role" else account.c[name] for name in Account.__struct_fields__)
 _BY_NAME = select(*_ACCOUNT).where(account.c.username == bindparam("username"))
 _PASSWORD = select(account.c.password_hash, account.c.disabled_at, *_ACCOUNT).where(
     account.c.username == bindparam("username")
@@ -20,11 +66,14 @@ _PASSWORD = select(account.c.password_hash, account.c.disabled_at, *_ACCOUNT).wh
 _BY_ID = select(*_ACCOUNT).where(account.c.id == bindparam("account_id"))
 _PAGE = select(*_ACCOUNT).order_by(account.c.username).limit(bindparam("limit")).offset(bindparam("offset"))
 _COUNT = select(func.count()).select_from(account)
-_ADMINS = select(func.count()).where(account.c.role == "admin", account.c.disabled_at.is_(None))
+_ADMINS = select(func.count()).select_from(account).where(_holds("admin"), account.c.disabled_at.is_(None))
 #: changes nothing, but makes units that count administrators wait for each other
-_LOCK_ADMINS = update(account).where(account.c.role == "admin").values(role="admin")
-_INSERT = """INSERT INTO account (username, password_hash, role, created_at)
- VALUES (:username, :password_hash, :role, :now) ON CONFLICT (username) DO NOTHING RETURNING id"""
+_LOCK_ADMINS = update(account_role).where(account_role.c.role_id == ROLE_IDS["admin"]).values(role_id=ROLE_IDS["admin"])
+_INSERT = """INSERT INTO account (uuid, username, password_hash, created_at)
+ VALUES (:uuid, :username, :password_hash, :now) ON CONFLICT (username) DO NOTHING RETURNING id"""
+_GIVE_ROLE = insert(account_role).values(
+    account_id=bindparam("account_id"), role_id=bindparam("role_id"), source_id=bindparam("source_id")
+)
 _SET_DISABLED = (
     update(account)
     .where(account.c.id == bindparam("account_id"))
@@ -38,9 +87,29 @@ _SET_PASSWORD = (
 _OWNED = select(func.count()).where(channel.c.owner_id == bindparam("account_id"), channel.c.path.is_not(None))
 _REMEMBER = """INSERT INTO former_account (account_id, username)
  SELECT id, username FROM account WHERE id = :account_id"""
-_DELETE_GRANTS = delete(channel_grant).where(channel_grant.c.user_id == bindparam("account_id"))
-_DELETE_TOKENS = delete(token).where(token.c.account_id == bindparam("account_id"))
-_DELETE = delete(account).where(account.c.id == bindparam("account_id"))
+_GONE: BindParameter[int] = bindparam("account_id")
+_TOKENS_OF = select(token.c.id).where(token.c.account_id == _GONE)
+#: what goes with an account, whatever refers to a row before that row
+_DELETE: tuple[Delete | Update, ...] = (
+    delete(channel_grant).where(channel_grant.c.user_id == _GONE),
+    delete(token_grant).where(token_grant.c.token_id.in_(_TOKENS_OF)),
+    delete(token).where(token.c.account_id == _GONE),
+    update(token).where(token.c.created_by == _GONE).values(created_by=null()),
+    *(
+        delete(table).where(table.c.account_id == _GONE)
+        for table in (
+            account_role,
+            group_member,
+            identity,
+            device_grant,
+            auth_code,
+            login,
+            recovery_code,
+            known_place,
+        )
+    ),
+    delete(account).where(account.c.id == _GONE),
+)
 
 #: the columns of tokens.Token; never the hash
 _TOKEN = (token.c.uuid, token.c.account_id, token.c.name, token.c.scopes, token.c.created_at, token.c.expires_at)
@@ -59,7 +128,10 @@ _LIVE_NAME = select(token.c.id).where(
 )
 _TOKEN_BY_UUID = select(*_TOKEN).where(token.c.uuid == bindparam("uuid"), token.c.revoked_at.is_(None))
 _INSERT_TOKEN = insert(token).values(
-    {name: bindparam(name) for name in ("uuid", "account_id", "name", "hash", "scopes", "created_at", "expires_at")}
+    {
+        name: bindparam(name)
+        for name in ("uuid", "account_id", "kind", "name", "hash", "scopes", "created_at", "expires_at")
+    }
 )
 _REISSUE = (
     update(token)
@@ -72,7 +144,7 @@ _REVOKE = (
     .values(revoked_at=bindparam("now"))
 )
 _BEARER = (
-    select(account.c.id, account.c.username, account.c.role, token.c.uuid, token.c.scopes, token.c.expires_at)
+    select(account.c.id, account.c.username, ROLE, token.c.uuid, token.c.scopes, token.c.expires_at)
     .join(account, account.c.id == token.c.account_id)
     .where(token.c.hash == bindparam("hash"), token.c.revoked_at.is_(None), account.c.disabled_at.is_(None))
 )
@@ -117,10 +189,14 @@ async def lock_admins(unit: Unit) -> None:
     await unit.execute(_LOCK_ADMINS)
 
 
-async def insert_account(unit: Unit, username: str, password_hash: str | None, role: str) -> int | None:
-    """Create the row and return its id; None if the name is taken."""
-    made = await unit.fetch_value(_INSERT, username=username, password_hash=password_hash, role=role, now=unit.now)
-    return None if made is None else int(made)
+async def insert_account(unit: Unit, username: str, password_hash: str | None, role: Role) -> int | None:
+    """Create an account that has one builtin role, and return its id; None if the name is taken."""
+    made: int | None = await unit.fetch_value(
+        _INSERT, uuid=new_uuid(), username=username, password_hash=password_hash, now=unit.now
+    )
+    if made is not None:
+        await unit.execute(_GIVE_ROLE, account_id=made, role_id=ROLE_IDS[role], source_id=0)
+    return made
 
 
 async def set_disabled(unit: Unit, account_id: int, at: int | None) -> None:
@@ -139,8 +215,8 @@ async def count_owned(reader: Reader, account_id: int) -> int:
 
 
 async def delete_account(unit: Unit, account_id: int) -> None:
-    """Delete the account with its grants and tokens; its number keeps its name, for the history of downloads."""
-    for statement in (_REMEMBER, _DELETE_GRANTS, _DELETE_TOKENS, _DELETE):
+    """Delete the account with what it holds and its tokens; its number keeps its name, for the history of downloads."""
+    for statement in (_REMEMBER, *_DELETE):
         await unit.execute(statement, account_id=account_id)
 
 
@@ -161,7 +237,7 @@ async def has_live_token(unit: Unit, account_id: int, name: str, but: str = "") 
 
 
 async def insert_token(unit: Unit, values: dict[str, Any]) -> None:
-    """Create a token from `uuid, account_id, name, hash, scopes, created_at, expires_at`."""
+    """Create a token from `uuid, account_id, kind, name, hash, scopes, created_at, expires_at`."""
     await unit.execute(_INSERT_TOKEN, **values)
 
 

@@ -94,6 +94,7 @@ async def create(
             unit,
             {
                 "uuid": made.id, "account_id": owner, "name": name, "hash": keys.hash_of("token", value),
+                "kind": "user" if wanted is None else "scope",
                 "scopes": msgspec.json.encode(wanted and sorted(wanted)).decode(),
                 "created_at": made.created_at, "expires_at": made.expires_at,
             },

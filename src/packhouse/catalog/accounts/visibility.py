@@ -14,7 +14,8 @@ from sqlalchemy import ColumnElement, and_, bindparam, case, func, or_, select
 from packhouse.catalog.accounts.permissions import READ, Action, Decision, Target, in_scope, permit
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.channels.channel import Channel
-from packhouse.catalog.schema import channel, channel_grant
+from packhouse.catalog.people_tables import channel_grant
+from packhouse.catalog.schema import channel
 from packhouse.core.db import any_of
 from packhouse.core.db.base import Reader
 

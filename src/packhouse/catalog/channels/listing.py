@@ -12,7 +12,8 @@ from sqlalchemy import ColumnElement, Select, bindparam, func, or_, select
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.accounts.visibility import GRANT, VISIBLE, viewer
 from packhouse.catalog.judgement_tables import policy
-from packhouse.catalog.schema import account, channel, mirror, package_total
+from packhouse.catalog.people_tables import account
+from packhouse.catalog.schema import channel, mirror, package_total
 from packhouse.core.db import any_of
 from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError

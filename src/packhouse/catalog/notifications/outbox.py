@@ -11,7 +11,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, bindparam, delete, func, select, update
 
 from packhouse.catalog.notifications.tables import delivery, digest, webhook
-from packhouse.catalog.schema import account
+from packhouse.catalog.people_tables import account
 from packhouse.core.db import Unit, any_of
 from packhouse.core.db.base import Reader
 

@@ -8,9 +8,11 @@ from sqlalchemy import and_, bindparam, delete, func, or_, select
 
 from packhouse.catalog.accounts.permissions import Decision, Target, permit
 from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.accounts.store import ROLE
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.notifications.tables import mail_address, silent_channel, subscription
-from packhouse.catalog.schema import account, channel, channel_grant
+from packhouse.catalog.people_tables import account, channel_grant
+from packhouse.catalog.schema import channel
 from packhouse.core.db import Unit
 from packhouse.core.db.base import Reader
 
@@ -37,7 +39,7 @@ _END_SILENCE = delete(silent_channel).where(silent_channel.c.channel_id == bindp
 _WANT = """INSERT INTO subscription (channel_id, account_id, wanted) VALUES (:channel_id, :account_id, :wanted)
  ON CONFLICT (channel_id, account_id) DO UPDATE SET wanted = excluded.wanted"""
 _RECIPIENTS = (
-    select(account.c.id, account.c.username, account.c.role, mail_address.c.address, channel_grant.c.level)
+    select(account.c.id, account.c.username, ROLE, mail_address.c.address, channel_grant.c.level)
     .select_from(
         account.outerjoin(
             subscription,

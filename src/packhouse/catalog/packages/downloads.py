@@ -14,14 +14,13 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Select, and_, bindparam, cast, func, select, union
 
+from packhouse.catalog.people_tables import account, former_account
 from packhouse.catalog.schema import (
-    account,
     channel,
     content,
     download_by,
     downloaded,
     entry,
-    former_account,
     package_total,
     record,
 )

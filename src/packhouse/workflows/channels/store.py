@@ -8,9 +8,9 @@ from sqlalchemy import BindParameter, Table, bindparam, delete, null, select, tu
 
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.notifications.tables import delivery, digest, silent_channel, subscription, webhook
+from packhouse.catalog.people_tables import channel_grant, group_grant, token_grant
 from packhouse.catalog.schema import (
     channel,
-    channel_grant,
     dirty,
     download,
     entry,
@@ -59,7 +59,8 @@ def _some_of(table: Table) -> Any:
 
 #: in this order; bindings and paths stay for ever, events are history
 _CLEARED = [
-    *(_some_of(table) for table in (entry, download, dirty, shelf, package, removal, revision, notice, channel_grant)),
+    *(_some_of(table) for table in (entry, download, dirty, shelf, package, removal, revision, notice)),
+    *(_some_of(table) for table in (channel_grant, group_grant, token_grant)),
     *(_some_of(table) for table in (delivery, digest, webhook, subscription, silent_channel)),
 ]
 
