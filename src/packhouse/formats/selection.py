@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Protocol
 
 from packhouse.core.errors import PackhouseError
 from packhouse.formats import registry
@@ -10,6 +11,18 @@ from packhouse.formats import registry
 _EXAMPLES = {"conda": "'>=3.2,<4 py39_*'", "python": "'>=3.2,<4'"}
 _VERSION = re.compile(r"[=<>!~]*(?=[^=<>~]*[\d*])[^=<>~]+")  # a comparison, if any, and what has a number
 _BUILD = re.compile(r"\^.*\$|[A-Za-z0-9_.+*?]*")  # a regular expression, or a build string (CEP 26) with wildcards
+
+
+class Asked(Protocol):
+    """What a compiled spec asks for, as formats tell it; empty: nothing."""
+
+    @property
+    def versions(self) -> str:
+        """Its version part."""
+
+    @property
+    def build(self) -> str:
+        """Its build."""
 
 
 def check_selection(family: str, name: str, spec: str) -> None:
@@ -25,9 +38,13 @@ def check_selection(family: str, name: str, spec: str) -> None:
         asked = registry.get(family).matcher(f"{name} {spec}".strip())
     except PackhouseError as error:
         raise PackhouseError(error.code, error.message, hint) from None
+    if fault := fault_of(asked):
+        raise PackhouseError("bad_request", f"The spec {spec[:80]!r} {fault}.", hint)
+
+
+def fault_of(asked: Asked) -> str:
+    """Return in words why a compiled spec selects no file that there could be; empty: it may select some."""
     for word in re.split(r"[,|()]+", asked.versions):
         if word and not _VERSION.fullmatch(word):
-            raise PackhouseError("bad_request", f"The spec {spec[:80]!r} asks for {word!r}, which is no version.", hint)
-    if not _BUILD.fullmatch(asked.build):
-        what = f"asks for the build {asked.build[:80]!r}, which no file can have"
-        raise PackhouseError("bad_request", f"The spec {spec[:80]!r} {what}.", hint)
+            return f"asks for {word!r}, which is no version"
+    return "" if _BUILD.fullmatch(asked.build) else f"asks for the build {asked.build[:80]!r}, which no file can have"

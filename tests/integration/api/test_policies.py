@@ -108,6 +108,8 @@ async def test_values_are_taken_as_clients_send_them(house: House, sent: dict[st
         ({"package_created_from": "2026-02-02", "package_created_to": "2026-01-01"}, "package_created_from"),
         ({"exclude_package_name_exception": "a"}, "exclude_package_name_exception"),
         ({"package_name": ["numpy >>> 3"]}, "package_name"),
+        ({"exclude_package_name": ["numpy 1.0 0 junk"]}, "asks for the build '0 junk'"),
+        ({"exclude_package_name": ["conda:numpy stable"]}, "asks for '==stable', which is no version"),
         ({"name": ""}, "name"),
         ({"name": None}, "name"),
         ({"name": "a\nb"}, "name"),

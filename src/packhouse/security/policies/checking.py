@@ -11,7 +11,7 @@ from packhouse.formats.conda.filename import is_subdir
 from packhouse.formats.licenses import is_identifier
 from packhouse.security.policies.policy import Rules
 from packhouse.security.policies.rules.license import family
-from packhouse.security.policies.specs import check_spec, most_alike
+from packhouse.security.policies.specs import check_possible, check_spec, most_alike
 
 #: entries of one list, and characters of one entry
 MOST, LONGEST = 10_000, 2048
@@ -43,6 +43,15 @@ def check(rules: Rules) -> Rules:
     _check_together(rules)
     window(rules)
     return rules
+
+
+def check_new(rules: Rules) -> None:
+    """PackhouseError("bad_request") for a spec that can select nothing: a rule that does nothing by a slip of the pen.
+
+    Asked only of what is written now, since what was stored before must go on being read.
+    """
+    for name in _NAMES:
+        _try_each(name, getattr(rules, name), check_possible)
 
 
 def window(rules: Rules) -> tuple[int | None, int | None]:

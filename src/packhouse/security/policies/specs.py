@@ -17,6 +17,7 @@ import numpy as np
 from packhouse.core.errors import PackhouseError
 from packhouse.core.stopping import checkpoint
 from packhouse.formats import registry
+from packhouse.formats.selection import fault_of
 from packhouse.security.policies.batch import Batch, Bools, Ints
 
 _FAMILY = re.compile(r"([A-Za-z][A-Za-z0-9_]*):(?!:)\s*")  # `conda-forge::numpy` is a spec of conda
@@ -35,6 +36,11 @@ class Matcher(Protocol):
 
     text: str
     name: str | None  #: the one package it is about, normalised; None for a pattern
+    build: str  #: its build part; empty: any
+
+    @property
+    def versions(self) -> str:
+        """Its version part; empty: any."""
 
     def matches_name(self, name: str) -> bool:
         """Say whether it may select files of a package."""
@@ -91,6 +97,15 @@ def check_spec(text: str) -> None:
     families = [said] if said else list(registry.FORMATS)
     if not any(compile_for(family, text) for family in families):
         registry.get(families[0]).matcher(spec)
+
+
+def check_possible(text: str) -> None:
+    """PackhouseError("bad_request") for a rule that selects no file there could be, such as `numpy 1.0 0 junk`."""
+    said, _ = split_family(text)
+    compiled = [compile_for(family, text) for family in ([said] if said else registry.FORMATS)]
+    faults = [fault_of(one) for one in compiled if one is not None]
+    if faults and all(faults):
+        raise PackhouseError("bad_request", f"{text[:80]!r} {faults[0]}.", "Write for example numpy >=1.26,<2 py312_*.")
 
 
 def most_alike(texts: Iterable[str]) -> tuple[str, int]:

@@ -22,6 +22,7 @@ from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
 from packhouse.core.randomness import new_uuid
 from packhouse.core.stopping import calculate
+from packhouse.security.policies.checking import check_new
 from packhouse.security.policies.compiling import compile_rules
 from packhouse.security.policies.policy import Rules, decode, digest, edited, encode
 from packhouse.workflows.judging.mirror_policies import let_mirrors_follow, unassign_mirrors, users
@@ -178,6 +179,7 @@ def checked(before: Rules, given: Mapping[str, Any]) -> Rules:
     """Return the rules after an edit if they make sense. Raises PackhouseError("bad_request") naming the field."""
     rules = edited(before, given)
     compile_rules(rules)
+    check_new(rules)
     return rules
 
 
