@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
@@ -15,11 +16,13 @@ from packhouse.workflows.indexing import drafting, publishing, store
 from packhouse.workflows.indexing.ahead import PROCESSES, Drafted
 from packhouse.workflows.indexing.drafting import draft_ahead
 from packhouse.workflows.indexing.store import Part
+from packhouse.workflows.judging import preparing
 from tests.conftest import Backend
 from tests.integration.indexing.changes import add_passive, dirty_rows, head_of, publish, set_frozen
 from tests.integration.indexing.test_publishing import names_shown, take_out
 from tests.kit.channel_reader import read_subdir
 from tests.kit.house import House
+from tests.kit.judging import govern
 
 
 @pytest.fixture(autouse=True)
@@ -116,6 +119,42 @@ async def test_what_waits_in_a_frozen_channel_is_staged_ahead_and_shown_at_once(
     head = await head_of(house)
     await set_frozen(house, False)
     assert (await names_shown(house), await head_of(house)) == ({"stays"} | added, head + 1)
+
+
+async def test_processes_are_started_for_a_backlog_that_is_expected(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher = house.services.publisher
+    publisher.expect(5)
+    assert not publisher._drafting.runs, "so few are drafted by whoever publishes them"
+    publisher.expect(6)
+    assert publisher._drafting.runs
+    publisher._drafting.end()
+
+    def refused(*_: object) -> None:
+        raise OSError("no process more")
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", refused)
+    publisher.expect(6)
+    assert not publisher._drafting.runs, "and whoever expects it has no trouble of that"
+    await add_passive(house, [f"p{number}" for number in range(9)])
+    await publish(house)
+    assert await dirty_rows(house) == 0
+
+
+async def test_processes_are_there_when_a_policy_comes_to_hold(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    await add_passive(house, [f"p{number:02}" for number in range(12)])
+    house.services.publisher.close()
+    running: list[bool] = []
+    flip = preparing._flip
+
+    async def look(unit: Unit, ruleset: int, assigned: Mapping[int, int]) -> None:
+        running.append(house.services.publisher._drafting.runs)
+        await flip(unit, ruleset, assigned)
+
+    monkeypatch.setattr(preparing, "_flip", look)
+    await govern(house, "pub", license_not=["GPL3"])
+    assert running == [True]
 
 
 async def test_the_end_of_the_process_is_no_end_of_publishing(house: House) -> None:

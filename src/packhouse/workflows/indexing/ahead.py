@@ -1,12 +1,13 @@
 """Drafts made by processes of their own: while one batch is written, the next are rendered on other cores.
 
-They open the same database, only to read. They are started for a large backlog and end some seconds after it, or with
-the process that started them.
+They open the same database, only to read. They are started for a large backlog, or before one that is expected, and end
+some seconds after it, or with the process that started them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Iterator, Sequence
@@ -51,14 +52,18 @@ class DraftingProcesses:
     def draft(self, channel_id: int, names: Sequence[str]) -> asyncio.Task[Drafted]:
         """Begin `draft_ahead`. Raises Ended, as the task does, or PackhouseError("try_later") without a database."""
         loop = asyncio.get_running_loop()
-        if self._idle is not None:
-            self._idle.cancel()
-        self._idle = loop.call_later(IDLE_SECONDS, self.end)
-        pool = self._pool or self._start()
+        pool = self.start()
         with self._ended(pool):  # now, not when the task begins: by then they may have been let go
             return loop.create_task(self._drafted(pool, loop.run_in_executor(pool, _draft, channel_id, names)))
 
-    def _start(self) -> ProcessPoolExecutor:
+    def start(self) -> ProcessPoolExecutor:
+        """Start them unless they are there, and keep them for another while. Raises Ended."""
+        if self._idle is not None:
+            self._idle.cancel()
+        self._idle = asyncio.get_running_loop().call_later(IDLE_SECONDS, self.end)
+        return self._pool or self._spawn()
+
+    def _spawn(self) -> ProcessPoolExecutor:
         # not forked: that would inherit locks of threads
         pool = self._pool = ProcessPoolExecutor(
             PROCESSES, get_context("spawn"), initializer=_begin, initargs=(self._url,)
@@ -92,6 +97,7 @@ def _begin(url: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started us
     end_with_parent()
     _opened.append(open_database(url))
+    gc.freeze()  # what was imported stays: each collection would look at all of it, a tenth of what drafting costs
 
 
 def _draft(channel_id: int, names: Sequence[str]) -> Drafted:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 
 from packhouse.catalog import changes
@@ -70,6 +71,12 @@ class Publisher:
                 faults.append(fault)
         if faults:
             raise faults[0]
+
+    def expect(self, names: int) -> None:
+        """Let the processes that draft be there when so many names come to wait: they take a second to start."""
+        if names > MANY and monotonic() > self._alone_until:
+            with suppress(Ended):  # whoever publishes finds that out as well, and does without them
+                self._drafting.start()
 
     async def unfreeze(self, channel_id: int, end: Callable[[Unit], Awaitable[None]]) -> bool:
         """Stage what accumulated, then show it with one flip; `end(unit)` runs in the flip's own transaction.

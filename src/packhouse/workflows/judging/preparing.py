@@ -39,12 +39,15 @@ FILES_OF_VERSIONS = 8000
 RECORDS = 500
 #: overlays of the past dropped in one unit
 PAST = 2000
+#: names marked dirty in one unit, about: of a frozen channel they are rendered there
+MARKED = 100
 
 
 class _Step(NamedTuple):
     """What is written in one unit on the way of a ruleset."""
 
     files: int
+    names: int
     work: Callable[[Unit], Awaitable[None]]
 
 
@@ -152,12 +155,14 @@ async def _names(
 
 
 def _in_steps(names: Sequence[tuple[str, int]], work: Callable[..., Awaitable[None]], most: int) -> list[_Step]:
-    return [_Step(files, partial(work, names=group)) for group, files in _groups(names, most)]
+    return [_Step(files, len(group), partial(work, names=group)) for group, files in _groups(names, most)]
 
 
 async def _write(services: Services, steps: Sequence[_Step], ruleset: int) -> bool:
     """Do the steps; False when no channel wants the ruleset any more."""
+    names = sum(step.names for step in steps)
     for step in steps:
+        services.publisher.expect(names)  # at each, since they end when nobody has wanted them for a while
         if not await services.db.write(partial(_do, step=step, ruleset=ruleset)):
             return False
         await judge_waiting(services)  # what is urgent does not wait for a large channel
@@ -226,11 +231,15 @@ async def _flip(unit: Unit, ruleset: int, assigned: Mapping[int, int]) -> None:
 
 async def _settle(services: Services, ruleset: int, before: int, channel_ids: Sequence[int]) -> None:
     """Mark every name dirty of which an index shows something else than the ruleset says, then publish."""
-    db = services.db
-    async for keys in _turned(services.db, ruleset, before, channel_ids):
-        if keys:
-            await db.write(partial(_show_anew, keys=keys))
+    db, keys = services.db, set[tuple[int, str, str]]()
+    async for some in _turned(db, ruleset, before, channel_ids):
+        keys.update(some)
+        if len(keys) >= MARKED:
+            await db.write(partial(_show_anew, keys=sorted(keys)))
+            keys.clear()
         await judge_waiting(services)
+    if keys:
+        await db.write(partial(_show_anew, keys=sorted(keys)))
     for channel_id in channel_ids:
         await db.write(partial(assignments.settled, channel_id=channel_id, ruleset_id=ruleset, settle_from=before))
         while await db.write(partial(overlays.forget_past, channel_id=channel_id, limit=PAST)):
