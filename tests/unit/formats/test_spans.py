@@ -66,3 +66,9 @@ def test_most_dependencies_are_found_without_asking_each_version(family: str, re
     format = registry.get(family)
     keys = [format.order(version) for version in versions]
     assert format.matcher(f"x {rest}".strip()).span(keys) == (0, len(versions))
+
+
+def test_versions_that_differ_though_they_have_one_place_in_the_order_are_not_taken_for_each_other() -> None:
+    matcher = registry.get("conda").matcher("x ==1_")
+    assert [version for version in ("1_", "1-") if matcher.matches_version(version)] == ["1_"]
+    assert matcher.span([registry.get("conda").order(version) for version in ("1_", "1-")]) is None

@@ -35,8 +35,9 @@ _COMPARE: dict[str, Callable[[int, int], bool]] = {
     "==": int.__eq__, "=": int.__eq__, "!=": int.__ne__,
     ">=": int.__ge__, "<=": int.__le__, ">": int.__gt__, "<": int.__lt__,
 }  # fmt: skip
-#: a condition on the version that selects versions which stand together in their order
-_COMPARISON = re.compile(r"(>=|<=|==|>|<)([^<>=!~*|,()\s]+)")
+#: a condition on the version that selects versions which stand together in their order; `1_` and `1-` do not, which
+#: have one place in it but are not equal
+_COMPARISON = re.compile(r"(>=|<=|==|>|<)([^<>=!~*|,()\s]*[^<>=!~*|,()\s_-])")
 #: sorts before every version, and after every text that is none
 _FIRST = (True,)
 _MAX_SPEC = 2048

@@ -109,4 +109,4 @@ def _package(family: str, spec: str, numbers: Mapping[str, int]) -> tuple[int, s
     if number is None:
         matcher = compile_for(family, head[1])
         number = numbers.get(matcher.name or "") if matcher else None
-    return None if number is None else (number, spec[head.end() :].strip())
+    return None if number is None else (number, spec[head.end() :])

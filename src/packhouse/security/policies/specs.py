@@ -22,10 +22,10 @@ from packhouse.security.policies.batch import Batch, Bools, Ints
 
 _FAMILY = re.compile(r"([A-Za-z][A-Za-z0-9_]*):(?!:)\s*")  # `conda-forge::numpy` is a spec of conda
 _BARE = re.compile(r"[\w.*-]+")
-#: a name and conditions on the version, and nothing else: no build, no brackets
-_VERSION_ONLY = re.compile(
-    r"[\w.*-]+(?:\s*(?:[<>!~]=?|==?)|\s+(?=\d))[^\s\[\]=<>!~]+(?:[,|](?:[<>!~]=?|==?)?[^\s\[\]=<>!~]+)*"
-)
+_VERSION = r"[A-Za-z0-9]+(?:[_.-][A-Za-z0-9]+)*(?:\.?\*)?"
+#: a name and conditions on the version, and nothing else: no build, no brackets. No character of a version joins
+#: conditions, else a long row of them could be read in so many ways that to refuse it would take for ever
+_VERSION_ONLY = re.compile(rf"[\w.*-]+(?: *(?:[<>!~]=?|==?)| +(?=\d)){_VERSION}(?:[,|](?:[<>!~]=?|==?)?{_VERSION})*")
 _FILL = re.compile(r"[-_.]+")
 #: what stands in specs of a name, versions and a build; others may be about the channel, the subdir or the licence
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 _.+!*-<>=~,|")
