@@ -108,6 +108,7 @@ def _backend(name: str, database_url: str, blob_url: str, data_dir: Path, more: 
         "PACKHOUSE_DATA_DIR": str(data_dir),
         "PACKHOUSE_DATABASE_URL": database_url,
         "PACKHOUSE_BLOB_URL": blob_url,
+        "PACKHOUSE_SECRET_KEY": "5e" * 32,  # of every node
         "PACKHOUSE_DEFAULT_FEEDS": "false",  # nothing here dials out
         **more,
     }

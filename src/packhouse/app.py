@@ -30,6 +30,7 @@ from packhouse.core.errors import PackhouseError
 from packhouse.core.jobs import Periodic, Timetable, Worker, forget
 from packhouse.core.leases import forget_ended
 from packhouse.core.processes import end_with_parent
+from packhouse.core.sealing import Sealer
 from packhouse.core.settings import Settings, load
 from packhouse.doors.api import Api, management_words
 from packhouse.doors.asgi import App, Receive, Scope, Send
@@ -55,7 +56,7 @@ from packhouse.workflows.feeding.schedule import schedule_feeds
 from packhouse.workflows.indexing.publishing import Publisher
 from packhouse.workflows.indexing.reading import IndexReader
 from packhouse.workflows.judging import duty
-from packhouse.workflows.maintaining.belonging import require_own_store
+from packhouse.workflows.maintaining.belonging import require_own_key, require_own_store
 from packhouse.workflows.maintaining.sweep import clean_daily, sweep
 from packhouse.workflows.mirroring.fetching import OnDemand
 from packhouse.workflows.mirroring.listing import Listings
@@ -95,7 +96,7 @@ def build_services(settings: Settings, *, create: bool = False) -> Services:
     )
     feed = ChangeFeed(db)
     index = IndexReader(db, feed, settings.data_dir / "cache" / "index")
-    return Services(settings, db, blobs, Sandbox(), feed, index, Publisher(db, index.published))
+    return Services(settings, db, blobs, Sandbox(), feed, index, Publisher(db, index.published), Sealer(settings))
 
 
 def _prepare(settings: Settings, create: bool) -> None:
@@ -218,6 +219,7 @@ class WorkerProcess:
         """Work until `ended` is set, then hand back what is not finished."""
         services, name = self.services, f"{socket.gethostname()}-{os.getpid()}"
         await require_own_store(services)
+        await require_own_key(services)
         await ensure_feeds(services)
         worker = Worker(services.db, mirror_handlers(services), name)
         feeding = Worker(services.db, feed_handlers(services), name, 2)  # not behind hours of mirroring
@@ -322,12 +324,13 @@ def _forgetting(authenticator: Authenticator) -> Callable[[Change], None]:
 async def prepare(settings: Settings) -> str | None:
     """Make the installation unless it is there, bring its schema up to date and make the administrator.
 
-    Returns the administrator's password if one was made up. Raises PackhouseError as `build_services` and
-    `require_own_store`, and `bad_request` when `admin_password` is too short.
+    Returns the administrator's password if one was made up. Raises PackhouseError as `build_services`,
+    `require_own_store` and `require_own_key`, and `bad_request` when `admin_password` is too short.
     """
     services = build_services(settings, create=True)
     try:
         await require_own_store(services)
+        await require_own_key(services)
         return await ensure_admin(services.db, settings.admin_password or None)
     except PackhouseError as error:
         if error.code == "bad_request":

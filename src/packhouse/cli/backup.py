@@ -1,7 +1,8 @@
 """`backup`: a copy of an installation on SQLite and a folder, made beside a live server.
 
 The database goes first and the packages after it: what the copied catalogue names stays for an hour after its last
-owner has gone (`sweep_grace_seconds`), so the copy has it all.
+owner has gone (`sweep_grace_seconds`), so the copy has it all. The key of sealed secrets goes along: without it they
+would not open.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from packhouse.core.blobs.flushing import flush_folder
 from packhouse.core.clock import to_iso, wall_micros
 from packhouse.core.db.backup import copy_database
 from packhouse.core.errors import PackhouseError
+from packhouse.core.sealing import KEY_FILE
 from packhouse.core.settings import PREFIX, Settings
 
 _SQLITE = "sqlite:///"
@@ -64,7 +66,8 @@ def _packages(settings: Settings) -> Path:
         raise PackhouseError(
             "bad_request",
             "This command copies SQLite and a folder, and this installation has PostgreSQL or S3.",
-            "Run pg_dump (or copy the SQLite file with VACUUM INTO) first, then copy the bucket with its own tools.",
+            "Run pg_dump (or copy the SQLite file with VACUUM INTO) first, then copy the bucket with its own tools, and"
+            f" keep {KEY_FILE} of the data folder or the setting `secret_key` apart from both.",
         )
     require_installation(settings)
     if not (folder / MARKER).is_file():
@@ -82,4 +85,7 @@ def _copy(settings: Settings, folder: Path, draft: Path) -> tuple[int, int]:
     file = settings.data_dir / "packhouse.toml"
     if file.is_file():
         (draft / file.name).write_text(_PLACE_LINE.sub("# in the original: ", file.read_text()))
+    key = settings.data_dir / KEY_FILE
+    if key.is_file():
+        shutil.copy(key, draft / KEY_FILE)  # with its rights
     return copy_folder(folder, draft / "blobs")

@@ -21,6 +21,8 @@ from msgspec import Meta
 from packhouse.core.errors import PackhouseError
 
 PREFIX = "PACKHOUSE_"
+#: 32 bytes as people copy them
+HEX_KEY = re.compile(r"[0-9a-fA-F]{64}")
 _HOST_AND_PORT = re.compile(r"([^\s:/\[\]]+|\[[0-9a-fA-F:.]+\]):\d{1,5}")
 #: variables that steer our own test suites
 _TESTS = PREFIX + "TEST_"
@@ -38,6 +40,8 @@ DESCRIPTIONS: dict[str, str] = {
     "port": "TCP port the server listens on; 0 takes a free one.",
     "trusted_proxies": "Comma-separated addresses or networks of reverse proxies whose `X-Forwarded-For` is believed.",
     "admin_password": "First password of the user `admin`; read only when that user is created. Secret.",
+    "secret_key": "64 hexadecimal digits, the same on all machines, that open what is sealed in the database; "
+    "empty: those in `secret.key` of the data folder, which the first start makes. Secret.",
     "upload_bytes": "Largest upload in bytes.",
     "sweep_grace_seconds": "How long content without an owner is kept before its bytes are deleted, in seconds.",
     "shrink_guard_percent": "A run of a mirror or feed that would remove more than this share, in percent, asks first.",
@@ -56,7 +60,9 @@ DESCRIPTIONS: dict[str, str] = {
     "log_level": "`debug`, `info`, `warning` or `error`.",
 }
 
-SECRET = frozenset({"s3_access_key", "s3_secret_key", "admin_password", "smtp_password", "database_url", "feeds"})
+SECRET = frozenset(
+    {"s3_access_key", "s3_secret_key", "admin_password", "secret_key", "smtp_password", "database_url", "feeds"}
+)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +80,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
     trusted_proxies: str = ""
     admin_password: str = ""
+    secret_key: Annotated[str, Meta(pattern=rf"^$|^{HEX_KEY.pattern}$")] = ""
     upload_bytes: Annotated[int, Meta(ge=1)] = 20 * 2**30
     sweep_grace_seconds: Annotated[int, Meta(ge=0)] = 3600
     shrink_guard_percent: Annotated[int, Meta(ge=0, le=100)] = 50

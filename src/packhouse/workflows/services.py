@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from packhouse.catalog.changes import ChangeFeed
 from packhouse.core.blobs import BlobStore
 from packhouse.core.db import Database
+from packhouse.core.sealing import Sealer
 from packhouse.core.settings import Settings
 from packhouse.formats.archives.sandbox import Sandbox
 from packhouse.workflows.indexing.publishing import Publisher
@@ -25,4 +26,5 @@ class Services:
     feed: ChangeFeed
     index: IndexReader
     publisher: Publisher
+    sealer: Sealer  #: for secrets that are read back
     setbacks: Setbacks = field(default_factory=Setbacks)
