@@ -315,7 +315,7 @@ async def close(services: Services) -> None:
 
 def _forgetting(authenticator: Authenticator) -> Callable[[Change], None]:
     def forget(change: Change) -> None:
-        if change.kind in ("account", "token"):
+        if change.kind in ("account", "token", "login", "people"):
             authenticator.forget(change.kind, change.name)
 
     return forget

@@ -51,7 +51,7 @@ class Change(NamedTuple):
     """One thing that is no longer as it was."""
 
     seq: int
-    kind: str  #: channel | index | package | entry | judgement | account | token | mirror | notice
+    kind: str  #: channel | index | package | entry | judgement | account | token | login | people | mirror | notice
     channel_id: int | None
     name: str
 

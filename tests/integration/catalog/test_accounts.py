@@ -6,16 +6,18 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 from sqlalchemy import select
 
 from packhouse.catalog.accounts import accounts, store, tokens
 from packhouse.catalog.accounts.authenticator import Authenticator
 from packhouse.catalog.accounts.credential import MALFORMED, Credential
+from packhouse.catalog.accounts.holding import holding_of
 from packhouse.catalog.accounts.keys import Keys, load_keys
 from packhouse.catalog.accounts.permissions import Decision, Target, permit
 from packhouse.catalog.accounts.principal import ANONYMOUS, Principal
-from packhouse.catalog.accounts.visibility import GRANT, VISIBLE, target_of, viewer
+from packhouse.catalog.accounts.visibility import VISIBLE, levels_on, target_of, viewer
 from packhouse.catalog.changes import Change, ChangeFeed
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.schema import channel
@@ -94,13 +96,15 @@ async def test_who_a_credential_stands_for(db: Database, keys: Keys) -> None:
     authenticator = Authenticator(db, keys)
     token, value = await tokens.create(db, keys, ann, "ci", ["artifact:view", "channel:manage-groups"], None)
     session, _ = await authenticator.login("Ann", PASSWORD, "192.0.2.1")
+    everyone = (await holding_of(db, None)).principal(None, "anonymous")
+    known = (await holding_of(db, ann.account_id)).principal(ann.account_id, "ann")
     for _ in range(2):  # from the database, then from memory
-        assert (await authenticator.proof(None)).principal == ANONYMOUS
-        assert (await authenticator.proof(Credential("session", session))).principal == ann
-        assert (await authenticator.proof(password("ann"))).principal == ann
+        assert (await authenticator.proof(None)).principal == everyone
+        assert (await authenticator.proof(Credential("session", session))).principal == known
+        assert (await authenticator.proof(password("ann"))).principal == known
         shown = (await authenticator.proof(Credential("token", value))).principal
-        assert shown == Principal(
-            ann.account_id, "ann", "author", frozenset({"artifact:view", "channel.group:edit"}), token.id
+        assert shown == msgspec.structs.replace(
+            known, scopes=frozenset({"artifact:view", "channel.group:edit"}), token_id=token.id
         )
     assert (await tokens.shown_by(db, shown)).expires_at is None
 
@@ -325,7 +329,9 @@ async def test_lists_show_what_permit_allows(db: Database) -> None:
     only_top = Principal(bob.account_id, "bob", "author", frozenset({"channel:view"}), "t")
     blind = Principal(root.account_id, "root", "admin", frozenset({"artifact:view"}), "t")
     for principal in (ANONYMOUS, ann, bob, root, only_top, blind):
-        listed = await db.fetch_all(select(channel.c.id, GRANT).where(VISIBLE), **viewer(principal))
+        seen = [row[0] for row in await db.fetch_all(select(channel.c.id).where(VISIBLE), **viewer(principal))]
+        granted = await levels_on(db, principal, seen)
+        listed = [(number, granted.get(number, 0)) for number in seen]
         expected = set()
         for number in numbers:
             if permit(principal, "channel:view", await target(db, principal, number)) is Decision.ALLOWED:

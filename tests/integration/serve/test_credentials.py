@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from packhouse.catalog import changes
 from packhouse.catalog.accounts import accounts, tokens
 from packhouse.catalog.accounts.keys import load_keys
 from packhouse.catalog.accounts.permissions import READ
@@ -186,6 +187,59 @@ async def test_a_revoked_token_stops_everywhere_within_two_seconds(
             assert (await client.get(target)).status == 200
         await tokens.revoke(house.services.db, owner.principal, owner.token_id)
         await until(lambda: asyncio.gather(*(client.get(target) for client in clients)), 401)
+
+
+async def test_a_group_that_loses_a_channel_stops_everywhere_within_two_seconds(
+    house: House, backend: Backend, tmp_path: Path
+) -> None:
+    await private_channel(house)
+    await house.person("guest")
+    channel, guest = await house.find("secret"), house.people["guest"].principal
+    target = "/api/repo/secret/noarch/one-1.0-0.conda"
+    assert (await house.as_("guest").get(target)).status == 404
+
+    async def share(unit: Unit) -> None:
+        number = await unit.fetch_value(
+            """INSERT INTO user_group (uuid, name, created_at, updated_at)
+             VALUES ('u', 'guests', 0, 0) RETURNING id"""
+        )
+        await unit.execute(
+            "INSERT INTO group_member (group_id, account_id, added_at) VALUES (:group, :person, 0)",
+            group=number, person=guest.account_id,
+        )  # fmt: skip
+        await unit.execute(
+            "INSERT INTO group_grant (channel_id, group_id, level) VALUES (:channel, :group, 1)",
+            channel=channel.id, group=number,
+        )  # fmt: skip
+        await changes.note(unit, "people")
+
+    async def end(unit: Unit) -> None:
+        await unit.execute("DELETE FROM group_grant WHERE channel_id = :channel AND level = 1", channel=channel.id)
+        await changes.note(unit, "people")
+
+    async with second_process(backend, house, tmp_path / "second") as other:
+        clients = (house.as_("guest"), other.as_("guest"))
+        await house.services.db.write(share)
+        await until(lambda: asyncio.gather(*(client.get(target) for client in clients)), 200)
+        await house.services.db.write(end)
+        await until(lambda: asyncio.gather(*(client.get(target) for client in clients)), 404)
+
+
+async def test_what_everyone_may_do_changes_everywhere_within_two_seconds(
+    house: House, backend: Backend, tmp_path: Path
+) -> None:
+    await house.channel("open")
+    target = "/api/repo/open/noarch/repodata.json"
+
+    async def close(unit: Unit) -> None:
+        await unit.execute("UPDATE role_level SET level = 0 WHERE role_id = 1")
+        await changes.note(unit, "people")
+
+    async with second_process(backend, house, tmp_path / "second") as other:
+        for client in (house.web, other.web):
+            assert (await client.get(target)).status == 200
+        await house.services.db.write(close)
+        await until(lambda: asyncio.gather(*(web.get(target) for web in (house.web, other.web))), 401)
 
 
 async def test_a_disabled_account_stops_everywhere_within_two_seconds(

@@ -1,19 +1,22 @@
 """From a credential to a principal: checked against the database once, then remembered by its keyed hash.
 
-What is remembered is dropped by the change rows `account` (its user name) and `token` (its public id), and when it
-expires; a process that cannot follow the changes must not use it, which is what `fresh` says.
+What is remembered is dropped by the change rows `account` (its user name), `token` and `login` (their public ids) and
+`people` (roles and groups: everything), and when it expires; a process that cannot follow the changes must not use it,
+which is what `fresh` says.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable
 from typing import NamedTuple
+
+import msgspec
 
 from packhouse.catalog.accounts import sessions, store
 from packhouse.catalog.accounts.account import USERNAME, Account
 from packhouse.catalog.accounts.credential import Credential
+from packhouse.catalog.accounts.holding import holding_of
 from packhouse.catalog.accounts.keys import Keys
 from packhouse.catalog.accounts.passwords import PasswordChecker
 from packhouse.catalog.accounts.principal import ANONYMOUS, Principal
@@ -26,6 +29,9 @@ from packhouse.core.errors import PackhouseError
 #: the most a right answer is remembered, in seconds; a password, which pip sends with every request, the same
 REMEMBER_SECONDS = 60.0
 CAPACITY = 20_000
+#: the member of a principal that the change rows of a kind name
+_NAMED = {"account": "username", "token": "token_id", "login": "login_id"}
+_NOTHING = b""
 
 
 class Proof(NamedTuple):
@@ -33,9 +39,6 @@ class Proof(NamedTuple):
 
     principal: Principal
     until: float
-
-
-_NOBODY = Proof(ANONYMOUS, math.inf)
 
 
 class Authenticator:
@@ -51,7 +54,7 @@ class Authenticator:
         self._db = db
         self._keys = keys
         self._fresh, self._doubt = fresh, doubt  # of the list of changes
-        self._known: dict[bytes, Proof] = {}
+        self._known: dict[bytes, Proof] = {}  # by the hash of what was shown; b"" by whoever shows nothing
         self._pending: dict[tuple[int, bytes], asyncio.Task[Account]] = {}
         self._epoch = 0
         self._throttle = Throttle()
@@ -63,9 +66,7 @@ class Authenticator:
         Raises PackhouseError: `unauthenticated` for whatever is wrong with it, always in the same words;
         `too_many_attempts` after many wrong passwords.
         """
-        if credential is None:
-            return _NOBODY
-        key = self._keys.hash_of(credential.kind, credential.username, credential.value)
+        key = self._keys.hash_of(credential.kind, credential.username, credential.value) if credential else _NOTHING
         known = self._known.get(key)
         if known is not None and known.until > monotonic() and self._fresh():
             return known
@@ -82,12 +83,16 @@ class Authenticator:
         return self._passwords.evaluations
 
     def forget(self, kind: str, name: str) -> None:
-        """Drop what a change row makes doubtful: `account` with a user name, `token` with a public id; else nothing."""
-        if kind not in ("account", "token"):
+        """Drop what a change row makes doubtful, given by its kind and the name it carries."""
+        if kind == "people":
+            self.clear()
+        if kind not in _NAMED:
             return
         self._epoch += 1
         self._doubt()
-        self._known = {key: known for key, known in self._known.items() if not _is_of(known.principal, kind, name)}
+        self._known = {
+            key: known for key, known in self._known.items() if getattr(known.principal, _NAMED[kind]) != name
+        }
 
     def clear(self) -> None:
         """Drop everything that is remembered."""
@@ -95,16 +100,18 @@ class Authenticator:
         self._doubt()
         self._known.clear()
 
-    async def _check(self, credential: Credential, key: bytes, address: str) -> Proof:
+    async def _check(self, credential: Credential | None, key: bytes, address: str) -> Proof:
         epoch, started = self._epoch, monotonic()  # before the question: what is left of a credential is never too much
         now = await self._db.now()
-        if credential.kind == "token":
+        if credential is None:
+            principal, seconds = await self._principal(None, ANONYMOUS.username), REMEMBER_SECONDS
+        elif credential.kind == "token":
             principal, seconds = await self._token(credential.value, now)
         elif credential.kind == "session":
             principal, seconds = await self._session(credential.value, now)
         elif credential.kind == "password":
             account = await self._shared(credential, key, address)
-            principal, seconds = _principal(account), REMEMBER_SECONDS
+            principal, seconds = await self._principal(account.id, account.username), REMEMBER_SECONDS
         else:
             raise _refused()
         proof = Proof(principal, started + min(seconds, REMEMBER_SECONDS))
@@ -116,15 +123,19 @@ class Authenticator:
         row = await store.bearer(self._db, self._keys.hash_of("token", value))
         if row is None:
             raise _refused()
-        account_id, username, role, uuid, scopes, expires_at = row
-        return Principal(account_id, username, role, decode_scopes(scopes), uuid), _left(expires_at, now)
+        account_id, username, uuid, scopes, expires_at = row
+        holder = await self._principal(account_id, username)
+        return msgspec.structs.replace(holder, scopes=decode_scopes(scopes), token_id=uuid), _left(expires_at, now)
 
     async def _session(self, value: str, now: int) -> tuple[Principal, float]:
         session = sessions.read(value, self._keys.session, now)
         account = await store.by_id(self._db, session.account_id) if session else None
         if session is None or account is None or account.disabled_at or account.sessions != session.sessions:
             raise _refused()
-        return _principal(account), _left(session.expires_at, now)
+        return await self._principal(account.id, account.username), _left(session.expires_at, now)
+
+    async def _principal(self, account_id: int | None, username: str) -> Principal:
+        return (await holding_of(self._db, account_id)).principal(account_id, username)
 
     async def _shared(self, credential: Credential, key: bytes, address: str) -> Account:
         """Check a password once for all requests that bring it together: uv opens fifty connections at a time."""
@@ -161,14 +172,6 @@ def _left(expires_at: int | None, now: int) -> float:
     if expires_at <= now:
         raise _refused()
     return (expires_at - now) / SECOND
-
-
-def _is_of(principal: Principal, kind: str, name: str) -> bool:
-    return (principal.username if kind == "account" else principal.token_id) == name
-
-
-def _principal(account: Account) -> Principal:
-    return Principal(account.id, account.username, account.role)
 
 
 def _refused() -> PackhouseError:

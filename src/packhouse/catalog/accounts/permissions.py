@@ -3,10 +3,12 @@
 An action's name is the scope a token needs for it. An action belongs to a category and needs a level in it; a caller
 has in each category the highest of
 
-- the level of their *role*, on whatever is open to them (a private channel is never opened by a role, except `admin`);
-- on a channel they own or were granted, their level on *that channel*, in the categories a channel's owner governs.
+- the level of their *roles*, on whatever is open to them (a private channel is never opened by a role, except `admin`);
+- on a channel they own or were granted, themselves or through a group, their level on *that channel*, in the categories
+  a channel's owner governs.
 
-Subchannels are channels of their own: nothing is inherited from the parent. A token can only take away.
+Subchannels are channels of their own: nothing is inherited from the parent. A token can only take away. A resource
+token reaches its channels up to their levels, and elsewhere what a stranger may do.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from packhouse.catalog.accounts.principal import Principal, Role
+from packhouse.catalog.accounts.principal import Principal
 from packhouse.core.errors import PackhouseError
 
 
@@ -33,14 +35,14 @@ NONE, READ, WRITE, MANAGE = Level
 
 
 class Category(NamedTuple):
-    """The level each role has by default, and whether a right on one channel counts in this category."""
+    """The level each role is given at first, and whether a right on one channel counts in this category."""
 
     everyone: Level
     author: Level
     of_channel: bool  #: owners (manage) and grantees (their level) have it on their channels
 
 
-#: the rights of each role. `admin` has MANAGE in all; the last two are the server's own and no role is given them.
+#: the rights each role is given at first. `admin` has MANAGE in all, always; the last two are the server's own.
 CATEGORIES: dict[str, Category] = {
     "channel": Category(READ, WRITE, True),
     "channel.default-channel": Category(NONE, MANAGE, False),  # of their own account
@@ -63,7 +65,7 @@ Action = Literal[
     "artifact:view", "artifact:download", "artifact:create", "artifact:edit", "artifact:delete",
     "channel:view", "channel:view-artifacts", "channel:create", "channel:edit", "channel:delete", "channel:history",
     "channel.default-channel:edit",
-    "channel.group:view", "channel.group:edit",
+    "channel.group:view", "channel.group:create", "channel.group:edit",
     "channel.mirror:view", "channel.mirror:edit",
     "subchannel:view", "subchannel:view-artifacts", "subchannel:create", "subchannel:edit", "subchannel:delete",
     "subchannel:history",
@@ -94,6 +96,7 @@ ACTIONS: dict[Action, tuple[str, Level]] = {
     "channel:history": ("channel", MANAGE),
     "channel.default-channel:edit": ("channel.default-channel", MANAGE),
     "channel.group:view": ("channel.group", READ),
+    "channel.group:create": ("channel.group", WRITE),  # asked of the INSTALLATION
     "channel.group:edit": ("channel.group", MANAGE),
     "channel.mirror:view": ("channel.mirror", MANAGE),
     "channel.mirror:edit": ("channel.mirror", MANAGE),
@@ -127,14 +130,19 @@ ACTIONS: dict[Action, tuple[str, Level]] = {
 
 #: what any token may do, whatever its scopes: the clients ask who they are before anything else
 ALWAYS_IN_TOKENS: frozenset[str] = frozenset({"account:view"})
+#: where a category stands in `Levels`
+_PLACE = {category: place for place, category in enumerate(CATEGORIES)}
+#: the `privacy` of a group of people, which its members may know of
+GROUP = "group"
 
 
 class Target(msgspec.Struct, frozen=True):
-    """What an action is about: a channel, as far as permissions care, or one of the two constants below."""
+    """What an action is about: a channel or a group, as far as permissions care, or one of the two constants below."""
 
-    privacy: str | None  #: private | authenticated | public; None: not a channel
+    privacy: str | None  #: private | authenticated | public, or GROUP; None: neither a channel nor a group
     owner_id: int | None = None
-    grant: int = 0  #: the Level this very caller was granted on the channel
+    grant: int = 0  #: the Level this very caller was granted on it
+    channel_id: int | None = None
     subchannel: bool = False
     exists: bool = True
 
@@ -162,36 +170,59 @@ def permit(principal: Principal, action: Action, target: Target) -> Decision:
     if not _open_to(principal, target):
         return Decision.INVISIBLE
     action = _on_subchannel(action) if target.subchannel else action
-    if _right(principal, action, target) and in_scope(principal, action):
+    if _right(principal, action, target) and in_scope(principal, action) and _in_reach(principal, action, target):
         return Decision.ALLOWED
     return Decision.FORBIDDEN if principal.known else Decision.UNAUTHENTICATED
 
 
 def _open_to(principal: Principal, target: Target) -> bool:
-    """Whether the caller's account may know that the target exists."""
+    """Whether the caller may know that the target exists."""
     if not target.exists:
         return False
-    if target.privacy in (None, "public") or principal.role == "admin":
+    if target.privacy in (None, "public"):
         return True
-    if target.privacy == "authenticated" and principal.known:
+    if principal.resources is not None and not _listed(principal, target):
+        return False
+    if principal.role == "admin" or (target.privacy == "authenticated" and principal.known):
+        return True
+    if target.privacy == GROUP and role_level(principal, "channel.group") >= WRITE:
         return True
     return channel_level(principal, target) >= READ
 
 
 def _right(principal: Principal, action: Action, target: Target) -> bool:
     category, needed = ACTIONS[action]
-    level = role_level(principal.role, category)
+    level = role_level(principal, category)
     if CATEGORIES[category].of_channel:
         level = max(level, channel_level(principal, target))
     return level >= needed
 
 
-def role_level(role: Role, category: str) -> Level:
-    """Return the level a role has in a category by itself."""
-    if role == "admin":
+def _in_reach(principal: Principal, action: Action, target: Target) -> bool:
+    """Whether the resource token shown, if any, reaches as far as `action` on the target."""
+    if principal.resources is None or action in ALWAYS_IN_TOKENS:
+        return True
+    if target.privacy is None:
+        return False
+    stranger = principal.stranger
+    return ACTIONS[action][1] <= _listed(principal, target) or (
+        _open_to(stranger, target) and _right(stranger, action, target)
+    )
+
+
+def _listed(principal: Principal, target: Target) -> int:
+    """Return the level a resource token gives on the target; 0 when it does not name it."""
+    return next((level for channel_id, level in principal.resources or () if channel_id == target.channel_id), 0)
+
+
+def role_level(principal: Principal, category: str) -> Level:
+    """Return the level that the caller's roles give in a category by themselves."""
+    if principal.role == "admin":
         return MANAGE
+    if principal.levels is not None:
+        return Level(principal.levels[_PLACE[category]])
     row = CATEGORIES[category]
-    return row.author if role == "author" else row.everyone
+    return row.author if principal.role == "author" else row.everyone
 
 
 def channel_level(principal: Principal, target: Target) -> Level:
@@ -217,7 +248,7 @@ def grantable(principal: Principal) -> list[Action]:
         action
         for action, (category, needed) in ACTIONS.items()
         if in_scope(principal, action)
-        and (role_level(principal.role, category) >= needed or (CATEGORIES[category].of_channel and principal.known))
+        and (role_level(principal, category) >= needed or (CATEGORIES[category].of_channel and principal.known))
     ]
 
 
@@ -235,6 +266,9 @@ def refusal(decision: Decision, principal: Principal, action: Action, *, data_pl
     if not all(in_scope(principal, scope) for scope in scopes):
         hint = f"Use a token whose scopes include {' and, for subchannels, '.join(scopes)}."
         return PackhouseError("forbidden", "The scopes of this token do not reach that far.", hint)
+    if principal.resources is not None:
+        hint = "Use one with a higher level on this channel, or one that has scopes."
+        return PackhouseError("forbidden", "This resource token, or whoever made it, may not do this here.", hint)
     hint = f"{_who_may(action)} may do this: ask one, or have it done."
     return PackhouseError("forbidden", f"The user {principal.username} lacks the right {action}.", hint)
 
@@ -243,4 +277,4 @@ def _who_may(action: Action) -> str:
     category, needed = ACTIONS[action]
     if CATEGORIES[category].of_channel:
         return "The owner of the channel and administrators"
-    return "Users" if role_level("author", category) >= needed else "Only administrators"
+    return "Users" if CATEGORIES[category].author >= needed else "Administrators, and whose role has the right,"

@@ -144,7 +144,7 @@ _REVOKE = (
     .values(revoked_at=bindparam("now"))
 )
 _BEARER = (
-    select(account.c.id, account.c.username, ROLE, token.c.uuid, token.c.scopes, token.c.expires_at)
+    select(account.c.id, account.c.username, token.c.uuid, token.c.scopes, token.c.expires_at)
     .join(account, account.c.id == token.c.account_id)
     .where(token.c.hash == bindparam("hash"), token.c.revoked_at.is_(None), account.c.disabled_at.is_(None))
 )

@@ -1,51 +1,63 @@
 """Which channels a caller may see, as one SQL condition for lists; equal to `permit(…, "channel:view", …)`.
 
-A store adds `VISIBLE` to its `where` and `**viewer(principal)` to its values. `GRANT` is the column that completes a
-`Target` in a query that already reads the channel.
+A store adds `VISIBLE` to its `where` and `**viewer(principal)` to its values. What the caller was granted, beside
+owning a channel, is looked up for a page of channels by `levels_on`: as a column it would be asked of every row.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from itertools import product
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, bindparam, case, func, or_, select
+from sqlalchemy import BindParameter, ColumnElement, Select, and_, bindparam, case, or_, select, union_all
 
-from packhouse.catalog.accounts.permissions import READ, Action, Decision, Target, in_scope, permit
+from packhouse.catalog.accounts.permissions import READ, Action, Decision, Level, Target, in_scope, permit
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.channels.channel import Channel
-from packhouse.catalog.people_tables import channel_grant
+from packhouse.catalog.people_tables import channel_grant, group_grant, group_member
 from packhouse.catalog.schema import channel
 from packhouse.core.db import any_of
 from packhouse.core.db.base import Reader
 
+_VIEWER: BindParameter[int] = bindparam("viewer_id")
 _KIND: ColumnElement[Any] = case((channel.c.parent_id.is_(None), "channel"), else_="subchannel")
-_GRANTED = select(channel_grant.c.channel_id).where(
-    channel_grant.c.user_id == bindparam("viewer_id"), channel_grant.c.level >= int(READ)
-)
+_OPENNESS = _KIND + "/" + channel.c.privacy
+
+
+def _by_person(*columns: ColumnElement[Any]) -> Select[Any]:
+    return select(*columns).where(channel_grant.c.user_id == _VIEWER)
+
+
+def _by_groups(*columns: ColumnElement[Any]) -> Select[Any]:
+    joined = group_member.join(group_grant, group_grant.c.group_id == group_member.c.group_id)
+    return select(*columns).select_from(joined).where(group_member.c.account_id == _VIEWER)
+
+
+def held(level: Level) -> ColumnElement[bool]:
+    """Return the condition that the viewer owns a channel or has a level on it, also through a group."""
+    return or_(
+        channel.c.owner_id == _VIEWER,
+        channel.c.id.in_(_by_person(channel_grant.c.channel_id).where(channel_grant.c.level >= int(level))),
+        channel.c.id.in_(_by_groups(group_grant.c.channel_id).where(group_grant.c.level >= int(level))),
+    )
+
 
 #: of the table `channel`; takes the values of `viewer`
 VISIBLE: ColumnElement[bool] = and_(
     channel.c.path.is_not(None),
-    any_of(_KIND, "viewer_kinds"),
+    or_(any_of(_OPENNESS, "viewer_open"), and_(any_of(_KIND, "viewer_kinds"), held(READ))),
     or_(
-        any_of(channel.c.privacy, "viewer_privacies"),
-        channel.c.owner_id == bindparam("viewer_id"),
-        channel.c.id.in_(_GRANTED),
+        bindparam("viewer_all") == 1,
+        any_of(channel.c.id, "viewer_channels"),
+        any_of(_OPENNESS, "viewer_strange"),
     ),
 )
 
-#: the Level the viewer was granted on the channel of this row; takes the value `viewer_id`
-GRANT: ColumnElement[int] = func.coalesce(
-    select(channel_grant.c.level)
-    .where(channel_grant.c.channel_id == channel.c.id, channel_grant.c.user_id == bindparam("viewer_id"))
-    .correlate(channel)
-    .scalar_subquery(),
-    0,
-)
-
-_GRANT_ON = select(channel_grant.c.level).where(
-    channel_grant.c.channel_id == bindparam("channel_id"), channel_grant.c.user_id == bindparam("viewer_id")
+_LEVELS = union_all(
+    _by_person(channel_grant.c.channel_id, channel_grant.c.level).where(any_of(channel_grant.c.channel_id, "ids")),
+    _by_groups(group_grant.c.channel_id, group_grant.c.level).where(any_of(group_grant.c.channel_id, "ids")),
 )
 
 _PRIVACIES = ("public", "authenticated", "private")
@@ -53,20 +65,41 @@ _KINDS: dict[str, Action] = {"channel": "channel:view", "subchannel": "subchanne
 
 
 def viewer(principal: Principal) -> dict[str, Any]:
-    """Return the values `VISIBLE` takes: `viewer_id`, `viewer_kinds`, `viewer_privacies`."""
-    person = msgspec.structs.replace(principal, scopes=None)
-    open_to_role = [p for p in _PRIVACIES if permit(person, "channel:view", Target(p)) is Decision.ALLOWED]
+    """Return the values `VISIBLE` takes: whose they are, what is open to them, and what their token is limited to."""
+    person = msgspec.structs.replace(principal, resources=None)
+    limits = principal.resources
     return {
         "viewer_id": principal.account_id or 0,  # no account has the id 0
         "viewer_kinds": [kind for kind, action in _KINDS.items() if in_scope(principal, action)],
-        "viewer_privacies": open_to_role,
+        "viewer_open": _open_to(person),
+        "viewer_all": int(limits is None),
+        "viewer_channels": [channel_id for channel_id, level in limits or () if level >= READ],
+        "viewer_strange": [] if limits is None else _open_to(principal.stranger),
     }
+
+
+def _open_to(principal: Principal) -> list[str]:
+    return [
+        f"{kind}/{privacy}"
+        for kind, privacy in product(_KINDS, _PRIVACIES)
+        if permit(principal, "channel:view", Target(privacy, subchannel=kind == "subchannel")) is Decision.ALLOWED
+    ]
+
+
+async def levels_on(reader: Reader, principal: Principal, channel_ids: Collection[int]) -> dict[int, int]:
+    """Return the highest level the caller was granted on each of some channels, where it was, owning them apart."""
+    found: dict[int, int] = {}
+    if principal.known and channel_ids:
+        for channel_id, level in await reader.fetch_all(
+            _LEVELS, viewer_id=principal.account_id, ids=sorted(channel_ids)
+        ):
+            found[channel_id] = max(level, found.get(channel_id, 0))
+    return found
 
 
 async def target_of(reader: Reader, principal: Principal, on: Channel) -> Target:
     """Return the `Target` of a channel whose row is known; asks for the grant only where one could count."""
     grant = 0
     if principal.known and principal.role != "admin" and on.owner_id != principal.account_id:
-        row = await reader.fetch_one(_GRANT_ON, channel_id=on.id, viewer_id=principal.account_id)
-        grant = row[0] if row else 0
-    return Target(privacy=on.privacy, owner_id=on.owner_id, grant=grant, subchannel=on.parent_id is not None)
+        grant = (await levels_on(reader, principal, [on.id])).get(on.id, 0)
+    return Target(on.privacy, on.owner_id, grant, on.id, subchannel=on.parent_id is not None)

@@ -7,10 +7,11 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, Select, bindparam, func, select
 
+from packhouse.catalog.accounts.permissions import READ
 from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.visibility import GRANT, VISIBLE, viewer
+from packhouse.catalog.accounts.visibility import VISIBLE, held, levels_on, viewer
 from packhouse.catalog.judgement_tables import policy
 from packhouse.catalog.people_tables import account
 from packhouse.catalog.schema import channel, mirror, package_total
@@ -37,7 +38,7 @@ class ChannelRow(msgspec.Struct, frozen=True):
     mirror_count: int
     policy_id: str | None  #: public id of the policy that is assigned
     policy: str | None  #: its name
-    grant: int  #: the Level the viewer was granted, beside owning it
+    grant: int = 0  #: the Level the viewer was granted, beside owning it
     subchannel_count: int = 0  #: those the viewer may see
 
 
@@ -56,7 +57,6 @@ _COLUMNS = (
     _MIRRORS,
     policy.c.uuid,
     policy.c.name,
-    GRANT,
 )
 _FROM = (
     channel.outerjoin(account, account.c.id == channel.c.owner_id)
@@ -65,7 +65,7 @@ _FROM = (
 )
 _FILTERS: dict[str, ColumnElement[bool]] = {
     "top": channel.c.parent_id.is_(None),
-    "mine": or_(channel.c.owner_id == bindparam("viewer_id"), GRANT > 0),
+    "mine": held(READ),
     "parent_id": channel.c.parent_id == bindparam("parent_id"),
     "privacy": channel.c.privacy == bindparam("privacy"),
     "part": channel.c.path.like(bindparam("part"), escape="\\"),
@@ -108,15 +108,15 @@ async def channels(
     values |= viewer(principal)
     page = await reader.fetch_all(rows, limit=limit, offset=offset, **values) if limit else []
     found = [ChannelRow(*row) for row in page]
-    return await _with_children(reader, principal, found), int(await reader.fetch_value(count, **values))
+    return await _completed(reader, principal, found), int(await reader.fetch_value(count, **values))
 
 
 async def channel_row(reader: Reader, principal: Principal, channel_id: int) -> ChannelRow:
     """Return one channel whose visibility was checked. Raises PackhouseError("not_found") when it is gone."""
-    row = await reader.fetch_one(_BY_ID, channel_id=channel_id, viewer_id=principal.account_id or 0)
+    row = await reader.fetch_one(_BY_ID, channel_id=channel_id)
     if row is None:
         raise PackhouseError("not_found", "The channel is gone.", "List the channels to see what there is.")
-    return (await _with_children(reader, principal, [ChannelRow(*row)]))[0]
+    return (await _completed(reader, principal, [ChannelRow(*row)]))[0]
 
 
 async def visible_paths(reader: Reader, principal: Principal, paths: Iterable[str]) -> set[str]:
@@ -127,12 +127,16 @@ async def visible_paths(reader: Reader, principal: Principal, paths: Iterable[st
     return {row[0] for row in await reader.fetch_all(_VISIBLE_PATHS, paths=wanted, **viewer(principal))}
 
 
-async def _with_children(reader: Reader, principal: Principal, rows: list[ChannelRow]) -> list[ChannelRow]:
-    ids = [row.id for row in rows if "/" not in row.path]
-    if not ids:
-        return rows
-    counts: dict[int, int] = dict(await reader.fetch_all(_CHILD_COUNTS, ids=ids, **viewer(principal)))
-    return [msgspec.structs.replace(row, subchannel_count=counts.get(row.id, 0)) for row in rows]
+async def _completed(reader: Reader, principal: Principal, rows: list[ChannelRow]) -> list[ChannelRow]:
+    """Return the channels of a page with what is looked up for the page alone."""
+    granted = await levels_on(reader, principal, [row.id for row in rows])
+    counts: dict[int, int] = {}
+    if parents := [row.id for row in rows if "/" not in row.path]:
+        counts = dict(await reader.fetch_all(_CHILD_COUNTS, ids=parents, **viewer(principal)))
+    return [
+        msgspec.structs.replace(row, grant=granted.get(row.id, 0), subchannel_count=counts.get(row.id, 0))
+        for row in rows
+    ]
 
 
 @cache

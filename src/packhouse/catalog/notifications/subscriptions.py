@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 from sqlalchemy import and_, bindparam, delete, func, or_, select
 
-from packhouse.catalog.accounts.permissions import Decision, Target, permit
-from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.store import ROLE
+from packhouse.catalog.accounts.holding import holding_of
+from packhouse.catalog.accounts.permissions import Decision, permit
+from packhouse.catalog.accounts.visibility import target_of
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.notifications.tables import mail_address, silent_channel, subscription
-from packhouse.catalog.people_tables import account, channel_grant
+from packhouse.catalog.people_tables import account
 from packhouse.catalog.schema import channel
 from packhouse.core.db import Unit
 from packhouse.core.db.base import Reader
@@ -39,17 +39,12 @@ _END_SILENCE = delete(silent_channel).where(silent_channel.c.channel_id == bindp
 _WANT = """INSERT INTO subscription (channel_id, account_id, wanted) VALUES (:channel_id, :account_id, :wanted)
  ON CONFLICT (channel_id, account_id) DO UPDATE SET wanted = excluded.wanted"""
 _RECIPIENTS = (
-    select(account.c.id, account.c.username, ROLE, mail_address.c.address, channel_grant.c.level)
+    select(account.c.id, account.c.username, mail_address.c.address)
     .select_from(
         account.outerjoin(
             subscription,
             and_(subscription.c.account_id == account.c.id, subscription.c.channel_id == bindparam("channel_id")),
-        )
-        .outerjoin(mail_address, mail_address.c.account_id == account.c.id)
-        .outerjoin(
-            channel_grant,
-            and_(channel_grant.c.user_id == account.c.id, channel_grant.c.channel_id == bindparam("channel_id")),
-        )
+        ).outerjoin(mail_address, mail_address.c.account_id == account.c.id)
     )
     .where(
         account.c.disabled_at.is_(None),
@@ -99,11 +94,11 @@ async def want(unit: Unit, channel_id: int, account_id: int, wanted: bool) -> No
 async def recipients(reader: Reader, of: Channel) -> list[Recipient]:
     """Return who is told about a channel, by name: who wants to be, is not disabled, and has the right now."""
     found = []
-    for account_id, username, role, address, level in await reader.fetch_all(
-        _RECIPIENTS, channel_id=of.id, owner_id=of.owner_id
-    ):
-        target = Target(of.privacy, of.owner_id, level or 0, subchannel=of.parent_id is not None)
-        if permit(Principal(account_id, username, role), "notification:view", target) is Decision.ALLOWED:
+    rows = await reader.fetch_all(_RECIPIENTS, channel_id=of.id, owner_id=of.owner_id)
+    for account_id, username, address in rows:
+        person = (await holding_of(reader, account_id)).principal(account_id, username)
+        target = await target_of(reader, person, of)
+        if permit(person, "notification:view", target) is Decision.ALLOWED:
             found.append(Recipient(account_id, username, address or _spoken(username)))
     return found
 

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, FromClause, Select, and_, bindparam, case,
 
 from packhouse.catalog.accounts.permissions import MANAGE
 from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.visibility import GRANT, VISIBLE, viewer
+from packhouse.catalog.accounts.visibility import VISIBLE, held, viewer
 from packhouse.catalog.judgement_tables import finding
 from packhouse.catalog.packages.hiding import HIDDEN_BY, SHOWN, judged
 from packhouse.catalog.schema import channel, content, entry, record
@@ -58,6 +58,7 @@ class Scope(NamedTuple):
     """Whose files are meant. `kind` chooses the statement, `values` go into it.
 
     `channel_id`: of one channel. `viewer_id`: of all channels a caller may see. `hidden`: what is hidden there too.
+    `managed`: that in channels the caller manages.
     `package`: of one (family, name). `file`: one of its files. `path`: of the channel there.
     """
 
@@ -78,9 +79,12 @@ class Scope(NamedTuple):
 
 
 def everywhere(principal: Principal) -> Scope:
-    """Return the files of all channels the caller may see; hidden ones where the caller manages the channel."""
-    hidden = {"hidden"} if principal.role == "admin" else set()
-    return Scope(frozenset({"viewer_id", *hidden}), viewer(principal))
+    """Return the files of all channels the caller may see; hidden ones where the caller manages the channel.
+
+    A resource token shows none that are hidden, whatever its owner manages.
+    """
+    hidden = "viewer_id" if principal.resources is not None else "hidden" if principal.role == "admin" else "managed"
+    return Scope(frozenset({"viewer_id", hidden}), viewer(principal))
 
 
 def of_channel(channel_id: int, *, hidden: bool) -> Scope:
@@ -89,7 +93,7 @@ def of_channel(channel_id: int, *, hidden: bool) -> Scope:
 
 
 _OTHER = finding.alias("affected")
-_MANAGED = or_(channel.c.owner_id == bindparam("viewer_id"), int(MANAGE) <= GRANT)
+_MANAGED = held(MANAGE)
 _WHERE: dict[str, ColumnElement[bool]] = {
     "channel_id": entry.c.channel_id == bindparam("channel_id"),
     "viewer_id": VISIBLE,
@@ -136,7 +140,7 @@ def _found(flags: frozenset[str]) -> tuple[FromClause, list[ColumnElement[bool]]
         names = select(_OTHER.c.name).where(any_of(_OTHER.c.vulnerability_id, "ids") if "ids" in flags else true())
         where.append((entry if "channel_id" in flags else record).c.name.in_(names))
     if "hidden" not in flags:
-        where.append(or_(SHOWN, _MANAGED) if "viewer_id" in flags else SHOWN)
+        where.append(or_(SHOWN, _MANAGED) if "managed" in flags else SHOWN)
     return judged(files), where
 
 

@@ -17,7 +17,6 @@ import msgspec
 from litestar import Request
 from msgspec import inspect
 
-from packhouse.catalog.accounts.principal import ANONYMOUS
 from packhouse.core.errors import PackhouseError
 from packhouse.doors.api.guard import caller_of
 
@@ -43,7 +42,7 @@ async def refuse_repeated(request: Request[Any, Any, Any]) -> None:
     if request.content_type[0] != "application/json":
         return
     body = await request.body()
-    if len(body) > STRANGERS_BYTES and caller_of(request) is ANONYMOUS:
+    if len(body) > STRANGERS_BYTES and not caller_of(request).known:
         raise PackhouseError("too_large", "The body of the request is too large.", "Send a credential with it.")
     check_unique(body)
 

@@ -38,7 +38,7 @@ class Gate:
         feed.listen(self._changed, self._reset)
 
     def _changed(self, change: Change) -> None:
-        if change.kind in ("channel", "account", "token"):
+        if change.kind in ("channel", "account", "token", "login", "people"):
             self._epoch += 1
             self._channels.clear()
             self._rights.clear()
