@@ -51,7 +51,9 @@ class Change(NamedTuple):
     """One thing that is no longer as it was."""
 
     seq: int
-    kind: str  #: channel | index | package | entry | judgement | account | token | login | people | mirror | notice
+    #: channel | index | package | entry | judgement | account | token | mirror | notice | setting
+    #: | login (one, by uuid) | people (roles, groups, who is in them: one row for all that a unit changed)
+    kind: str
     channel_id: int | None
     name: str
 

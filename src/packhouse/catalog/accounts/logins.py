@@ -1,0 +1,135 @@
+"""Logins as rows: a browser's cookie or a signed key is one of them, so that a single one can be looked at and ended.
+
+A cookie's value is kept as a keyed hash only. A signed key needs no value here: it names its login by uuid.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+from sqlalchemy import bindparam, insert, null, select, update
+
+from packhouse.catalog.accounts.keys import Keys
+from packhouse.catalog.changes import note
+from packhouse.catalog.sign_in_tables import login
+from packhouse.core.db import Unit
+from packhouse.core.db.base import Reader
+from packhouse.core.randomness import new_uuid, random_hex
+
+Kind = Literal["browser", "key", "api"]
+
+
+class Login(msgspec.Struct, frozen=True):
+    """One login of an account; times in microseconds since the epoch."""
+
+    id: int
+    uuid: str  #: what others name it by
+    account_id: int
+    kind: Kind
+    provider_id: int | None  #: who vouched; None: a password of ours
+    client: str  #: which browser or command, as the person is shown
+    created_at: int
+    seen_at: int
+    expires_at: int
+    ended_at: int | None
+
+
+_LOGIN = tuple(login.c[name] for name in Login.__struct_fields__)
+_INSERT = (
+    insert(login)
+    .values(
+        {
+            name: bindparam(name)
+            for name in (
+                "uuid", "secret_hash", "account_id", "kind", "provider_id", "upstream_sid", "upstream", "client", "amr",
+                "created_at", "seen_at", "checked_at", "expires_at",
+            )
+        }
+    )
+    .returning(login.c.id)
+)  # fmt: skip
+_LIVE = login.c.ended_at.is_(None)
+_BY_SECRET = select(*_LOGIN).where(login.c.secret_hash == bindparam("hash"), _LIVE)
+_BY_UUID = select(*_LOGIN).where(login.c.uuid == bindparam("uuid"), _LIVE)
+#: what its provider gave goes with it
+_ENDED = {"ended_at": bindparam("now"), "upstream": null()}
+_END = update(login).where(login.c.id == bindparam("login_id"), _LIVE).values(_ENDED).returning(login.c.uuid)
+_END_ALL = (
+    update(login)
+    .where(login.c.account_id == bindparam("of_account"), login.c.id != bindparam("but"), _LIVE)
+    .values(_ENDED)
+    .returning(login.c.uuid)
+)
+
+
+async def begin(
+    unit: Unit,
+    keys: Keys,
+    account_id: int,
+    kind: Kind,
+    *,
+    client: str,
+    lifetime: int,
+    provider_id: int | None = None,
+    upstream_sid: str | None = None,
+    upstream: bytes | None = None,
+    amr: Sequence[str] = (),
+) -> tuple[Login, str]:
+    """Return a new login and its value, which is shown this once; only a browser's has one, others get "".
+
+    `lifetime` is in microseconds, `upstream` (the provider's tokens) is sealed already, `amr` says how the person
+    showed who they are (RFC 8176).
+    """
+    value = random_hex(32) if kind == "browser" else ""
+    uuid, now = new_uuid(), unit.now
+    row = await unit.fetch_value(
+        _INSERT,
+        uuid=uuid,
+        secret_hash=_hash(keys, value) if value else None,
+        account_id=account_id,
+        kind=kind,
+        provider_id=provider_id,
+        upstream_sid=upstream_sid,
+        upstream=upstream,
+        client=client,
+        amr=json.dumps(list(amr)),
+        created_at=now,
+        seen_at=now,
+        checked_at=now,
+        expires_at=now + lifetime,
+    )
+    return Login(int(row), uuid, account_id, kind, provider_id, client, now, now, now + lifetime, None), value
+
+
+async def by_secret(reader: Reader, keys: Keys, value: str) -> Login | None:
+    """Return the login with that value unless it was ended; the caller looks at `expires_at` and at the account."""
+    row = await reader.fetch_one(_BY_SECRET, hash=_hash(keys, value))
+    return Login(*row) if row else None
+
+
+async def by_uuid(reader: Reader, uuid: str) -> Login | None:
+    """Return the login of that uuid unless it was ended; the caller looks at `expires_at` and at the account."""
+    row = await reader.fetch_one(_BY_UUID, uuid=uuid)
+    return Login(*row) if row else None
+
+
+async def end(unit: Unit, login_id: int) -> None:
+    """End a login in every process; one that has ended stays as it is."""
+    uuid = await unit.fetch_value(_END, login_id=login_id, now=unit.now)
+    if uuid is not None:
+        await note(unit, "login", name=uuid)
+
+
+async def end_all(unit: Unit, account_id: int, but: int | None = None) -> int:
+    """End the logins of an account, except the one with the id `but`; return how many."""
+    ended = await unit.fetch_all(_END_ALL, of_account=account_id, but=but or 0, now=unit.now)
+    for (uuid,) in ended:
+        await note(unit, "login", name=uuid)
+    return len(ended)
+
+
+def _hash(keys: Keys, value: str) -> bytes:
+    return keys.hash_of("login", value)
