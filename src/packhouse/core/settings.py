@@ -42,6 +42,8 @@ DESCRIPTIONS: dict[str, str] = {
     "admin_password": "First password of the user `admin`; read only when that user is created. Secret.",
     "secret_key": "64 hexadecimal digits, the same on all machines, that open what is sealed in the database; "
     "empty: those in `secret.key` of the data folder, which the first start makes. Secret.",
+    "identity_file": "TOML file with the identity providers people sign in through (OpenID Connect, LDAP); "
+    "empty: `identity.toml` in the data folder, if there is one.",
     "upload_bytes": "Largest upload in bytes.",
     "sweep_grace_seconds": "How long content without an owner is kept before its bytes are deleted, in seconds.",
     "shrink_guard_percent": "A run of a mirror or feed that would remove more than this share, in percent, asks first.",
@@ -81,6 +83,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: str = ""
     admin_password: str = ""
     secret_key: Annotated[str, Meta(pattern=rf"^$|^{HEX_KEY.pattern}$")] = ""
+    identity_file: str = ""
     upload_bytes: Annotated[int, Meta(ge=1)] = 20 * 2**30
     sweep_grace_seconds: Annotated[int, Meta(ge=0)] = 3600
     shrink_guard_percent: Annotated[int, Meta(ge=0, le=100)] = 50

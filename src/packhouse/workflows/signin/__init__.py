@@ -1,0 +1,1 @@
+"""Signing in through others: who vouches for people, and what they are here because of it."""
