@@ -17,6 +17,7 @@ from packhouse.catalog.accounts.keys import load_keys
 from packhouse.catalog.audit.chain import seal
 from packhouse.catalog.audit.keys import load_signing_key
 from packhouse.catalog.changes import Change, ChangeFeed, forget_old
+from packhouse.catalog.grants import signing_keys
 from packhouse.catalog.mirrors.origins import forget_unused
 from packhouse.catalog.notifications.outbox import forget_old as forget_old_digests
 from packhouse.catalog.packages.downloads import forget_old_chunks
@@ -293,6 +294,7 @@ async def _duties(services: Services) -> list[Periodic]:
         Periodic("feeds", 1.0, feed_scheduling),
         Periodic("news", 2.0, partial(gather_news, services)),
         Periodic("notifications", 2.0, partial(send_due, services)),
+        Periodic("signing keys", 3600.0, partial(signing_keys.rotate, services.db, services.sealer)),
         Periodic("sweeper", 86_400 / SWEEPS_A_DAY, sweeping),
         Periodic("old rows", 600.0, forgetting),
     ]

@@ -5,7 +5,7 @@ Whether the caller may do it is asked before, of `permissions`; `actor` is the c
 
 from __future__ import annotations
 
-from packhouse.catalog.accounts import store
+from packhouse.catalog.accounts import logins, store
 from packhouse.catalog.accounts.account import Account, check_role, check_username
 from packhouse.catalog.accounts.passwords import check_strength, hash_password
 from packhouse.catalog.audit.store import record_event
@@ -72,6 +72,7 @@ async def set_disabled(db: Database, username: str, disabled: bool, actor: str) 
         if disabled:
             await _keep_an_admin(unit, account)
         await store.set_disabled(unit, account.id, unit.now if disabled else None)
+        await logins.end_all(unit, account.id)
         await _tell(unit, "user_disabled" if disabled else "user_enabled", actor, username)
 
     await db.write(work)
@@ -106,6 +107,7 @@ async def set_password(db: Database, username: str, password: str, actor: str) -
     async def work(unit: Unit) -> None:
         account = await _found(unit, username)
         await store.set_password(unit, account.id, hashed)
+        await logins.end_all(unit, account.id)
         await _tell(unit, "user_password_changed", actor, username)
 
     await db.write(work)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from packhouse.catalog.accounts import sessions, store
+from packhouse.catalog.accounts import logins, sessions, store
 from packhouse.catalog.accounts.account import USERNAME, Account
 from packhouse.catalog.accounts.credential import Credential
 from packhouse.catalog.accounts.holding import holding_of
@@ -22,6 +22,7 @@ from packhouse.catalog.accounts.passwords import PasswordChecker
 from packhouse.catalog.accounts.principal import ANONYMOUS, Principal
 from packhouse.catalog.accounts.throttle import Throttle
 from packhouse.catalog.accounts.tokens import decode_scopes
+from packhouse.catalog.grants.signing_keys import verifier
 from packhouse.core.clock import SECOND, monotonic
 from packhouse.core.db import Database
 from packhouse.core.errors import PackhouseError
@@ -72,10 +73,9 @@ class Authenticator:
             return known
         return await self._check(credential, key, address)
 
-    async def login(self, username: str, password: str, address: str) -> tuple[str, Account]:
-        """Check a password and return a session (JWT) with the account. Raises like `principal`."""
-        account = await self._password(username, password, address)
-        return sessions.issue(account, self._keys.session, await self._db.now()), account
+    async def login(self, username: str, password: str, address: str) -> Account:
+        """Check a password and return whose it is. Raises like `proof`."""
+        return await self._password(username, password, address)
 
     @property
     def evaluations(self) -> int:
@@ -128,11 +128,17 @@ class Authenticator:
         return msgspec.structs.replace(holder, scopes=decode_scopes(scopes), token_id=uuid), _left(expires_at, now)
 
     async def _session(self, value: str, now: int) -> tuple[Principal, float]:
-        session = sessions.read(value, self._keys.session, now)
-        account = await store.by_id(self._db, session.account_id) if session else None
-        if session is None or account is None or account.disabled_at or account.sessions != session.sessions:
+        kid = sessions.kid_of(value)
+        key = await verifier(self._db, kid, now) if kid else None
+        session = sessions.read(value, key, now) if key else None
+        login = await logins.by_uuid(self._db, session.login) if session else None
+        account = await store.by_id(self._db, login.account_id) if login else None
+        if session is None or login is None or account is None or account.disabled_at:
             raise _refused()
-        return await self._principal(account.id, account.username), _left(session.expires_at, now)
+        holder = await self._principal(account.id, account.username)
+        return msgspec.structs.replace(holder, login_id=login.uuid), _left(
+            min(session.expires_at, login.expires_at), now
+        )
 
     async def _principal(self, account_id: int | None, username: str) -> Principal:
         return (await holding_of(self._db, account_id)).principal(account_id, username)

@@ -12,13 +12,12 @@ from packhouse.catalog.audit.store import record_event
 from packhouse.core.db import Database, Unit
 from packhouse.core.randomness import random_bytes
 
-NAMES = ("session-signing", "token-hashing")
+NAMES = ("token-hashing",)
 
 
 class Keys(msgspec.Struct, frozen=True):
-    """32 random bytes each; rotating one ends all sessions, or all tokens."""
+    """32 random bytes each; another one ends all tokens and cookies."""
 
-    session: bytes
     token: bytes
 
     def __repr__(self) -> str:
@@ -38,7 +37,7 @@ async def load_keys(db: Database) -> Keys:
     found = await store.secrets(db, NAMES)
     if len(found) < len(NAMES):
         found = await db.write(_make)
-    return Keys(session=found["session-signing"], token=found["token-hashing"])
+    return Keys(token=found["token-hashing"])
 
 
 async def _make(unit: Unit) -> dict[str, bytes]:

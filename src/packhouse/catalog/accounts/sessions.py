@@ -1,25 +1,26 @@
-"""Sessions: the JWT a login gives out, which old and new clients decode without checking it.
+"""Signed keys: the JWT a login gives out, which old and new clients decode without checking it.
 
-Signed with HS256 under a secret of the installation; nobody else needs to verify it yet. What it says about rights is
-for the clients to read: the server looks the account up again.
+Signed with RS256 (`catalog/grants/signing_keys.py`). It names a row of `login`, which is what can be ended and says
+whose it is; what it says about rights is for the clients to read, the server looks the account up again.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import jwt
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
-from packhouse.catalog.accounts.account import Account
 from packhouse.core.clock import DAY, SECOND
-from packhouse.core.randomness import random_hex
 
-ALGORITHM = "HS256"
+ALGORITHM = "RS256"
 ISSUER = "packhouse"
-LIFETIME = DAY  #: of a login, in microseconds
+LIFETIME = DAY  #: of a login with a password, in microseconds
 
+_KID = re.compile(r"[A-Za-z0-9]{1,64}")
 #: characters that would put `-` or `_` into the base64 text, as JSON escapes
 _ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in ">?~\x7f"}
 
@@ -27,43 +28,41 @@ _ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in ">?~\x7f
 class Session(msgspec.Struct, frozen=True):
     """The claims the server itself reads."""
 
-    account_id: int
-    sessions: int  #: must equal the account's, see `schema.account`
+    login: str  #: the uuid of the row
     expires_at: int  #: microseconds since the epoch
 
 
-def issue(account: Account, key: bytes, now: int, lifetime: int = LIFETIME) -> str:
-    """Return a signed JWT for `account`; `now` and `lifetime` in microseconds.
+def sign(claims: dict[str, Any], kid: str, private: RSAPrivateKey) -> str:
+    """Return a signed JWT.
 
     The payload segment contains no `-` and no `_`: conda-repo-cli decodes it with the standard base64 alphabet. ASCII
     text yields these two only through four characters, and inside JSON strings those can be written as escapes.
     """
-    claims: dict[str, Any] = {
-        "iss": ISSUER,
-        "sub": str(account.id),
-        "preferred_username": account.username,
-        "realm_access": {"roles": [account.role]},
-        "sessions": account.sessions,
-        "iat": now // SECOND,
-        "exp": (now + lifetime) // SECOND,
-        "jti": random_hex(8),
-    }
     text = json.dumps(claims, separators=(",", ":")).translate(_ESCAPES)
-    return jwt.PyJWS().encode(text.encode("ascii"), key, ALGORITHM, headers={"typ": "JWT"})
+    return jwt.PyJWS().encode(text.encode("ascii"), private, ALGORITHM, headers={"typ": "JWT", "kid": kid})
 
 
-def read(token: str, key: bytes, now: int) -> Session | None:
+def kid_of(token: str) -> str | None:
+    """Return which key a JWT says it was signed with; None when it does not say so in our way."""
+    try:
+        kid = jwt.get_unverified_header(token).get("kid")
+    except (jwt.InvalidTokenError, ValueError, RecursionError):
+        return None
+    return kid if isinstance(kid, str) and _KID.fullmatch(kid) else None
+
+
+def read(token: str, key: RSAPublicKey, now: int) -> Session | None:
     """Return what a JWT of ours says, or None if it is expired, altered, of another algorithm, or not ours at all."""
     try:
         claims = jwt.decode(
             token,
             key,
             algorithms=[ALGORITHM],
-            issuer=ISSUER,
+            issuer=ISSUER,  # an ID token has another, so that it opens nothing
             # expiry is checked below, against the database's clock
             options={"require": ["exp", "sub", "iss"], "verify_exp": False, "verify_iat": False, "verify_nbf": False},
         )
-        session = Session(int(claims["sub"]), int(claims["sessions"]), int(claims["exp"]) * SECOND)
-    except (jwt.InvalidTokenError, KeyError, TypeError, ValueError):
+        login, expires_at = claims["sid"], int(claims["exp"]) * SECOND
+    except (jwt.InvalidTokenError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
         return None
-    return session if now < session.expires_at else None
+    return Session(login, expires_at) if isinstance(login, str) and now < expires_at else None

@@ -8,8 +8,11 @@ import msgspec
 from litestar import Request, post
 from litestar.params import JSONBody
 
+from packhouse.catalog.accounts.keys import load_keys
+from packhouse.catalog.accounts.sessions import LIFETIME
+from packhouse.catalog.grants.issuing import give_key
 from packhouse.doors.api.bodies import Body
-from packhouse.doors.api.parameters import Login, Word
+from packhouse.doors.api.parameters import House, Login, Word
 from packhouse.doors.api.problems import refused
 
 
@@ -28,10 +31,16 @@ class Session(msgspec.Struct, kw_only=True):
 
 
 @post("/api/auth/login", tags=["auth"], status_code=200, responses=refused())
-async def login(data: JSONBody[LoginRequest], request: Request[Any, Any, Any], authenticator: Login) -> Session:
+async def login(
+    data: JSONBody[LoginRequest], request: Request[Any, Any, Any], authenticator: Login, services: House
+) -> Session:
     """Log in with a password. Whatever is wrong with it is `unauthenticated`, in the same words."""
     address = request.client.host if request.client else ""
-    token, account = await authenticator.login(data.username, data.password, address)
+    account = await authenticator.login(data.username, data.password, address)
+    keys, client = await load_keys(services.db), request.headers.get("user-agent", "")
+    token, _ = await give_key(
+        services.db, services.sealer, keys, account, "api", client=client, lifetime=LIFETIME, amr=("pwd",)
+    )
     return Session(token=token, username=account.username)
 
 
