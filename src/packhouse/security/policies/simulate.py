@@ -46,7 +46,7 @@ def simulate(before: Decisions, after: Decisions, demands: Demands | None = None
     if before.batch is not after.batch:
         raise ValueError("the decisions are about different batches")
     was, will = before.seen, after.seen
-    unsolvable, missing = broken(demands, was, will) if demands else (np.zeros(0, np.int64), ())
+    unsolvable, missing = broken(demands, was, will) if demands is not None else (np.zeros(0, np.int64), ())
     return Simulation(
         np.flatnonzero(was & ~will),
         np.flatnonzero(will & ~was),
