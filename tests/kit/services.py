@@ -167,7 +167,7 @@ def _answers(cluster: Postgres) -> bool:
 
 def _postgres_program(name: str) -> Path:
     versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True)
-    return find_program(name, *versions) or _missing("PostgreSQL's server", "apt-get install postgresql")
+    return find_program(name, *versions) or missing("PostgreSQL's server", "apt-get install postgresql")
 
 
 def _s3_program() -> Path:
@@ -176,10 +176,11 @@ def _s3_program() -> Path:
     home = Path(os.environ.get("GOPATH") or Path.home() / "go")
     folders = [Path(os.environ["GOBIN"])] if os.environ.get("GOBIN") else []
     install = "go install github.com/versity/versitygw/cmd/versitygw@latest"
-    return find_program("versitygw", *folders, home / "bin") or _missing("the S3 server versitygw", install)
+    return find_program("versitygw", *folders, home / "bin") or missing("the S3 server versitygw", install)
 
 
-def _missing(what: str, how: str) -> NoReturn:
+def missing(what: str, how: str) -> NoReturn:
+    """Skip the test for lack of `what`, or fail it where everything must be there."""
     text = f"{what} is not installed; install it with: {how}"
     if os.environ.get("PACKHOUSE_TEST_REQUIRE_SERVICES"):
         pytest.fail(text, pytrace=False)

@@ -14,10 +14,13 @@ from cryptography.x509.oid import NameOID
 
 
 class Authority:
-    """A certificate authority whose files lie in `folder`; `ca` is its own certificate as PEM."""
+    """A certificate authority whose files lie in `folder`; `ca` is its own certificate as PEM.
 
-    def __init__(self, folder: Path, name: str = "Test authority") -> None:
-        self._folder = folder
+    What it signs holds for a day and began `age` ago.
+    """
+
+    def __init__(self, folder: Path, name: str = "Test authority", age: dt.timedelta = dt.timedelta(minutes=5)) -> None:
+        self._folder, self._age = folder, age
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self._key = ec.generate_private_key(ec.SECP256R1())
         self.ca = folder / f"{name.replace(' ', '-')}.pem"
@@ -51,15 +54,15 @@ class Authority:
     def _certificate(
         self, subject: x509.Name, key: ec.EllipticCurvePublicKey, extension: x509.ExtensionType, *, critical: bool
     ) -> bytes:
-        now = dt.datetime.now(dt.UTC)
+        begin = dt.datetime.now(dt.UTC) - self._age
         certificate = (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self._name)
             .public_key(key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(minutes=5))
-            .not_valid_after(now + dt.timedelta(days=1))
+            .not_valid_before(begin)
+            .not_valid_after(begin + dt.timedelta(days=1))
             .add_extension(extension, critical=critical)
             .sign(self._key, hashes.SHA256())
         )

@@ -16,6 +16,7 @@ CODES: dict[str, tuple[int, str]] = {
     "conflict": (409, "The request contradicts the present state of the object"),
     "delivery_failed": (502, "A mail server or the receiver of a webhook refused what was sent to it"),
     "different_content": (409, "The coordinate already names other bytes, and a coordinate has one content for ever"),
+    "directory_failed": (502, "A directory that vouches for people (LDAP) did not answer, or not usably"),
     "forbidden": (403, "The caller is known, and this is not allowed: by their rights, or by the settings"),
     "hidden": (403, "The file is held back by judgement"),
     "internal": (500, "A fault of the server itself; the log has the details under the request id"),
