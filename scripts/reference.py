@@ -65,9 +65,10 @@ def permissions() -> Iterator[str]:
     """Who may do what, and what each route needs."""
     yield "# Permissions"
     yield ""
-    yield "Levels: none < read < write < manage. A role has a level in each category; `admin` has manage in all. Owners"
-    yield "have manage on their channels, where the last column says so. A private channel is opened by no role but"
-    yield "`admin`. A token is limited to its scopes: the actions below."
+    yield "Levels: none < read < write < manage. A role has a level in each category; `admin` has manage in all. What"
+    yield "the table says of the two other roles is what they begin with: `/api/roles` changes them, and makes others."
+    yield "Owners have manage on their channels, where the last column says so. A private channel is opened by no role"
+    yield "but `admin`. A token is limited to its scopes: the actions below."
     yield ""
     rows: Any = (
         (f"`{name}`", level(row.everyone), level(row.author), "yes" if row.of_channel else "")

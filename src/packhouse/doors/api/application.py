@@ -29,9 +29,11 @@ from packhouse.doors.api import (
     mirrors,
     notices,
     notifications,
+    permissions_page,
     policies,
     quarantine,
     reservations,
+    roles,
     statements,
     system,
     trusted_keys,
@@ -64,6 +66,7 @@ NOUNS = (
     reservations,
     waivers,
     vex,
+    *(roles, permissions_page),
 )
 
 

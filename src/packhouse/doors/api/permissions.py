@@ -140,6 +140,14 @@ ROUTES: dict[tuple[str, str], Action | None] = {
     ("GET", "/api/reservations"): "policy:view",
     ("POST", "/api/reservations"): "policy:edit",
     ("DELETE", "/api/reservations/{reservation_id}"): "policy:edit",
+    # ------------------------------------------------------------ roles
+    ("GET", "/api/roles"): "roles:view",
+    ("POST", "/api/roles"): "roles:edit",
+    ("GET", "/api/roles/{role}"): "roles:view",
+    ("PUT", "/api/roles/{role}"): "roles:edit",
+    ("DELETE", "/api/roles/{role}"): "roles:edit",
+    ("GET", "/api/permissions"): "account:view",
+    # ------------------------------------------------------------ channels
     ("GET", "/api/channels"): "channel:view",
     ("POST", "/api/channels"): "channel:create",
     ("GET", "/api/channels/{channel}/subchannels"): "channel:view",

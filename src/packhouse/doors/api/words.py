@@ -12,6 +12,7 @@ from packhouse.catalog.mirrors.mirror import MODES, SHOWN_STATES, TYPES
 from packhouse.catalog.notifications.outbox import DROPPED, FAILED, PENDING, SENT
 from packhouse.catalog.packages.package_changes import CAUSES
 from packhouse.catalog.policies.store import STATES
+from packhouse.catalog.roles.role import WORDS
 from packhouse.catalog.vulnerabilities.feeds import KINDS
 from packhouse.catalog.vulnerabilities.feeds import STATES as STATES_OF_FEEDS
 from packhouse.doors.api.parameters import Word
@@ -31,6 +32,7 @@ Privacy = Annotated[Word, _one_of(*PRIVACIES)]
 Behavior = Annotated[Word, _one_of(*BEHAVIORS)]
 Access = Annotated[str, _one_of("owner", "collaborator", "viewer")]
 Role = Annotated[Word, _one_of(*ROLES)]
+RoleLevel = Annotated[Word, _one_of(*WORDS)]
 TokenType = Annotated[str, _one_of("scope", "user")]
 NoticeLevel = Annotated[Word, _one_of(*LEVELS)]
 MirrorMode = Annotated[Word, _one_of(*MODES)]

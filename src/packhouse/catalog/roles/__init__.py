@@ -1,0 +1,1 @@
+"""Roles: named sets of levels, which accounts and groups hold."""
