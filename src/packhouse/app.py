@@ -36,6 +36,7 @@ from packhouse.core.settings import Settings, load
 from packhouse.doors.api import Api, management_words
 from packhouse.doors.asgi import App, Receive, Scope, Send
 from packhouse.doors.entrance import Entrance
+from packhouse.doors.origins import Origins
 from packhouse.doors.proxies import Proxies
 from packhouse.doors.serve import Door, Repository
 from packhouse.doors.serve.answers import Answers
@@ -172,7 +173,10 @@ class Server:
         doors: list[Door] = [python, conda]  # in this order: a project called `acme-tea` looks like a subdir
         repository = Repository(gate, doors, PutDoor(gate, services), FormDoor(gate, services), self._counter)
         proxies = Proxies(services.settings.proxies)
-        self._entrance = Entrance(authenticator, Answers(feed), repository, api, management_words(api), proxies)
+        origins = Origins(services.settings)
+        self._entrance = Entrance(
+            authenticator, Answers(feed), repository, api, management_words(api), proxies, origins
+        )
         await services.sandbox.start()
         await feed.poll()
         loops = (feed.run(), self._counter.run(), clean_daily(services.blobs))

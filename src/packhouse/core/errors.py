@@ -14,6 +14,7 @@ CODES: dict[str, tuple[int, str]] = {
     "bad_request": (400, "The request cannot be understood: a missing, unknown or ill-formed part"),
     "channel_frozen": (409, "The channel is frozen: its published index is pinned and only mirror runs may add to it"),
     "conflict": (409, "The request contradicts the present state of the object"),
+    "cross_site": (403, "The request was sent by a page of another site, or nothing shows that it was not"),
     "delivery_failed": (502, "A mail server or the receiver of a webhook refused what was sent to it"),
     "different_content": (409, "The coordinate already names other bytes, and a coordinate has one content for ever"),
     "directory_failed": (502, "A directory that vouches for people (LDAP) did not answer, or not usably"),

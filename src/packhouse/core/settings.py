@@ -38,12 +38,14 @@ DESCRIPTIONS: dict[str, str] = {
     "s3_cache_bytes": "Size in bytes of the local read-through cache for packages on S3.",
     "host": "Address or name of this machine that the server listens on; `0.0.0.0` or `::` for all of them.",
     "port": "TCP port the server listens on; 0 takes a free one.",
+    "public_url": "Address people use, such as `https://packages.example.org`; needed behind a proxy.",
     "trusted_proxies": "Comma-separated addresses or networks of reverse proxies whose `X-Forwarded-For` is believed.",
     "admin_password": "First password of the user `admin`; read only when that user is created. Secret.",
     "secret_key": "64 hexadecimal digits, the same on all machines, that open what is sealed in the database; "
     "empty: those in `secret.key` of the data folder, which the first start makes. Secret.",
     "identity_file": "TOML file with the identity providers people sign in through (OpenID Connect, LDAP); "
     "empty: `identity.toml` in the data folder, if there is one.",
+    "login_hours": "How long a browser stays signed in at most, in hours; unused for 12 hours it is signed out sooner.",
     "upload_bytes": "Largest upload in bytes.",
     "sweep_grace_seconds": "How long content without an owner is kept before its bytes are deleted, in seconds.",
     "shrink_guard_percent": "A run of a mirror or feed that would remove more than this share, in percent, asks first.",
@@ -80,10 +82,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     s3_cache_bytes: Annotated[int, Meta(ge=0)] = 10 * 2**30
     host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
+    public_url: Annotated[str, Meta(pattern=r"^$|^https?://[^\s/?#@]+/?$")] = ""
     trusted_proxies: str = ""
     admin_password: str = ""
     secret_key: Annotated[str, Meta(pattern=rf"^$|^{HEX_KEY.pattern}$")] = ""
     identity_file: str = ""
+    login_hours: Annotated[int, Meta(ge=1, le=8760)] = 168
     upload_bytes: Annotated[int, Meta(ge=1)] = 20 * 2**30
     sweep_grace_seconds: Annotated[int, Meta(ge=0)] = 3600
     shrink_guard_percent: Annotated[int, Meta(ge=0, le=100)] = 50

@@ -2,8 +2,9 @@
 
 Which one counts when a request carries several: the token in the path (somebody wrote it into this very channel's
 address), then `X-Auth`, then `X-API-Key`, then `Authorization` (which HTTP libraries also add by themselves from a
-`.netrc`). The one that counts must be valid; a bad one never falls back to the next, nor to nobody. Pure; never raises:
-whatever cannot be read is a MALFORMED credential, which nobody has, hence 401.
+`.netrc`), then our cookie (which a browser adds to all it sends). The one that counts must be valid; a bad one never
+falls back to the next, nor to nobody. Pure; never raises: whatever cannot be read is a MALFORMED credential, which
+nobody has, hence 401.
 """
 
 from __future__ import annotations
@@ -34,6 +35,24 @@ def from_request(headers: Headers, path: str) -> tuple[Credential | None, str]:
     """
     in_path, rest = from_path(path)
     return in_path or from_headers(headers), rest
+
+
+def from_cookies(headers: Headers, name: str) -> Credential | None:
+    """Return the cookie of that name (RFC 6265 section 5.4); several ones with different values are MALFORMED.
+
+    HTTP/2 may send each cookie in a header of its own (RFC 9113 section 8.2.3).
+    """
+    found: set[bytes] = set()
+    for key, line in headers:
+        if key.lower() == b"cookie" and len(line) <= HEADER_BYTES:
+            for pair in line.split(b";"):
+                given, equals, value = pair.strip(b" \t").partition(b"=")
+                if equals and given == name.encode():
+                    found.add(value)
+    if not found:
+        return None
+    text = _text(found.pop()) if len(found) == 1 else None
+    return Credential("cookie", text) if text and TOKEN.fullmatch(text) else MALFORMED
 
 
 def from_path(path: str) -> tuple[Credential | None, str]:
@@ -98,7 +117,7 @@ def _basic(value: str) -> Credential:
 
 _READERS = {b"x-auth": opaque, b"x-api-key": opaque, b"authorization": _authorization}
 #: the names of the headers that may hold a credential
-HEADERS = frozenset(_READERS)
+HEADERS = frozenset(_READERS) | {b"cookie"}
 
 _MASKS = [
     (r"(/t/)[^/\s\"'?#]+", r"\1<TOKEN>"),

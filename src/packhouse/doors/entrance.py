@@ -10,13 +10,16 @@ import asyncio
 from contextlib import suppress
 from urllib.parse import unquote_to_bytes
 
-from packhouse.catalog.accounts.authenticator import Authenticator
+from packhouse.catalog.accounts.authenticator import Authenticator, Proof
+from packhouse.catalog.accounts.credential import Credential
 from packhouse.core.errors import PackhouseError
 from packhouse.core.log import get_logger
 from packhouse.core.randomness import random_bytes
 from packhouse.doors.asgi import STARTED, App, Message, Receive, Scope, Send, respond_error
-from packhouse.doors.credentials import from_request, mask
+from packhouse.doors.credentials import from_cookies, from_request, mask
+from packhouse.doors.crossing import is_machine, is_page, refuse_others
 from packhouse.doors.faults import told_to_the_log
+from packhouse.doors.origins import Origins
 from packhouse.doors.proxies import Proxies
 from packhouse.doors.serve import Repository
 from packhouse.doors.serve.answers import Answers
@@ -39,9 +42,10 @@ class Entrance:
         api: App,
         words: frozenset[str],
         proxies: Proxies,
+        origins: Origins,
     ) -> None:
         self._authenticator, self._answers = authenticator, answers
-        self._repository, self._api, self._proxies = repository, api, proxies
+        self._repository, self._api, self._proxies, self._origins = repository, api, proxies, origins
         self._words = words  # first segments that are management, not a channel, below /api/repo/
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,9 +76,10 @@ class Entrance:
             with suppress(FileNotFoundError):  # a cache folder forgot it
                 await self._repository.send(scope, send, answer)
                 return
-        credential, path = from_request(scope["headers"], decoded_path(scope))
+        credential, path = self._credential(scope)
+        refuse_others(scope, path, self._origins, cookie=credential is not None and credential.kind == "cookie")
         client = self._proxies.client(scope)
-        principal, until = await self._authenticator.proof(credential, client)
+        principal, until = await self._proof(credential, client, path)
         segments = path.removeprefix(REPO).split("/") if path.startswith(REPO) else []
         if segments and segments[0] not in self._words:
             answer = await self._repository(scope, receive, send, principal, segments)
@@ -83,9 +88,43 @@ class Entrance:
             return
         if segments:
             path = "/api/" + "/".join(segments)
-        state = {**scope.get("state", {}), "principal": principal}
+        state = {**scope.get("state", {}), "principal": principal, "origins": self._origins}
         known = {"path": path, "raw_path": path.encode(), "client": (client, 0), "state": state}
+        if credential is not None and credential.kind == "cookie":
+            send = _for_one_browser(send)
         await self._api({**scope, **known}, receive, send)
+
+    def _credential(self, scope: Scope) -> tuple[Credential | None, str]:
+        """Return the credential that counts, and the path without any token."""
+        path = decoded_path(scope)
+        if is_page(path):
+            # command lines send an old key along with the very request for a new one
+            name = self._origins.cookie(scope)
+            return None if is_machine(path) else from_cookies(scope["headers"], name), path
+        credential, path = from_request(scope["headers"], path)
+        return credential or from_cookies(scope["headers"], self._origins.cookie(scope)), path
+
+    async def _proof(self, credential: Credential | None, client: str, path: str) -> Proof:
+        try:
+            return await self._authenticator.proof(credential, client)
+        except PackhouseError as refusal:
+            if refusal.code != "unauthenticated" or not is_page(path):
+                raise
+            return await self._authenticator.proof(None, client)  # whose login has ended comes to sign in again
+
+
+def _for_one_browser(send: Send) -> Send:
+    """Tell caches that an answer is for whoever shows this cookie, and to be asked for again each time."""
+
+    async def send_marked(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = [*message["headers"], (b"vary", b"Cookie")]
+            if not any(name.lower() == b"cache-control" for name, _ in headers):
+                headers.append((b"cache-control", b"private, no-store"))
+            message = {**message, "headers": headers}
+        await send(message)
+
+    return send_marked
 
 
 def _patient(receive: Receive) -> Receive:

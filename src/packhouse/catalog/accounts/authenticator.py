@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from packhouse.catalog.accounts import logins, sessions, store
+from packhouse.catalog.accounts import cookies, logins, sessions, store
 from packhouse.catalog.accounts.account import USERNAME, Account
 from packhouse.catalog.accounts.credential import Credential
 from packhouse.catalog.accounts.holding import holding_of
@@ -78,6 +78,11 @@ class Authenticator:
         return await self._password(username, password, address)
 
     @property
+    def keys(self) -> Keys:
+        """The keys under which what is given out here is kept."""
+        return self._keys
+
+    @property
     def evaluations(self) -> int:
         """How many passwords were really checked, for the metrics."""
         return self._passwords.evaluations
@@ -109,6 +114,8 @@ class Authenticator:
             principal, seconds = await self._token(credential.value, now)
         elif credential.kind == "session":
             principal, seconds = await self._session(credential.value, now)
+        elif credential.kind == "cookie":
+            principal, seconds = await self._cookie(credential.value, now)
         elif credential.kind == "password":
             account = await self._shared(credential, key, address)
             principal, seconds = await self._principal(account.id, account.username), REMEMBER_SECONDS
@@ -139,6 +146,14 @@ class Authenticator:
         return msgspec.structs.replace(holder, login_id=login.uuid), _left(
             min(session.expires_at, login.expires_at), now
         )
+
+    async def _cookie(self, value: str, now: int) -> tuple[Principal, float]:
+        found = await cookies.bearer(self._db, self._keys, value, now)
+        if found is None:
+            raise _refused()
+        account, login, ends = found
+        holder = await self._principal(account.id, account.username)
+        return msgspec.structs.replace(holder, login_id=login.uuid), _left(ends, now)
 
     async def _principal(self, account_id: int | None, username: str) -> Principal:
         return (await holding_of(self._db, account_id)).principal(account_id, username)

@@ -13,9 +13,10 @@ JWT = re.compile(r"[A-Za-z0-9_-]{2,4096}\.[A-Za-z0-9_-]{2,8192}\.[A-Za-z0-9_-]{2
 
 
 class Credential(msgspec.Struct, frozen=True):
-    """A token, a session (JWT), or a user name with its password. `malformed`: something was sent, nothing usable."""
+    """A token, a session (JWT), a browser's cookie, or a user name with its password. `malformed`: something was sent,
+    nothing usable."""
 
-    kind: Literal["token", "session", "password", "malformed"]
+    kind: Literal["token", "session", "cookie", "password", "malformed"]
     value: str = ""  #: secret
     username: str = ""
 

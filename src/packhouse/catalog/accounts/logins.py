@@ -57,6 +57,7 @@ _BY_UUID = select(*_LOGIN).where(login.c.uuid == bindparam("uuid"), _LIVE)
 #: what its provider gave goes with it
 _ENDED = {"ended_at": bindparam("now"), "upstream": null()}
 _END = update(login).where(login.c.id == bindparam("login_id"), _LIVE).values(_ENDED).returning(login.c.uuid)
+_USE = update(login).where(login.c.id == bindparam("login_id"), _LIVE).values(seen_at=bindparam("now"))
 _END_ALL = (
     update(login)
     .where(login.c.account_id == bindparam("of_account"), login.c.id != bindparam("but"), _LIVE)
@@ -114,6 +115,11 @@ async def by_uuid(reader: Reader, uuid: str) -> Login | None:
     """Return the login of that uuid unless it was ended; the caller looks at `expires_at` and at the account."""
     row = await reader.fetch_one(_BY_UUID, uuid=uuid)
     return Login(*row) if row else None
+
+
+async def use(unit: Unit, login_id: int) -> None:
+    """Note that a login was used just now."""
+    await unit.execute(_USE, login_id=login_id, now=unit.now)
 
 
 async def end(unit: Unit, login_id: int) -> None:

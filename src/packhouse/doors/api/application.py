@@ -48,6 +48,7 @@ from packhouse.doors.api.guard import caller_of, guard
 from packhouse.doors.api.pages import Pages
 from packhouse.doors.api.parameters import Caller, House, Login, Reserved
 from packhouse.doors.api.problems import answer
+from packhouse.doors.login import signing_in
 from packhouse.workflows.services import Services
 
 NOUNS = (
@@ -67,6 +68,7 @@ NOUNS = (
     waivers,
     vex,
     *(roles, permissions_page),
+    signing_in,
 )
 
 
@@ -119,7 +121,8 @@ def _application() -> Litestar:
 
 def management_words(api: Api) -> frozenset[str]:
     """Return the first segments below `/api/` that are management; below `/api/repo/` they are no channels."""
-    return frozenset(segments[2] for route in api.litestar.routes if len(segments := route.path.split("/")) > 2)
+    paths = (route.path.split("/") for route in api.litestar.routes)
+    return frozenset(segments[2] for segments in paths if len(segments) > 2 and segments[1] == "api")
 
 
 def reserved_names(api: Api) -> frozenset[str]:

@@ -154,6 +154,11 @@ ROUTES: dict[tuple[str, str], Action | None] = {
     ("POST", "/api/channels/{channel}/subchannels"): "subchannel:create",
     # the command lines upload to `CH/SUB` without the word between
     ("POST", "/api/channels/{channel}/{subchannel}/artifacts"): "artifact:create",
+    # ---- pages on which people sign in: it is how one gets rights
+    ("GET", "/login"): OPEN,
+    ("POST", "/login"): OPEN,
+    ("POST", "/logout"): OPEN,
+    ("GET", "/app/page.css"): OPEN,
     **{
         (method, base + tail): action
         for base in (CHANNEL, SUBCHANNEL)

@@ -44,7 +44,7 @@ class Representation:
             (b"etag", self.etag),
             (b"last-modified", to_http_date(modified_at).encode()),
             (b"cache-control", cache),
-            (b"vary", b"Authorization, X-Auth" + (b", " + chosen_by if chosen_by else b"")),
+            (b"vary", b"Authorization, Cookie, X-Auth" + (b", " + chosen_by if chosen_by else b"")),
             (b"content-type", media_type),
             (b"accept-ranges", b"bytes"),
             (b"x-content-type-options", b"nosniff"),

@@ -13,6 +13,8 @@ from packhouse.doors.api.permissions import BULK, ROUTES
 #: writes that decide more than a right on the address can say, and why
 DECIDED_LATER = {
     ("POST", "/api/auth/login"): "it is how one gets rights",
+    ("POST", "/login"): "it is how one gets rights",
+    ("POST", "/logout"): "it ends the login that is shown, and no other",
     ("PUT", "/api/channels/{channel}/artifacts/bulk"): "BULK, by what the body asks for",
     ("PUT", "/api/channels/{channel}/subchannels/{subchannel}/artifacts/bulk"): "BULK, by what the body asks for",
 }
@@ -54,4 +56,8 @@ def test_only_what_must_be_is_open_to_everybody() -> None:
         ("GET", "/api/openapi.json"),
         ("GET", "/api/system"),
         ("POST", "/api/auth/login"),
+        ("GET", "/login"),
+        ("POST", "/login"),
+        ("POST", "/logout"),
+        ("GET", "/app/page.css"),
     }

@@ -1,0 +1,80 @@
+"""How a page is answered: filled from a template, with headers under which no script runs and nobody frames it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from litestar import Request, Response
+
+from packhouse.doors.origins import Origins
+
+_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; "
+    "base-uri 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",  # with none at all, browsers without TLS would send `Origin: null`
+    "Cache-Control": "no-store",
+    "Vary": "Cookie",
+}
+_templates = Environment(
+    loader=PackageLoader("packhouse.doors", "web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+)
+
+
+def page(template: str, status: int = 200, **values: Any) -> Response[bytes]:
+    """Return a page made from `doors/web/TEMPLATE.html`; every value is escaped."""
+    text = _templates.get_template(f"{template}.html").render(**values)
+    return Response(text.encode(), status_code=status, headers=dict(HEADERS), media_type="text/html; charset=utf-8")
+
+
+def go_to(address: str) -> Response[bytes]:
+    """Send a browser on with GET (RFC 9110 section 15.4.4)."""
+    headers = {"Location": address, "Cache-Control": "no-store", "Vary": "Cookie"}
+    return Response(b"", status_code=303, headers=headers, media_type="text/plain")
+
+
+def origins_of(request: Request[Any, Any, Any]) -> Origins:
+    """Return what the entrance knows about our own addresses."""
+    origins: Origins = request.scope["state"]["origins"]
+    return origins
+
+
+def ours(request: Request[Any, Any, Any]) -> str:
+    """Return the address under which people reach this server. Raises PackhouseError("bad_request")."""
+    scope: Any = request.scope
+    return origins_of(request).public(scope)
+
+
+def local(address: str) -> str:
+    """Return a path of this server to go to, or "" for an address that a browser may take for another site's."""
+    plain = address.isascii() and address.isprintable() and "\\" not in address and len(address) <= 2000
+    return address if plain and address.startswith("/") and not address.startswith("//") else ""
+
+
+def with_cookie(
+    answer: Response[bytes], request: Request[Any, Any, Any], value: str, seconds: int, purpose: str = ""
+) -> Response[bytes]:
+    """Add our cookie to an answer, or the one for `purpose`; 0 seconds take it away (RFC 6265 section 4.1)."""
+    scope: Any = request.scope
+    secure = origins_of(request).secure(scope)
+    answer.set_cookie(
+        key=cookie_name(request, purpose),
+        value=value,
+        max_age=seconds,
+        path="/",
+        secure=secure,
+        httponly=True,
+        samesite="lax",
+    )
+    return answer
+
+
+def cookie_name(request: Request[Any, Any, Any], purpose: str = "") -> str:
+    """Return the name of our cookie for a purpose; none: to show a login."""
+    scope: Any = request.scope
+    return origins_of(request).cookie(scope) + (f"-{purpose}" if purpose else "")

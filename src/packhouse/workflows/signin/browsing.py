@@ -1,0 +1,78 @@
+"""A browser's login: begun when somebody has shown who they are, ended when they sign out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from packhouse.catalog.accounts import logins
+from packhouse.catalog.accounts.account import Account
+from packhouse.catalog.accounts.keys import Keys
+from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.audit.store import record_event
+from packhouse.core.clock import SECOND
+from packhouse.core.db import Database, Unit
+from packhouse.workflows.services import Services
+
+HOUR = 3600 * SECOND
+#: of what a browser says it is, as the person is shown it in the list of logins
+CLIENT_CHARACTERS = 200
+
+
+async def sign_in(
+    services: Services,
+    keys: Keys,
+    account: Account,
+    *,
+    client: str,
+    amr: Sequence[str],
+    before: str | None = None,
+    provider_id: int | None = None,
+    upstream_sid: str | None = None,
+    upstream: bytes | None = None,
+) -> str:
+    """Begin a login and return the value of its cookie, which is new each time (no session can be fixed).
+
+    `client` is the browser's user agent, `amr` how the person showed who they are (RFC 8176), `before` the uuid of the
+    login the browser had, which ends; `upstream` is sealed.
+    """
+
+    async def work(unit: Unit) -> str:
+        if before is not None and (old := await logins.by_uuid(unit, before)) is not None:
+            await logins.end(unit, old.id)
+        made, value = await logins.begin(
+            unit,
+            keys,
+            account.id,
+            "browser",
+            client=client[:CLIENT_CHARACTERS],
+            lifetime=services.settings.login_hours * HOUR,
+            provider_id=provider_id,
+            upstream_sid=upstream_sid,
+            upstream=upstream,
+            amr=amr,
+        )
+        data = {"login": made.uuid, "how": list(amr)}
+        await record_event(
+            unit, type="user_signed_in", actor=account.username, object=f"user {account.username}", data=data
+        )
+        return value
+
+    return await services.db.write(work)
+
+
+async def sign_out(db: Database, who: Principal) -> None:
+    """End the login that a caller shows; one who shows none, or an ended one, has nothing to end."""
+    uuid = who.login_id
+    if uuid is None:
+        return
+
+    async def work(unit: Unit) -> None:
+        found = await logins.by_uuid(unit, uuid)
+        if found is not None:
+            await logins.end(unit, found.id)
+            about = {"login": uuid}
+            await record_event(
+                unit, type="user_signed_out", actor=who.username, object=f"user {who.username}", data=about
+            )
+
+    await db.write(work)
