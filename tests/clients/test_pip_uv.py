@@ -54,6 +54,16 @@ def installed(folder: Path, install: Install, module: str) -> str:
     return (folder / install.__name__ / module / "__init__.py").read_text()
 
 
+def test_a_token_for_one_channel_uploads_and_installs_there_only(site: Site, tmp_path: Path) -> None:
+    site.call("POST", "/api/channels", {"name": "other", "privacy": "private"})
+    resource = {"resource_type": "channel", "resource_id": "team", "permission": "write"}
+    token = site.call("POST", "/api/account/tokens", {"name": "ci", "resources": [resource]})["token"]
+    wheel = written(tmp_path / "w", "acme-tea")
+    for channel, ok in (("team", True), ("other", False)):
+        assert (twine(tmp_path, f"{site.url}/api/repo/{channel}", token, wheel).code == 0) is ok
+        assert (pip(tmp_path / channel, index_of(site, channel, token), "acme-tea").code == 0) is ok
+
+
 def test_what_twine_and_uv_upload_pip_and_uv_install(site: Site, tmp_path: Path) -> None:
     token = token_of(site)
     for slash, upload, wheel in (

@@ -173,6 +173,24 @@ def test_a_private_channel_is_installed_from_with_every_credential_of_the_client
 
 
 @ONE_BACKEND
+def test_a_token_for_one_channel_opens_no_other_to_the_client(site: Site, reader: Reader, tmp_path: Path) -> None:
+    resource = {"resource_type": "channel", "resource_id": "mine", "permission": "read"}
+    body = json.dumps({"name": "mine", "resources": [resource]}).encode()
+    headers = {"Content-Type": "application/json", **session_of(site)}
+    made = json.loads(site.request("POST", "/api/account/tokens", body, headers).data)
+    site.call("POST", "/api/channels", {"name": "open", "privacy": "public"})
+    site.request("PUT", "/api/repo/open/noarch/one-1.0-0.conda", make_conda("one", "1.0"))
+    for credential in ({"CondaToken": made["token"]}, {"BearerToken": made["token"]}):
+        assert reader.install("mine", credential, None).installed == {"one": "1.0"}
+        assert reader.install("open", credential, None).installed == {"one": "1.0"}  # as for anybody
+        assert "404" in reader.install("secret", credential, None).error
+    assert reader.install("mine", None, None, prefix=f"/t/{made['token']}").ok
+    (tmp_path / "two-1.0-0.conda").write_bytes(make_conda("two", "1.0"))
+    refused = upload(site, "mine", [tmp_path / "two-1.0-0.conda"], made["token"])
+    assert refused.returncode != 0  # it may read only
+
+
+@ONE_BACKEND
 def test_the_credential_files_that_the_readme_shows(site: Site, reader: Reader) -> None:
     """The one of pixi and rattler-build opens a private channel; the one of mamba says the same in mamba's words."""
     token = token_of(site, session_of(site))

@@ -6,6 +6,7 @@ import base64
 import json
 
 from tests.kit.calls import call, read
+from tests.kit.condapkg import make_conda
 from tests.kit.house import House
 
 
@@ -55,6 +56,54 @@ async def test_a_token_is_made_used_renewed_and_revoked(house: House) -> None:
     assert (await call(owner, "DELETE", f"/api/account/tokens/{token['id']}")).status == 204
     assert (await again.get("/api/account")).status == 401
     assert (await call(house.as_("outsider"), "DELETE", f"/api/account/tokens/{token['id']}")).status == 404
+
+
+async def test_a_token_for_channels_is_made_shown_and_ends_where_they_end(house: House) -> None:
+    owner = house.as_("owner")
+    for path, privacy in (("mine", "private"), ("mine/deep", "private"), ("other", "private"), ("open", "public")):
+        await house.channel(path, privacy, "owner")
+        await house.upload(path, "one")
+    wanted = [
+        {"resource_type": "channel", "resource_id": "mine", "permission": "write"},
+        {"resource_type": "subchannel", "resource_id": "mine/deep", "permission": "read"},
+    ]
+    made = await call(owner, "POST", "/api/account/tokens", {"name": "ci", "resources": wanted})
+    assert made.status == 200, made.body
+    token = made.json()
+    assert (token["type"], token["scopes"], token["resources"]) == ("resource", None, wanted)
+    robot = house.web.with_headers({"x-auth": token["token"]})
+    assert (await read(robot, "/api/account/token-info"))["resources"] == wanted
+    assert [one["name"] for one in (await read(robot, "/api/account/channels"))["items"]] == ["mine", "deep", "open"]
+    for path, status in (("mine", 200), ("mine/deep", 200), ("other", 404), ("open", 200), ("none", 404)):
+        assert (await robot.get(f"/api/repo/{path}/noarch/repodata.json")).status == status, path
+        assert (await robot.get(f"/api/repo/{path}/noarch/one-1.0-0.conda")).status == status, path
+    two = make_conda("two", "1.0", "0", "noarch")
+    for path, status in (("mine", 201), ("mine/deep", 403), ("other", 404), ("open", 403)):
+        assert (await robot.put(f"/api/repo/{path}/noarch/two-1.0-0.conda", two)).status == status, path
+    assert (await call(robot, "PUT", "/api/channels/mine", {"description": "x"})).status == 403
+    assert (await call(robot, "POST", "/api/account/tokens", {"name": "more"})).status == 403
+    assert (await call(owner, "DELETE", "/api/channels/mine/subchannels/deep")).status == 202
+    assert (await read(owner, "/api/account/tokens"))["items"][-1]["resources"] == wanted[:1]
+
+
+async def test_a_token_for_channels_is_refused_with_what_is_wrong(house: House) -> None:
+    owner = house.as_("owner")
+    await house.channel("mine", "private", "owner")
+    await house.channel("hidden", "private", "outsider")
+    good = {"resource_type": "channel", "resource_id": "mine", "permission": "read"}
+    for body, status in (
+        ({"resources": [good], "scopes": ["channel:view"]}, 400),
+        ({"resources": []}, 400),
+        ({"resources": [good, good]}, 400),
+        ({"resources": [{**good, "permission": "own"}]}, 400),
+        ({"resources": [{**good, "resource_type": "galaxy"}]}, 400),
+        ({"resources": [{**good, "resource_type": "subchannel"}]}, 400),
+        ({"resources": [{**good, "resource_id": "hidden"}]}, 404),
+        ({"resources": [{**good, "resource_id": "none"}]}, 404),
+    ):
+        answer = await call(owner, "POST", "/api/account/tokens", {"name": "ci", **body})
+        assert (answer.status, bool(answer.json()["message"])) == (status, True), (body, answer.body)
+    assert [one["name"] for one in (await read(owner, "/api/account/tokens"))["items"]] == ["for tests"]
 
 
 async def test_own_channels_say_what_access_one_has(house: House) -> None:

@@ -11,9 +11,12 @@ from packhouse.catalog.accounts import accounts, tokens
 from packhouse.catalog.accounts.authenticator import Authenticator
 from packhouse.catalog.accounts.credential import Credential
 from packhouse.catalog.accounts.keys import Keys, load_keys
+from packhouse.catalog.accounts.permissions import MANAGE, READ, WRITE
 from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.accounts.reach import Resource
+from packhouse.catalog.channels import store as channels
 from packhouse.core.clock import DAY, SECOND, to_iso
-from packhouse.core.db import Database, open_database
+from packhouse.core.db import Database, Unit, open_database
 from packhouse.core.errors import PackhouseError
 from tests.conftest import Backend
 
@@ -145,3 +148,48 @@ async def test_a_token_revokes_itself_and_none_that_can_do_more(db: Database, ke
     await tokens.revoke(db, few, made["all"].id)  # oneself, whatever one can do
     await tokens.revoke(db, ann, made["other"].id)  # logged in
     assert await tokens.of_account(db, ann.account_id or 0) == []
+
+
+async def make_channel(db: Database, path: str, privacy: str, owner: Principal, parent: int | None = None) -> int:
+    async def work(unit: Unit) -> int:
+        return await channels.insert_channel(unit, path, parent, "", privacy, owner.account_id or 0)
+
+    return await db.write(work)
+
+
+async def test_a_resource_token_has_its_channels_and_levels(db: Database, keys: Keys) -> None:
+    ann, bob = await person(db, "ann"), await person(db, "bob")
+    mine = await make_channel(db, "mine", "private", ann)
+    below = await make_channel(db, "mine/below", "private", ann, mine)
+    await make_channel(db, "bobs", "private", bob)
+    wanted = [Resource("mine", WRITE), Resource("mine/below", MANAGE)]
+    token, value = await tokens.create(db, keys, ann, "ci", None, None, resources=wanted)
+    assert (token.kind, token.scopes) == ("resource", None) and value.startswith("ph-") and len(value) == 51
+    shown = (await Authenticator(db, keys).proof(Credential("token", value))).principal
+    assert shown.resources == ((mine, WRITE), (below, MANAGE)) and shown.scopes is None
+
+
+async def test_nobody_gives_a_token_a_channel_they_lack(db: Database, keys: Keys) -> None:
+    ann, bob = await person(db, "ann"), await person(db, "bob")
+    await make_channel(db, "bobs", "private", bob)
+    await make_channel(db, "open", "public", bob)
+    mine = await make_channel(db, "mine", "private", ann)
+
+    async def refused_for(*wanted: Resource, principal: Principal = ann) -> tuple[str, str]:
+        with pytest.raises(PackhouseError) as error:
+            await tokens.create(db, keys, principal, "ci", None, None, resources=wanted)
+        return error.value.code, error.value.message
+
+    hidden, absent = await refused_for(Resource("bobs", READ)), await refused_for(Resource("none", READ))
+    assert hidden == (absent[0], absent[1].replace("none", "bobs")) and hidden[0] == "not_found"
+    assert (await refused_for(Resource("mine", READ), Resource("open", WRITE)))[0] == "forbidden"
+    for odd in ((), (Resource("mine", READ), Resource("mine", WRITE))):
+        assert (await refused_for(*odd))[0] == "bad_request"
+    scoped = Principal(ann.account_id, "ann", "author", frozenset({"account:edit", "channel:view-artifacts"}), "x")
+    assert (await refused_for(Resource("mine", READ), principal=scoped))[0] == "forbidden"
+    limited = Principal(ann.account_id, "ann", "author", token_id="x", resources=((mine, MANAGE),))
+    assert (await refused_for(Resource("mine", READ), principal=limited))[0] == "forbidden"
+    with pytest.raises(PackhouseError, match="either to scopes or to channels"):
+        await tokens.create(db, keys, ann, "ci", [], None, resources=[Resource("mine", READ)])
+    assert await tokens.of_account(db, ann.account_id or 0) == []
+    await tokens.create(db, keys, ann, "ci", None, None, resources=[Resource("open", READ)])

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from packhouse.catalog.accounts import cookies, logins, sessions, store
+from packhouse.catalog.accounts import cookies, logins, sessions, store, token_store
 from packhouse.catalog.accounts.account import USERNAME, Account
 from packhouse.catalog.accounts.credential import Credential
 from packhouse.catalog.accounts.holding import holding_of
@@ -21,7 +21,7 @@ from packhouse.catalog.accounts.keys import Keys
 from packhouse.catalog.accounts.passwords import PasswordChecker
 from packhouse.catalog.accounts.principal import ANONYMOUS, Principal
 from packhouse.catalog.accounts.throttle import Throttle
-from packhouse.catalog.accounts.tokens import decode_scopes
+from packhouse.catalog.accounts.token import decode_scopes
 from packhouse.catalog.grants.signing_keys import verifier
 from packhouse.core.clock import SECOND, monotonic
 from packhouse.core.db import Database
@@ -127,12 +127,15 @@ class Authenticator:
         return proof
 
     async def _token(self, value: str, now: int) -> tuple[Principal, float]:
-        row = await store.bearer(self._db, self._keys.hash_of("token", value))
+        row = await token_store.bearer(self._db, self._keys.hash_of("token", value))
         if row is None:
             raise _refused()
-        account_id, username, uuid, scopes, expires_at = row
+        account_id, username, uuid, number, kind, scopes, expires_at = row
+        left = _left(expires_at, now)
+        resources = await token_store.grants(self._db, number) if kind == "resource" else None
         holder = await self._principal(account_id, username)
-        return msgspec.structs.replace(holder, scopes=decode_scopes(scopes), token_id=uuid), _left(expires_at, now)
+        shown = msgspec.structs.replace(holder, scopes=decode_scopes(scopes), token_id=uuid, resources=resources)
+        return shown, left
 
     async def _session(self, value: str, now: int) -> tuple[Principal, float]:
         kid = sessions.kid_of(value)

@@ -16,7 +16,6 @@ from sqlalchemy import (
     func,
     insert,
     null,
-    or_,
     select,
     update,
 )
@@ -41,7 +40,7 @@ from packhouse.catalog.sign_in_tables import (
     login,
     recovery_code,
 )
-from packhouse.core.db import Row, Unit, any_of
+from packhouse.core.db import Unit, any_of
 from packhouse.core.db.base import Reader
 from packhouse.core.randomness import new_uuid
 
@@ -109,44 +108,6 @@ _DELETE: tuple[Delete | Update, ...] = (
         )
     ),
     delete(account).where(account.c.id == _GONE),
-)
-
-#: the columns of tokens.Token; never the hash
-_TOKEN = (token.c.uuid, token.c.account_id, token.c.name, token.c.scopes, token.c.created_at, token.c.expires_at)
-_TOKENS = (
-    select(*_TOKEN)
-    .where(token.c.account_id == bindparam("account_id"), token.c.revoked_at.is_(None))
-    .order_by(token.c.id)
-)
-_HOLD_ACCOUNT = select(account.c.id).where(account.c.id == bindparam("account_id")).with_for_update(key_share=True)
-_LIVE_NAME = select(token.c.id).where(
-    token.c.account_id == bindparam("account_id"),
-    token.c.name == bindparam("name"),
-    token.c.uuid != bindparam("but"),
-    token.c.revoked_at.is_(None),
-    or_(token.c.expires_at.is_(None), token.c.expires_at > bindparam("now")),
-)
-_TOKEN_BY_UUID = select(*_TOKEN).where(token.c.uuid == bindparam("uuid"), token.c.revoked_at.is_(None))
-_INSERT_TOKEN = insert(token).values(
-    {
-        name: bindparam(name)
-        for name in ("uuid", "account_id", "kind", "name", "hash", "scopes", "created_at", "expires_at")
-    }
-)
-_REISSUE = (
-    update(token)
-    .where(token.c.uuid == bindparam("token_uuid"), token.c.revoked_at.is_(None))
-    .values(hash=bindparam("new_hash"), created_at=bindparam("now"), expires_at=bindparam("until"))
-)
-_REVOKE = (
-    update(token)
-    .where(token.c.uuid == bindparam("token_uuid"), token.c.revoked_at.is_(None))
-    .values(revoked_at=bindparam("now"))
-)
-_BEARER = (
-    select(account.c.id, account.c.username, token.c.uuid, token.c.scopes, token.c.expires_at)
-    .join(account, account.c.id == token.c.account_id)
-    .where(token.c.hash == bindparam("hash"), token.c.revoked_at.is_(None), account.c.disabled_at.is_(None))
 )
 
 _SECRETS = select(secret.c.name, secret.c.value).where(any_of(secret.c.name, "names"))
@@ -218,42 +179,6 @@ async def delete_account(unit: Unit, account_id: int) -> None:
     """Delete the account with what it holds and its tokens; its number keeps its name, for the history of downloads."""
     for statement in (_REMEMBER, *_DELETE):
         await unit.execute(statement, account_id=account_id)
-
-
-async def tokens(reader: Reader, account_id: int) -> list[Row]:
-    """Return (uuid, account_id, name, scopes, created_at, expires_at) of every token not revoked, oldest first."""
-    return await reader.fetch_all(_TOKENS, account_id=account_id)
-
-
-async def token_by_uuid(reader: Reader, uuid: str) -> Row | None:
-    """Return the same six fields of one token not revoked."""
-    return await reader.fetch_one(_TOKEN_BY_UUID, uuid=uuid)
-
-
-async def has_live_token(unit: Unit, account_id: int, name: str, but: str = "") -> bool:
-    """Whether a token of that name, other than `but` (uuid), works; two units that ask of one account come in turn."""
-    await unit.fetch_one(_HOLD_ACCOUNT, account_id=account_id)
-    return await unit.fetch_one(_LIVE_NAME, account_id=account_id, name=name, but=but, now=unit.now) is not None
-
-
-async def insert_token(unit: Unit, values: dict[str, Any]) -> None:
-    """Create a token from `uuid, account_id, kind, name, hash, scopes, created_at, expires_at`."""
-    await unit.execute(_INSERT_TOKEN, **values)
-
-
-async def reissue_token(unit: Unit, uuid: str, new_hash: bytes, expires_at: int | None) -> None:
-    """Give a token a new value; the old one stops."""
-    await unit.execute(_REISSUE, token_uuid=uuid, new_hash=new_hash, now=unit.now, until=expires_at)
-
-
-async def revoke_token(unit: Unit, uuid: str) -> None:
-    """Stop a token for ever."""
-    await unit.execute(_REVOKE, token_uuid=uuid, now=unit.now)
-
-
-async def bearer(reader: Reader, token_hash: bytes) -> Row | None:
-    """Return (account id, username, role, token uuid, scopes, expires_at) of the token with that hash, if it holds."""
-    return await reader.fetch_one(_BEARER, hash=token_hash)
 
 
 async def secrets(reader: Reader, names: Sequence[str]) -> dict[str, bytes]:

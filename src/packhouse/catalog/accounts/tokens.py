@@ -1,44 +1,39 @@
 """Tokens: long-lived credentials that conda, pip, R and machines can carry.
 
-A value is 48 random hex digits, shown once; only its keyed hash is stored. A token acts for its account, limited to
-its scopes, and nobody makes a token that can do more than what they show themselves.
+A value is `ph-`, by which scanners of secrets know it, and 48 random hex digits; it is shown once, and only its keyed
+hash is stored. A token acts for its account, limited to its scopes or to some channels (never both), and nobody makes
+one that can do more than what they show themselves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 
-from packhouse.catalog.accounts import store
+from packhouse.catalog.accounts import token_store as store
 from packhouse.catalog.accounts.keys import Keys
-from packhouse.catalog.accounts.permissions import ACTIONS
+from packhouse.catalog.accounts.permissions import ACTIONS, Level
 from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.accounts.reach import WORDS, Resource, resolve
+from packhouse.catalog.accounts.token import Kind, Token
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.changes import note
 from packhouse.core.clock import LATEST, end_from_iso
-from packhouse.core.db import Database, Row, Unit
+from packhouse.core.db import Database, Unit
 from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
 from packhouse.core.randomness import new_uuid, random_hex
 
+#: what every value begins with; older ones are 48 hex digits alone
+PREFIX = "ph-"
 #: names that older clients use for the same thing
 OLD_SCOPES = {
     "channel:manage-groups": "channel.group:edit",
     "channel:set-default-channel": "channel.default-channel:edit",
 }
 NAME_LENGTH = 128
-
-
-class Token(msgspec.Struct, frozen=True):
-    """A token without its value; times in microseconds since the epoch."""
-
-    id: str
-    account_id: int
-    name: str
-    scopes: frozenset[str] | None  #: None: all its account may do
-    created_at: int  #: when the present value was made
-    expires_at: int | None
 
 
 def parse_scopes(names: Iterable[str] | None) -> frozenset[str] | None:
@@ -72,37 +67,64 @@ def parse_expiry(text: str | None, now: int) -> int | None:
 
 
 async def create(
-    db: Database, keys: Keys, principal: Principal, name: str, scopes: Iterable[str] | None, expires_at: str | None
+    db: Database,
+    keys: Keys,
+    principal: Principal,
+    name: str,
+    scopes: Iterable[str] | None,
+    expires_at: str | None,
+    *,
+    resources: Sequence[Resource] | None = None,
+    description: str = "",
+    metadata: dict[str, Any] | None = None,
 ) -> tuple[Token, str]:
     """Make a token for the caller's own account; return it and its value, which exists nowhere else.
 
-    Raises PackhouseError: `bad_request` for an ill-formed name, scope or expiry, `conflict` for the name of another
-    that works, `forbidden` if it could do more than the token the caller shows, `unauthenticated` without an account.
+    Raises PackhouseError: `bad_request` for an ill-formed name, scope or expiry, and for scopes and resources together;
+    `conflict` for the name of another that works; `not_found` or `forbidden` for a channel, see `resolve`; `forbidden`
+    if it could do more than the token the caller shows; `unauthenticated` without an account.
     """
     owner = _owner(principal)
-    if not name.strip() or len(name) > NAME_LENGTH or not name.isprintable():
-        raise PackhouseError("bad_request", "A token needs a name of 1 to 128 printable characters.", "Send `name`.")
-    wanted = parse_scopes(scopes)
-    _within(principal, wanted)
-    value = random_hex(24)
+    check_name(name)
+    wanted, kind = parse_scopes(scopes), _kind(scopes, resources)
+    value = new_value()
 
     async def work(unit: Unit) -> Token:
-        if await store.has_live_token(unit, owner, name):
+        if await store.has_live(unit, owner, name):
             raise _taken(name)
-        made = Token(new_uuid(), owner, name, wanted, unit.now, parse_expiry(expires_at, unit.now))
-        await store.insert_token(
-            unit,
-            {
-                "uuid": made.id, "account_id": owner, "name": name, "hash": keys.hash_of("token", value),
-                "kind": "user" if wanted is None else "scope",
-                "scopes": msgspec.json.encode(wanted and sorted(wanted)).decode(),
-                "created_at": made.created_at, "expires_at": made.expires_at,
-            },
-        )  # fmt: skip
-        await _tell(unit, "user_token_created", principal, made)
+        until = parse_expiry(expires_at, unit.now)
+        draft = Token(0, new_uuid(), owner, kind, name, wanted, unit.now, until, description, metadata or {})
+        _within(principal, draft)
+        levels = None if resources is None else await resolve(unit, principal, resources)
+        made = await store.add(unit, draft, keys.hash_of("token", value), owner, levels)
+        await _tell(unit, "user_token_created", principal, made, resources)
         return made
 
     return await db.write(work), value
+
+
+def check_name(name: str) -> str:
+    """Return `name` if a token may bear it. Raises PackhouseError("bad_request")."""
+    if not name.strip() or len(name) > NAME_LENGTH or not name.isprintable():
+        raise PackhouseError("bad_request", "A token needs a name of 1 to 128 printable characters.", "Send `name`.")
+    return name
+
+
+def new_value() -> str:
+    """Return the value of a new token: 192 random bits."""
+    return PREFIX + random_hex(24)
+
+
+def _kind(scopes: Iterable[str] | None, resources: Sequence[Resource] | None) -> Kind:
+    if scopes is not None and resources is not None:
+        raise PackhouseError(
+            "bad_request",
+            "A token is limited either to scopes or to channels.",
+            "Send `scopes` or `resources`; for both make two tokens.",
+        )
+    if resources is not None:
+        return "resource"
+    return "user" if scopes is None else "scope"
 
 
 def _taken(name: str) -> PackhouseError:
@@ -119,17 +141,17 @@ async def reissue(
     `bad_request`, `forbidden` if the token can do more than the one the caller shows, `conflict` when another one of
     its name works.
     """
-    owner, value = _owner(principal), random_hex(24)
+    owner, value = _owner(principal), new_value()
 
     async def work(unit: Unit) -> Token:
         token = await _found(unit, token_id, owner)
-        _within(principal, token.scopes)
-        if await store.has_live_token(unit, owner, token.name, but=token.id):  # made while this one had expired
+        _within(principal, token)
+        if await store.has_live(unit, owner, token.name, but=token.id):  # made while this one had expired
             raise _taken(token.name)
         until = parse_expiry(expires_at, unit.now)
         if until is None and token.expires_at is not None:
             until = min(unit.now + token.expires_at - token.created_at, LATEST)
-        await store.reissue_token(unit, token_id, keys.hash_of("token", value), until)
+        await store.reissue(unit, token_id, keys.hash_of("token", value), until)
         await _tell(unit, "user_token_updated", principal, token)
         return msgspec.structs.replace(token, created_at=unit.now, expires_at=until)
 
@@ -145,9 +167,9 @@ async def revoke(db: Database, principal: Principal, token_id: str) -> None:
 
     async def work(unit: Unit) -> None:
         token = await _found(unit, token_id, owner)
-        if token.id != principal.token_id and not _covers(principal, token.scopes):
+        if token.id != principal.token_id and not _covers(principal, token):
             raise PackhouseError("forbidden", "That token can do more than the one you show.", "Log in to revoke it.")
-        await store.revoke_token(unit, token_id)
+        await store.revoke(unit, token_id)
         await _tell(unit, "user_token_revoked", principal, token)
 
     await db.write(work)
@@ -155,7 +177,7 @@ async def revoke(db: Database, principal: Principal, token_id: str) -> None:
 
 async def of_account(reader: Reader, account_id: int) -> list[Token]:
     """Return the tokens of an account that are not revoked, the expired ones too, oldest first."""
-    return [_token(row) for row in await store.tokens(reader, account_id)]
+    return await store.tokens(reader, account_id)
 
 
 async def shown_by(reader: Reader, principal: Principal) -> Token:
@@ -169,36 +191,36 @@ def _owner(principal: Principal) -> int:
     return principal.account_id
 
 
-def _within(principal: Principal, wanted: frozenset[str] | None) -> None:
-    if not _covers(principal, wanted):
+def _within(principal: Principal, token: Token) -> None:
+    if not _covers(principal, token):
         raise PackhouseError(
             "forbidden", "The token would be able to do more than the one you show.", "Log in, or ask for fewer scopes."
         )
 
 
-def _covers(principal: Principal, scopes: frozenset[str] | None) -> bool:
-    """Whether what the caller shows can do all that a token with these scopes can."""
-    return principal.scopes is None or (scopes is not None and scopes <= principal.scopes)
+def _covers(principal: Principal, token: Token) -> bool:
+    """Whether what the caller shows can do all that a token can."""
+    if principal.resources is not None:
+        return False
+    return principal.scopes is None or (token.scopes is not None and token.scopes <= principal.scopes)
 
 
 async def _found(reader: Reader, token_id: str, owner: int | None) -> Token:
-    row = await store.token_by_uuid(reader, token_id)
-    if row is None or (owner is not None and row[1] != owner):
+    token = await store.by_uuid(reader, token_id)
+    if token is None or (owner is not None and token.account_id != owner):
         raise PackhouseError("not_found", "There is no such token.", "List your tokens to find its id.")
-    return _token(row)
+    return token
 
 
-def _token(row: Row) -> Token:
-    return Token(row[0], row[1], row[2], decode_scopes(row[3]), row[4], row[5])
-
-
-def decode_scopes(text: str) -> frozenset[str] | None:
-    """Return the scopes from their column: a JSON list, or null."""
-    names = msgspec.json.decode(text, type=list[str] | None)
-    return None if names is None else frozenset(names)
-
-
-async def _tell(unit: Unit, type_: str, principal: Principal, token: Token) -> None:
-    data = {"id": token.id, "name": token.name, "scopes": None if token.scopes is None else sorted(token.scopes)}
+async def _tell(
+    unit: Unit, type_: str, principal: Principal, token: Token, resources: Sequence[Resource] | None = None
+) -> None:
+    data: dict[str, Any] = {
+        "id": token.id,
+        "name": token.name,
+        "scopes": None if token.scopes is None else sorted(token.scopes),
+    }
+    if resources is not None:
+        data["resources"] = {one.path: WORDS[Level(one.level)] for one in resources}
     await record_event(unit, type=type_, actor=principal.username, object=f"token {token.name}", data=data)
     await note(unit, "token", name=token.id)

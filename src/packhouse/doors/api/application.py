@@ -36,6 +36,7 @@ from packhouse.doors.api import (
     roles,
     statements,
     system,
+    tokens,
     trusted_keys,
     uploads,
     users,
@@ -52,7 +53,22 @@ from packhouse.doors.login import signing_in
 from packhouse.workflows.services import Services
 
 NOUNS = (
-    *(system, auth, account, users, channels, notices, history, artifacts, files, bulk, uploads, mirrors, conflicts),
+    *(
+        system,
+        auth,
+        account,
+        tokens,
+        users,
+        channels,
+        notices,
+        history,
+        artifacts,
+        files,
+        bulk,
+        uploads,
+        mirrors,
+        conflicts,
+    ),
     notifications,
     trusted_keys,
     cves,

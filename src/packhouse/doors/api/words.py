@@ -7,6 +7,8 @@ from typing import Annotated, Any, get_args
 import msgspec
 
 from packhouse.catalog.accounts.account import ROLES
+from packhouse.catalog.accounts.reach import LEVELS as LEVELS_ON_CHANNELS
+from packhouse.catalog.accounts.reach import TYPES as TYPES_OF_RESOURCES
 from packhouse.catalog.channels.channel import PRIVACIES
 from packhouse.catalog.mirrors.mirror import MODES, SHOWN_STATES, TYPES
 from packhouse.catalog.notifications.outbox import DROPPED, FAILED, PENDING, SENT
@@ -33,7 +35,9 @@ Behavior = Annotated[Word, _one_of(*BEHAVIORS)]
 Access = Annotated[str, _one_of("owner", "collaborator", "viewer")]
 Role = Annotated[Word, _one_of(*ROLES)]
 RoleLevel = Annotated[Word, _one_of(*WORDS)]
-TokenType = Annotated[str, _one_of("scope", "user")]
+TokenType = Annotated[str, _one_of("scope", "resource", "user")]
+ResourceType = Annotated[Word, _one_of(*TYPES_OF_RESOURCES)]
+Permission = Annotated[Word, _one_of(*LEVELS_ON_CHANNELS)]
 NoticeLevel = Annotated[Word, _one_of(*LEVELS)]
 MirrorMode = Annotated[Word, _one_of(*MODES)]
 MirrorType = Annotated[Word, _one_of(*TYPES)]

@@ -1,4 +1,4 @@
-"""Accounts and tokens on the wire."""
+"""Accounts on the wire."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Any
 import msgspec
 
 from packhouse.catalog.accounts.account import Account
-from packhouse.catalog.accounts.tokens import Token
 from packhouse.core.clock import to_iso
-from packhouse.doors.api.words import Role, TokenType
+from packhouse.doors.api.words import Role
 
 
 class UserPart(msgspec.Struct, kw_only=True):
@@ -45,23 +44,6 @@ class UserShape(msgspec.Struct, kw_only=True):
     created_at: str  #: RFC 3339
 
 
-class TokenShape(msgspec.Struct, kw_only=True):
-    """A token, without its value."""
-
-    id: str
-    name: str
-    type: TokenType  #: scope (limited to `scopes`) | user (whatever its account may do)
-    scopes: list[str] | None
-    created_at: str  #: RFC 3339
-    expires_at: str | None
-
-
-class NewToken(TokenShape, kw_only=True):
-    """A token with its value, which is shown this once."""
-
-    token: str
-
-
 def account_shape(account: Account, default_channel: str | None) -> AccountShape:
     """Fill the shape of the caller's account."""
     email = account.username if "@" in account.username else ""
@@ -84,24 +66,3 @@ def user_shape(account: Account) -> UserShape:
         disabled=account.disabled_at is not None,
         created_at=to_iso(account.created_at) or "",
     )
-
-
-def token_shape(token: Token) -> TokenShape:
-    """Fill the shape of a token."""
-    return TokenShape(**_fields(token))
-
-
-def new_token(token: Token, value: str) -> NewToken:
-    """Fill the shape of a token that was made just now."""
-    return NewToken(**_fields(token), token=value)
-
-
-def _fields(token: Token) -> dict[str, Any]:
-    return {
-        "id": token.id,
-        "name": token.name,
-        "type": "user" if token.scopes is None else "scope",
-        "scopes": None if token.scopes is None else sorted(token.scopes),
-        "created_at": to_iso(token.created_at) or "",
-        "expires_at": to_iso(token.expires_at),
-    }

@@ -1,0 +1,144 @@
+"""Queries of tokens: never of a value, only of its keyed hash."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import msgspec
+from sqlalchemy import bindparam, insert, or_, select, update
+
+from packhouse.catalog.accounts.token import Token, decode_scopes, encode_scopes
+from packhouse.catalog.accounts.visibility import VISIBLE
+from packhouse.catalog.people_tables import account, token, token_grant
+from packhouse.catalog.schema import channel
+from packhouse.core.db import Row, Unit, any_of
+from packhouse.core.db.base import Reader
+
+#: in the order of the fields of Token
+_TOKEN = (
+    token.c.id, token.c.uuid, token.c.account_id, token.c.kind, token.c.name, token.c.scopes, token.c.created_at,
+    token.c.expires_at, token.c.description, token.c.metadata, token.c.last_used_at, token.c.last_used_from,
+)  # fmt: skip
+_TOKENS = (
+    select(*_TOKEN)
+    .where(token.c.account_id == bindparam("account_id"), token.c.revoked_at.is_(None))
+    .order_by(token.c.id)
+)
+_HOLD_ACCOUNT = select(account.c.id).where(account.c.id == bindparam("account_id")).with_for_update(key_share=True)
+_LIVE_NAME = select(token.c.id).where(
+    token.c.account_id == bindparam("account_id"),
+    token.c.name == bindparam("name"),
+    token.c.uuid != bindparam("but"),
+    token.c.revoked_at.is_(None),
+    or_(token.c.expires_at.is_(None), token.c.expires_at > bindparam("now")),
+)
+_BY_UUID = select(*_TOKEN).where(token.c.uuid == bindparam("uuid"), token.c.revoked_at.is_(None))
+_WRITTEN = (
+    "uuid", "account_id", "kind", "name", "hash", "scopes", "description", "metadata", "created_by", "created_at",
+    "expires_at",
+)  # fmt: skip
+_INSERT = insert(token).values({name: bindparam(name) for name in _WRITTEN}).returning(token.c.id)
+_GIVE = insert(token_grant).values({name: bindparam(name) for name in ("token_id", "channel_id", "level")})
+_REISSUE = (
+    update(token)
+    .where(token.c.uuid == bindparam("token_uuid"), token.c.revoked_at.is_(None))
+    .values(hash=bindparam("new_hash"), created_at=bindparam("now"), expires_at=bindparam("until"))
+)
+_REVOKE = (
+    update(token)
+    .where(token.c.uuid == bindparam("token_uuid"), token.c.revoked_at.is_(None))
+    .values(revoked_at=bindparam("now"))
+)
+_BEARER = (
+    select(account.c.id, account.c.username, token.c.uuid, token.c.id, token.c.kind, token.c.scopes, token.c.expires_at)
+    .join(account, account.c.id == token.c.account_id)
+    .where(token.c.hash == bindparam("hash"), token.c.revoked_at.is_(None), account.c.disabled_at.is_(None))
+)
+_GRANTS = (
+    select(token_grant.c.channel_id, token_grant.c.level)
+    .where(token_grant.c.token_id == bindparam("token_id"))
+    .order_by(token_grant.c.channel_id)
+)
+_SHOWN_GRANTS = (
+    select(token_grant.c.token_id, channel.c.path, token_grant.c.level)
+    .join(channel, channel.c.id == token_grant.c.channel_id)
+    .where(any_of(token_grant.c.token_id, "numbers"), VISIBLE)
+    .order_by(token_grant.c.token_id, channel.c.path)
+)
+
+
+async def tokens(reader: Reader, account_id: int) -> list[Token]:
+    """Return every token of an account that is not revoked, oldest first."""
+    return [_token(row) for row in await reader.fetch_all(_TOKENS, account_id=account_id)]
+
+
+async def by_uuid(reader: Reader, uuid: str) -> Token | None:
+    """Return a token that is not revoked."""
+    row = await reader.fetch_one(_BY_UUID, uuid=uuid)
+    return _token(row) if row else None
+
+
+async def has_live(unit: Unit, account_id: int, name: str, but: str = "") -> bool:
+    """Whether a token of that name, other than `but` (uuid), works; two units that ask of one account come in turn."""
+    await unit.fetch_one(_HOLD_ACCOUNT, account_id=account_id)
+    return await unit.fetch_one(_LIVE_NAME, account_id=account_id, name=name, but=but, now=unit.now) is not None
+
+
+async def add(
+    unit: Unit, made: Token, value_hash: bytes, created_by: int | None, levels: Mapping[int, int] | None
+) -> Token:
+    """Keep a new token with the levels it has on channels, if it is limited to some; return it with its number."""
+    number = await unit.fetch_value(
+        _INSERT,
+        uuid=made.id,
+        account_id=made.account_id,
+        kind=made.kind,
+        name=made.name,
+        hash=value_hash,
+        scopes=encode_scopes(made.scopes),
+        description=made.description,
+        metadata=msgspec.json.encode(made.metadata).decode(),
+        created_by=created_by,
+        created_at=made.created_at,
+        expires_at=made.expires_at,
+    )
+    if levels:
+        rows = [{"token_id": number, "channel_id": channel_id, "level": level} for channel_id, level in levels.items()]
+        await unit.execute_many(_GIVE, rows)
+    return msgspec.structs.replace(made, number=int(number))
+
+
+async def reissue(unit: Unit, uuid: str, new_hash: bytes, expires_at: int | None) -> None:
+    """Give a token a new value; the old one stops."""
+    await unit.execute(_REISSUE, token_uuid=uuid, new_hash=new_hash, now=unit.now, until=expires_at)
+
+
+async def revoke(unit: Unit, uuid: str) -> None:
+    """Stop a token for ever."""
+    await unit.execute(_REVOKE, token_uuid=uuid, now=unit.now)
+
+
+async def bearer(reader: Reader, token_hash: bytes) -> Row | None:
+    """Return (account id, username, uuid, number, kind, scopes, expires_at) of the live token with that hash."""
+    return await reader.fetch_one(_BEARER, hash=token_hash)
+
+
+async def grants(reader: Reader, number: int) -> tuple[tuple[int, int], ...]:
+    """Return (channel id, level) of what a resource token reaches."""
+    return tuple((channel_id, level) for channel_id, level in await reader.fetch_all(_GRANTS, token_id=number))
+
+
+async def shown_grants(
+    reader: Reader, numbers: Collection[int], viewer: Mapping[str, Any]
+) -> list[tuple[int, str, int]]:
+    """Return (number, path, level) of what resource tokens reach, of the channels the viewer may see."""
+    return [(row[0], row[1], row[2]) for row in await reader.fetch_all(_SHOWN_GRANTS, numbers=list(numbers), **viewer)]
+
+
+def _token(row: Row) -> Token:
+    number, uuid, account_id, kind, name, scopes, created_at, expires_at, description, metadata, used_at, address = row
+    return Token(
+        number, uuid, account_id, kind, name, decode_scopes(scopes), created_at, expires_at, description,
+        msgspec.json.decode(metadata), used_at, address,
+    )  # fmt: skip
