@@ -56,12 +56,12 @@ def functions(source: Source) -> Iterator[tuple[str, int]]:
 
 def imported(source: Source) -> set[str]:
     """Return the dotted names of everything the file imports, wherever in it."""
-    return {name for _, name in _aliases(source.tree)}
+    return {name for _, name in aliases(source.tree)}
 
 
 def uses(source: Source) -> Iterator[Use]:
     """Yield every imported name and attribute of one that the file uses."""
-    known = dict(_aliases(source.tree))
+    known = dict(aliases(source.tree))
     for node in ast.walk(source.tree):
         dotted = _dotted(node)
         head, _, rest = dotted.partition(".")
@@ -69,7 +69,8 @@ def uses(source: Source) -> Iterator[Use]:
             yield Use(getattr(node, "lineno", 0), f"{known[head]}.{rest}".rstrip("."))
 
 
-def _aliases(tree: ast.Module) -> Iterator[tuple[str, str]]:
+def aliases(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Yield each name that an import makes known in a file, and what it stands for."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:

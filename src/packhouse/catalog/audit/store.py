@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -43,9 +45,9 @@ _SEAL = (
     .where(event.c.id == bindparam("event_id"), event.c.seq.is_(None))
     .values(seq=bindparam("new_seq"), hash=bindparam("new_hash"), signature=bindparam("new_signature"))
 )
-_SEALED: Select[Any] = (
-    select(*_FIELDS, event.c.seq, event.c.hash, event.c.signature).where(event.c.seq.is_not(None)).order_by(event.c.seq)
-)
+_LINK = select(event.c.hash, event.c.signature).where(event.c.seq == bindparam("seq"))
+
+_ALL: Mapping[str, Any] = MappingProxyType({})
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -121,6 +123,22 @@ async def seal(unit: Unit, links: list[dict[str, Any]]) -> None:
     await unit.execute_many(_SEAL, links)
 
 
-def sealed_events(db: Database) -> Any:
-    """Stream the chain from its beginning."""
-    return db.stream(_SEALED)
+async def find_link(reader: Reader, seq: int) -> tuple[bytes, bytes | None] | None:
+    """Return hash and signature of the event with that number; None when the chain does not reach so far."""
+    row = await reader.fetch_one(_LINK, seq=seq)
+    return (bytes(row[0]), None if row[1] is None else bytes(row[1])) if row else None
+
+
+def sealed_events(db: Database, after: int = 0, given: Mapping[str, Any] = _ALL) -> AsyncIterator[list[Row]]:
+    """Stream the chain behind a number, or what of it passes the filters `given` (keys of `_FILTERS`).
+
+    Rows are the seven fields that are hashed, then number, hash and signature.
+    """
+    return db.stream(_sealed(frozenset(given)), after=after, **given)
+
+
+@cache
+def _sealed(names: frozenset[str]) -> Select[Any]:
+    where = [_FILTERS[name] for name in sorted(names)]
+    fields = (*_FIELDS, event.c.seq, event.c.hash, event.c.signature)
+    return select(*fields).where(event.c.seq > bindparam("after"), *where).order_by(event.c.seq)

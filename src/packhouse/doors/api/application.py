@@ -22,6 +22,7 @@ from packhouse.doors.api import (
     conflicts,
     cve_reports,
     cves,
+    events,
     explaining,
     feeds,
     files,
@@ -85,6 +86,7 @@ NOUNS = (
     vex,
     *(roles, permissions_page),
     signing_in,
+    events,
 )
 
 

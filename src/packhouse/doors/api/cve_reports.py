@@ -14,6 +14,7 @@ from packhouse.catalog.accounts.permissions import INSTALLATION, Decision, permi
 from packhouse.catalog.vulnerabilities import affected
 from packhouse.catalog.vulnerabilities.affected import Scope
 from packhouse.core.db import Database
+from packhouse.core.tables import csv_lines
 from packhouse.doors.api.looking import scope_of
 from packhouse.doors.api.parameters import Caller, Here, House, Limit, Moment, Offset, Page, moment, page_size
 from packhouse.doors.api.problems import refused
@@ -21,7 +22,6 @@ from packhouse.doors.api.routes import of_channel
 from packhouse.doors.api.shapes.reach import BlastRadius, DownloadShape, blast_radius, download_shape
 from packhouse.doors.api.shapes.report import COLUMNS, cells, report_line
 from packhouse.doors.api.shapes.standing import knowledge_shape
-from packhouse.doors.api.tables import csv_lines
 from packhouse.workflows.vulnerabilities import cves, reach
 from packhouse.workflows.vulnerabilities.knowledge import Knowledge, knowledge
 from packhouse.workflows.vulnerabilities.report import report

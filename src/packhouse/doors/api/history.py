@@ -1,16 +1,14 @@
-"""`…/history`, `…/changes` and `/api/events`: what happened in a channel, by event and by file, and everywhere."""
+"""`…/history` and `…/changes`: what happened in a channel, by event and by file."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import msgspec
 from litestar import get
 from litestar.params import QueryParameter
 
-from packhouse.catalog.audit import store as audit
 from packhouse.catalog.packages.package_changes import package_changes
-from packhouse.doors.api.parameters import Caller, Filter, Here, House, Limit, Moment, Offset, Page, moment, page_size
+from packhouse.doors.api.parameters import Caller, Filter, Here, House, Limit, Offset, Page, page_size
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.routes import of_channel
 from packhouse.doors.api.shapes.history import ChangeShape, EventShape, change_shape, event_shape
@@ -30,30 +28,6 @@ async def history(
     return Page([event_shape(row, data) for row, data in rows], total)
 
 
-@get("/api/events", tags=["history"], responses=refused())
-async def events(
-    services: House,
-    limit: Limit = 100,
-    offset: Offset = 0,
-    type: Filter = None,
-    actor: Filter = None,
-    object: Filter = None,
-    since: Moment = None,
-    until: Moment = None,
-) -> Page[EventShape]:
-    """List the events of the installation, newest first. `since` is included, `until` is not; the rest are equal."""
-    given: dict[str, Any] = {
-        "type": type,
-        "actor": actor,
-        "object": object,
-        "since": None if since is None else moment("since", since),
-        "until": None if until is None else moment("until", until, end=True),
-    }
-    chosen = {key: value for key, value in given.items() if value is not None}
-    rows, total = await audit.events(services.db, chosen, page_size(limit), offset)
-    return Page([event_shape(row, msgspec.json.decode(row[6])) for row in rows], total)
-
-
 @get(of_channel("/changes"), tags=["history"], responses=refused())
 async def changes(
     services: House, here: Here, limit: Limit = 100, offset: Offset = 0, name: Filter = None, cause: Cause = None
@@ -64,4 +38,4 @@ async def changes(
     return Page([change_shape(row) for row in rows], total)
 
 
-HANDLERS = [history, events, changes]
+HANDLERS = [history, changes]

@@ -104,7 +104,11 @@ ROUTES: dict[tuple[str, str], Action | None] = {
     ("POST", "/api/feeds/{feed_name}/run"): "system:manage",
     ("POST", "/api/feeds/{feed_name}/stop"): "system:manage",
     ("GET", "/api/mirrors"): "mirror:view",
+    # ---- audit
     ("GET", "/api/events"): "audit:view",
+    ("GET", "/api/events/export"): "audit:view",
+    ("GET", "/api/events/keys"): "audit:view",
+    # ----
     ("GET", "/api/trusted-keys"): "policy:view",
     ("POST", "/api/trusted-keys"): "policy:edit",
     ("DELETE", "/api/trusted-keys/{key}"): "policy:edit",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from packhouse.doors.api.tables import csv_lines
+from packhouse.core.tables import csv_lines
 
 
 def read(data: bytes) -> list[list[str]]:

@@ -1,0 +1,80 @@
+"""The audit trail as lines: a start, the events, and a signed head, so that others can check it without us.
+
+As JSON lines it is what `scripts/verify_audit.py` reads. Each export begins where one before it ended, if asked to, so
+that exports one after the other are one chain. What was filtered is no chain, and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import msgspec
+
+from packhouse.catalog.audit import store
+from packhouse.catalog.audit.keys import find_public_key
+from packhouse.core.clock import to_iso
+from packhouse.core.db import Database, Row
+from packhouse.core.db.base import Reader
+from packhouse.core.errors import PackhouseError
+from packhouse.core.tables import csv_lines
+
+#: of the table for spreadsheets
+COLUMNS = ("number", "id", "time", "type", "actor", "object", "data", "hash", "signature")
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Head(msgspec.Struct, frozen=True):
+    """An end of the chain: who keeps one can tell later whether anything before it was changed."""
+
+    seq: int  #: number of the event; 0: there is none yet
+    hash: str  #: hexadecimal SHA-256 over the hash before it and the event
+    signature: str | None  #: hexadecimal Ed25519 of the hash; only the last event that is sealed at a time has one
+    public_key: str | None  #: hexadecimal, what the signature is checked with
+
+
+async def head(reader: Reader, seq: int | None = None) -> Head:
+    """Return the chain's end, or the link with that number. Raises PackhouseError("bad_request") beyond the end."""
+    number = (await store.last_sealed(reader))[0] if seq is None else seq
+    link = (b"", None) if number == 0 else await store.find_link(reader, number)
+    if link is None:
+        raise PackhouseError(
+            "bad_request", f"The audit trail has no event number {number} yet.", "`after`: the number of a head."
+        )
+    key = await find_public_key(reader)
+    return Head(
+        number,
+        link[0].hex(),
+        None if link[1] is None else link[1].hex(),
+        None if key is None else key.public_bytes_raw().hex(),
+    )
+
+
+async def json_lines(db: Database, start: Head, given: Mapping[str, Any]) -> AsyncIterator[bytes]:
+    """Yield the events behind `start` that pass the filters `given`, between a line that says so and the head."""
+    yield _encode({"start": {"seq": start.seq, "hash": start.hash, "filters": dict(given)}}) + b"\n"
+    last = start.seq
+    async for rows in store.sealed_events(db, start.seq, given):
+        yield b"".join(_encode(_line(row)) + b"\n" for row in rows)
+        last = rows[-1][7]
+    yield _encode({"head": await head(db, None if given else last)}) + b"\n"
+
+
+async def csv_table(db: Database, start: Head, given: Mapping[str, Any]) -> AsyncIterator[bytes]:
+    """Yield the same events as a table for spreadsheets, which cannot be checked."""
+    yield csv_lines([COLUMNS])
+    async for rows in store.sealed_events(db, start.seq, given):
+        yield csv_lines(_cells(row) for row in rows)
+
+
+def _line(row: Row) -> dict[str, Any]:
+    return {"seq": row[7], "event": list(row[:7]), "hash": bytes(row[8]).hex(), "signature": _hex(row[9])}
+
+
+def _cells(row: Row) -> tuple[object, ...]:
+    return (row[7], row[0], to_iso(row[1]), row[2], row[3], row[5], row[6], bytes(row[8]).hex(), _hex(row[9]))
+
+
+def _hex(value: bytes | None) -> str | None:
+    return None if value is None else bytes(value).hex()
