@@ -11,6 +11,7 @@ from litestar.di import Provide
 from packhouse.catalog.accounts.authenticator import Authenticator
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.groups.group import Group
 from packhouse.doors.api import (
     account,
     aliases,
@@ -26,6 +27,7 @@ from packhouse.doors.api import (
     explaining,
     feeds,
     files,
+    groups,
     history,
     mirrors,
     notices,
@@ -80,6 +82,7 @@ NOUNS = (
     quarantine,
     policies,
     explaining,
+    groups,
     aliases,
     reservations,
     waivers,
@@ -125,6 +128,7 @@ def _application() -> Litestar:
         dependencies={
             "caller": Provide(_caller, sync_to_thread=False),
             "here": Provide(_here, sync_to_thread=False),
+            "this_group": Provide(_this_group, sync_to_thread=False),
             "services": Provide(_services, sync_to_thread=False),
             "authenticator": Provide(_authenticator, sync_to_thread=False),
             "reserved": Provide(_reserved, sync_to_thread=False),
@@ -174,3 +178,8 @@ def _caller(request: Request[Any, Any, Any], services: House) -> Principal:
 def _here(request: Request[Any, Any, Any], caller: Caller) -> Channel:
     channel: Channel = request.scope["state"]["channel"]
     return channel
+
+
+def _this_group(request: Request[Any, Any, Any], caller: Caller) -> Group:
+    group: Group = request.scope["state"]["group"]
+    return group

@@ -7,17 +7,21 @@ from typing import Any
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from packhouse.catalog.accounts.permissions import INSTALLATION, NOWHERE, Action, Decision, permit, refusal
+from packhouse.catalog.accounts.permissions import INSTALLATION, NOWHERE, Action, Decision, in_scope, permit, refusal
 from packhouse.catalog.accounts.principal import ANONYMOUS, Principal
 from packhouse.catalog.accounts.visibility import target_of
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.groups import store as groups
+from packhouse.catalog.groups.group import Group
+from packhouse.catalog.groups.target import target_of_group
 from packhouse.core.db import Database
+from packhouse.core.errors import PackhouseError
 from packhouse.doors.api.permissions import OPEN, ROUTES
 
 
 async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Let a request pass if its caller may do what its route does; leave the channel it is about in the state.
+    """Let a request pass if its caller may do what its route does; leave the channel or group it is about in the state.
 
     Raises PackhouseError: `unauthenticated`, `forbidden`, `not_found`.
     """
@@ -34,6 +38,11 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
             connection.scope["state"]["api"].services.db, principal, action, _path(connection.path_params)
         )
         return
+    if "{group}" in template:
+        connection.scope["state"]["group"] = await permitted_group(
+            connection.scope["state"]["api"].services.db, principal, action, str(connection.path_params["group"])
+        )
+        return
     decision = permit(principal, action, INSTALLATION)
     if decision is not Decision.ALLOWED:
         raise refusal(decision, principal, action, data_plane=False)
@@ -46,6 +55,21 @@ async def permitted_channel(db: Database, principal: Principal, action: Action, 
     decision = permit(principal, action, target)
     if found is None or decision is not Decision.ALLOWED:
         raise refusal(decision, principal, action, data_plane=False)
+    return found
+
+
+async def permitted_group(db: Database, principal: Principal, action: Action, name: str) -> Group:
+    """Return the group of that name if the caller may do `action` to it; a hidden one is refused like a missing one."""
+    found = None if "\0" in name else await groups.by_name(db, name)
+    target = NOWHERE if found is None else await target_of_group(db, principal, found)
+    decision = permit(principal, action, target)
+    if decision is Decision.INVISIBLE:
+        raise PackhouseError("not_found", "There is no such group.", "List the groups that you may see.")
+    if found is None or decision is not Decision.ALLOWED:
+        refused = refusal(decision, principal, action, data_plane=False)
+        if in_scope(principal, action):
+            refused.hint = "Who manages the group and administrators may do this: ask one, or have it done."
+        raise refused
     return found
 
 

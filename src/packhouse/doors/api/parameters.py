@@ -11,6 +11,7 @@ from litestar.params import PathParameter, QueryParameter, SkipValidation
 from packhouse.catalog.accounts.authenticator import Authenticator
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.groups.group import Group
 from packhouse.core.clock import end_from_iso, from_iso
 from packhouse.core.errors import PackhouseError
 from packhouse.workflows.services import Services
@@ -54,6 +55,7 @@ Number = Annotated[int, PathParameter(ge=0, le=MOST, description="The id as list
 #: handed in by the application; nobody can send these
 Caller = NamedDependency[SkipValidation[Principal]]
 Here = NamedDependency[SkipValidation[Channel]]
+ThisGroup = NamedDependency[SkipValidation[Group]]
 House = NamedDependency[SkipValidation[Services]]
 Login = NamedDependency[SkipValidation[Authenticator]]
 Reserved = NamedDependency[SkipValidation[frozenset[str]]]

@@ -1,7 +1,7 @@
 """Which right each route needs: the one table the guard looks into. A route without a row fails the build.
 
-The rights themselves, and who has them, are in `catalog.accounts.permissions`. A route below a channel asks for the
-right on that channel, every other one for the right in the installation.
+The rights themselves, and who has them, are in `catalog.accounts.permissions`. A route below a channel or a
+group asks for the right on it, every other one for the right in the installation.
 """
 
 from __future__ import annotations
@@ -87,6 +87,15 @@ ROUTES: dict[tuple[str, str], Action | None] = {
     ("POST", "/api/users"): "account:manage",
     ("PUT", "/api/users/{username}"): "account:manage",
     ("DELETE", "/api/users/{username}"): "account:manage",
+    # groups of people; below a group the right on that group
+    ("GET", "/api/groups"): "account:view",  # the caller's own, unless they may see the others
+    ("POST", "/api/groups"): "channel.group:create",
+    ("GET", "/api/groups/{group}"): "channel.group:view",
+    ("PUT", "/api/groups/{group}"): "channel.group:edit",
+    ("DELETE", "/api/groups/{group}"): "channel.group:edit",
+    ("GET", "/api/groups/{group}/members"): "channel.group:view",
+    ("PUT", "/api/groups/{group}/members/{username}"): "channel.group:edit",
+    ("DELETE", "/api/groups/{group}/members/{username}"): "channel.group:edit",
     ("GET", "/api/artifacts"): "channel:view-artifacts",
     ("GET", "/api/cves"): "cve:view",
     ("GET", "/api/cves/knowledge"): "cve:view",

@@ -1,0 +1,1 @@
+"""Who shares what with whom: groups and their members, channels shared with groups and users, owners and heirs."""

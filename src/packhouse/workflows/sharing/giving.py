@@ -1,0 +1,62 @@
+"""Nobody gives what they lack: the one place that says so of groups, their roles and their channels."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from packhouse.catalog.accounts.holding import covers
+from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.accounts.store import ROLE_IDS
+from packhouse.catalog.accounts.visibility import levels_on
+from packhouse.catalog.groups import store as groups
+from packhouse.catalog.groups.group import Group
+from packhouse.catalog.roles import store as roles
+from packhouse.catalog.roles.role import Role
+from packhouse.core.db import Unit
+from packhouse.core.errors import PackhouseError
+from packhouse.workflows.sharing import store
+from packhouse.workflows.sharing.store import Person
+
+
+async def wanted_person(unit: Unit, username: str) -> Person:
+    """Return the person of that name. Raises PackhouseError("not_found")."""
+    found = await store.person(unit, username)
+    if found is None:
+        raise PackhouseError("not_found", f"There is no user {username[:80]!r}.", "Write the user name exactly.")
+    return found
+
+
+async def coverable(unit: Unit, giver: Principal, names: Collection[str]) -> dict[str, Role]:
+    """Return the named roles, all of which the giver may give or take.
+
+    Raises PackhouseError("forbidden"), in the same words for a role that there is not.
+    """
+    found = await roles.held_by_names(unit, names)
+    for name in sorted(set(names)):
+        one = found.get(name)
+        if one is None or not covers(giver, one.in_order, admin=one.id == ROLE_IDS["admin"]):
+            raise PackhouseError(
+                "forbidden",
+                f"There is no role {name[:80]!r} that you may give or take.",
+                "Name a role that gives nothing you lack, and use no token that is limited.",
+            )
+    return found
+
+
+async def check_reach(unit: Unit, giver: Principal, group: Group) -> None:
+    """Refuse to let somebody into a group that reaches farther than whoever lets them in.
+
+    Raises PackhouseError("forbidden"). Whoever is in the group has what it gives, and so may always.
+    """
+    if names := (await groups.roles_of(unit, [group.id])).get(group.id):
+        await coverable(unit, giver, names)
+    if giver.role == "admin":
+        return
+    grants = await groups.grants_of(unit, group.id)
+    own = await levels_on(unit, giver, list(grants))
+    if any(level > own.get(channel_id, 0) for channel_id, level in grants.items()):
+        raise PackhouseError(
+            "forbidden",
+            "This group reaches channels that you do not.",
+            "Ask somebody who is in it, or an admin.",
+        )
