@@ -74,6 +74,8 @@ EVENTS: dict[str, str] = {
     "user_disabled": "An account was disabled: its logins and tokens stopped",
     "user_enabled": "An account works again",
     "user_password_changed": "The password of an account was changed",
+    "user_signed_in": "Somebody signed in",
+    "user_signed_out": "Somebody ended a login of theirs",
     "user_token_created": "A token was made",
     "user_token_revoked": "A token was revoked",
     "user_token_updated": "A token was issued again, with another value",
