@@ -121,7 +121,7 @@ async def test_only_administrators_manage_users(house: House) -> None:
     assert (await call(house.web, "POST", "/api/users", body)).status == 401
     made = await call(house.admin, "POST", "/api/users", body)
     assert made.status == 201
-    assert set(made.json()) == {"id", "username", "role", "disabled", "created_at"}
+    assert {"id", "uuid", "username", "role", "roles", "disabled", "created_at"} <= set(made.json())
     assert (await call(house.admin, "POST", "/api/users", body)).json()["code"] == "conflict"
     listed = await read(house.admin, "/api/users?limit=0")
     assert listed == {"items": [], "total_count": 4}

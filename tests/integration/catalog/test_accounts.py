@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from packhouse.catalog.accounts import accounts, store, token_store, tokens
+from packhouse.catalog.accounts.assigning import page_for
 from packhouse.catalog.accounts.authenticator import Authenticator
 from packhouse.catalog.accounts.credential import MALFORMED, Credential
 from packhouse.catalog.accounts.holding import holding_of
@@ -245,7 +246,8 @@ async def test_an_answer_that_was_overtaken_is_not_remembered(
 async def test_accounts_are_listed_and_kept_in_order(db: Database) -> None:
     for name in ("zoe", "ann", "root"):
         await person(db, name, "admin" if name == "root" else "author")
-    listed, total = await store.page(db, 2, 0)
+    root = Principal(1, "root", "admin")
+    listed, total = await page_for(db, root, 2, 0)
     assert [account.username for account in listed] == ["ann", "root"]
     assert total == 3
     for username, secret, role, code in (
@@ -259,7 +261,7 @@ async def test_accounts_are_listed_and_kept_in_order(db: Database) -> None:
         with pytest.raises(PackhouseError) as error:
             await accounts.create_user(db, username, secret, role, "root")
         assert error.value.code == code
-    assert (await store.page(db, 10, 0))[1] == 3
+    assert (await page_for(db, root, 10, 0))[1] == 3
 
 
 async def test_the_last_administrator_stays(db: Database) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 import msgspec
 
@@ -14,6 +15,8 @@ USERNAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,127}")
 #: names that mean something else wherever an actor is named
 RESERVED = frozenset({"anonymous", "everyone", "mirror", "system", "x-auth-token"})
 ROLES: tuple[Role, ...] = ("author", "admin")
+NAME_LENGTH = 200
+_EMAIL = re.compile(r"[^@\s\x00-\x1f<>]{1,64}@[^@\s\x00-\x1f<>]{1,190}")
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -26,6 +29,15 @@ class Account(msgspec.Struct, frozen=True):
     sessions: int  #: grows to end every login at once
     disabled_at: int | None
     created_at: int
+    uuid: str = ""  #: who it is for others, for ever
+    kind: Literal["person", "service"] = "person"
+    email: str = ""
+    email_verified: bool = False
+    first_name: str = ""
+    last_name: str = ""
+    provider_id: int | None = None  #: who vouches for it; None: this installation
+    totp_since: int | None = None  #: since when a second factor is asked for
+    last_login_at: int | None = None
 
 
 def check_username(username: str) -> str:
@@ -39,9 +51,24 @@ def check_username(username: str) -> str:
     return username
 
 
-def check_role(role: str) -> Role:
-    """Return `role` if an account can have it. Raises PackhouseError("bad_request")."""
-    for known in ROLES:
-        if role == known:
-            return known
-    raise PackhouseError("bad_request", f"{role[:40]!r} is not a role.", f"Use one of {', '.join(ROLES)}.")
+def check_name(name: str) -> str:
+    """Return a first or last name without spaces around it. Raises PackhouseError("bad_request")."""
+    name = name.strip()
+    if len(name) > NAME_LENGTH or not name.isprintable():
+        raise PackhouseError(
+            "bad_request",
+            f"A name has at most {NAME_LENGTH} characters, all of which can be printed.",
+            "Shorten it, or take out what cannot be seen.",
+        )
+    return name
+
+
+def check_email(address: str) -> str:
+    """Return `address` if mail could go there, or nothing. Raises PackhouseError("bad_request")."""
+    if address and not _EMAIL.fullmatch(address):
+        raise PackhouseError(
+            "bad_request",
+            f"{address[:80]!r} is no e-mail address.",
+            "Write it like name@example.org, or leave it empty.",
+        )
+    return address

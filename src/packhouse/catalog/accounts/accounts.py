@@ -1,17 +1,23 @@
 """Making, disabling and deleting accounts. Each change is one unit with one audit event.
 
 Whether the caller may do it is asked before, of `permissions`; `actor` is the caller's user name for the audit trail.
+What takes a `unit` is a part of a larger change; see `workflows/signin/administering.py`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, Literal
+
 from packhouse.catalog.accounts import logins, store
-from packhouse.catalog.accounts.account import Account, check_role, check_username
+from packhouse.catalog.accounts.account import Account, check_username
+from packhouse.catalog.accounts.assigning import RoleRow, all_roles, assign, chosen, roles_of
 from packhouse.catalog.accounts.passwords import check_strength, hash_password
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.changes import note
 from packhouse.catalog.notifications import subscriptions
 from packhouse.core.db import Database, Unit
+from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
 from packhouse.core.randomness import random_text
 
@@ -26,36 +32,64 @@ async def ensure_admin(db: Database, password: str | None = None) -> str | None:
     """
     if await store.count_admins(db):
         return None
-    chosen = check_strength(password) if password else random_text(18)
-    hashed = await hash_password(chosen)
+    chosen_password = check_strength(password) if password else random_text(18)
+    hashed = await hash_password(chosen_password)
 
     async def work(unit: Unit) -> bool:
-        if await store.count_admins(unit) or await store.insert_account(unit, ADMIN, hashed, "admin") is None:
+        if await store.count_admins(unit) or await store.by_name(unit, ADMIN) is not None:
             return False
-        await _tell(unit, "user_created", "system", ADMIN, {"role": "admin"})
+        await create_account(unit, username=ADMIN, actor="system", password_hash=hashed, roles=("admin",))
         return True
 
     created = await db.write(work)
-    return chosen if created and not password else None
+    return chosen_password if created and not password else None
 
 
 async def create_user(db: Database, username: str, password: str | None, role: str, actor: str) -> Account:
     """Create an account; without a password it can only be used through what an administrator sets up for it.
 
-    Raises PackhouseError: `bad_request` for an ill-formed name, role or password, `conflict` if the name is taken.
+    Raises PackhouseError as `create_account`, and `bad_request` for an ill-formed password.
     """
-    check_username(username)
-    checked = check_role(role)
     hashed = await hash_password(check_strength(password)) if password is not None else None
 
     async def work(unit: Unit) -> Account:
-        account_id = await store.insert_account(unit, username, hashed, checked)
-        if account_id is None:
-            raise PackhouseError("conflict", f"There is already a user {username!r}.", "Choose another name.")
-        await _tell(unit, "user_created", actor, username, {"role": checked})
-        return Account(account_id, username, checked, None, 0, None, unit.now)
+        return await create_account(unit, username=username, actor=actor, password_hash=hashed, roles=(role,))
 
     return await db.write(work)
+
+
+async def create_account(
+    unit: Unit,
+    *,
+    username: str,
+    actor: str = "system",
+    password_hash: str | None = None,
+    roles: Sequence[str | RoleRow] = ("author",),
+    kind: Literal["person", "service"] = "person",
+    provider_id: int | None = None,
+    email: str = "",
+    email_verified: bool = False,
+    first_name: str = "",
+    last_name: str = "",
+) -> Account:
+    """Create an account with these roles by hand; without a password nobody can log in to it by one.
+
+    Raises PackhouseError: `bad_request` for an ill-formed name or an unknown role, `conflict` if the name is taken.
+    """
+    check_username(username)
+    known = await all_roles(unit)
+    given = chosen(known, [one if isinstance(one, str) else one.name for one in roles], None)
+    account_id = await store.insert_account(unit, username, password_hash, kind, provider_id)
+    if account_id is None:
+        raise PackhouseError("conflict", f"There is already a user {username!r}.", "Choose another name.")
+    profile = {"email": email, "email_verified": email_verified, "first_name": first_name, "last_name": last_name}
+    await store.edit_profile(unit, account_id, profile)
+    await assign(unit, account_id, given)
+    names = [one.name for one in given]
+    await _tell(unit, "user_created", actor, username, {"role": names[0]} if len(names) == 1 else {"roles": names})
+    made = await store.by_id(unit, account_id)
+    assert made is not None  # we have just made it
+    return made
 
 
 async def set_disabled(db: Database, username: str, disabled: bool, actor: str) -> None:
@@ -66,16 +100,21 @@ async def set_disabled(db: Database, username: str, disabled: bool, actor: str) 
     """
 
     async def work(unit: Unit) -> None:
-        account = await _found(unit, username)
-        if (account.disabled_at is not None) == disabled:
-            return
-        if disabled:
-            await _keep_an_admin(unit, account)
-        await store.set_disabled(unit, account.id, unit.now if disabled else None)
-        await logins.end_all(unit, account.id)
-        await _tell(unit, "user_disabled" if disabled else "user_enabled", actor, username)
+        await disable(unit, await found(unit, username), disabled, actor)
 
     await db.write(work)
+
+
+async def disable(unit: Unit, account: Account, disabled: bool, actor: str) -> bool:
+    """Disable or enable an account; say whether that changed anything. Raises PackhouseError("conflict")."""
+    if (account.disabled_at is not None) == disabled:
+        return False
+    if disabled:
+        await _keep_an_admin(unit, account)
+    await store.set_disabled(unit, account.id, unit.now if disabled else None, actor if disabled else "")
+    await logins.end_all(unit, account.id)
+    await _tell(unit, "user_disabled" if disabled else "user_enabled", actor, account.username)
+    return True
 
 
 async def delete_user(db: Database, username: str, actor: str) -> None:
@@ -85,19 +124,23 @@ async def delete_user(db: Database, username: str, actor: str) -> None:
     """
 
     async def work(unit: Unit) -> None:
-        account = await _found(unit, username)
-        await _keep_an_admin(unit, account)
-        if owned := await store.count_owned(unit, account.id):
-            raise PackhouseError(
-                "conflict",
-                f"The user {username} owns {owned} channel{'' if owned == 1 else 's'}.",
-                "Delete what they own first, or disable the user instead.",
-            )
-        await subscriptions.forget_account(unit, account.id)
-        await store.delete_account(unit, account.id)
-        await _tell(unit, "user_deleted", actor, username)
+        await remove(unit, await found(unit, username), actor)
 
     await db.write(work)
+
+
+async def remove(unit: Unit, account: Account, actor: str) -> None:
+    """Delete an account that owns no channel. Raises PackhouseError("conflict")."""
+    await _keep_an_admin(unit, account)
+    if owned := await store.count_owned(unit, account.id):
+        raise PackhouseError(
+            "conflict",
+            f"The user {account.username} owns {owned} channel{'' if owned == 1 else 's'}.",
+            "Delete what they own first, or disable the user instead.",
+        )
+    await subscriptions.forget_account(unit, account.id)
+    await store.delete_account(unit, account.id)
+    await _tell(unit, "user_deleted", actor, account.username)
 
 
 async def set_password(db: Database, username: str, password: str, actor: str) -> None:
@@ -105,19 +148,55 @@ async def set_password(db: Database, username: str, password: str, actor: str) -
     hashed = await hash_password(check_strength(password))
 
     async def work(unit: Unit) -> None:
-        account = await _found(unit, username)
-        await store.set_password(unit, account.id, hashed)
-        await logins.end_all(unit, account.id)
-        await _tell(unit, "user_password_changed", actor, username)
+        await change_password(unit, await found(unit, username), hashed, actor)
 
     await db.write(work)
 
 
-async def _found(unit: Unit, username: str) -> Account:
-    account = await store.by_name(unit, username)
+async def change_password(unit: Unit, account: Account, hashed: str, actor: str, but: int | None = None) -> None:
+    """Set a password's hash; every login of the account ends, except the one with the id `but`."""
+    await store.set_password(unit, account.id, hashed)
+    await logins.end_all(unit, account.id, but)
+    await _tell(unit, "user_password_changed", actor, account.username)
+
+
+async def change_roles(unit: Unit, account: Account, roles: Sequence[RoleRow], actor: str) -> bool:
+    """Let an account have these roles by hand; say whether that changed anything.
+
+    Raises PackhouseError("conflict") when nobody would be an administrator any more.
+    """
+    await store.lock_admins(unit)
+    before = (await roles_of(unit, [account.id]))[account.id]
+    if not await assign(unit, account.id, roles):
+        return False
+    if await store.count_admins(unit) == 0:
+        raise _only_admin(account)
+    now = (await roles_of(unit, [account.id]))[account.id]
+    await note(unit, "people")
+    await _tell(unit, "user_roles_changed", actor, account.username, {"from": before, "to": now})
+    return True
+
+
+async def change_profile(unit: Unit, account: Account, values: dict[str, Any], actor: str) -> bool:
+    """Write those of `store.PROFILE` that differ; say whether any did. The event names them, not what they hold."""
+    differ = {name: value for name, value in values.items() if getattr(account, name) != value}
+    if differ:
+        await store.edit_profile(unit, account.id, differ)
+        await _tell(unit, "user_updated", actor, account.username, {"changed": sorted(differ)})
+    return bool(differ)
+
+
+async def found(reader: Reader, username: str) -> Account:
+    """Return the account of that name. Raises PackhouseError("not_found")."""
+    account = await store.by_name(reader, username)
     if account is None:
-        raise PackhouseError("not_found", f"There is no user {username[:80]!r}.", "List the users to find the name.")
+        raise absent(username)
     return account
+
+
+def absent(username: str) -> PackhouseError:
+    """Return the refusal for an account that is not there, or that the caller may not know of."""
+    return PackhouseError("not_found", f"There is no user {username[:80]!r}.", "List the users to find the name.")
 
 
 async def _keep_an_admin(unit: Unit, account: Account) -> None:
@@ -125,11 +204,15 @@ async def _keep_an_admin(unit: Unit, account: Account) -> None:
         return
     await store.lock_admins(unit)
     if await store.count_admins(unit) == 1:
-        raise PackhouseError(
-            "conflict", f"{account.username} is the only administrator.", "Make another administrator first."
-        )
+        raise _only_admin(account)
 
 
-async def _tell(unit: Unit, type_: str, actor: str, username: str, data: dict[str, str] | None = None) -> None:
+def _only_admin(account: Account) -> PackhouseError:
+    return PackhouseError(
+        "conflict", f"{account.username} is the only administrator.", "Make another administrator first."
+    )
+
+
+async def _tell(unit: Unit, type_: str, actor: str, username: str, data: dict[str, Any] | None = None) -> None:
     await record_event(unit, type=type_, actor=actor, object=f"user {username}", data=data or {})
     await note(unit, "account", name=username)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -14,7 +15,6 @@ from sqlalchemy import (
     case,
     delete,
     func,
-    insert,
     null,
     select,
     update,
@@ -58,25 +58,30 @@ def _holds(role: Role) -> ColumnElement[bool]:
 #: the highest builtin role of an account
 ROLE: ColumnElement[Any] = case((_holds("admin"), "admin"), (_holds("author"), "author"), else_="everyone")
 _ACCOUNT = tuple(ROLE.label("role") if name == "role" else account.c[name] for name in Account.__struct_fields__)
+
+
+def account_columns() -> tuple[Any, ...]:
+    """Return the columns of `Account`, for queries of its siblings."""
+    return _ACCOUNT
+
+
 _BY_NAME = select(*_ACCOUNT).where(account.c.username == bindparam("username"))
 _PASSWORD = select(account.c.password_hash, account.c.disabled_at, *_ACCOUNT).where(
     account.c.username == bindparam("username")
 )
 _BY_ID = select(*_ACCOUNT).where(account.c.id == bindparam("account_id"))
-_PAGE = select(*_ACCOUNT).order_by(account.c.username).limit(bindparam("limit")).offset(bindparam("offset"))
-_COUNT = select(func.count()).select_from(account)
 _ADMINS = select(func.count()).select_from(account).where(_holds("admin"), account.c.disabled_at.is_(None))
 #: changes nothing, but makes units that count administrators wait for each other
 _LOCK_ADMINS = update(account_role).where(account_role.c.role_id == ROLE_IDS["admin"]).values(role_id=ROLE_IDS["admin"])
-_INSERT = """INSERT INTO account (uuid, username, password_hash, created_at)
- VALUES (:uuid, :username, :password_hash, :now) ON CONFLICT (username) DO NOTHING RETURNING id"""
-_GIVE_ROLE = insert(account_role).values(
-    account_id=bindparam("account_id"), role_id=bindparam("role_id"), source_id=bindparam("source_id")
-)
+_INSERT = """INSERT INTO account (uuid, username, kind, password_hash, provider_id, created_at)
+ VALUES (:uuid, :username, :kind, :password_hash, :provider_id, :now)
+ ON CONFLICT (username) DO NOTHING RETURNING id"""
+#: what an edit of a profile may change
+PROFILE = ("email", "email_verified", "first_name", "last_name", "default_channel_id")
 _SET_DISABLED = (
     update(account)
     .where(account.c.id == bindparam("account_id"))
-    .values(disabled_at=bindparam("at"), sessions=account.c.sessions + 1)
+    .values(disabled_at=bindparam("at"), disabled_by=bindparam("actor"), sessions=account.c.sessions + 1)
 )
 _SET_PASSWORD = (
     update(account)
@@ -134,12 +139,6 @@ async def with_password(reader: Reader, username: str) -> tuple[Account, str] | 
     return Account(*row[2:]), row[0]
 
 
-async def page(reader: Reader, limit: int, offset: int) -> tuple[list[Account], int]:
-    """Return accounts by name, and how many there are."""
-    rows = await reader.fetch_all(_PAGE, limit=limit, offset=offset)
-    return [Account(*row) for row in rows], int(await reader.fetch_value(_COUNT))
-
-
 async def count_admins(reader: Reader) -> int:
     """Return the number of administrators who can log in."""
     return int(await reader.fetch_value(_ADMINS))
@@ -150,19 +149,38 @@ async def lock_admins(unit: Unit) -> None:
     await unit.execute(_LOCK_ADMINS)
 
 
-async def insert_account(unit: Unit, username: str, password_hash: str | None, role: Role) -> int | None:
-    """Create an account that has one builtin role, and return its id; None if the name is taken."""
+async def insert_account(
+    unit: Unit, username: str, password_hash: str | None, kind: str = "person", provider_id: int | None = None
+) -> int | None:
+    """Create an account that has no role yet, and return its id; None if the name is taken."""
     made: int | None = await unit.fetch_value(
-        _INSERT, uuid=new_uuid(), username=username, password_hash=password_hash, now=unit.now
+        _INSERT,
+        uuid=new_uuid(),
+        username=username,
+        kind=kind,
+        password_hash=password_hash,
+        provider_id=provider_id,
+        now=unit.now,
     )
-    if made is not None:
-        await unit.execute(_GIVE_ROLE, account_id=made, role_id=ROLE_IDS[role], source_id=0)
     return made
 
 
-async def set_disabled(unit: Unit, account_id: int, at: int | None) -> None:
-    """Disable (a time) or enable (None) an account; every login of it ends."""
-    await unit.execute(_SET_DISABLED, account_id=account_id, at=at)
+async def edit_profile(unit: Unit, account_id: int, values: Mapping[str, Any]) -> None:
+    """Write some of `PROFILE`; what is not among `values` stays as it is."""
+    if values:
+        given = {f"new_{name}": value for name, value in values.items()}
+        await unit.execute(_profile(frozenset(values)), account_id_=account_id, **given)
+
+
+@cache
+def _profile(names: frozenset[str]) -> Update:
+    columns: dict[str, BindParameter[Any]] = {name: bindparam(f"new_{name}") for name in PROFILE if name in names}
+    return update(account).where(account.c.id == bindparam("account_id_")).values(columns)
+
+
+async def set_disabled(unit: Unit, account_id: int, at: int | None, actor: str) -> None:
+    """Disable (a time, and who did) or enable (None and nobody) an account; every session of it ends."""
+    await unit.execute(_SET_DISABLED, account_id=account_id, at=at, actor=actor)
 
 
 async def set_password(unit: Unit, account_id: int, hashed: str) -> None:

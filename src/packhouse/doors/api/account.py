@@ -5,24 +5,18 @@ from __future__ import annotations
 from litestar import get
 from litestar.params import FromQuery
 
-from packhouse.catalog.accounts import store as accounts
-from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.listing import channels as list_channels
-from packhouse.core.errors import PackhouseError
 from packhouse.doors.api.parameters import Caller, House, Limit, Offset, Page, Sort, page_size
 from packhouse.doors.api.problems import refused
-from packhouse.doors.api.shapes.accounts import AccountShape, account_shape
+from packhouse.doors.api.profile import shown
+from packhouse.doors.api.shapes.accounts import AccountShape
 from packhouse.doors.api.shapes.channels import ChannelShape, own_channel
 
 
 @get(["/api/account", "/api/account/me"], tags=["account"], responses=refused())
 async def account(caller: Caller, services: House) -> AccountShape:
     """Tell who the caller is."""
-    found = await accounts.by_id(services.db, caller.account_id or 0)
-    if found is None:
-        raise PackhouseError("unauthenticated", "The account is gone.", "Log in again.")
-    default = await channels.by_id(services.db, found.default_channel_id) if found.default_channel_id else None
-    return account_shape(found, default.path if default else None)
+    return await shown(services.db, caller)
 
 
 @get("/api/account/channels", tags=["account"], responses=refused())

@@ -72,6 +72,8 @@ ROUTES: dict[tuple[str, str], Action | None] = {
     ("GET", "/api/system"): OPEN,
     ("POST", "/api/auth/login"): OPEN,
     ("GET", "/api/account"): "account:view",
+    ("PUT", "/api/account"): "account:edit",  # asks for DEFAULT_CHANNEL and UPLOAD besides
+    ("PUT", "/api/account/password"): "account:edit",
     ("GET", "/api/account/me"): "account:view",
     ("GET", "/api/account/channels"): "account:view",
     ("GET", "/api/account/notifications"): "account:view",
@@ -85,6 +87,8 @@ ROUTES: dict[tuple[str, str], Action | None] = {
     ("DELETE", "/api/account/tokens/{token_id}"): "account:edit",
     ("GET", "/api/users"): "account:manage",
     ("POST", "/api/users"): "account:manage",
+    # each of these tells of, and changes, only accounts that can do no more than the caller
+    ("GET", "/api/users/{username}"): "account:manage",
     ("PUT", "/api/users/{username}"): "account:manage",
     ("DELETE", "/api/users/{username}"): "account:manage",
     # groups of people; below a group the right on that group
@@ -181,6 +185,10 @@ ROUTES: dict[tuple[str, str], Action | None] = {
 
 #: what somebody needs on a channel to be told about it
 SUBSCRIBE: Action = "notification:view"
+
+#: what somebody needs to choose their default channel, and on that channel
+DEFAULT_CHANNEL: Action = "channel.default-channel:edit"
+UPLOAD: Action = "artifact:create"
 
 #: what a bulk request does -> the right it needs on the source, and on the target if it has one
 BULK: dict[str, tuple[Action, Action | None]] = {

@@ -1,17 +1,17 @@
-"""`/api/users`: the accounts, for administrators."""
+"""`/api/users`: the accounts, for administrators and whoever looks after accounts."""
 
 from __future__ import annotations
 
 from litestar import delete, get, post, put
 from litestar.params import FromPath, JSONBody
+from msgspec import UNSET, UnsetType
 
-from packhouse.catalog.accounts import accounts, store
-from packhouse.core.errors import PackhouseError
 from packhouse.doors.api.bodies import Body
 from packhouse.doors.api.parameters import Caller, House, Limit, Login, Offset, Page, Word, page_size
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.shapes.accounts import UserShape, user_shape
-from packhouse.doors.api.words import Role
+from packhouse.workflows.signin import administering
+from packhouse.workflows.signin.administering import NewPerson, PersonEdit
 
 
 class UserRequest(Body):
@@ -19,50 +19,72 @@ class UserRequest(Body):
 
     username: Word
     password: Word | None = None
-    role: Role = "author"
+    role: Word = "author"  #: its only role, unless `roles` says otherwise
+    roles: list[Word] | None = None
+    email: Word = ""
+    email_verified: bool = False  #: whether a provider's login with this address may become this account
+    first_name: Word = ""
+    last_name: Word = ""
 
 
 class UserEdit(Body):
     """What shall be otherwise with an account; unsent members stay as they are."""
 
-    password: Word | None = None
-    disabled: bool | None = None
+    password: Word | UnsetType = UNSET
+    disabled: bool | UnsetType = UNSET
+    roles: list[Word] | UnsetType = UNSET  #: all that people gave it; those of a provider stay
+    email: Word | UnsetType = UNSET
+    email_verified: bool | UnsetType = UNSET
+    first_name: Word | UnsetType = UNSET
+    last_name: Word | UnsetType = UNSET
 
 
 @get("/api/users", tags=["users"], responses=refused())
-async def list_users(services: House, limit: Limit = 100, offset: Offset = 0) -> Page[UserShape]:
-    """List the accounts by name."""
-    rows, total = await store.page(services.db, page_size(limit), offset)
-    return Page([user_shape(row) for row in rows], total)
+async def list_users(caller: Caller, services: House, limit: Limit = 100, offset: Offset = 0) -> Page[UserShape]:
+    """List the accounts by name; without the role admin those that can do no more than the caller."""
+    people, total = await administering.list_people(services.db, caller, page_size(limit), offset)
+    return Page([user_shape(*person) for person in people], total)
 
 
 @post("/api/users", tags=["users"], responses=refused("conflict"))
 async def create_user(data: JSONBody[UserRequest], caller: Caller, services: House) -> UserShape:
-    """Make an account."""
-    return user_shape(await accounts.create_user(services.db, data.username, data.password, data.role, caller.username))
+    """Make an account with roles that the caller could hold."""
+    new = NewPerson(
+        username=data.username,
+        password=data.password,
+        roles=[data.role] if data.roles is None else data.roles,
+        email=data.email,
+        email_verified=data.email_verified,
+        first_name=data.first_name,
+        last_name=data.last_name,
+    )
+    return user_shape(*await administering.create_person(services.db, caller, new))
+
+
+@get("/api/users/{username:str}", tags=["users"], responses=refused())
+async def show_user(username: FromPath[str], caller: Caller, services: House) -> UserShape:
+    """Show an account."""
+    return user_shape(*await administering.show_person(services.db, caller, username))
 
 
 @put("/api/users/{username:str}", tags=["users"], responses=refused("conflict"))
 async def edit_user(
     username: FromPath[str], data: JSONBody[UserEdit], caller: Caller, services: House, authenticator: Login
 ) -> UserShape:
-    """Set a password, or disable or enable an account."""
-    if data.password is not None:
-        await accounts.set_password(services.db, username, data.password, caller.username)
-    if data.disabled is not None:
-        await accounts.set_disabled(services.db, username, data.disabled, caller.username)
+    """Change an account: password, roles, profile; disable or enable it. All of it is done, or nothing."""
+    edit = PersonEdit(**{name: getattr(data, name) for name in data.__struct_fields__})
+    person = await administering.edit_person(services.db, caller, username, edit)
     authenticator.forget("account", username)  # other processes hear of it by the list of changes
-    found = await store.by_name(services.db, username)
-    if found is None:
-        raise PackhouseError("not_found", "There is no such user.", "List the users to find the name.")
-    return user_shape(found)
+    if data.roles is not UNSET:
+        authenticator.forget("people", "")
+    return user_shape(*person)
 
 
 @delete("/api/users/{username:str}", tags=["users"], responses=refused("conflict"))
 async def delete_user(username: FromPath[str], caller: Caller, services: House, authenticator: Login) -> None:
     """Delete an account with its tokens and grants."""
-    await accounts.delete_user(services.db, username, caller.username)
+    await administering.delete_person(services.db, caller, username)
     authenticator.forget("account", username)
 
 
-HANDLERS = [list_users, create_user, edit_user, delete_user]
+HANDLERS = [list_users, create_user, show_user, edit_user, delete_user]

@@ -1,1 +1,1 @@
-"""Signing in through others: who vouches for people, and what they are here because of it."""
+"""People and their accounts: who vouches for them, what they prove it with, and what they are here because of it."""

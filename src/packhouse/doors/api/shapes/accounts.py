@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from packhouse.catalog.accounts.account import Account
+from packhouse.catalog.accounts.permissions import Level
 from packhouse.core.clock import to_iso
-from packhouse.doors.api.words import Role
+from packhouse.doors.api.words import AccountKind, Role, RoleLevel
 
 
 class UserPart(msgspec.Struct, kw_only=True):
@@ -21,6 +23,14 @@ class UserPart(msgspec.Struct, kw_only=True):
     last_name: str = ""
 
 
+class ProfilePart(msgspec.Struct, kw_only=True):
+    """The state of the caller's account."""
+
+    is_confirmed: bool  #: whether the e-mail address was verified
+    is_disabled: bool
+    has_second_factor: bool
+
+
 class AccountShape(msgspec.Struct, kw_only=True):
     """The caller's account: the union of what two families of clients read at one address."""
 
@@ -29,40 +39,74 @@ class AccountShape(msgspec.Struct, kw_only=True):
     roles: list[str]
     dbroles: list[str]
     default_channel_name: str | None
+    permissions: dict[str, RoleLevel]  #: by category: what the caller's roles give, without channels they own or share
     user: UserPart
-    profile: dict[str, Any] = {}
+    profile: ProfilePart
     subscriptions: list[dict[str, Any]] = []
+    organization_features: dict[str, Any] = {}
 
 
 class UserShape(msgspec.Struct, kw_only=True):
     """An account as administrators see it."""
 
     id: int
+    uuid: str
     username: str
-    role: Role
+    kind: AccountKind
+    role: Role  #: the highest of the three that every installation has
+    roles: list[str]  #: its own, not those of its groups
+    email: str
+    email_verified: bool
+    first_name: str
+    last_name: str
     disabled: bool
+    second_factor: bool
+    last_login_at: str | None  #: RFC 3339
     created_at: str  #: RFC 3339
 
 
-def account_shape(account: Account, default_channel: str | None) -> AccountShape:
-    """Fill the shape of the caller's account."""
-    email = account.username if "@" in account.username else ""
+def account_shape(
+    account: Account, roles: list[str], levels: Mapping[str, Level], default_channel: str | None
+) -> AccountShape:
+    """Fill the shape of the caller's account: its roles, their levels by category, and its default channel."""
+    email = account.email or (account.username if "@" in account.username else "")
     return AccountShape(
-        user_id=str(account.id),
+        user_id=account.uuid,
         username=account.username,
-        roles=[account.role],
-        dbroles=[account.role],
+        roles=roles,
+        dbroles=roles,
         default_channel_name=default_channel,
-        user=UserPart(id=str(account.id), email=email, username=account.username),
+        permissions={category: level.name.lower() for category, level in levels.items()},
+        user=UserPart(
+            id=account.uuid,
+            email=email,
+            username=account.username,
+            first_name=account.first_name,
+            last_name=account.last_name,
+        ),
+        profile=ProfilePart(
+            is_confirmed=bool(account.email_verified),
+            is_disabled=account.disabled_at is not None,
+            has_second_factor=account.totp_since is not None,
+        ),
     )
 
 
-def user_shape(account: Account) -> UserShape:
-    """Fill the shape of an account."""
+def user_shape(account: Account, roles: list[str]) -> UserShape:
+    """Fill the shape of an account with its own roles."""
     return UserShape(
         id=account.id,
+        uuid=account.uuid,
         username=account.username,
+        kind=account.kind,
         role=account.role,
+        roles=roles,
+        email=account.email,
+        email_verified=bool(account.email_verified),
+        first_name=account.first_name,
+        last_name=account.last_name,
         disabled=account.disabled_at is not None,
+        second_factor=account.totp_since is not None,
+        last_login_at=to_iso(account.last_login_at),
         created_at=to_iso(account.created_at) or "",
     )

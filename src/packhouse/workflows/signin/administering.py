@@ -1,0 +1,171 @@
+"""Accounts of others: made, edited and deleted by administrators, and by whoever looks after accounts.
+
+Who is no administrator sees, and changes, only accounts that can do nothing they cannot do themselves; to them others
+are not there. An edit is one unit: all of what was sent, or nothing; what was not sent stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from packhouse.catalog.accounts import accounts, store
+from packhouse.catalog.accounts.account import Account, check_email, check_name, check_username
+from packhouse.catalog.accounts.assigning import all_roles, chosen, given_by_hand, owner_of, page_for, roles_of
+from packhouse.catalog.accounts.holding import covers, holding_of
+from packhouse.catalog.accounts.passwords import check_strength, hash_password
+from packhouse.catalog.accounts.principal import Principal
+from packhouse.core.db import Database, Unit
+from packhouse.core.db.base import Reader
+from packhouse.core.errors import PackhouseError
+
+#: how each member of a profile is checked
+_CHECKS = {"email": check_email, "first_name": check_name, "last_name": check_name}
+
+
+class NewPerson(msgspec.Struct, frozen=True, kw_only=True):
+    """An account to be made."""
+
+    username: str
+    password: str | None = None  #: without one nobody can log in by it yet
+    roles: Sequence[str] = ("author",)
+    email: str = ""
+    email_verified: bool = False
+    first_name: str = ""
+    last_name: str = ""
+
+
+class PersonEdit(msgspec.Struct, frozen=True, kw_only=True):
+    """What shall be otherwise with an account; UNSET: as it is."""
+
+    password: str | UnsetType = UNSET
+    disabled: bool | UnsetType = UNSET
+    roles: Sequence[str] | UnsetType = UNSET
+    email: str | UnsetType = UNSET
+    email_verified: bool | UnsetType = UNSET
+    first_name: str | UnsetType = UNSET
+    last_name: str | UnsetType = UNSET
+
+
+class Person(NamedTuple):
+    """An account and the names of its own roles."""
+
+    account: Account
+    roles: list[str]
+
+
+async def list_people(db: Database, caller: Principal, limit: int, offset: int) -> tuple[list[Person], int]:
+    """Return the accounts that `caller` may look after by name, and how many there are."""
+    rows, total = await page_for(db, caller, limit, offset)
+    names = await roles_of(db, [row.id for row in rows])
+    return [Person(row, names[row.id]) for row in rows], total
+
+
+async def show_person(reader: Reader, caller: Principal, username: str) -> Person:
+    """Return an account that `caller` may look after. Raises PackhouseError("not_found")."""
+    account = await _reached(reader, caller, username)
+    return Person(account, (await roles_of(reader, [account.id]))[account.id])
+
+
+async def create_person(db: Database, caller: Principal, new: NewPerson) -> Person:
+    """Make an account.
+
+    Raises PackhouseError: `bad_request`, `conflict` if the name is taken, `forbidden` for roles beyond the caller's.
+    """
+    check_username(new.username)
+    profile = _profile(new)
+    hashed = await hash_password(check_strength(new.password)) if new.password is not None else None
+
+    async def work(unit: Unit) -> Person:
+        given = chosen(await all_roles(unit), new.roles, caller)
+        made = await accounts.create_account(
+            unit, username=new.username, actor=caller.username, password_hash=hashed, roles=given, **profile
+        )
+        return Person(made, [one.name for one in given])
+
+    return await db.write(work)
+
+
+async def edit_person(db: Database, caller: Principal, username: str, edit: PersonEdit) -> Person:
+    """Change what `edit` names of an account and nothing else.
+
+    Raises PackhouseError: `bad_request`, `not_found` also for accounts beyond the caller, `forbidden` for rights the
+    caller or their token lacks, `conflict` for the last administrator.
+    """
+    profile = _profile(edit)
+    hashed = None if edit.password is UNSET else await hash_password(check_strength(edit.password))
+
+    async def work(unit: Unit) -> Person:
+        account = await _reached(unit, caller, username)
+        if hashed is not None:
+            await _require_whole(unit, caller, account)
+            await accounts.change_password(unit, account, hashed, caller.username)
+        if edit.roles is not UNSET:
+            await _edit_roles(unit, caller, account, edit.roles)
+        if edit.disabled is not UNSET:
+            await accounts.disable(unit, account, edit.disabled, caller.username)
+        await accounts.change_profile(unit, account, _kept(account, profile, edit), caller.username)
+        return await show_person(unit, owner_of(caller), username)
+
+    return await db.write(work)
+
+
+async def delete_person(db: Database, caller: Principal, username: str) -> None:
+    """Delete an account. Raises PackhouseError: `not_found`, `conflict`."""
+
+    async def work(unit: Unit) -> None:
+        await accounts.remove(unit, await _reached(unit, caller, username), caller.username)
+
+    await db.write(work)
+
+
+def _profile(sent: NewPerson | PersonEdit) -> dict[str, Any]:
+    """Return the members of the profile that were sent, checked. Raises PackhouseError("bad_request")."""
+    found: dict[str, Any] = {}
+    for name in store.PROFILE:
+        value = getattr(sent, name, UNSET)
+        if value is not UNSET:
+            found[name] = _CHECKS[name](value) if name in _CHECKS else value
+    return found
+
+
+def _kept(account: Account, profile: dict[str, Any], edit: PersonEdit) -> dict[str, Any]:
+    """Return what to write: that an address was verified says nothing about another one."""
+    other = profile.get("email", account.email) != account.email
+    return {**profile, "email_verified": False} if other and edit.email_verified is UNSET else profile
+
+
+async def _reached(reader: Reader, caller: Principal, username: str) -> Account:
+    account = await store.by_name(reader, username)
+    if account is not None:
+        held = await holding_of(reader, account.id)
+        if covers(owner_of(caller), held.levels, admin=held.role == "admin"):
+            return account
+    raise accounts.absent(username)
+
+
+async def _require_whole(reader: Reader, caller: Principal, account: Account) -> None:
+    """Refuse a token that can do less than the account whose password it would set."""
+    held = await holding_of(reader, account.id)
+    if not covers(caller, held.levels, admin=held.role == "admin"):
+        raise PackhouseError(
+            "forbidden",
+            "The token you show can do less than whoever logs in with this password could.",
+            "Log in to set a password.",
+        )
+
+
+async def _edit_roles(unit: Unit, caller: Principal, account: Account, names: Sequence[str]) -> None:
+    if account.id == caller.account_id and caller.role != "admin":
+        raise PackhouseError(
+            "forbidden", "Nobody changes their own roles.", "Ask an administrator for the roles you need."
+        )
+    known = await all_roles(unit)
+    has = set((await roles_of(unit, [account.id]))[account.id])
+    chosen(known, sorted(has.symmetric_difference(names)), caller)  # who takes a role away could have given it
+    theirs = await given_by_hand(unit, account.id)
+    wanted = [one for one in chosen(known, names, None) if one.id in theirs or one.name not in has]
+    await accounts.change_roles(unit, account, wanted, caller.username)

@@ -1,0 +1,185 @@
+"""Profiles and roles over the management API: what is sent changes, the rest stays, and nobody gives what they lack."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.kit.calls import call, read
+from tests.kit.house import House, basic
+
+PASSWORD = "correct horse battery"
+PROFILE = {"first_name": "Ann", "last_name": "Lee", "email": "ann@example.org", "email_verified": True}
+
+
+async def change(house: House, name: str, body: dict[str, Any], by: str = "admin") -> Any:
+    answer = await call(house.as_(by), "PUT", f"/api/users/{name}", body)
+    return answer.json()
+
+
+async def custom_role(house: House, name: str, **levels: int) -> None:
+    """Make a role in the database."""
+
+    async def work(unit: Any) -> None:
+        number = await unit.fetch_value(
+            "INSERT INTO role (name, created_at, updated_at) VALUES (:name, 0, 0) RETURNING id", name=name
+        )
+        for category, level in levels.items():
+            await unit.execute(
+                "INSERT INTO role_level (role_id, category, level) VALUES (:role, :category, :level)",
+                role=number, category=category, level=level,
+            )  # fmt: skip
+
+    await house.services.db.write(work)
+
+
+async def keeper(house: House) -> None:
+    """Make somebody who looks after accounts."""
+    await house.person("keeper", password=PASSWORD)
+    assert (await change(house, "keeper", {"roles": ["user-administrator"]}))["roles"] == ["user-administrator"]
+
+
+async def test_an_edit_changes_what_was_sent_and_nothing_else(house: House) -> None:
+    made = await call(house.admin, "POST", "/api/users", {"username": "ann", "password": PASSWORD, **PROFILE})
+    assert made.status == 201, made.body
+    whole = made.json()
+    assert PROFILE.items() <= whole.items()
+    assert whole["roles"] == ["author"]
+    edits: list[dict[str, Any]] = [{}, {"first_name": "Anne"}, {"disabled": True}, {"last_name": ""}, {"roles": []}]
+    for sent in [*edits, {"disabled": False}]:
+        whole |= sent
+        answer = await change(house, "ann", sent)
+        assert {**answer, "role": whole["role"]} == whole
+        assert answer == await read(house.admin, "/api/users/ann")
+    assert (await change(house, "ann", {"email": "ann@example.org"}))["email_verified"] is True
+    assert (await change(house, "ann", {"email": "other@example.org"}))["email_verified"] is False
+    login = await call(house.web, "POST", "/api/auth/login", {"username": "ann", "password": PASSWORD})
+    assert login.status == 200  # no edit touched the password
+
+
+async def test_an_edit_is_done_whole_or_not_at_all(house: House) -> None:
+    await house.person("ann", password=PASSWORD)
+    before = await read(house.admin, "/api/users/ann")
+    for wrong in ({"email": "nowhere"}, {"roles": ["king"]}, {"roles": ["everyone"]}, {"last_name": "a\u200bb"}):
+        answer = await call(house.admin, "PUT", "/api/users/ann", {"first_name": "X", "password": "y" * 20, **wrong})
+        assert answer.status == 400, (wrong, answer.body)
+        assert await read(house.admin, "/api/users/ann") == before
+    assert (await house.web.with_headers({"authorization": basic("ann", PASSWORD)}).get("/api/account")).status == 200
+
+
+async def test_the_account_tells_what_both_families_of_clients_read(house: House) -> None:
+    await house.person("ann", password=PASSWORD)
+    await change(house, "ann", PROFILE)
+    me = await read(house.as_("ann"), "/api/account")
+    assert me["user"] == {
+        "id": me["user_id"], "username": "ann", "email": "ann@example.org", "first_name": "Ann", "last_name": "Lee",
+    }  # fmt: skip
+    assert len(me["user_id"]) == 36
+    assert me["profile"] == {"is_confirmed": True, "is_disabled": False, "has_second_factor": False}
+    assert me["roles"] == me["dbroles"] == ["author"]
+    assert (me["permissions"]["channel"], me["permissions"]["audit"]) == ("write", "none")
+    assert me["default_channel_name"] is None
+    assert (me["subscriptions"], me["organization_features"]) == ([], {})
+    assert (await read(house.admin, "/api/account"))["permissions"]["audit"] == "manage"
+
+
+async def test_people_edit_their_own_profile(house: House) -> None:
+    await house.person("ann")
+    await house.channel("mine", "private", "ann")
+    await house.channel("theirs", "public", "admin")
+    await house.channel("hidden", "private", "admin")
+    ann = house.as_("ann")
+    assert (await call(ann, "PUT", "/api/account", {"first_name": " Ann "})).json()["user"]["first_name"] == "Ann"
+    mine = (await call(ann, "PUT", "/api/account", {"default_channel_name": "mine"})).json()
+    assert (mine["default_channel_name"], mine["user"]["first_name"]) == ("mine", "Ann")
+    assert (await call(ann, "PUT", "/api/account", {"default_channel_name": "theirs"})).status == 403
+    hidden = await call(ann, "PUT", "/api/account", {"default_channel_name": "hidden"})
+    absent = await call(ann, "PUT", "/api/account", {"default_channel_name": "absent"})
+    assert (hidden.status, hidden.body) == (404, absent.body)
+    assert (await call(ann, "PUT", "/api/account", {})).json()["default_channel_name"] == "mine"
+    assert (await call(ann, "PUT", "/api/account", {"email": "root@example.org"})).status == 400
+    none = (await call(ann, "PUT", "/api/account", {"default_channel_name": None})).json()
+    assert none["default_channel_name"] is None
+    told = (await read(house.admin, "/api/events?type=user_default_channel_updated"))["items"]
+    assert [event["meta"]["actor"] for event in told] == ["ann", "ann"]
+
+
+async def test_a_new_password_needs_the_old_one_and_ends_other_logins(house: House) -> None:
+    await house.person("ann", password=PASSWORD)
+    login = {"username": "ann", "password": PASSWORD}
+    session = (await call(house.web, "POST", "/api/auth/login", login)).json()["token"]
+    bearer = house.web.with_headers({"authorization": f"Bearer {session}"})
+    assert (await bearer.get("/api/account")).status == 200
+    ann, path = house.as_("ann"), "/api/account/password"
+    assert (await call(ann, "PUT", path, {"old_password": "wrong", "new_password": "new horse battery"})).status == 401
+    assert (await call(ann, "PUT", path, {"old_password": PASSWORD, "new_password": "short"})).status == 400
+    assert (await bearer.get("/api/account")).status == 200
+    assert (await call(ann, "PUT", path, {"old_password": PASSWORD, "new_password": "new horse battery"})).status == 204
+    assert (await bearer.get("/api/account")).status == 401
+    assert (await ann.get("/api/account")).status == 200  # tokens are not logins
+    assert (await call(house.web, "POST", "/api/auth/login", login)).status == 401
+    fresh = await call(house.web, "POST", "/api/auth/login", {**login, "password": "new horse battery"})
+    bearer = house.web.with_headers({"authorization": f"Bearer {fresh.json()['token']}"})
+    assert (
+        await call(bearer, "PUT", path, {"old_password": "new horse battery", "new_password": PASSWORD})
+    ).status == 204
+    assert (await bearer.get("/api/account")).status == 200  # the login that did it stays
+
+
+async def test_who_looks_after_accounts_gives_nothing_they_lack(house: House) -> None:
+    await keeper(house)
+    await custom_role(house, "auditor", audit=1)
+    await custom_role(house, "reader", channel=1)
+    await house.person("ann", password=PASSWORD)
+    await house.person("boss", "admin")
+    mine = house.as_("keeper")
+    for role in ("admin", "auditor"):
+        assert (await call(mine, "PUT", "/api/users/ann", {"roles": ["author", role]})).status == 403
+        assert (await call(mine, "POST", "/api/users", {"username": f"new-{role}", "role": role})).status == 403
+        assert (await call(mine, "PUT", "/api/users/keeper", {"roles": [role]})).status == 403
+    assert (await call(mine, "PUT", "/api/users/keeper", {"roles": ["author", "user-administrator"]})).status == 403
+    assert (await change(house, "ann", {"roles": ["reader", "author"]}, "keeper"))["roles"] == ["author", "reader"]
+    made = await call(mine, "POST", "/api/users", {"username": "new", "roles": ["user-administrator"]})
+    assert made.status == 201
+
+    await change(house, "ann", {"roles": ["author", "auditor"]})
+    for hidden in ("ann", "boss", "admin"):
+        for method, body in (
+            ("GET", None),
+            ("PUT", {"disabled": True}),
+            ("PUT", {"password": "x" * 12}),
+            ("DELETE", None),
+        ):
+            answer = await call(mine, method, f"/api/users/{hidden}", body)
+            absent = await call(mine, method, "/api/users/absent", body)
+            assert answer.status == 404
+            assert answer.body.replace(hidden.encode(), b"absent") == absent.body
+    listed = await read(mine, "/api/users")
+    assert {user["username"] for user in listed["items"]} & {"ann", "boss", "admin"} == set()
+    assert len(listed["items"]) == listed["total_count"]
+    assert "keeper" in {user["username"] for user in listed["items"]}
+
+
+async def test_a_token_gives_no_more_than_it_can_do(house: House) -> None:
+    await house.person("ann")
+    body = {"name": "offboarding", "scopes": ["account:manage"]}
+    token = (await call(house.admin, "POST", "/api/account/tokens", body)).json()["token"]
+    robot = house.web.with_headers({"x-auth": token})
+    assert (await call(robot, "PUT", "/api/users/ann", {"disabled": True})).status == 200
+    for more in ({"roles": ["admin"]}, {"password": "x" * 12}):
+        assert (await call(robot, "PUT", "/api/users/ann", more)).status == 403
+    assert (await call(robot, "POST", "/api/users", {"username": "eve", "role": "admin"})).status == 403
+
+
+async def test_a_role_counts_at_once_and_the_last_administrator_keeps_theirs(house: House) -> None:
+    await house.person("ann")
+    assert (await house.as_("ann").get("/api/events")).status == 403
+    await custom_role(house, "auditor", audit=1)
+    await change(house, "ann", {"roles": ["author", "auditor"]})
+    assert (await house.as_("ann").get("/api/events")).status == 200
+    await change(house, "ann", {"roles": ["author"]})
+    assert (await house.as_("ann").get("/api/events")).status == 403
+    assert (await call(house.admin, "PUT", "/api/users/admin", {"roles": ["author"]})).status == 409
+    assert (await change(house, "ann", {"roles": ["admin"]}))["role"] == "admin"
+    assert (await change(house, "admin", {"roles": ["author"]}, "ann"))["roles"] == ["author"]
+    told = (await read(house.as_("ann"), "/api/events?type=user_roles_changed"))["items"]
+    assert len(told) == 4
