@@ -14,6 +14,7 @@ from pathlib import Path
 from packhouse.catalog.accounts.accounts import ensure_admin
 from packhouse.catalog.accounts.authenticator import Authenticator
 from packhouse.catalog.accounts.keys import load_keys
+from packhouse.catalog.accounts.uses import Uses
 from packhouse.catalog.audit.chain import seal
 from packhouse.catalog.audit.keys import load_signing_key
 from packhouse.catalog.changes import Change, ChangeFeed, forget_old
@@ -156,6 +157,7 @@ class Server:
         self._fetching = OnDemand(self.services)
         self._listings = Listings(self.services)
         self._counter = DownloadCounter(self.services.db, settings.data_dir / "spool" / "downloads")
+        self._uses: Uses | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -179,7 +181,8 @@ class Server:
         )
         await services.sandbox.start()
         await feed.poll()
-        loops = (feed.run(), self._counter.run(), clean_daily(services.blobs))
+        self._uses = authenticator.uses
+        loops = (feed.run(), self._counter.run(), self._uses.run(), clean_daily(services.blobs))
         self._tasks = [asyncio.create_task(loop) for loop in loops]
 
     async def stop(self) -> None:
@@ -191,6 +194,8 @@ class Server:
         await self._listings.close()
         with suppress(PackhouseError):
             await self._counter.fold()
+            if self._uses is not None:
+                await self._uses.write()
         await close(self.services)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 
+from packhouse.catalog.changes import note
+from packhouse.core.db import Unit
 from tests.kit.calls import call, read
 from tests.kit.condapkg import make_conda
 from tests.kit.house import House
@@ -104,6 +106,58 @@ async def test_a_token_for_channels_is_refused_with_what_is_wrong(house: House) 
         answer = await call(owner, "POST", "/api/account/tokens", {"name": "ci", **body})
         assert (answer.status, bool(answer.json()["message"])) == (status, True), (body, answer.body)
     assert [one["name"] for one in (await read(owner, "/api/account/tokens"))["items"]] == ["for tests"]
+
+
+async def test_what_is_said_of_a_token_changes_and_its_value_stays(house: House) -> None:
+    owner = house.as_("owner")
+    body = {"name": "ci", "description": "builds", "metadata": {"team": ["a", "b"]}, "expires_at": "2999-01-31"}
+    made = (await call(owner, "POST", "/api/account/tokens", body)).json()
+    assert made["metadata"] == {"team": ["a", "b"]} and made["expires_in_days"] > 300_000
+    url = f"/api/account/tokens/{made['id']}"
+    edited = await call(owner, "PATCH", url, {"description": "nightly builds"})
+    assert edited.status == 200, edited.body
+    assert (edited.json()["description"], edited.json()["metadata"]) == ("nightly builds", {"team": ["a", "b"]})
+    assert (await house.web.with_headers({"x-auth": made["token"]}).get("/api/account")).status == 200
+    assert (await call(owner, "PATCH", url, {"name": "for tests"})).status == 409
+    assert (await call(owner, "PATCH", url, {"metadata": {"a": "x" * 5000}})).status == 400
+    assert (await call(house.as_("outsider"), "PATCH", url, {"description": "x"})).status == 404
+    weak = {"name": "weak", "scopes": ["account:edit", "account:view"]}
+    robot = house.web.with_headers({"x-auth": (await call(owner, "POST", "/api/account/tokens", weak)).json()["token"]})
+    assert (await call(robot, "PATCH", url, {"description": "mine"})).status == 403
+    told = [event["event_type"] for event in (await read(house.admin, "/api/events?limit=99"))["items"]]
+    assert told.count("user_token_metadata_updated") == 1
+    first = await read(owner, "/api/account/tokens?limit=1&offset=1")
+    assert ([one["name"] for one in first["items"]], first["total_count"]) == (["ci"], 3)
+
+
+async def test_administrators_see_and_stop_tokens_of_who_may_no_more_than_they(house: House) -> None:
+    owner, made = house.as_("owner"), {}
+    await house.person("keeper")
+
+    async def work(unit: Unit) -> None:  # a user administrator
+        keeper = house.people["keeper"].principal.account_id
+        await unit.execute("INSERT INTO account_role (account_id, role_id) VALUES (:keeper, 4)", keeper=keeper)
+        await note(unit, "people")
+
+    await house.services.db.write(work)
+    await house.caught_up()
+    for name in ("one", "two"):
+        made[name] = (await call(owner, "POST", "/api/account/tokens", {"name": name})).json()
+    for who, name in (("admin", "one"), ("keeper", "two")):
+        client, url = house.as_(who), "/api/users/owner/tokens"
+        listed = await read(client, url)
+        assert made[name]["id"] in {one["id"] for one in listed["items"]} and "ph-" not in str(listed)
+        assert (await call(client, "DELETE", f"{url}/{made[name]['id']}")).status == 204
+        assert (await call(client, "DELETE", f"{url}/{made[name]['id']}")).status == 404
+        assert (await house.web.get("/api/account", x_auth=made[name]["token"])).status == 401
+    admins = (await read(house.admin, "/api/account/tokens"))["items"][0]["id"]
+    keeper = house.as_("keeper")
+    assert (await keeper.get("/api/users/admin/tokens")).status == 403
+    assert (await call(keeper, "DELETE", f"/api/users/admin/tokens/{admins}")).status == 403
+    assert (await call(keeper, "DELETE", f"/api/users/owner/tokens/{admins}")).status == 404  # not one of theirs
+    assert (await keeper.get("/api/users/nobody/tokens")).status == 404
+    assert (await owner.get("/api/users/owner/tokens")).status == 403
+    assert (await house.admin.get("/api/account")).status == 200
 
 
 async def test_own_channels_say_what_access_one_has(house: House) -> None:

@@ -61,7 +61,7 @@ async def test_ill_formed_tokens_are_not_made(db: Database, keys: Keys) -> None:
         with pytest.raises(PackhouseError) as error:
             await tokens.create(db, keys, ann, name, scopes, expires_at)
         assert error.value.code == "bad_request"
-    assert await tokens.of_account(db, ann.account_id or 0) == []
+    assert (await tokens.of_account(db, ann.account_id or 0))[0] == []
 
 
 async def test_a_name_stands_for_one_token_that_works(db: Database, keys: Keys) -> None:
@@ -99,7 +99,7 @@ async def test_reissue_gives_a_new_value_for_as_long_again(db: Database, keys: K
     assert await refused(authenticator, Credential("token", old))
     assert (await authenticator.proof(Credential("token", new))).principal.scopes == frozenset({"artifact:view"})
     assert again.expires_at and token.expires_at and again.expires_at >= token.expires_at
-    assert [listed.id for listed in await tokens.of_account(db, ann.account_id or 0)] == [token.id]
+    assert [listed.id for listed in (await tokens.of_account(db, ann.account_id or 0))[0]] == [token.id]
 
 
 async def test_nobody_touches_anothers_tokens(db: Database, keys: Keys) -> None:
@@ -147,7 +147,7 @@ async def test_a_token_revokes_itself_and_none_that_can_do_more(db: Database, ke
     few = Principal(ann.account_id, "ann", "author", made["other"].scopes, made["all"].id)
     await tokens.revoke(db, few, made["all"].id)  # oneself, whatever one can do
     await tokens.revoke(db, ann, made["other"].id)  # logged in
-    assert await tokens.of_account(db, ann.account_id or 0) == []
+    assert (await tokens.of_account(db, ann.account_id or 0))[0] == []
 
 
 async def make_channel(db: Database, path: str, privacy: str, owner: Principal, parent: int | None = None) -> int:
@@ -191,5 +191,43 @@ async def test_nobody_gives_a_token_a_channel_they_lack(db: Database, keys: Keys
     assert (await refused_for(Resource("mine", READ), principal=limited))[0] == "forbidden"
     with pytest.raises(PackhouseError, match="either to scopes or to channels"):
         await tokens.create(db, keys, ann, "ci", [], None, resources=[Resource("mine", READ)])
-    assert await tokens.of_account(db, ann.account_id or 0) == []
+    assert (await tokens.of_account(db, ann.account_id or 0))[0] == []
     await tokens.create(db, keys, ann, "ci", None, None, resources=[Resource("open", READ)])
+
+
+async def test_the_last_use_is_written_later_and_never_goes_back(db: Database, keys: Keys) -> None:
+    ann = await person(db, "ann")
+    token, value = await tokens.create(db, keys, ann, "ci", None, None)
+    early, late = Authenticator(db, keys), Authenticator(db, keys)
+    await early.proof(Credential("token", value), "192.0.2.1")
+    await late.proof(Credential("token", value), "192.0.2.2")
+    assert (
+        await tokens.shown_by(db, Principal(ann.account_id, "ann", "author", token_id=token.id))
+    ).last_used_at is None
+    await late.uses.write()
+    await early.uses.write()  # a process that was slow to say so
+    [listed], total = await tokens.of_account(db, ann.account_id or 0)
+    assert total == 1 and listed.last_used_at and listed.last_used_from == "192.0.2.2"
+    assert not await refused(early, Credential("token", value))
+    assert await refused(early, Credential("token", "ph-" + "0" * 48))
+    await early.uses.write()  # what was refused is no use, and what is remembered none that is told
+
+
+async def test_a_use_is_kept_while_the_database_is_away(
+    db: Database, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = await person(db, "ann")
+    _, value = await tokens.create(db, keys, ann, "ci", None, None)
+    authenticator = Authenticator(db, keys)
+    await authenticator.proof(Credential("token", value), "192.0.2.1")
+
+    async def away(work: object) -> None:
+        raise PackhouseError("try_later", "The database is away.", "Wait.")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(db, "write", away)
+        with pytest.raises(PackhouseError):
+            await authenticator.uses.write()
+    await authenticator.uses.write()
+    [listed], _ = await tokens.of_account(db, ann.account_id or 0)
+    assert listed.last_used_from == "192.0.2.1"

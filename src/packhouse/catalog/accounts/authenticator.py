@@ -22,6 +22,7 @@ from packhouse.catalog.accounts.passwords import PasswordChecker
 from packhouse.catalog.accounts.principal import ANONYMOUS, Principal
 from packhouse.catalog.accounts.throttle import Throttle
 from packhouse.catalog.accounts.token import decode_scopes
+from packhouse.catalog.accounts.uses import Uses
 from packhouse.catalog.grants.signing_keys import verifier
 from packhouse.core.clock import SECOND, monotonic
 from packhouse.core.db import Database
@@ -60,6 +61,7 @@ class Authenticator:
         self._epoch = 0
         self._throttle = Throttle()
         self._passwords = PasswordChecker()
+        self.uses = Uses(db)
 
     async def proof(self, credential: Credential | None, address: str = "") -> Proof:
         """Return who shows `credential`; nobody in particular shows None. `address` is the client's, for the throttle.
@@ -112,6 +114,7 @@ class Authenticator:
             principal, seconds = await self._principal(None, ANONYMOUS.username), REMEMBER_SECONDS
         elif credential.kind == "token":
             principal, seconds = await self._token(credential.value, now)
+            self.uses.saw(principal.token_id or "", now, address)
         elif credential.kind == "session":
             principal, seconds = await self._session(credential.value, now)
         elif credential.kind == "cookie":

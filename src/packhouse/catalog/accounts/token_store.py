@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, insert, or_, select, update
+from sqlalchemy import bindparam, func, insert, or_, select, update
 
 from packhouse.catalog.accounts.token import Token, decode_scopes, encode_scopes
 from packhouse.catalog.accounts.visibility import VISIBLE
@@ -20,11 +20,9 @@ _TOKEN = (
     token.c.id, token.c.uuid, token.c.account_id, token.c.kind, token.c.name, token.c.scopes, token.c.created_at,
     token.c.expires_at, token.c.description, token.c.metadata, token.c.last_used_at, token.c.last_used_from,
 )  # fmt: skip
-_TOKENS = (
-    select(*_TOKEN)
-    .where(token.c.account_id == bindparam("account_id"), token.c.revoked_at.is_(None))
-    .order_by(token.c.id)
-)
+_OF_ACCOUNT = (token.c.account_id == bindparam("account_id"), token.c.revoked_at.is_(None))
+_PAGE = select(*_TOKEN).where(*_OF_ACCOUNT).order_by(token.c.id).limit(bindparam("limit")).offset(bindparam("offset"))
+_COUNT = select(func.count()).where(*_OF_ACCOUNT)
 _HOLD_ACCOUNT = select(account.c.id).where(account.c.id == bindparam("account_id")).with_for_update(key_share=True)
 _LIVE_NAME = select(token.c.id).where(
     token.c.account_id == bindparam("account_id"),
@@ -44,6 +42,19 @@ _REISSUE = (
     update(token)
     .where(token.c.uuid == bindparam("token_uuid"), token.c.revoked_at.is_(None))
     .values(hash=bindparam("new_hash"), created_at=bindparam("now"), expires_at=bindparam("until"))
+)
+_EDIT = (
+    update(token)
+    .where(token.c.uuid == bindparam("token_uuid"), token.c.revoked_at.is_(None))
+    .values({name: bindparam("new_" + name) for name in ("name", "description", "metadata")})
+)
+_USED = (
+    update(token)
+    .where(
+        token.c.uuid == bindparam("token_uuid"),
+        or_(token.c.last_used_at.is_(None), token.c.last_used_at < bindparam("at")),
+    )
+    .values(last_used_at=bindparam("at"), last_used_from=bindparam("address"))
 )
 _REVOKE = (
     update(token)
@@ -68,9 +79,10 @@ _SHOWN_GRANTS = (
 )
 
 
-async def tokens(reader: Reader, account_id: int) -> list[Token]:
-    """Return every token of an account that is not revoked, oldest first."""
-    return [_token(row) for row in await reader.fetch_all(_TOKENS, account_id=account_id)]
+async def page(reader: Reader, account_id: int, limit: int, offset: int) -> tuple[list[Token], int]:
+    """Return tokens of an account that are not revoked, oldest first, and how many there are."""
+    rows = await reader.fetch_all(_PAGE, account_id=account_id, limit=limit, offset=offset)
+    return [_token(row) for row in rows], int(await reader.fetch_value(_COUNT, account_id=account_id))
 
 
 async def by_uuid(reader: Reader, uuid: str) -> Token | None:
@@ -112,6 +124,18 @@ async def add(
 async def reissue(unit: Unit, uuid: str, new_hash: bytes, expires_at: int | None) -> None:
     """Give a token a new value; the old one stops."""
     await unit.execute(_REISSUE, token_uuid=uuid, new_hash=new_hash, now=unit.now, until=expires_at)
+
+
+async def edit(unit: Unit, uuid: str, name: str, description: str, metadata: Mapping[str, Any]) -> None:
+    """Set what people say of a token; its value and what it may stay."""
+    text = msgspec.json.encode(metadata).decode()
+    await unit.execute(_EDIT, token_uuid=uuid, new_name=name, new_description=description, new_metadata=text)
+
+
+async def used(unit: Unit, uses: Sequence[tuple[str, int, str]]) -> None:
+    """Keep (uuid, time, address) as the last uses of tokens, unless a later one is known."""
+    rows = [{"token_uuid": uuid, "at": at, "address": address} for uuid, at, address in uses]
+    await unit.execute_many(_USED, rows)
 
 
 async def revoke(unit: Unit, uuid: str) -> None:

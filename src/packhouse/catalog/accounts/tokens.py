@@ -12,7 +12,10 @@ from typing import Any
 
 import msgspec
 
+from packhouse.catalog.accounts import store as accounts
 from packhouse.catalog.accounts import token_store as store
+from packhouse.catalog.accounts.account import Account
+from packhouse.catalog.accounts.holding import covers, holding_of
 from packhouse.catalog.accounts.keys import Keys
 from packhouse.catalog.accounts.permissions import ACTIONS, Level
 from packhouse.catalog.accounts.principal import Principal
@@ -34,6 +37,8 @@ OLD_SCOPES = {
     "channel:set-default-channel": "channel.default-channel:edit",
 }
 NAME_LENGTH = 128
+#: of what a maker keeps with a token, as JSON
+METADATA_BYTES = 4096
 
 
 def parse_scopes(names: Iterable[str] | None) -> frozenset[str] | None:
@@ -86,6 +91,7 @@ async def create(
     """
     owner = _owner(principal)
     check_name(name)
+    check_metadata(metadata or {})
     wanted, kind = parse_scopes(scopes), _kind(scopes, resources)
     value = new_value()
 
@@ -158,14 +164,64 @@ async def reissue(
     return await db.write(work), value
 
 
-async def revoke(db: Database, principal: Principal, token_id: str) -> None:
-    """Stop a token for ever: one's own, or as an administrator anybody's.
+async def edit(
+    db: Database,
+    principal: Principal,
+    token_id: str,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    metadata: dict[str, Any] | None = None,
+) -> Token:
+    """Change what is said of one of the caller's own tokens; None: stays as it is. Its value and rights stay.
 
-    Raises PackhouseError: `not_found`, and `forbidden` if the token can do more than another one that the caller shows.
+    Raises PackhouseError: `not_found`, `bad_request`, `conflict` for the name of another token that works, `forbidden`
+    if the token can do more than the one the caller shows.
     """
-    owner = None if principal.role == "admin" and principal.scopes is None else _owner(principal)
+    owner = _owner(principal)
+    if name is not None:
+        check_name(name)
+
+    async def work(unit: Unit) -> Token:
+        token = await _found(unit, token_id, owner)
+        _within(principal, token)
+        now = msgspec.structs.replace(
+            token,
+            name=token.name if name is None else name,
+            description=token.description if description is None else description,
+            metadata=token.metadata if metadata is None else check_metadata(metadata),
+        )
+        if now == token:
+            return token
+        if now.name != token.name and await store.has_live(unit, owner, now.name, but=token.id):
+            raise _taken(now.name)
+        await store.edit(unit, token.id, now.name, now.description, now.metadata)
+        await _tell(unit, "user_token_metadata_updated", principal, now)
+        return now
+
+    return await db.write(work)
+
+
+def check_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return `metadata` if a token may have it. Raises PackhouseError("bad_request")."""
+    if len(msgspec.json.encode(metadata)) > METADATA_BYTES:
+        raise PackhouseError("bad_request", f"`metadata` has more than {METADATA_BYTES} bytes.", "Keep it elsewhere.")
+    return metadata
+
+
+async def revoke(db: Database, principal: Principal, token_id: str, username: str | None = None) -> None:
+    """Stop a token for ever: one's own, as an administrator anybody's, or with `username` one of that account.
+
+    Raises PackhouseError: `not_found`, and `forbidden` if the token can do more than another one that the caller shows,
+    or its account more than the caller.
+    """
+    everybodys = principal.role == "admin" and principal.scopes is None
 
     async def work(unit: Unit) -> None:
+        if username is not None:
+            owner: int | None = (await governed(unit, principal, username)).id
+        else:
+            owner = None if everybodys else _owner(principal)
         token = await _found(unit, token_id, owner)
         if token.id != principal.token_id and not _covers(principal, token):
             raise PackhouseError("forbidden", "That token can do more than the one you show.", "Log in to revoke it.")
@@ -175,9 +231,27 @@ async def revoke(db: Database, principal: Principal, token_id: str) -> None:
     await db.write(work)
 
 
-async def of_account(reader: Reader, account_id: int) -> list[Token]:
-    """Return the tokens of an account that are not revoked, the expired ones too, oldest first."""
-    return await store.tokens(reader, account_id)
+async def governed(reader: Reader, principal: Principal, username: str) -> Account:
+    """Return the account of that name if the caller, who may manage accounts, has all that it has.
+
+    Raises PackhouseError: `not_found`, `forbidden`.
+    """
+    found = await accounts.by_name(reader, username)
+    if found is None:
+        raise PackhouseError("not_found", "There is no such user.", "List the users to find the name.")
+    holding = await holding_of(reader, found.id)
+    if found.id != principal.account_id and not covers(principal, holding.levels, admin=holding.role == "admin"):
+        raise PackhouseError(
+            "forbidden",
+            f"{username} may do more than you, or than the token you show.",
+            "Ask an administrator, or log in.",
+        )
+    return found
+
+
+async def of_account(reader: Reader, account_id: int, limit: int = LATEST, offset: int = 0) -> tuple[list[Token], int]:
+    """Return the tokens of an account that are not revoked, the expired ones too, oldest first, and their number."""
+    return await store.page(reader, account_id, limit, offset)
 
 
 async def shown_by(reader: Reader, principal: Principal) -> Token:

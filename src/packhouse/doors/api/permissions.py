@@ -84,7 +84,10 @@ ROUTES: dict[tuple[str, str], Action | None] = {
     ("GET", "/api/account/tokens"): "account:view",
     ("POST", "/api/account/tokens"): "account:edit",
     ("PUT", "/api/account/tokens/{token_id}"): "account:edit",
+    ("PATCH", "/api/account/tokens/{token_id}"): "account:edit",
     ("DELETE", "/api/account/tokens/{token_id}"): "account:edit",
+    ("GET", "/api/users/{username}/tokens"): "account:manage",
+    ("DELETE", "/api/users/{username}/tokens/{token_id}"): "account:manage",
     ("GET", "/api/users"): "account:manage",
     ("POST", "/api/users"): "account:manage",
     # each of these tells of, and changes, only accounts that can do no more than the caller

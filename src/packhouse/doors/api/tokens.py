@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
-from litestar import delete, get, post, put
+from litestar import delete, get, patch, post, put
 from litestar.params import FromPath, JSONBody
 
 from packhouse.catalog.accounts import reach, tokens
 from packhouse.catalog.accounts.keys import load_keys
 from packhouse.catalog.accounts.permissions import grantable
+from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.accounts.token import Token
 from packhouse.doors.api.bodies import Body
-from packhouse.doors.api.parameters import Caller, House, Login, Page, Word
+from packhouse.doors.api.parameters import PAGE_ITEMS, Caller, House, Limit, Login, Offset, Page, Word, page_size
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.shapes.tokens import NewToken, TokenShape, new_token, token_shape
 from packhouse.doors.api.words import Permission, ResourceType
+from packhouse.workflows.services import Services
 
 
 class Scopes(msgspec.Struct):
@@ -37,6 +42,16 @@ class TokenRequest(Body):
     scopes: list[Word] | None = None  #: actions of the permissions page; never together with `resources`
     resources: list[ResourceRequest] | None = None  #: the channels it is for; elsewhere it is nobody in particular
     expires_at: Word | None = None  #: ISO 8601; a bare date is included whole (UTC)
+    description: Word = ""
+    metadata: dict[str, Any] = {}  #: whatever its maker wants to know of it, 4 kB at most
+
+
+class TokenEdit(Body):
+    """What shall be said otherwise of a token; unsent members stay as they are, and so does its value."""
+
+    name: Word | None = None
+    description: Word | None = None
+    metadata: dict[str, Any] | None = None
 
 
 class TokenRenewal(Body):
@@ -52,18 +67,29 @@ async def scopes(caller: Caller) -> Scopes:
 
 
 @get("/api/account/tokens", tags=["account"], responses=refused())
-async def list_tokens(caller: Caller, services: House) -> Page[TokenShape]:
+async def list_tokens(
+    caller: Caller, services: House, limit: Limit = PAGE_ITEMS, offset: Offset = 0
+) -> Page[TokenShape]:
     """List the caller's tokens, oldest first; never their values."""
-    found = await tokens.of_account(services.db, caller.account_id or 0)
-    reached = await reach.shown(services.db, caller, found)
-    return Page([token_shape(one, reached.get(one.id)) for one in found], len(found))
+    return await _page(services, caller, caller.account_id or 0, limit, offset)
+
+
+async def _page(services: Services, caller: Principal, account_id: int, limit: int, offset: int) -> Page[TokenShape]:
+    db = services.db
+    found, total = await tokens.of_account(db, account_id, page_size(limit), offset)
+    reached, now = await reach.shown(db, caller, found), await db.now()
+    return Page([token_shape(one, reached.get(one.id), now) for one in found], total)
 
 
 @get("/api/account/token-info", tags=["account"], responses=refused())
 async def token_info(caller: Caller, services: House) -> TokenShape:
     """Describe the token the caller shows; `not_found` when it was another kind of credential."""
-    found = await tokens.shown_by(services.db, caller)
-    return token_shape(found, (await reach.shown(services.db, caller, [found])).get(found.id))
+    return await _shape(services, caller, await tokens.shown_by(services.db, caller))
+
+
+async def _shape(services: Services, caller: Principal, token: Token) -> TokenShape:
+    reached = await reach.shown(services.db, caller, [token])
+    return token_shape(token, reached.get(token.id), await services.db.now())
 
 
 @post("/api/account/tokens", tags=["account"], status_code=200, responses=refused("conflict"))
@@ -73,8 +99,9 @@ async def create_token(data: JSONBody[TokenRequest], caller: Caller, services: H
     if data.resources is not None:
         wanted = [reach.resource(one.resource_type, one.resource_id, one.permission) for one in data.resources]
     made, value = await tokens.create(
-        services.db, keys, caller, data.name, data.scopes, data.expires_at, resources=wanted
-    )
+        services.db, keys, caller, data.name, data.scopes, data.expires_at,
+        resources=wanted, description=data.description, metadata=data.metadata,
+    )  # fmt: skip
     return new_token(made, wanted, value)
 
 
@@ -89,6 +116,15 @@ async def renew_token(
     return new_token(made, (await reach.shown(services.db, caller, [made])).get(made.id), value)
 
 
+@patch("/api/account/tokens/{token_id:str}", tags=["account"], responses=refused("conflict"))
+async def edit_token(token_id: FromPath[str], data: JSONBody[TokenEdit], caller: Caller, services: House) -> TokenShape:
+    """Change what is said of a token. What it may is decided when it is made."""
+    made = await tokens.edit(
+        services.db, caller, token_id, name=data.name, description=data.description, metadata=data.metadata
+    )
+    return await _shape(services, caller, made)
+
+
 @delete("/api/account/tokens/{token_id:str}", tags=["account"], responses=refused())
 async def revoke_token(token_id: FromPath[str], caller: Caller, services: House, authenticator: Login) -> None:
     """Stop a token for ever."""
@@ -96,4 +132,25 @@ async def revoke_token(token_id: FromPath[str], caller: Caller, services: House,
     authenticator.forget("token", token_id)
 
 
-HANDLERS = [scopes, list_tokens, token_info, create_token, renew_token, revoke_token]
+@get("/api/users/{username:str}/tokens", tags=["users"], responses=refused())
+async def list_tokens_of(
+    username: FromPath[str], caller: Caller, services: House, limit: Limit = 100, offset: Offset = 0
+) -> Page[TokenShape]:
+    """List somebody's tokens, for who may manage accounts and has all that this one has."""
+    found = await tokens.governed(services.db, caller, username)
+    return await _page(services, caller, found.id, limit, offset)
+
+
+@delete("/api/users/{username:str}/tokens/{token_id:str}", tags=["users"], responses=refused())
+async def revoke_token_of(
+    username: FromPath[str], token_id: FromPath[str], caller: Caller, services: House, authenticator: Login
+) -> None:
+    """Stop somebody's token for ever."""
+    await tokens.revoke(services.db, caller, token_id, username)
+    authenticator.forget("token", token_id)
+
+
+HANDLERS = [
+    *(scopes, list_tokens, token_info, create_token, renew_token, edit_token, revoke_token),
+    *(list_tokens_of, revoke_token_of),
+]

@@ -9,7 +9,7 @@ import msgspec
 
 from packhouse.catalog.accounts.reach import WORDS, Resource
 from packhouse.catalog.accounts.token import Token
-from packhouse.core.clock import to_iso
+from packhouse.core.clock import DAY, to_iso
 from packhouse.doors.api.words import Permission, ResourceType, TokenType
 
 
@@ -31,6 +31,11 @@ class TokenShape(msgspec.Struct, kw_only=True):
     resources: list[ResourceShape] | None  #: of the channels the caller may see
     created_at: str  #: RFC 3339
     expires_at: str | None
+    expires_in_days: int | None  #: whole days that are left; below 0: it has expired
+    description: str
+    metadata: dict[str, Any]
+    last_used_at: str | None  #: no more exact than a minute
+    last_used_from: str | None  #: the address it was used from
 
 
 class NewToken(TokenShape, kw_only=True):
@@ -39,17 +44,17 @@ class NewToken(TokenShape, kw_only=True):
     token: str
 
 
-def token_shape(token: Token, resources: Sequence[Resource] | None) -> TokenShape:
-    """Fill the shape of a token."""
-    return TokenShape(**_fields(token, resources))
+def token_shape(token: Token, resources: Sequence[Resource] | None, now: int) -> TokenShape:
+    """Fill the shape of a token; `now` in microseconds."""
+    return TokenShape(**_fields(token, resources, now))
 
 
 def new_token(token: Token, resources: Sequence[Resource] | None, value: str) -> NewToken:
     """Fill the shape of a token that was made just now."""
-    return NewToken(**_fields(token, resources), token=value)
+    return NewToken(**_fields(token, resources, token.created_at), token=value)
 
 
-def _fields(token: Token, resources: Sequence[Resource] | None) -> dict[str, Any]:
+def _fields(token: Token, resources: Sequence[Resource] | None, now: int) -> dict[str, Any]:
     return {
         "id": token.id,
         "name": token.name,
@@ -58,6 +63,11 @@ def _fields(token: Token, resources: Sequence[Resource] | None) -> dict[str, Any
         "resources": None if resources is None else [resource_shape(one) for one in resources],
         "created_at": to_iso(token.created_at) or "",
         "expires_at": to_iso(token.expires_at),
+        "expires_in_days": None if token.expires_at is None else (token.expires_at - now) // DAY,
+        "description": token.description,
+        "metadata": token.metadata,
+        "last_used_at": to_iso(token.last_used_at),
+        "last_used_from": token.last_used_from,
     }
 
 
