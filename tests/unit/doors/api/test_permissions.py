@@ -9,6 +9,7 @@ import pytest
 from packhouse.catalog.accounts.permissions import ACTIONS, READ
 from packhouse.doors.api import Api
 from packhouse.doors.api.permissions import BULK, ROUTES
+from tests.kit import rights
 
 #: writes that decide more than a right on the address can say, and why
 DECIDED_LATER = {
@@ -61,3 +62,18 @@ def test_only_what_must_be_is_open_to_everybody() -> None:
         ("POST", "/logout"),
         ("GET", "/app/page.css"),
     }
+
+
+def test_the_oracle_has_thought_about_each_route() -> None:
+    """The authorisation matrix asks it; that it agrees is tried by requests, in `tests/integration/rights`."""
+    for route in ROUTES:
+        rights.action_of(*route)
+    base = "/api/channels/{channel}"
+    known = {f"{method} {template}" for method, template in ROUTES}
+    assert set(rights.ROUTES) - known == set(), "routes that are no more"
+    assert {row.replace(" ", f" {base}", 1) for row in rights.OF_CHANNEL} - known == set(), "routes that are no more"
+
+
+def test_a_route_that_nobody_thought_about_is_told_where_to_write_it() -> None:
+    with pytest.raises(KeyError, match=r"tests/kit/rights\.py"):
+        rights.action_of("GET", "/api/unheard-of")

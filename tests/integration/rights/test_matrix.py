@@ -1,0 +1,164 @@
+"""The authorisation matrix: every route, everybody, every kind of channel, every way to show a credential.
+
+What the guard should say is asked of the oracle in `tests/kit/rights.py`, which knows nothing of the rules. Whether a
+request would be let pass is seen without doing it: nothing can be written while they are sent.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextvars import ContextVar
+from functools import partial
+from typing import Any, NamedTuple
+
+import pytest
+
+from packhouse.core.errors import PackhouseError
+from packhouse.doors.api.permissions import ROUTES
+from tests.conftest import Backend
+from tests.kit import rights
+from tests.kit.asgi import Answer
+from tests.kit.carriers import CARRIERS
+from tests.kit.house import open_house
+from tests.kit.rights import STRANGER, Place, Someone
+from tests.kit.town import PEOPLE, SCOPES, Town, build, listed
+
+SEED = 20_261_121
+#: what stands for the parameters of addresses; whatever ends in `_id` is a number
+PARAMETERS = {
+    "family": "conda", "name": "tea", "sha256": "0" * 64, "cve_id": "CVE-2024-0001", "username": "nobody",
+    "token_id": "00000000-0000-0000-0000-000000000000",
+}  # fmt: skip
+#: one case in so many is tried with every carrier, and on PostgreSQL only one in so many is tried at all
+ALL_CARRIERS, SAMPLE = 10, 25
+#: tokens that reach less than their account, both shown by X-Auth
+LIMITED, NARROW = "scopes", "channels"
+_HIDDEN = ("There is no such channel.", "There is no such group.")
+_ASKED: ContextVar[str] = ContextVar("asked", default="")
+
+
+class Case(NamedTuple):
+    """One request, and the status it should be refused with; 0: it should pass the guard."""
+
+    method: str
+    target: str
+    who: Someone
+    expected: int
+    carrier: str  #: of CARRIERS, LIMITED, NARROW, or "" for nothing
+
+
+class Question(NamedTuple):
+    """What can be asked, whoever shows whatever."""
+
+    method: str
+    target: str
+    place: Place | None
+    listed: int  #: the level of the resource token of whoever asks
+    action: str
+    data_plane: bool = False
+
+
+def questions(town: Town, who: Someone) -> Iterator[Question]:
+    """Yield all that somebody can ask."""
+    for method, template in ROUTES:
+        action = rights.action_of(method, template)
+        if "{group}" in template:
+            for name, place in town.groups(who).items():
+                yield Question(method, _filled(template.replace("{group}", name)), place, 0, action)
+        elif "{channel}" in template:
+            for path, place in town.places(who, below="{subchannel}" in template).items():
+                channel, _, subchannel = path.partition("/")
+                here = template.replace("{channel}", channel).replace("{subchannel}", subchannel)
+                yield Question(method, _filled(here), place, listed(who, path), action)
+        else:
+            yield Question(method, _filled(template), None, 0, action)
+    for row, action in rights.DATA.items():
+        method, _, tail = row.partition(" ")
+        for below in (False, True):
+            for path, place in town.places(who, below=below).items():
+                yield Question(method, f"/api/repo/{path}{tail}", place, listed(who, path), action, True)
+
+
+def cases(town: Town) -> Iterator[Case]:
+    """Yield every case with one carrier in turn and some with all, and each third with tokens of less."""
+    dice = random.Random(SEED)
+    turn = 0
+    for who in (STRANGER, *PEOPLE):
+        for asked in questions(town, who):
+            should = partial(rights.answer, who, asked.place, asked.action, data_plane=asked.data_plane)
+            case = partial(Case, asked.method, asked.target, who)
+            if not who.known:
+                yield case(should(), "")
+                continue
+            turn += 1
+            every = dice.randrange(ALL_CARRIERS) == 0
+            for carrier in CARRIERS if every else [[*CARRIERS][turn % len(CARRIERS)]]:
+                yield case(should(), carrier)
+            if turn % 3 == 0 or every:
+                yield case(should(scopes=SCOPES), LIMITED)
+            if turn % 3 == 1 or every:
+                yield case(should(listed=asked.listed), NARROW)
+
+
+async def send(town: Town, case: Case) -> Answer:
+    """Send the request of a case, without a body."""
+    target, headers = case.target, {}
+    if case.carrier in (LIMITED, NARROW):
+        headers = {"x-auth": (town.limited if case.carrier == LIMITED else town.narrow)[case.who.name]}
+    elif case.carrier:
+        target, headers = CARRIERS[case.carrier](town.credentials[case.who.name], target)
+    if not case.target.startswith("/api/"):
+        headers["sec-fetch-site"] = "same-origin"  # a page of ours asks
+    _ASKED.set(case.method)
+    return await town.house.web.request(case.method, target, headers)
+
+
+def seen(answer: Answer) -> int | str:
+    """Return the status a request was refused with by the guard, 0 if it passed, or what else went wrong."""
+    if answer.status in (401, 403):
+        return answer.status
+    if answer.status == 404:
+        message = answer.json()["message"] if answer.body else ""
+        if "nothing at this address" in message:
+            return "no such address: put what stands for its parameters into PARAMETERS"
+        return 404 if message.startswith(_HIDDEN) else 0
+    return f"{answer.status}: {answer.body[:200]!r}" if answer.status == 500 else 0
+
+
+async def test_every_answer_is_the_oracles(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_house(backend) as house:
+        town = await build(house)
+        written: list[str] = []
+
+        async def refuse(work: Any) -> Any:
+            written.append(_ASKED.get())
+            raise PackhouseError("try_later", "Nothing is written here.")
+
+        monkeypatch.setattr(house.services.db, "write", refuse)
+        all_cases = [*cases(town)]
+        assert len(all_cases) >= 5_000
+        assert {case.carrier for case in all_cases} == {"", LIMITED, NARROW, *CARRIERS}
+        tried = all_cases if backend.name.startswith("sqlite") else all_cases[::SAMPLE]
+        wrong = []
+        statuses: Counter[int | str] = Counter()
+        for case in tried:
+            answer = await send(town, case)
+            found = seen(answer)
+            head = case.method == "HEAD" and answer.status == 404  # says nothing about what is not there
+            if found != case.expected and not (head and case.expected in (0, 404)):
+                wrong.append((case.method, case.target, case.who.name, case.carrier, case.expected, found))
+            statuses[found] += 1
+        assert not wrong, f"{len(wrong)} of {len(tried)}: {wrong[:12]}"
+        assert not {*written} & {"GET", "HEAD"}, "a read wrote something"
+        assert min(statuses[status] for status in (0, 401, 403, 404)) > len(tried) // 100
+
+
+def _filled(template: str) -> str:
+    def value(found: re.Match[str]) -> str:
+        name = found[1]
+        return PARAMETERS.get(name, "1" if name.endswith("_id") else "x")
+
+    return re.sub(r"{(\w+)}", value, template)
