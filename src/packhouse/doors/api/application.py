@@ -36,6 +36,7 @@ from packhouse.doors.api import (
     policies,
     profile,
     quarantine,
+    reports,
     reservations,
     roles,
     statements,
@@ -92,6 +93,7 @@ NOUNS = (
     *(roles, permissions_page),
     signing_in,
     events,
+    reports,
 )
 
 

@@ -124,6 +124,7 @@ ROUTES: dict[tuple[str, str], Action | None] = {
     ("GET", "/api/events"): "audit:view",
     ("GET", "/api/events/export"): "audit:view",
     ("GET", "/api/events/keys"): "audit:view",
+    ("POST", "/api/reports/artifact_downloads"): "audit:view",  # reads; its body may be too long for an address
     # ----
     ("GET", "/api/trusted-keys"): "policy:view",
     ("POST", "/api/trusted-keys"): "policy:edit",

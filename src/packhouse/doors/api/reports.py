@@ -1,0 +1,112 @@
+"""`/api/reports`: what administrators ask for as a file."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Literal
+
+import msgspec
+from litestar import post
+from litestar.params import JSONBody
+from litestar.response import Stream
+
+from packhouse.core.clock import to_iso
+from packhouse.core.tables import csv_lines
+from packhouse.doors.api.bodies import Body
+from packhouse.doors.api.parameters import Caller, House, Word, moment
+from packhouse.doors.api.problems import refused
+from packhouse.workflows.reporting.activity import Activity, Wanted, activity
+
+
+class DownloadsRequest(Body, kw_only=True):
+    """What a report of downloads shall be about; it covers a year at most."""
+
+    from_date: Word  #: ISO 8601
+    to_date: Word  #: ISO 8601; a date is included whole
+    download_as: Literal["json", "csv"] = "json"
+    user_names: list[Word] | None = None  #: empty: everybody
+    channel_names: list[Word] | None = None  #: empty: all
+
+
+class DownloadItem(msgspec.Struct, kw_only=True):
+    """What somebody downloaded of a file on one day (UTC)."""
+
+    user_name: str | None  #: null: nobody in particular
+    channel_name: str
+    family: str
+    platform: str
+    package: str
+    version: str
+    filename: str
+    sha256: str
+    cves: list[str]  #: known now of this version
+    downloads: int
+    first_at: str  #: RFC 3339
+    last_at: str  #: RFC 3339
+
+
+@post("/api/reports/artifact_downloads", tags=["reports"], status_code=200, responses=refused())
+async def artifact_downloads(data: JSONBody[DownloadsRequest], caller: Caller, services: House) -> Stream:
+    """Download who downloaded what, for a year at most: `{"downloaded_items": […]}`, or a table for spreadsheets.
+
+    An item is what somebody downloaded of one file on one day, told whole if any of it may lie between the dates. Items
+    come by file and day; of the users that are named, one after the other. In CSV, `cves` are separated by spaces.
+    """
+    wanted = Wanted(
+        moment("from_date", data.from_date),
+        moment("to_date", data.to_date, end=True),
+        tuple(data.user_names or ()),
+        tuple(data.channel_names or ()),
+        data.download_as,
+    )
+    rows = await activity(services.db, wanted, caller.username)
+    csv = data.download_as == "csv"
+    headers = {
+        "Content-Disposition": f"attachment; filename=artifact_downloads.{data.download_as}",
+        "Cache-Control": "private, no-cache",
+    }
+    return Stream(
+        _csv(rows) if csv else _json(rows), media_type="text/csv" if csv else "application/json", headers=headers
+    )
+
+
+async def _json(rows: AsyncIterator[list[Activity]]) -> AsyncIterator[bytes]:
+    yield b'{"downloaded_items":['
+    between = b""
+    async for batch in rows:
+        if batch:
+            yield between + b",".join([msgspec.json.encode(_item(one)) for one in batch])
+            between = b","
+    yield b"]}"
+
+
+async def _csv(rows: AsyncIterator[list[Activity]]) -> AsyncIterator[bytes]:
+    yield csv_lines([DownloadItem.__struct_fields__])
+    async for batch in rows:
+        yield csv_lines(_cells(_item(one)) for one in batch)
+
+
+def _cells(item: DownloadItem) -> list[object]:
+    values = [getattr(item, name) for name in DownloadItem.__struct_fields__]
+    return [" ".join(value) if isinstance(value, list) else value for value in values]
+
+
+def _item(one: Activity) -> DownloadItem:
+    row = one.what
+    return DownloadItem(
+        user_name=row.username,
+        channel_name=row.channel,
+        family=row.family,
+        platform=row.partition,
+        package=row.name,
+        version=row.version,
+        filename=row.filename,
+        sha256=bytes(row.sha256).hex(),
+        cves=list(one.cves),
+        downloads=row.downloads,
+        first_at=to_iso(row.first_at) or "",
+        last_at=to_iso(row.last_at) or "",
+    )
+
+
+HANDLERS = [artifact_downloads]
