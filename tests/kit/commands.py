@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.kit.processes import start, stop, wait_until
 
-_SERVES = re.compile(r"Packhouse serves (http://\S+)/")
+_SERVES = re.compile(r"Packhouse serves (https?://\S+)/")
 
 
 class Ended:

@@ -9,6 +9,7 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
+from packhouse.core import tls
 from packhouse.core.clock import monotonic
 from packhouse.core.errors import PackhouseError
 from packhouse.core.settings import Settings
@@ -32,6 +33,7 @@ class Address:
     ip: str
     port: int
     guard: socket.socket
+    scheme: str = "http"
 
     @property
     def local_ip(self) -> str:
@@ -41,12 +43,13 @@ class Address:
     @property
     def url(self) -> str:
         """The server's base URL for programs of this machine, without a slash at the end."""
-        return f"http://[{self.local_ip}]:{self.port}" if ":" in self.ip else f"http://{self.local_ip}:{self.port}"
+        host = f"[{self.local_ip}]" if ":" in self.ip else self.local_ip
+        return f"{self.scheme}://{host}:{self.port}"
 
     @property
     def elsewhere(self) -> str:
         """The base URL for other machines, as far as this one knows its name; empty when only this one is served."""
-        return f"http://{socket.gethostname()}:{self.port}" if self.ip in _LOOPBACK else ""
+        return f"{self.scheme}://{socket.gethostname()}:{self.port}" if self.ip in _LOOPBACK else ""
 
     def wait_until_served(self) -> None:
         """Return when somebody accepts connections there."""
@@ -92,7 +95,7 @@ def _bind(settings: Settings) -> Address:
     except BaseException:
         guard.close()
         raise
-    return Address(ip, port, guard)
+    return Address(ip, port, guard, "https" if tls.wanted(settings) else "http")
 
 
 def _refusal(settings: Settings, error: OSError) -> PackhouseError:

@@ -71,10 +71,24 @@ def serve(
         int, typer.Option(min=1, help="Number of server processes; more than one pays off on PostgreSQL.")
     ] = 1,
     worker: Annotated[bool, typer.Option(help="Run a worker process beside the server.")] = True,
+    tls_cert: Annotated[
+        str | None, typer.Option(help="PEM file with the certificate to show, also PACKHOUSE_TLS_CERT: serves https.")
+    ] = None,
+    tls_key: Annotated[
+        str | None, typer.Option(help="PEM file with the key of that certificate, also PACKHOUSE_TLS_KEY.")
+    ] = None,
+    tls_self_signed: Annotated[
+        bool | None,
+        typer.Option(
+            "--tls-self-signed", help="Serve https with a certificate made here, which clients have to be given."
+        ),
+    ] = None,
 ) -> None:
     """Start the server. On the first start it makes the folder and the user `admin`, and prints the password once."""
     running, address = _server_part("packhouse.cli.running"), _server_part("packhouse.cli.address")
-    settings = running.settings_of(data, host, port)
+    settings = running.settings_of(
+        data, host, port, tls_cert=tls_cert, tls_key=tls_key, tls_self_signed=tls_self_signed
+    )
     running.serve(settings, address.claim(settings), processes=processes, worker=worker)
 
 

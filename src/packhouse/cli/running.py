@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from granian import Granian
-from granian.constants import HTTPModes, Interfaces
+from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.server.common import AbstractServer
 
 from packhouse.cli.address import Address
-from packhouse.core import log
+from packhouse.core import log, tls
 from packhouse.core.errors import PackhouseError
 from packhouse.core.settings import DESCRIPTIONS, PREFIX, Settings, load, similar, unknown_variables
 
@@ -31,14 +31,14 @@ RESTART_SECONDS = 2.0
 
 
 def settings_of(
-    data: Path | None, host: str | None = None, port: int | None = None, admin_password: str | None = None
+    data: Path | None, host: str | None = None, port: int | None = None, **given: str | bool | None
 ) -> Settings:
     """Begin a process: return the settings, with what the command line says on top, and send logs where they say.
 
     What the process and those it starts write from now on is for its user only.
     """
     os.umask(0o077)
-    settings = load(data_dir=data, host=host, port=port, admin_password=admin_password)
+    settings = load(data_dir=data, host=host, port=port, **given)
     log.configure(settings.log_format, settings.log_level)
     known = [PREFIX + name.upper() for name in DESCRIPTIONS]
     for name in unknown_variables():
@@ -60,12 +60,16 @@ def serve(
     `ready` runs beside, in a thread of its own, once requests are answered; a PackhouseError of it ends the server.
     Raises that one, and PackhouseError when the installation cannot be prepared.
     """
+    pair = tls.given(settings)
     password = _prepared(settings)
     if password is not None:
         _say(f"User `admin` was made. Its password, shown this once: {password}")
+    if settings.tls_self_signed:
+        pair = tls.self_signed(settings)
+        _say(f"The certificate signs itself; clients have to trust the file {pair.certificate}")
     _export(settings)
     beside = Beside([sys.executable, "-m", "packhouse", "worker", "--until-stdin-closes"]) if worker else None
-    server = _granian(address, processes)
+    server = _granian(address, processes, pair)
     announcing = Announcing(server, f"{_served(address)} from {settings.data_dir}", address, ready)
     server.on_startup(announcing.start)
     try:
@@ -105,7 +109,7 @@ def _prepare(settings: Settings) -> str | None:
     return asyncio.run(prepare(settings))
 
 
-def _granian(address: Address, processes: int) -> AbstractServer[Any]:
+def _granian(address: Address, processes: int, pair: tls.Pair | None) -> AbstractServer[Any]:
     return Granian(
         "packhouse.app:create_from_environment",
         address=address.ip,
@@ -118,6 +122,9 @@ def _granian(address: Address, processes: int) -> AbstractServer[Any]:
         log_access=False,
         log_enabled=False,
         respawn_failed_workers=True,
+        ssl_cert=pair.certificate if pair else None,
+        ssl_key=pair.key if pair else None,
+        ssl_protocol_min=SSLProtocols.tls12,
     )
 
 

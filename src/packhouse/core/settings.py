@@ -39,6 +39,10 @@ DESCRIPTIONS: dict[str, str] = {
     "host": "Address or name of this machine that the server listens on; `0.0.0.0` or `::` for all of them.",
     "port": "TCP port the server listens on; 0 takes a free one.",
     "public_url": "Address people use, such as `https://packages.example.org`; needed behind a proxy.",
+    "tls_cert": "PEM file with the certificate that the server shows, then those that lead to its authority; "
+    "empty: plain http, for this machine or behind a reverse proxy.",
+    "tls_key": "PEM file with the private key of `tls_cert`, without a pass phrase.",
+    "tls_self_signed": "Whether the server shows a certificate that it makes itself, in `tls` of the data folder.",
     "trusted_proxies": "Comma-separated addresses or networks of reverse proxies whose `X-Forwarded-For` is believed.",
     "admin_password": "First password of the user `admin`; read only when that user is created. Secret.",
     "secret_key": "64 hexadecimal digits, the same on all machines, that open what is sealed in the database; "
@@ -83,6 +87,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
     public_url: Annotated[str, Meta(pattern=r"^$|^https?://[^\s/?#@]+/?$")] = ""
+    tls_cert: str = ""
+    tls_key: str = ""
+    tls_self_signed: bool = False
     trusted_proxies: str = ""
     admin_password: str = ""
     secret_key: Annotated[str, Meta(pattern=rf"^$|^{HEX_KEY.pattern}$")] = ""

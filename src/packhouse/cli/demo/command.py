@@ -22,7 +22,9 @@ def demo(data: Path | None, host: str | None, port: int | None) -> None:
 
     Raises PackhouseError when a step fails; starting again goes on with what is done.
     """
-    settings = settings_of(data or Path("packhouse-demo"), host, port)
+    settings = settings_of(
+        data or Path("packhouse-demo"), host, port, tls_cert="", tls_key="", tls_self_signed=False
+    )  # a demo is plain http: what it prints is to be typed as it stands
     address = claim(settings)
     password = settings.admin_password or _remembered_password(settings)
     settings = replace(settings, admin_password=password, default_feeds=False)  # those are on the network
