@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Select, bindparam, func, select
 
-from packhouse.catalog.accounts.permissions import READ
+from packhouse.catalog.accounts.permissions import MANAGE, READ
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.accounts.visibility import VISIBLE, held, levels_on, viewer
 from packhouse.catalog.judgement_tables import policy
-from packhouse.catalog.people_tables import account
+from packhouse.catalog.people_tables import account, group_member, user_group
 from packhouse.catalog.schema import channel, mirror, package_total
 from packhouse.core.db import any_of
 from packhouse.core.db.base import Reader
@@ -40,6 +40,7 @@ class ChannelRow(msgspec.Struct, frozen=True):
     policy: str | None  #: its name
     grant: int = 0  #: the Level the viewer was granted, beside owning it
     subchannel_count: int = 0  #: those the viewer may see
+    managers: tuple[str, ...] = ()  #: who manages the group of its owners, the owner apart
 
 
 _MIRRORS: ColumnElement[int] = (
@@ -84,6 +85,15 @@ _CHILD_COUNTS = (
     select(channel.c.parent_id, func.count())
     .where(any_of(channel.c.parent_id, "ids"), VISIBLE)
     .group_by(channel.c.parent_id)
+)
+_MANAGERS = (
+    select(user_group.c.channel_id, account.c.username)
+    .select_from(user_group)
+    .join(group_member, group_member.c.group_id == user_group.c.id)
+    .join(account, account.c.id == group_member.c.account_id)
+    .where(any_of(user_group.c.channel_id, "ids"), group_member.c.level >= int(MANAGE))
+    .distinct()
+    .order_by(account.c.username)
 )
 _VISIBLE_PATHS = select(channel.c.path).where(any_of(channel.c.path, "paths"), VISIBLE)
 
@@ -130,11 +140,19 @@ async def visible_paths(reader: Reader, principal: Principal, paths: Iterable[st
 async def _completed(reader: Reader, principal: Principal, rows: list[ChannelRow]) -> list[ChannelRow]:
     """Return the channels of a page with what is looked up for the page alone."""
     granted = await levels_on(reader, principal, [row.id for row in rows])
+    managers: dict[int, list[str]] = {}
+    for channel_id, username in await reader.fetch_all(_MANAGERS, ids=[row.id for row in rows]) if rows else ():
+        managers.setdefault(channel_id, []).append(username)
     counts: dict[int, int] = {}
     if parents := [row.id for row in rows if "/" not in row.path]:
         counts = dict(await reader.fetch_all(_CHILD_COUNTS, ids=parents, **viewer(principal)))
     return [
-        msgspec.structs.replace(row, grant=granted.get(row.id, 0), subchannel_count=counts.get(row.id, 0))
+        msgspec.structs.replace(
+            row,
+            grant=granted.get(row.id, 0),
+            subchannel_count=counts.get(row.id, 0),
+            managers=tuple(name for name in managers.get(row.id, ()) if name != row.owner),
+        )
         for row in rows
     ]
 

@@ -15,6 +15,7 @@ from packhouse.catalog.schema import channel
 from packhouse.catalog.sign_in_tables import group_mapping, provider
 from packhouse.core.db import Unit, any_of
 from packhouse.core.db.base import Reader
+from packhouse.core.errors import PackhouseError
 from packhouse.core.randomness import new_uuid
 
 #: who put a member there: a person, by hand; others are providers
@@ -99,6 +100,17 @@ _TAKE_ROLE = delete(group_role).where(
     group_role.c.group_id == bindparam("of_group"), group_role.c.role_id == bindparam("of_role")
 )
 _GRANTS = select(group_grant.c.channel_id, group_grant.c.level).where(group_grant.c.group_id == bindparam("group_id"))
+_PERSON = select(account.c.id, account.c.username, account.c.disabled_at.is_not(None)).where(
+    account.c.username == bindparam("username"), account.c.kind == "person"
+)
+
+
+class Person(NamedTuple):
+    """Somebody with whom something can be shared."""
+
+    id: int
+    username: str
+    disabled: bool
 
 
 class GroupRow(NamedTuple):
@@ -138,6 +150,14 @@ async def lock(unit: Unit, group_id: int) -> Group | None:
     """Return a group that nobody else changes until this unit has ended; None when it is gone."""
     row = await unit.fetch_one(_LOCK, group_id=group_id)
     return Group(*row) if row else None
+
+
+async def person(reader: Reader, username: str) -> Person:
+    """Return the person of exactly that name; service accounts are none. Raises PackhouseError("not_found")."""
+    row = await reader.fetch_one(_PERSON, username=username)
+    if row is None:
+        raise PackhouseError("not_found", f"There is no user {username[:80]!r}.", "Write the user name exactly.")
+    return Person(row[0], row[1], bool(row[2]))
 
 
 async def level_in(reader: Reader, group_id: int, account_id: int) -> int | None:

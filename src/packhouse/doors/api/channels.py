@@ -9,9 +9,11 @@ from litestar import delete, get, post, put
 from litestar.params import FromQuery, JSONBody
 from msgspec import UNSET, UnsetType
 
-from packhouse.catalog.channels.channel import check_privacy
+from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.channels.channel import Channel, check_privacy
 from packhouse.catalog.channels.listing import channel_row
 from packhouse.catalog.channels.listing import channels as list_rows
+from packhouse.core.errors import PackhouseError
 from packhouse.doors.api.bodies import Body
 from packhouse.doors.api.parameters import (
     Caller,
@@ -52,6 +54,7 @@ class ChannelEdit(Body):
     description: Text | None = None
     privacy: Privacy | None = None
     indexing_behavior: Behavior | None = None
+    owner: Word | None = None  #: user name; the owner and administrators may say so
     policy_id: Word | UnsetType | None = UNSET  #: null: none; to change it needs the right to edit policies, too
 
 
@@ -133,10 +136,20 @@ async def edit(
         description=data.description,
         privacy=data.privacy,
         frozen=None if behavior is None else frozen_of(behavior),
+        owner=_new_owner(caller, here, data.owner),
         policy=policy,
     )
     now, changed = await edit_channel(services, here, caller.username, wanted, reserved)
     return edited_channel(await channel_row(services.db, caller, now.id), changed)
+
+
+def _new_owner(caller: Principal, here: Channel, username: str | None) -> str | None:
+    """Return who shall own the channel; only its owner gives it away, and administrators."""
+    if username is not None and caller.role != "admin" and here.owner_id != caller.account_id:
+        raise PackhouseError(
+            "forbidden", "Only the owner gives a channel away.", "Ask the owner or an administrator to do so."
+        )
+    return username
 
 
 @delete(of_channel(), tags=["channels"], status_code=202, responses=refused("channel_frozen"))

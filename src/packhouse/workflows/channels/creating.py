@@ -7,6 +7,7 @@ from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel, check_privacy
+from packhouse.catalog.groups import owners
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.workflows.channels.names import check_channel_name, check_subchannel_name
@@ -54,6 +55,7 @@ async def _create(
         if await channels.by_path(unit, path) is not None:
             raise taken(path)
         channel_id = await channels.insert_channel(unit, path, parent_id, description, privacy, owner.account_id or 0)
+        await owners.begin(unit, channel_id, path, owner.account_id)
         await record_event(
             unit,
             type="channel_created",

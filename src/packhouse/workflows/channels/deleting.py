@@ -6,6 +6,7 @@ from packhouse.catalog import changes
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.groups import owners
 from packhouse.catalog.vulnerabilities import unjudged
 from packhouse.core.db import Unit
 from packhouse.formats.registry import FORMATS
@@ -34,8 +35,10 @@ async def delete_channel(services: Services, channel: Channel, actor: str) -> No
             refuse_frozen(one)
         for one in (held, *children):
             await store.end_mirrors(unit, one.id)
+            await owners.end(unit, one.id)
             await channels.mark_deleted(unit, one.id)
             await changes.note(unit, "channel", one.id, one.path)
+        await changes.note(unit, "people")
         await unjudged.add(unit, await unjudged.named(unit, FORMATS))
         data = {"subchannels": [child.name for child in children]} if children else {}
         await record_event(unit, type="channel_deleted", actor=actor, object=held.path, channel_id=held.id, data=data)

@@ -12,6 +12,8 @@ from packhouse.catalog import changes
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel, check_privacy
+from packhouse.catalog.groups import owners
+from packhouse.catalog.groups import store as groups
 from packhouse.catalog.packages import renaming
 from packhouse.catalog.packages.renaming import Compared
 from packhouse.core.db import Database, Unit
@@ -43,6 +45,7 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True):
     description: str | None = None
     privacy: str | None = None
     frozen: bool | None = None
+    owner: str | None = None  #: user name
     policy: str | UnsetType | None = UNSET  #: its public id; None: no policy; UNSET: as it is
 
 
@@ -86,6 +89,8 @@ async def _edit(services: Services, channel: Channel, actor: str, edit: Edit) ->
             if held is None:
                 raise gone()
             changed = await _edit_fields(unit, held, actor, edit, compared)
+            if edit.owner is not None:
+                changed |= await _give_away(unit, channel, held, actor, edit.owner)
             if edit.frozen and held.frozen_at is None:
                 changed |= await _freeze(unit, held, actor)
             if edit.policy is not UNSET:
@@ -148,6 +153,19 @@ async def _edit_fields(unit: Unit, held: Channel, actor: str, edit: Edit, compar
     return True
 
 
+async def _give_away(unit: Unit, seen: Channel, held: Channel, actor: str, username: str) -> bool:
+    """Make somebody the owner; whoever was it stays among the owners. `seen` is the channel whose owner may do this."""
+    person = await groups.person(unit, username)
+    if person.id == held.owner_id:
+        return False
+    if seen.owner_id != held.owner_id:
+        raise PackhouseError("conflict", "The channel has got another owner meanwhile.", "Look at the channel again.")
+    if person.disabled:
+        raise PackhouseError("conflict", f"The user {username} is disabled.", "Choose somebody who can log in.")
+    await owners.change(unit, held, person, actor)
+    return True
+
+
 async def _rename(unit: Unit, held: Channel, name: str, compared: Comparisons) -> None:
     """Move a channel, and its subchannels with it. What was bound to the old path stays bound there."""
     for child in sorted(await channels.children(unit, held.id), key=lambda child: child.id):
@@ -160,6 +178,7 @@ async def _rename(unit: Unit, held: Channel, name: str, compared: Comparisons) -
         await _refuse_other_content(unit, one, path, compared.get((one.id, path)))
     for one, path in moved.items():
         await channels.rename(unit, one.id, one.path, path)
+        await owners.rename(unit, one.id, path)
         await changes.note(unit, "channel", one.id, one.path)
 
 

@@ -7,8 +7,21 @@ from packhouse.formats.conda.filename import KNOWN_SUBDIRS
 
 #: what follows a channel's name in the addresses of the formats and of the management API
 CONTENT_SEGMENTS = frozenset(
-    {"artifacts", "bin", "channels", "cran", "jupyter", "label", "mirrors", "notices", "repo", "simple", "src"}
-    | {"subchannels", "t", "upload"}
+    {
+        "artifacts",
+        "bin",
+        "channels",
+        "cran",
+        "groups",
+        "jupyter",
+        "label",
+        "mirrors",
+        "notices",
+        "repo",
+        "simple",
+        "src",
+    }
+    | {"subchannels", "t", "upload", "users"}
 )
 #: first segments that clients of the management API know, whether or not this server answers them yet
 MANAGEMENT = frozenset(

@@ -14,16 +14,6 @@ from packhouse.catalog.roles import store as roles
 from packhouse.catalog.roles.role import Role
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
-from packhouse.workflows.sharing import store
-from packhouse.workflows.sharing.store import Person
-
-
-async def wanted_person(unit: Unit, username: str) -> Person:
-    """Return the person of that name. Raises PackhouseError("not_found")."""
-    found = await store.person(unit, username)
-    if found is None:
-        raise PackhouseError("not_found", f"There is no user {username[:80]!r}.", "Write the user name exactly.")
-    return found
 
 
 async def coverable(unit: Unit, giver: Principal, names: Collection[str]) -> dict[str, Role]:

@@ -21,7 +21,7 @@ from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.workflows.channels.creating import check_description
 from packhouse.workflows.services import Services
-from packhouse.workflows.sharing.giving import check_reach, coverable, wanted_person
+from packhouse.workflows.sharing.giving import check_reach, coverable
 
 
 class GroupEdit(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,7 +140,7 @@ async def set_member(services: Services, caller: Principal, group: Group, userna
 
     async def work(unit: Unit) -> bool:
         held = await _held(unit, group)
-        person = await wanted_person(unit, username)
+        person = await store.person(unit, username)
         sources = await store.sources_of(unit, held.id, person.id)
         if sources.get(store.BY_HAND) == level:
             return False
@@ -166,7 +166,7 @@ async def remove_member(services: Services, caller: Principal, group: Group, use
 
     async def work(unit: Unit) -> None:
         held = await _held(unit, group)
-        person = await wanted_person(unit, username)
+        person = await store.person(unit, username)
         sources = await store.sources_of(unit, held.id, person.id)
         if not sources:
             raise PackhouseError("not_found", f"{username} is not in this group.", "List its members.")

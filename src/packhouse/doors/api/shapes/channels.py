@@ -17,7 +17,7 @@ class ChannelShape(msgspec.Struct, kw_only=True):
     parent: str | None
     privacy: Privacy
     description: str
-    owners: list[str]  #: user names
+    owners: list[str]  #: user names: the owner first, then who manages the group of owners
     artifact_count: int  #: packages
     file_count: int
     download_count: int  #: of the packages that are there: one that loses its last file takes its own along
@@ -65,7 +65,7 @@ def _fields(row: ChannelRow) -> dict[str, object]:
         "parent": parent or None,
         "privacy": row.privacy,
         "description": row.description,
-        "owners": [row.owner] if row.owner else [],
+        "owners": [*([row.owner] if row.owner else []), *row.managers],
         "artifact_count": row.artifact_count,
         "file_count": row.file_count,
         "download_count": row.download_count,

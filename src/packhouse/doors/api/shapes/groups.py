@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from packhouse.catalog.accounts.permissions import Level
+from packhouse.catalog.groups.grants import Shared
 from packhouse.catalog.groups.store import GroupRow, Member
 from packhouse.core.clock import to_iso
 from packhouse.doors.api.words import Permission
@@ -79,3 +80,16 @@ def _fields(row: GroupRow) -> dict[str, object]:
         "created_at": to_iso(group.created_at),
         "updated_at": to_iso(group.updated_at),
     }
+
+
+class SharedWith(msgspec.Struct, kw_only=True):
+    """A group or user that a channel is shared with, or a channel that a group reaches."""
+
+    name: str
+    level: Permission
+    owners: bool  #: it is the group of the channel's owners
+
+
+def shared_with(row: Shared) -> SharedWith:
+    """Fill the shape of one line of who may what."""
+    return SharedWith(name=row.name, level=level_word(row.level), owners=row.owners)

@@ -1,0 +1,87 @@
+"""The group of a channel's owners, which begins, is named and ends with it; the owner is always in it.
+
+The owner also stands in the channel's own row, so that nothing that becomes of the group shuts the owner out.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import bindparam, update
+
+from packhouse.catalog import changes
+from packhouse.catalog.accounts import store as accounts
+from packhouse.catalog.accounts.permissions import MANAGE
+from packhouse.catalog.audit.store import record_event
+from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.groups import grants, store
+from packhouse.catalog.groups.group import OWNERS
+from packhouse.catalog.groups.store import Person
+from packhouse.catalog.schema import channel
+from packhouse.core.db import Unit
+from packhouse.core.errors import PackhouseError
+
+_SET_OWNER = update(channel).where(channel.c.id == bindparam("channel_id_")).values(owner_id=bindparam("new_owner"))
+
+
+def name_of(path: str) -> str:
+    """Return the name of the group of the owners of a channel; no channel's name has a dot."""
+    return f"{path.replace('/', '.')}{OWNERS}"
+
+
+async def begin(unit: Unit, channel_id: int, path: str, owner_id: int | None) -> None:
+    """Make the group of a new channel, with its owner in it. Raises PackhouseError("conflict") if its name is taken.
+
+    No process remembers anything about the channel yet, so that none has to be told.
+    """
+    made = await store.insert_group(unit, name_of(path), _about(path), channel_id)
+    if made is None:
+        raise _taken(path)
+    if owner_id is not None:
+        await store.set_member(unit, made, owner_id, MANAGE)
+    await grants.set_group(unit, channel_id, made, MANAGE)
+
+
+async def rename(unit: Unit, channel_id: int, path: str) -> None:
+    """Let the group follow its channel to `path`. Raises PackhouseError("conflict") if the name is taken."""
+    group = await store.of_channel(unit, channel_id)
+    if group is None or group.name == name_of(path):
+        return
+    if await store.by_name(unit, name_of(path)) is not None:
+        raise _taken(path)
+    description = _about(path) if group.description.startswith(_about("")[:-1]) else group.description
+    await store.edit(unit, group.id, name_of(path), description)
+
+
+async def end(unit: Unit, channel_id: int) -> None:
+    """Delete the group of a channel that is deleted."""
+    if (group := await store.of_channel(unit, channel_id)) is not None:
+        await store.delete_group(unit, group.id)
+
+
+async def change(unit: Unit, held: Channel, person: Person, actor: str) -> None:
+    """Make somebody the owner of a channel that the unit holds; whoever was it stays in the group of its owners."""
+    former = await accounts.by_id(unit, held.owner_id)
+    await unit.execute(_SET_OWNER, channel_id_=held.id, new_owner=person.id)
+    if (group := await store.of_channel(unit, held.id)) is not None:
+        await store.set_member(unit, group.id, person.id, MANAGE)
+    await record_event(
+        unit,
+        type="channel_owner_changed",
+        actor=actor,
+        object=held.path,
+        channel_id=held.id,
+        data={"owner": person.username, "former": former.username if former else None},
+    )
+    await changes.note(unit, "channel", held.id, held.path)
+    await changes.note(unit, "people")
+
+
+def _about(path: str) -> str:
+    return f"Owners of the channel {path}."
+
+
+def _taken(path: str) -> PackhouseError:
+    return PackhouseError(
+        "conflict",
+        f"There is a group {name_of(path)!r}, which is no channel's.",
+        "Choose another name for the channel.",
+    )
