@@ -171,6 +171,7 @@ class Server:
         packages = PackageFiles(files)
         conda = CondaDoor(gate, services.index, Notices(services.db), packages)
         api = Api(services, authenticator)
+        services.reserved.update(api.reserved)
         python = PythonDoor(gate, services.index, packages, Sidecars(services, files), self._listings)
         doors: list[Door] = [python, conda]  # in this order: a project called `acme-tea` looks like a subdir
         repository = Repository(gate, doors, PutDoor(gate, services), FormDoor(gate, services), self._counter)

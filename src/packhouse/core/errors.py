@@ -11,6 +11,7 @@ from typing import Any
 
 #: code -> (HTTP status, one line for the reference page, which clients put before the message: without a full stop)
 CODES: dict[str, tuple[int, str]] = {
+    "account_taken": (409, "Another account has the name under which a provider knows somebody"),
     "bad_request": (400, "The request cannot be understood: a missing, unknown or ill-formed part"),
     "channel_frozen": (409, "The channel is frozen: its published index is pinned and only mirror runs may add to it"),
     "conflict": (409, "The request contradicts the present state of the object"),

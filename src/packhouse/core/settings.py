@@ -49,6 +49,7 @@ DESCRIPTIONS: dict[str, str] = {
     "empty: those in `secret.key` of the data folder, which the first start makes. Secret.",
     "identity_file": "TOML file with the identity providers people sign in through (OpenID Connect, LDAP); "
     "empty: `identity.toml` in the data folder, if there is one.",
+    "default_channel_privacy": "Who sees the channel that each new user gets: `private`, `authenticated` or `public`.",
     "login_hours": "How long a browser stays signed in at most, in hours; unused for 12 hours it is signed out sooner.",
     "upload_bytes": "Largest upload in bytes.",
     "sweep_grace_seconds": "How long content without an owner is kept before its bytes are deleted, in seconds.",
@@ -94,6 +95,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     admin_password: str = ""
     secret_key: Annotated[str, Meta(pattern=rf"^$|^{HEX_KEY.pattern}$")] = ""
     identity_file: str = ""
+    default_channel_privacy: Literal["private", "authenticated", "public"] = "private"
     login_hours: Annotated[int, Meta(ge=1, le=8760)] = 168
     upload_bytes: Annotated[int, Meta(ge=1)] = 20 * 2**30
     sweep_grace_seconds: Annotated[int, Meta(ge=0)] = 3600

@@ -28,3 +28,5 @@ class Services:
     publisher: Publisher
     sealer: Sealer  #: for secrets that are read back
     setbacks: Setbacks = field(default_factory=Setbacks)
+    #: first segments of the server's own addresses, which no channel may bear; filled when it knows them
+    reserved: set[str] = field(default_factory=set)

@@ -38,6 +38,7 @@ class Account(msgspec.Struct, frozen=True):
     provider_id: int | None = None  #: who vouches for it; None: this installation
     totp_since: int | None = None  #: since when a second factor is asked for
     last_login_at: int | None = None
+    disabled_by: str = ""  #: who did: an actor, or `directory`
 
 
 def check_username(username: str) -> str:

@@ -88,6 +88,17 @@ _SET_PASSWORD = (
     .where(account.c.id == bindparam("account_id"))
     .values(password_hash=bindparam("hashed"), sessions=account.c.sessions + 1)
 )
+_SET_LAST_LOGIN = update(account).where(account.c.id == bindparam("account_id")).values(last_login_at=bindparam("now"))
+_BY_VERIFIED_EMAIL = (
+    select(*_ACCOUNT)
+    .where(
+        func.lower(account.c.email) == bindparam("address"),
+        account.c.email_verified.is_(True),
+        account.c.provider_id.is_(None),
+        account.c.kind == "person",
+    )
+    .limit(2)
+)
 _OWNED = select(func.count()).where(channel.c.owner_id == bindparam("account_id"), channel.c.path.is_not(None))
 _REMEMBER = """INSERT INTO former_account (account_id, username)
  SELECT id, username FROM account WHERE id = :account_id"""
@@ -181,6 +192,16 @@ def _profile(names: frozenset[str]) -> Update:
 async def set_disabled(unit: Unit, account_id: int, at: int | None, actor: str) -> None:
     """Disable (a time, and who did) or enable (None and nobody) an account; every session of it ends."""
     await unit.execute(_SET_DISABLED, account_id=account_id, at=at, actor=actor)
+
+
+async def set_last_login(unit: Unit, account_id: int) -> None:
+    """Note that somebody has logged in to the account now."""
+    await unit.execute(_SET_LAST_LOGIN, account_id=account_id, now=unit.now)
+
+
+async def by_verified_email(reader: Reader, address: str) -> list[Account]:
+    """Return two at most of the people of this installation who have shown that mail to `address` reaches them."""
+    return [Account(*row) for row in await reader.fetch_all(_BY_VERIFIED_EMAIL, address=address.lower())]
 
 
 async def set_password(unit: Unit, account_id: int, hashed: str) -> None:

@@ -14,6 +14,7 @@ from packhouse.catalog.grants.issuing import give_key
 from packhouse.doors.api.bodies import Body
 from packhouse.doors.api.parameters import House, Login, Word
 from packhouse.doors.api.problems import refused
+from packhouse.workflows.signin.arriving import logged_in
 
 
 class LoginRequest(Body):
@@ -36,7 +37,7 @@ async def login(
 ) -> Session:
     """Log in with a password. Whatever is wrong with it is `unauthenticated`, in the same words."""
     address = request.client.host if request.client else ""
-    account = await authenticator.login(data.username, data.password, address)
+    account = await logged_in(services, await authenticator.login(data.username, data.password, address))
     keys, client = await load_keys(services.db), request.headers.get("user-agent", "")
     token, _ = await give_key(
         services.db, services.sealer, keys, account, "api", client=client, lifetime=LIFETIME, amr=("pwd",)

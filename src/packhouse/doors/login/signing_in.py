@@ -15,6 +15,7 @@ from packhouse.doors.api.parameters import Caller, House, Login
 from packhouse.doors.login.pages import go_to, local, page, with_cookie
 from packhouse.doors.web import STYLE
 from packhouse.workflows.services import Services
+from packhouse.workflows.signin.arriving import logged_in
 from packhouse.workflows.signin.browsing import sign_in, sign_out
 
 Asked = Request[Any, Any, Any]
@@ -38,6 +39,7 @@ async def login(request: Asked, caller: Caller, services: House, authenticator: 
         if refusal.code not in ("unauthenticated", "too_many_attempts"):
             raise
         return _login_page(caller, onward, username=username, problem=str(refusal), status=refusal.status)
+    account = await logged_in(services, account)
     agent = request.headers.get("user-agent", "")
     value = await sign_in(services, authenticator.keys, account, client=agent, amr=["pwd"], before=caller.login_id)
     forget_login(authenticator, caller)
