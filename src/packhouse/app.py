@@ -28,6 +28,7 @@ from packhouse.core.clock import DAY
 from packhouse.core.db import open_database
 from packhouse.core.db.files import keep_private, require_writable
 from packhouse.core.db.migrating import has_schema, migrate
+from packhouse.core.directory import require as require_ldap
 from packhouse.core.errors import PackhouseError
 from packhouse.core.jobs import Periodic, Timetable, Worker, forget
 from packhouse.core.leases import forget_ended
@@ -68,6 +69,9 @@ from packhouse.workflows.mirroring.schedule import schedule_mirrors
 from packhouse.workflows.notifying.gathering import gather_news
 from packhouse.workflows.notifying.sending import send_due
 from packhouse.workflows.services import Services
+from packhouse.workflows.signin.directory.syncing import synchronise_due
+from packhouse.workflows.signin.identity import Provider, directories
+from packhouse.workflows.signin.identity import load as load_identity
 
 _log = log.get_logger(__name__)
 SWEEPS_A_DAY = 96
@@ -81,6 +85,7 @@ def build_services(settings: Settings, *, create: bool = False) -> Services:
     With `create` an installation is made where there is none. Raises PackhouseError: `not_found` without `create`,
     `bad_request` for folders that cannot be used, and what `migrate` and `open_store` raise.
     """
+    providers = _providers(settings)
     try:
         _prepare(settings, create)
     except PackhouseError as error:
@@ -99,7 +104,16 @@ def build_services(settings: Settings, *, create: bool = False) -> Services:
     )
     feed = ChangeFeed(db)
     index = IndexReader(db, feed, settings.data_dir / "cache" / "index")
-    return Services(settings, db, blobs, Sandbox(), feed, index, Publisher(db, index.published), Sealer(settings))
+    publisher = Publisher(db, index.published)
+    return Services(settings, db, blobs, Sandbox(), feed, index, publisher, Sealer(settings), providers)
+
+
+def _providers(settings: Settings) -> tuple[Provider, ...]:
+    """Return who else vouches for people. Raises PackhouseError("bad_request")."""
+    found = load_identity(settings)
+    if directories(found):
+        require_ldap()
+    return found
 
 
 def _prepare(settings: Settings, create: bool) -> None:
@@ -305,6 +319,7 @@ async def _duties(services: Services) -> list[Periodic]:
         Periodic("news", 2.0, partial(gather_news, services)),
         Periodic("notifications", 2.0, partial(send_due, services)),
         Periodic("signing keys", 3600.0, partial(signing_keys.rotate, services.db, services.sealer)),
+        Periodic("directories", 1.0, partial(synchronise_due, services, directories(services.providers))),
         Periodic("sweeper", 86_400 / SWEEPS_A_DAY, sweeping),
         Periodic("old rows", 600.0, forgetting),
     ]

@@ -13,6 +13,7 @@ from packhouse.formats.archives.sandbox import Sandbox
 from packhouse.workflows.indexing.publishing import Publisher
 from packhouse.workflows.indexing.reading import IndexReader
 from packhouse.workflows.setbacks import Setbacks
+from packhouse.workflows.signin.identity import Provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Services:
     index: IndexReader
     publisher: Publisher
     sealer: Sealer  #: for secrets that are read back
+    providers: tuple[Provider, ...] = ()  #: who else vouches for people
     setbacks: Setbacks = field(default_factory=Setbacks)
     #: first segments of the server's own addresses, which no channel may bear; filled when it knows them
     reserved: set[str] = field(default_factory=set)

@@ -29,6 +29,7 @@ from packhouse.doors.api import (
     files,
     groups,
     history,
+    identity_providers,
     mirrors,
     notices,
     notifications,
@@ -93,6 +94,7 @@ NOUNS = (
     vex,
     *(roles, permissions_page),
     signing_in,
+    identity_providers,
     events,
     reports,
 )

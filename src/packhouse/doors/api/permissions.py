@@ -175,6 +175,9 @@ ROUTES: dict[tuple[str, str], Action | None] = {
     ("PUT", "/api/roles/{role}"): "roles:edit",
     ("DELETE", "/api/roles/{role}"): "roles:edit",
     ("GET", "/api/permissions"): "account:view",
+    # ------------------------------------------------------------ identity providers
+    ("GET", "/api/identity-providers"): "system:manage",
+    ("POST", "/api/identity-providers/{provider_name}/sync"): "system:manage",
     # ------------------------------------------------------------ channels
     ("GET", "/api/channels"): "channel:view",
     ("POST", "/api/channels"): "channel:create",

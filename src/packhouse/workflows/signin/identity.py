@@ -142,6 +142,11 @@ def load(settings: Settings, environ: Mapping[str, str] = os.environ) -> tuple[P
     return found
 
 
+def directories(providers: Iterable[Provider]) -> tuple[LdapProvider, ...]:
+    """Return those that are asked by LDAP, in the order of the file, which is the one they are asked in."""
+    return tuple(provider for provider in providers if isinstance(provider, LdapProvider))
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))

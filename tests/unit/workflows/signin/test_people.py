@@ -41,9 +41,9 @@ def entry(dn: str = "cn=Kim,ou=p", **values: bytes) -> Entry:
 
 
 def test_a_person_of_openldap() -> None:
-    found = person_of(OPEN, entry(uid=b"kim", entryUUID=b"u-1", mail=b"k@x", givenName=b"Kim", sn="Lé".encode()))
+    found = person_of(OPEN, entry(uid=b"kim", entryUUID=b"u-1", mail=b"k@x.org", givenName=b"Kim", sn="Lé".encode()))
     assert found is not None and not found.disabled
-    assert (found.subject, found.username, found.email, found.first_name) == ("u-1", "kim", "k@x", "Kim")
+    assert (found.subject, found.username, found.email, found.first_name) == ("u-1", "kim", "k@x.org", "Kim")
     assert found.last_name == "Lé"
 
 

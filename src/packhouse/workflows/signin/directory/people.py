@@ -9,12 +9,16 @@ from uuid import UUID
 import msgspec
 
 from packhouse.core.directory import Entry, escaped, normal_dn
+from packhouse.core.mail import is_address
+from packhouse.core.text import one_line
 from packhouse.workflows.signin.identity import LdapProvider
 
 #: [MS-ADTS] section 2.2.16: the account is disabled
 _AD_DISABLED = 0x2
 #: [MS-ADTS] section 3.1.1.3.4.4: follows members of members
 IN_CHAIN = "1.2.840.113556.1.4.1941"
+#: characters of a name
+_NAME = 100
 _CONTROL, _LOCK = "userAccountControl", "nsAccountLock"
 
 
@@ -61,9 +65,9 @@ def person_of(provider: LdapProvider, entry: Entry) -> Person | None:
         subject=subject,
         username=username,
         dn=entry.dn,
-        email=entry.text(provider.email_attribute),
-        first_name=entry.text(provider.first_name_attribute),
-        last_name=entry.text(provider.last_name_attribute),
+        email=address if is_address(address := entry.text(provider.email_attribute)) else "",
+        first_name=one_line(entry.text(provider.first_name_attribute), _NAME),
+        last_name=one_line(entry.text(provider.last_name_attribute), _NAME),
         disabled=bool(control.isdecimal() and int(control) & _AD_DISABLED) or entry.text(_LOCK).lower() == "true",
     )
 
