@@ -105,6 +105,12 @@ OF_CHANNEL: dict[str, str] = {
     "POST /simulate/lines": "channel:edit",
     "GET /kept_out": "channel.mirror:view",
     "POST /kept_out/restore": "channel.mirror:edit",
+    "GET /service-accounts": "channel:edit",
+    "POST /service-accounts": "channel:edit",
+    "GET /service-accounts/{account_id}/tokens": "channel:edit",
+    "POST /service-accounts/{account_id}/tokens": "channel:edit",
+    "PUT /service-accounts/{account_id}/tokens/{token_id}": "channel:edit",
+    "DELETE /service-accounts/{account_id}/tokens/{token_id}": "channel:edit",
 }
 
 ROUTES: dict[str, str] = {
@@ -132,6 +138,7 @@ ROUTES: dict[str, str] = {
     "PUT /api/account/tokens/{token_id}": "account:edit",
     "PATCH /api/account/tokens/{token_id}": "account:edit",
     "DELETE /api/account/tokens/{token_id}": "account:edit",
+    "GET /api/service-accounts": "account:view",
     # ------------------------------------------------------------ people
     "GET /api/users": "account:manage",
     "POST /api/users": "account:manage",

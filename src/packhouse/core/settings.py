@@ -51,6 +51,7 @@ DESCRIPTIONS: dict[str, str] = {
     "empty: `identity.toml` in the data folder, if there is one.",
     "default_channel_privacy": "Who sees the channel that each new user gets: `private`, `authenticated` or `public`.",
     "login_hours": "How long a browser stays signed in at most, in hours; unused for 12 hours it is signed out sooner.",
+    "service_account_autocreate": "Whether each new channel gets an account for machines at once.",
     "upload_bytes": "Largest upload in bytes.",
     "sweep_grace_seconds": "How long content without an owner is kept before its bytes are deleted, in seconds.",
     "shrink_guard_percent": "A run of a mirror or feed that would remove more than this share, in percent, asks first.",
@@ -97,6 +98,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     identity_file: str = ""
     default_channel_privacy: Literal["private", "authenticated", "public"] = "private"
     login_hours: Annotated[int, Meta(ge=1, le=8760)] = 168
+    service_account_autocreate: bool = False
     upload_bytes: Annotated[int, Meta(ge=1)] = 20 * 2**30
     sweep_grace_seconds: Annotated[int, Meta(ge=0)] = 3600
     shrink_guard_percent: Annotated[int, Meta(ge=0, le=100)] = 50

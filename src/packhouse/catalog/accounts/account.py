@@ -14,6 +14,8 @@ from packhouse.core.errors import PackhouseError
 USERNAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,127}")
 #: names that mean something else wherever an actor is named
 RESERVED = frozenset({"anonymous", "everyone", "mirror", "system", "x-auth-token"})
+#: what the names of service accounts begin with, and nobody else's
+SERVICE_PREFIX = "service-account-channel-"
 ROLES: tuple[Role, ...] = ("author", "admin")
 NAME_LENGTH = 200
 _EMAIL = re.compile(r"[^@\s\x00-\x1f<>]{1,64}@[^@\s\x00-\x1f<>]{1,190}")
@@ -43,7 +45,7 @@ class Account(msgspec.Struct, frozen=True):
 
 def check_username(username: str) -> str:
     """Return `username` if an account may bear it. Raises PackhouseError("bad_request")."""
-    if not USERNAME.fullmatch(username) or username in RESERVED:
+    if not USERNAME.fullmatch(username) or username in RESERVED or username.startswith(SERVICE_PREFIX):
         raise PackhouseError(
             "bad_request",
             f"{username[:80]!r} is not a user name.",

@@ -75,10 +75,10 @@ async def resolve(reader: Reader, principal: Principal, wanted: Sequence[Resourc
     if not wanted or len({one.path for one in wanted}) < len(wanted):
         said = "A token for channels names each of them once, and at least one."
         raise PackhouseError("bad_request", said, "Correct `resources`.")
-    targets = await _targets(reader, principal, [one.path for one in wanted])
+    there = await targets(reader, principal, [one.path for one in wanted])
     for one in wanted:
-        _check(principal, one, targets.get(one.path))
-    return {targets[one.path].channel_id or 0: one.level for one in wanted}
+        _check(principal, one, there.get(one.path))
+    return {there[one.path].channel_id or 0: one.level for one in wanted}
 
 
 async def shown(reader: Reader, principal: Principal, tokens: Collection[Token]) -> dict[str, list[Resource]]:
@@ -91,7 +91,8 @@ async def shown(reader: Reader, principal: Principal, tokens: Collection[Token])
     return found
 
 
-async def _targets(reader: Reader, principal: Principal, paths: list[str]) -> dict[str, Target]:
+async def targets(reader: Reader, principal: Principal, paths: list[str]) -> dict[str, Target]:
+    """Return what permissions ask of the channels at `paths`, as far as there are any, with the caller's grants."""
     rows = await reader.fetch_all(_BY_PATHS, paths=[path for path in paths if "\0" not in path])
     held = await levels_on(reader, principal, [row[0] for row in rows])
     return {

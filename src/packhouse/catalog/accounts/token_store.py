@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, func, insert, or_, select, update
+from sqlalchemy import bindparam, delete, func, insert, or_, select, update
 
 from packhouse.catalog.accounts.token import Token, decode_scopes, encode_scopes
 from packhouse.catalog.accounts.visibility import VISIBLE
@@ -38,6 +38,12 @@ _WRITTEN = (
 )  # fmt: skip
 _INSERT = insert(token).values({name: bindparam(name) for name in _WRITTEN}).returning(token.c.id)
 _GIVE = insert(token_grant).values({name: bindparam(name) for name in ("token_id", "channel_id", "level")})
+_TAKE = delete(token_grant).where(token_grant.c.token_id == bindparam("of_token"))
+_EXPIRE = (
+    update(token)
+    .where(token.c.uuid == bindparam("token_uuid"), token.c.revoked_at.is_(None))
+    .values(expires_at=bindparam("until"))
+)
 _REISSUE = (
     update(token)
     .where(token.c.uuid == bindparam("token_uuid"), token.c.revoked_at.is_(None))
@@ -116,9 +122,20 @@ async def add(
         expires_at=made.expires_at,
     )
     if levels:
-        rows = [{"token_id": number, "channel_id": channel_id, "level": level} for channel_id, level in levels.items()]
-        await unit.execute_many(_GIVE, rows)
+        await give(unit, int(number), levels)
     return msgspec.structs.replace(made, number=int(number))
+
+
+async def give(unit: Unit, number: int, levels: Mapping[int, int]) -> None:
+    """Let a resource token reach these channels, by id up to a level, and no others."""
+    await unit.execute(_TAKE, of_token=number)
+    rows = [{"token_id": number, "channel_id": channel_id, "level": int(level)} for channel_id, level in levels.items()]
+    await unit.execute_many(_GIVE, rows)
+
+
+async def expire(unit: Unit, uuid: str, expires_at: int | None) -> None:
+    """Set when a token ends."""
+    await unit.execute(_EXPIRE, token_uuid=uuid, until=expires_at)
 
 
 async def reissue(unit: Unit, uuid: str, new_hash: bytes, expires_at: int | None) -> None:

@@ -97,13 +97,13 @@ async def create(
 
     async def work(unit: Unit) -> Token:
         if await store.has_live(unit, owner, name):
-            raise _taken(name)
+            raise taken(name)
         until = parse_expiry(expires_at, unit.now)
         draft = Token(0, new_uuid(), owner, kind, name, wanted, unit.now, until, description, metadata or {})
         _within(principal, draft)
         levels = None if resources is None else await resolve(unit, principal, resources)
         made = await store.add(unit, draft, keys.hash_of("token", value), owner, levels)
-        await _tell(unit, "user_token_created", principal, made, resources)
+        await tell(unit, "user_token_created", principal, made, resources)
         return made
 
     return await db.write(work), value
@@ -133,8 +133,9 @@ def _kind(scopes: Iterable[str] | None, resources: Sequence[Resource] | None) ->
     return "user" if scopes is None else "scope"
 
 
-def _taken(name: str) -> PackhouseError:
-    said = f"You have a token named {name!r} already."
+def taken(name: str) -> PackhouseError:
+    """Return the refusal of a name that another token has."""
+    said = f"There is a token named {name!r} already."
     return PackhouseError("conflict", said, "Choose another name, or renew or revoke that one.")
 
 
@@ -153,12 +154,12 @@ async def reissue(
         token = await _found(unit, token_id, owner)
         _within(principal, token)
         if await store.has_live(unit, owner, token.name, but=token.id):  # made while this one had expired
-            raise _taken(token.name)
+            raise taken(token.name)
         until = parse_expiry(expires_at, unit.now)
         if until is None and token.expires_at is not None:
             until = min(unit.now + token.expires_at - token.created_at, LATEST)
         await store.reissue(unit, token_id, keys.hash_of("token", value), until)
-        await _tell(unit, "user_token_updated", principal, token)
+        await tell(unit, "user_token_updated", principal, token)
         return msgspec.structs.replace(token, created_at=unit.now, expires_at=until)
 
     return await db.write(work), value
@@ -194,9 +195,9 @@ async def edit(
         if now == token:
             return token
         if now.name != token.name and await store.has_live(unit, owner, now.name, but=token.id):
-            raise _taken(now.name)
+            raise taken(now.name)
         await store.edit(unit, token.id, now.name, now.description, now.metadata)
-        await _tell(unit, "user_token_metadata_updated", principal, now)
+        await tell(unit, "user_token_metadata_updated", principal, now)
         return now
 
     return await db.write(work)
@@ -226,7 +227,7 @@ async def revoke(db: Database, principal: Principal, token_id: str, username: st
         if token.id != principal.token_id and not _covers(principal, token):
             raise PackhouseError("forbidden", "That token can do more than the one you show.", "Log in to revoke it.")
         await store.revoke(unit, token_id)
-        await _tell(unit, "user_token_revoked", principal, token)
+        await tell(unit, "user_token_revoked", principal, token)
 
     await db.write(work)
 
@@ -286,9 +287,10 @@ async def _found(reader: Reader, token_id: str, owner: int | None) -> Token:
     return token
 
 
-async def _tell(
+async def tell(
     unit: Unit, type_: str, principal: Principal, token: Token, resources: Sequence[Resource] | None = None
 ) -> None:
+    """Write the event of a change of a token, and let every process drop what it remembers of it."""
     data: dict[str, Any] = {
         "id": token.id,
         "name": token.name,

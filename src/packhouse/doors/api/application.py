@@ -40,6 +40,7 @@ from packhouse.doors.api import (
     reports,
     reservations,
     roles,
+    service_accounts,
     sharing,
     statements,
     system,
@@ -97,6 +98,7 @@ NOUNS = (
     identity_providers,
     events,
     reports,
+    service_accounts,
 )
 
 

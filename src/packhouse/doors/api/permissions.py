@@ -71,6 +71,13 @@ _OF_CHANNEL: dict[tuple[str, str], Action] = {
     ("POST", "/simulate/lines"): "channel:edit",
     ("GET", "/kept_out"): "channel.mirror:view",
     ("POST", "/kept_out/restore"): "channel.mirror:edit",
+    # service accounts
+    ("GET", "/service-accounts"): "channel:edit",
+    ("POST", "/service-accounts"): "channel:edit",
+    ("GET", "/service-accounts/{account_id}/tokens"): "channel:edit",
+    ("POST", "/service-accounts/{account_id}/tokens"): "channel:edit",
+    ("PUT", "/service-accounts/{account_id}/tokens/{token_id}"): "channel:edit",
+    ("DELETE", "/service-accounts/{account_id}/tokens/{token_id}"): "channel:edit",
 }
 
 ROUTES: dict[tuple[str, str], Action | None] = {
@@ -94,6 +101,7 @@ ROUTES: dict[tuple[str, str], Action | None] = {
     ("DELETE", "/api/account/tokens/{token_id}"): "account:edit",
     ("GET", "/api/users/{username}/tokens"): "account:manage",
     ("DELETE", "/api/users/{username}/tokens/{token_id}"): "account:manage",
+    ("GET", "/api/service-accounts"): "account:view",  # those of channels the caller manages
     ("GET", "/api/users"): "account:manage",
     ("POST", "/api/users"): "account:manage",
     # each of these tells of, and changes, only accounts that can do no more than the caller

@@ -23,7 +23,7 @@ class SystemShape(msgspec.Struct, kw_only=True):
 async def system(services: House) -> SystemShape:
     """Tell what this server is; `try_later` while its database is away."""
     await services.db.now()
-    return SystemShape(service_name="repo", name="packhouse", version=__version__, features=[])
+    return SystemShape(service_name="repo", name="packhouse", version=__version__, features=["channel_service_account"])
 
 
 HANDLERS = [system]

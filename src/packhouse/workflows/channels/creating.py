@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from packhouse.catalog import changes
+from packhouse.catalog.accounts import service_accounts
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels import store as channels
@@ -67,6 +68,8 @@ async def _create(
         await changes.note(unit, "channel", channel_id, path)
         made = await channels.by_id(unit, channel_id)
         assert made is not None  # we have just made it
+        if services.settings.service_account_autocreate:
+            await service_accounts.ensure(unit, made, owner.username)
         return made
 
     return await services.db.write(work)

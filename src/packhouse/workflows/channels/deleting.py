@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from packhouse.catalog import changes
+from packhouse.catalog.accounts import service_accounts
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
@@ -36,6 +37,7 @@ async def delete_channel(services: Services, channel: Channel, actor: str) -> No
         for one in (held, *children):
             await store.end_mirrors(unit, one.id)
             await owners.end(unit, one.id)
+            await service_accounts.end(unit, one.id, actor)
             await channels.mark_deleted(unit, one.id)
             await changes.note(unit, "channel", one.id, one.path)
         await changes.note(unit, "people")

@@ -1,0 +1,203 @@
+"""Tokens of a channel's service account: made by who manages the channel, each for some channels up to levels.
+
+The account has what was granted to it, and a token never more than the account. Where a token needs more than the
+account has, the account is given it: that is sharing the channel, so whoever asks for it must be able to share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from packhouse.catalog import changes
+from packhouse.catalog.accounts import service_accounts, token_store, tokens
+from packhouse.catalog.accounts.holding import holding_of
+from packhouse.catalog.accounts.keys import Keys
+from packhouse.catalog.accounts.permissions import ACTIONS, Decision, Level, grantable, permit
+from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.accounts.reach import PROOF, WORDS, Resource, resolve, targets
+from packhouse.catalog.accounts.service_accounts import ServiceAccount
+from packhouse.catalog.accounts.token import Token
+from packhouse.catalog.audit.store import record_event
+from packhouse.catalog.channels.channel import Channel
+from packhouse.core.clock import DAY
+from packhouse.core.db import Unit
+from packhouse.core.db.base import Reader
+from packhouse.core.errors import PackhouseError
+from packhouse.core.randomness import new_uuid
+from packhouse.workflows.services import Services
+
+#: how long a token of a machine lives at most, and unless said otherwise, in days
+MOST_DAYS, DAYS = 365, 30
+#: categories that are about no channel
+_OWN = ("account", "system")
+
+
+async def ensure(services: Services, here: Channel, actor: str) -> ServiceAccount:
+    """Return the service account of a channel, made now if there is none. Raises PackhouseError("not_found")."""
+    return await services.db.write(lambda unit: service_accounts.ensure(unit, here, actor))
+
+
+async def make_token(
+    services: Services,
+    keys: Keys,
+    principal: Principal,
+    here: Channel,
+    account_id: int,
+    *,
+    name: str,
+    resources: Sequence[Resource],
+    max_days: int = DAYS,
+    description: str = "",
+    metadata: Mapping[str, Any] | None = None,
+) -> tuple[Token, str]:
+    """Make a token of the service account of `here`; return it and its value, which exists nowhere else.
+
+    Raises PackhouseError: `bad_request`, `conflict` for the name of another token of the account that works,
+    `not_found` or `forbidden` for a channel of `resources`, see `_give`.
+    """
+    tokens.check_name(name)
+    told, value = tokens.check_metadata(dict(metadata or {})), tokens.new_value()
+    lifetime = _days(max_days) * DAY
+
+    async def work(unit: Unit) -> Token:
+        account = await found(unit, here, account_id)
+        if await token_store.has_live(unit, account.id, name):
+            raise tokens.taken(name)
+        levels = await _give(unit, principal, account, resources)
+        now = unit.now
+        draft = Token(0, new_uuid(), account.id, "resource", name, None, now, now + lifetime, description, told)
+        made = await token_store.add(unit, draft, keys.hash_of("token", value), principal.account_id, levels)
+        await tokens.tell(unit, "user_token_created", principal, made, resources)
+        return made
+
+    return await services.db.write(work), value
+
+
+async def edit_token(
+    services: Services,
+    principal: Principal,
+    here: Channel,
+    account_id: int,
+    token_id: str,
+    *,
+    name: str | None = None,
+    resources: Sequence[Resource] | None = None,
+    max_days: int | None = None,
+    description: str | None = None,
+    metadata: dict[str, Any] | None = None,
+) -> Token:
+    """Change a token of the service account; None: stays as it is. `max_days` count from now. Its value stays.
+
+    Raises PackhouseError as `make_token`, and `not_found` for the token.
+    """
+    if name is not None:
+        tokens.check_name(name)
+    told = None if metadata is None else tokens.check_metadata(metadata)
+    lifetime = None if max_days is None else _days(max_days) * DAY
+
+    async def work(unit: Unit) -> Token:
+        account = await found(unit, here, account_id)
+        token = await _token(unit, account, token_id)
+        given = {"name": name, "description": description, "metadata": told}
+        now = msgspec.structs.replace(token, **{key: value for key, value in given.items() if value is not None})
+        if now.name != token.name and await token_store.has_live(unit, account.id, now.name, but=token.id):
+            raise tokens.taken(now.name)
+        await token_store.edit(unit, token.id, now.name, now.description, now.metadata)
+        if resources is not None:
+            await token_store.give(unit, token.number, await _give(unit, principal, account, resources))
+        if lifetime is not None:
+            now = msgspec.structs.replace(now, expires_at=unit.now + lifetime)
+            await token_store.expire(unit, token.id, unit.now + lifetime)
+        said_only = resources is None and lifetime is None
+        type_ = "user_token_metadata_updated" if said_only else "user_token_updated"
+        await tokens.tell(unit, type_, principal, now, resources)
+        return now
+
+    return await services.db.write(work)
+
+
+async def revoke_token(services: Services, principal: Principal, here: Channel, account_id: int, token_id: str) -> None:
+    """Stop a token of the service account for ever. Raises PackhouseError("not_found")."""
+
+    async def work(unit: Unit) -> None:
+        token = await _token(unit, await found(unit, here, account_id), token_id)
+        await token_store.revoke(unit, token.id)
+        await tokens.tell(unit, "user_token_revoked", principal, token)
+
+    await services.db.write(work)
+
+
+async def found(reader: Reader, here: Channel, account_id: int) -> ServiceAccount:
+    """Return the service account of `here`, whose id must be that one. Raises PackhouseError("not_found")."""
+    account = await service_accounts.of_channel(reader, here.id)
+    if account is None or account.id != account_id:
+        said = f"{here.path} has no service account with that id."
+        raise PackhouseError("not_found", said, "List its service accounts, or make one.")
+    return account
+
+
+async def _token(reader: Reader, account: ServiceAccount, token_id: str) -> Token:
+    token = await token_store.by_uuid(reader, token_id)
+    if token is None or token.account_id != account.id:
+        raise PackhouseError("not_found", "There is no such token.", "List the tokens to find its id.")
+    return token
+
+
+def _days(days: int) -> int:
+    if not 1 <= days <= MOST_DAYS:
+        said = f"A token of a service account lives for 1 to {MOST_DAYS} days."
+        raise PackhouseError("bad_request", said, "Correct `max_days`, and renew the token in time.")
+    return days
+
+
+async def _give(
+    unit: Unit, principal: Principal, account: ServiceAccount, resources: Sequence[Resource]
+) -> dict[int, Level]:
+    """Return the levels by channel id, once the account has them.
+
+    Raises PackhouseError: what `resolve` raises; `forbidden` for a level the account lacks on a channel that the caller
+    may not share, and for more than the scopes of the token the caller shows.
+    """
+    levels = await resolve(unit, principal, resources)
+    _in_scopes(principal, max(levels.values()))
+    machine = (await holding_of(unit, account.id)).principal(account.id, account.username)
+    paths = [one.path for one in resources]
+    its, callers = await targets(unit, machine, paths), await targets(unit, principal, paths)
+    for one in resources:
+        if permit(machine, PROOF[one.level], its[one.path]) is Decision.ALLOWED:
+            continue
+        target = callers[one.path]
+        if permit(principal, "channel.group:edit", target) is not Decision.ALLOWED:
+            raise PackhouseError(
+                "forbidden",
+                f"The service account may not {WORDS[one.level]} in {one.path}, and you may not share that channel.",
+                "Have a manager of the channel share it with the service account.",
+            )
+        await _raise(unit, principal, account, one, target.channel_id or 0)
+    return levels
+
+
+async def _raise(unit: Unit, principal: Principal, account: ServiceAccount, one: Resource, channel_id: int) -> None:
+    await service_accounts.raise_grant(unit, account.id, channel_id, one.level)
+    await changes.note(unit, "people")
+    await record_event(
+        unit, type="service_account_granted", actor=principal.username, object=one.path, channel_id=channel_id,
+        data={"username": account.username, "permission": WORDS[one.level]},
+    )  # fmt: skip
+
+
+def _in_scopes(principal: Principal, level: Level) -> None:
+    """Let a token make none that does on a channel what it may not do itself."""
+    if principal.scopes is None:
+        return
+    may = grantable(msgspec.structs.replace(principal, scopes=None))
+    reached = {action for action in may if ACTIONS[action][1] <= level and ACTIONS[action][0] not in _OWN}
+    if not reached <= principal.scopes:
+        raise PackhouseError(
+            "forbidden",
+            "The token would be able to do more than the one you show.",
+            "Log in, or ask for a lower level.",
+        )

@@ -1,0 +1,131 @@
+"""Accounts for machines: who makes their tokens, what those reach, and what ends them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.conftest import Backend
+from tests.kit.asgi import Client
+from tests.kit.calls import call, read
+from tests.kit.condapkg import make_conda
+from tests.kit.house import House, open_house
+
+HERE = "/api/channels/mine/service-accounts"
+
+
+def on(path: str, permission: str) -> dict[str, str]:
+    """Return a resource as clients write it."""
+    return {
+        "resource_type": "subchannel" if "/" in path else "channel", "resource_id": path, "permission": permission,
+    }  # fmt: skip
+
+
+async def machine(client: Client, **body: Any) -> dict[str, Any]:
+    """Make the account of `mine` and a token of it."""
+    account = (await call(client, "POST", HERE)).json()
+    made = await call(client, "POST", f"{HERE}/{account['id']}/tokens", {"name": "ci", **body})
+    assert made.status == 200, made.body
+    return {**made.json(), "account": account, "url": f"{HERE}/{account['id']}/tokens"}
+
+
+async def test_a_manager_makes_tokens_for_a_machine(house: House) -> None:
+    owner = house.as_("owner")
+    await house.channel("mine", "private", "owner")
+    await house.upload("mine", "one")
+    assert "channel_service_account" in (await read(house.web, "/api/system"))["features"]
+    assert await read(owner, HERE) == {"items": [], "total_count": 0}
+    made = await machine(owner, max_days=10, resources=[on("mine", "write")], description="builds")
+    assert made["account"]["username"] == "service-account-channel-mine"
+    assert (await call(owner, "POST", HERE)).json() == made["account"]  # one for a channel
+    assert (
+        (await read(owner, HERE))["items"] == (await read(owner, "/api/service-accounts"))["items"] == [made["account"]]
+    )
+    assert made["expires_in_days"] == 10 and made["resources"] == [on("mine", "write")]
+    robot = house.web.with_headers({"x-auth": made["token"]})
+    assert (await robot.get("/api/repo/mine/noarch/one-1.0-0.conda")).status == 200
+    two = make_conda("two", "1.0", "0", "noarch")
+    assert (await robot.put("/api/repo/mine/noarch/two-1.0-0.conda", two)).status == 201
+    assert (await call(robot, "GET", HERE)).status == 403  # it does not manage the channel
+    listed = await read(owner, made["url"])
+    assert [one["name"] for one in listed["items"]] == ["ci"] and made["token"] not in str(listed)
+    assert (await call(owner, "POST", made["url"], {"name": "ci"})).status == 409
+    lowered = await call(
+        owner, "PUT", f"{made['url']}/{made['id']}", {"resources": [on("mine", "read")], "max_days": 3}
+    )
+    assert lowered.status == 200 and lowered.json()["expires_in_days"] in (2, 3), lowered.body
+    assert (await robot.put("/api/repo/mine/noarch/three-1.0-0.conda", two)).status == 403
+    assert (await call(owner, "DELETE", f"{made['url']}/{made['id']}")).status == 204
+    assert (await robot.get("/api/repo/mine/noarch/one-1.0-0.conda")).status == 401
+
+
+async def test_who_does_not_manage_a_channel_makes_no_token_for_its_machine(house: House) -> None:
+    owner, outsider = house.as_("owner"), house.as_("outsider")
+    await house.channel("mine", "public", "owner")
+    made = await machine(owner)
+    token = f"{made['url']}/{made['id']}"
+    for method, url, body in (
+        ("GET", HERE, None), ("POST", HERE, None), ("GET", made["url"], None), ("POST", made["url"], {"name": "x"}),
+        ("PUT", token, {"max_days": 9}), ("DELETE", token, None),
+    ):  # fmt: skip
+        assert (await call(outsider, method, url, body)).status == 403, (method, url)
+    assert await read(outsider, "/api/service-accounts") == {"items": [], "total_count": 0}
+    await house.channel("theirs", "public", "outsider")
+    other = f"/api/channels/theirs/service-accounts/{made['account']['id']}/tokens"
+    assert (await call(outsider, "GET", other)).status == 404  # the account of another channel
+    assert (await call(outsider, "DELETE", f"{other}/{made['id']}")).status == 404
+    for days in (0, 366, -1):
+        assert (await call(owner, "POST", made["url"], {"name": "x", "max_days": days})).status == 400
+    assert (await call(owner, "POST", made["url"], {"name": "x", "resources": []})).status == 400
+
+
+async def test_a_machine_reaches_only_what_its_maker_could_share(house: House) -> None:
+    owner, outsider = house.as_("owner"), house.as_("outsider")
+    await house.channel("mine", "private", "owner")
+    for path, privacy in (("hidden", "private"), ("known", "authenticated"), ("open", "public")):
+        await house.channel(path, privacy, "outsider")
+    made = await machine(owner, resources=[on("known", "read"), on("open", "read")])  # what anybody with a name may
+    for path, permission, status in (("hidden", "read", 404), ("none", "read", 404), ("open", "write", 403)):
+        body = {"name": path + permission, "resources": [on("mine", "read"), on(path, permission)]}
+        assert (await call(owner, "POST", made["url"], body)).status == status, path
+    robot = house.web.with_headers({"x-auth": made["token"]})
+    assert (await robot.get("/api/repo/known/noarch/repodata.json")).status == 200
+    assert (await robot.get("/api/repo/mine/noarch/repodata.json")).status == 404  # nobody gave it that
+    weak = {"name": "weak", "scopes": ["channel:edit", "channel:view", "channel:view-artifacts"]}
+    value = (await call(owner, "POST", "/api/account/tokens", weak)).json()["token"]
+    shown = house.web.with_headers({"x-auth": value})
+    assert (await call(shown, "POST", made["url"], {"name": "more"})).status == 403
+    assert (await read(outsider, "/api/account/tokens"))["total_count"] == 1
+
+
+async def test_a_machine_ends_with_its_grant_and_with_its_channel(house: House) -> None:
+    owner = house.as_("owner")
+    await house.channel("mine", "private", "owner")
+    await house.channel("mine/sub", "private", "owner")
+    await house.channel("other", "private", "owner")
+    made = await machine(owner, resources=[on("mine", "read"), on("other", "read")])
+    robot = house.web.with_headers({"x-auth": made["token"]})
+    for path in ("mine", "other"):
+        assert (await robot.get(f"/api/repo/{path}/noarch/repodata.json")).status == 200
+    sub = (await call(owner, "POST", "/api/channels/mine/subchannels/sub/service-accounts")).json()
+    assert sub["username"] == "service-account-channel-mine.sub"
+    assert (await call(owner, "DELETE", "/api/channels/mine")).status == 202
+    await house.caught_up()
+    assert (await robot.get("/api/repo/other/noarch/repodata.json")).status == 401
+    assert (await read(house.admin, "/api/service-accounts"))["total_count"] == 0
+    await house.channel("mine", "private", "owner")  # a new one of that name has nothing of the old one
+    again = await machine(owner)
+    assert (
+        again["account"]["username"] == made["account"]["username"] and again["account"]["id"] != made["account"]["id"]
+    )
+
+
+async def test_nobody_bears_the_name_of_a_machine(house: House) -> None:
+    body = {"username": "service-account-channel-mine", "password": "correct horse battery"}
+    assert (await call(house.admin, "POST", "/api/users", body)).status == 400
+
+
+async def test_new_channels_get_theirs_at_once_where_that_is_set(backend: Backend) -> None:
+    async with open_house(backend, service_account_autocreate=True) as house:
+        await house.person("owner")
+        await house.channel("mine", "private", "owner")
+        assert (await read(house.as_("owner"), HERE))["total_count"] == 1
