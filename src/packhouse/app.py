@@ -69,6 +69,7 @@ from packhouse.workflows.mirroring.schedule import schedule_mirrors
 from packhouse.workflows.notifying.gathering import gather_news
 from packhouse.workflows.notifying.sending import send_due
 from packhouse.workflows.services import Services
+from packhouse.workflows.signin.directory.logging_in import log_in
 from packhouse.workflows.signin.directory.syncing import synchronise_due
 from packhouse.workflows.signin.identity import Provider, directories
 from packhouse.workflows.signin.identity import load as load_identity
@@ -178,7 +179,8 @@ class Server:
         """Make what the first start makes, and begin to follow the changes of other processes."""
         services = self.services
         feed = services.feed
-        authenticator = Authenticator(services.db, await load_keys(services.db), lambda: feed.fresh, feed.doubt)
+        keys, elsewhere = await load_keys(services.db), partial(log_in, services)
+        authenticator = Authenticator(services.db, keys, lambda: feed.fresh, feed.doubt, elsewhere)
         feed.listen(_forgetting(authenticator), authenticator.clear)
         gate = Gate(services.db, feed)
         files = Files(gate, services.blobs, self._fetching.fetch)

@@ -8,7 +8,7 @@ which is what `fresh` says.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 import msgspec
@@ -34,6 +34,8 @@ CAPACITY = 20_000
 #: the member of a principal that the change rows of a kind name
 _NAMED = {"account": "username", "token": "token_id", "login": "login_id"}
 _NOTHING = b""
+#: from a user name and a password to the account of whom they are; None: nobody's
+Elsewhere = Callable[[str, str], Awaitable[Account | None]]
 
 
 class Proof(NamedTuple):
@@ -52,10 +54,12 @@ class Authenticator:
         keys: Keys,
         fresh: Callable[[], bool] = lambda: True,
         doubt: Callable[[], None] = lambda: None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self._db = db
         self._keys = keys
         self._fresh, self._doubt = fresh, doubt  # of the list of changes
+        self._elsewhere = elsewhere  # who knows passwords that are not kept here
         self._known: dict[bytes, Proof] = {}  # by the hash of what was shown; b"" by whoever shows nothing
         self._pending: dict[tuple[int, bytes], asyncio.Task[Account]] = {}
         self._epoch = 0
@@ -178,14 +182,17 @@ class Authenticator:
         name = username.lower() if USERNAME.fullmatch(username.lower()) else ""
         self._throttle.admit(name, address, monotonic())
         found = await store.with_password(self._db, name)
-        if not await self._passwords.matches(found[1] if found else None, password) or found is None:
+        account = found[0] if found else None
+        if not await self._passwords.matches(found[1] if found else None, password):
+            account = await self._elsewhere(name, password) if self._elsewhere and not found else None
+        if account is None:
             raise PackhouseError(
                 "unauthenticated",
                 "The user name or the password is wrong, or the account is disabled.",
                 "Check both; an administrator can set a new password.",
             )
         self._throttle.succeeded(name, address, monotonic())
-        return found[0]
+        return account
 
     def _remember(self, key: bytes, proof: Proof) -> None:
         self._known[key] = proof
