@@ -5,7 +5,7 @@ The owner also stands in the channel's own row, so that nothing that becomes of 
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam, select, update
 
 from packhouse.catalog import changes
 from packhouse.catalog.accounts import store as accounts
@@ -15,11 +15,13 @@ from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.groups import grants, store
 from packhouse.catalog.groups.group import OWNERS
 from packhouse.catalog.groups.store import Person
+from packhouse.catalog.people_tables import account
 from packhouse.catalog.schema import channel
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 
 _SET_OWNER = update(channel).where(channel.c.id == bindparam("channel_id_")).values(owner_id=bindparam("new_owner"))
+_ENABLED = select(account.c.disabled_at).where(account.c.id == bindparam("account_id")).with_for_update(read=True)
 
 
 def name_of(path: str) -> str:
@@ -28,10 +30,14 @@ def name_of(path: str) -> str:
 
 
 async def begin(unit: Unit, channel_id: int, path: str, owner_id: int | None) -> None:
-    """Make the group of a new channel, with its owner in it. Raises PackhouseError("conflict") if its name is taken.
+    """Make the group of a new channel, with its owner in it.
+
+    Raises PackhouseError("conflict") if its name is taken, or the owner was disabled meanwhile.
 
     No process remembers anything about the channel yet, so that none has to be told.
     """
+    if owner_id is not None:
+        await _hold(unit, owner_id)
     made = await store.insert_group(unit, name_of(path), _about(path), channel_id)
     if made is None:
         raise _taken(path)
@@ -58,7 +64,11 @@ async def end(unit: Unit, channel_id: int) -> None:
 
 
 async def change(unit: Unit, held: Channel, person: Person, actor: str) -> None:
-    """Make somebody the owner of a channel that the unit holds; whoever was it stays in the group of its owners."""
+    """Make somebody the owner of a channel that the unit holds; whoever was it stays in the group of its owners.
+
+    The unit notes a `people` change besides. Raises PackhouseError("conflict") for somebody who is disabled.
+    """
+    await _hold(unit, person.id)
     former = await accounts.by_id(unit, held.owner_id)
     await unit.execute(_SET_OWNER, channel_id_=held.id, new_owner=person.id)
     if (group := await store.of_channel(unit, held.id)) is not None:
@@ -72,7 +82,13 @@ async def change(unit: Unit, held: Channel, person: Person, actor: str) -> None:
         data={"owner": person.username, "former": former.username if former else None},
     )
     await changes.note(unit, "channel", held.id, held.path)
-    await changes.note(unit, "people")
+
+
+async def _hold(unit: Unit, account_id: int) -> None:
+    """Let nobody disable an account before it owns what the unit gives it: its channels are given away then."""
+    row = await unit.fetch_one(_ENABLED, account_id=account_id)
+    if row is None or row[0] is not None:
+        raise PackhouseError("conflict", "The new owner cannot log in.", "Choose somebody who can.")
 
 
 def _about(path: str) -> str:

@@ -7,7 +7,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, UnsetType
 
 from packhouse.doors.api.bodies import Body
-from packhouse.doors.api.parameters import Caller, House, Limit, Login, Offset, Page, Word, page_size
+from packhouse.doors.api.parameters import Caller, Filter, House, Limit, Login, Offset, Page, Word, page_size
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.shapes.accounts import UserShape, user_shape
 from packhouse.workflows.signin import administering
@@ -81,9 +81,11 @@ async def edit_user(
 
 
 @delete("/api/users/{username:str}", tags=["users"], responses=refused("conflict"))
-async def delete_user(username: FromPath[str], caller: Caller, services: House, authenticator: Login) -> None:
-    """Delete an account with its tokens and grants."""
-    await administering.delete_person(services.db, caller, username)
+async def delete_user(
+    username: FromPath[str], caller: Caller, services: House, authenticator: Login, heir: Filter = None
+) -> None:
+    """Delete an account with its tokens; its channels go to `heir`, else to a co-owner or administrator."""
+    await administering.delete_person(services.db, caller, username, heir)
     authenticator.forget("account", username)
 
 

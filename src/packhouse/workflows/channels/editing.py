@@ -160,9 +160,8 @@ async def _give_away(unit: Unit, seen: Channel, held: Channel, actor: str, usern
         return False
     if seen.owner_id != held.owner_id:
         raise PackhouseError("conflict", "The channel has got another owner meanwhile.", "Look at the channel again.")
-    if person.disabled:
-        raise PackhouseError("conflict", f"The user {username} is disabled.", "Choose somebody who can log in.")
     await owners.change(unit, held, person, actor)
+    await changes.note(unit, "people")
     return True
 
 

@@ -21,6 +21,7 @@ from packhouse.catalog.accounts.principal import Principal
 from packhouse.core.db import Database, Unit
 from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
+from packhouse.workflows.sharing.heirs import settle
 
 #: how each member of a profile is checked
 _CHECKS = {"email": check_email, "first_name": check_name, "last_name": check_name}
@@ -105,6 +106,8 @@ async def edit_person(db: Database, caller: Principal, username: str, edit: Pers
             await accounts.change_password(unit, account, hashed, caller.username)
         if edit.roles is not UNSET:
             await _edit_roles(unit, caller, account, edit.roles)
+        if edit.disabled is True:
+            await settle(unit, account.id, caller.username)
         if edit.disabled is not UNSET:
             await accounts.disable(unit, account, edit.disabled, caller.username)
         await accounts.change_profile(unit, account, _kept(account, profile, edit), caller.username)
@@ -113,11 +116,20 @@ async def edit_person(db: Database, caller: Principal, username: str, edit: Pers
     return await db.write(work)
 
 
-async def delete_person(db: Database, caller: Principal, username: str) -> None:
-    """Delete an account. Raises PackhouseError: `not_found`, `conflict`."""
+async def delete_person(db: Database, caller: Principal, username: str, heir: str | None = None) -> None:
+    """Delete an account; its channels go to `heir`, or to whom `settle` finds.
+
+    Raises PackhouseError: `not_found`, `conflict`, `forbidden` for an heir whom no administrator names.
+    """
+    if heir is not None and caller.role != "admin":
+        raise PackhouseError(
+            "forbidden", "Only administrators name an heir.", "Without one, channels go to co-owners or administrators."
+        )
 
     async def work(unit: Unit) -> None:
-        await accounts.remove(unit, await _reached(unit, caller, username), caller.username)
+        account = await _reached(unit, caller, username)
+        await settle(unit, account.id, caller.username, heir)
+        await accounts.remove(unit, account, caller.username)
 
     await db.write(work)
 
