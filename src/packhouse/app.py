@@ -68,6 +68,7 @@ from packhouse.workflows.mirroring.run import mirror_handlers
 from packhouse.workflows.mirroring.schedule import schedule_mirrors
 from packhouse.workflows.notifying.gathering import gather_news
 from packhouse.workflows.notifying.sending import send_due
+from packhouse.workflows.reporting.identification import Identification
 from packhouse.workflows.services import Services
 from packhouse.workflows.signin.directory.logging_in import log_in
 from packhouse.workflows.signin.directory.syncing import synchronise_due
@@ -189,12 +190,15 @@ class Server:
         api = Api(services, authenticator)
         services.reserved.update(api.reserved)
         python = PythonDoor(gate, services.index, packages, Sidecars(services, files), self._listings)
+        identification = Identification(services.db, feed)
         doors: list[Door] = [python, conda]  # in this order: a project called `acme-tea` looks like a subdir
-        repository = Repository(gate, doors, PutDoor(gate, services), FormDoor(gate, services), self._counter)
+        repository = Repository(
+            gate, doors, PutDoor(gate, services), FormDoor(gate, services), self._counter, identification
+        )
         proxies = Proxies(services.settings.proxies)
         origins = Origins(services.settings)
         self._entrance = Entrance(
-            authenticator, Answers(feed), repository, api, management_words(api), proxies, origins
+            authenticator, Answers(feed, identification), repository, api, management_words(api), proxies, origins
         )
         await services.sandbox.start()
         await feed.poll()

@@ -14,6 +14,7 @@ CODES: dict[str, tuple[int, str]] = {
     "account_taken": (409, "Another account has the name under which a provider knows somebody"),
     "bad_request": (400, "The request cannot be understood: a missing, unknown or ill-formed part"),
     "channel_frozen": (409, "The channel is frozen: its published index is pinned and only mirror runs may add to it"),
+    "client_not_identified": (403, "The client did not send the tokens that this server asks clients for"),
     "conflict": (409, "The request contradicts the present state of the object"),
     "cross_site": (403, "The request was sent by a page of another site, or nothing shows that it was not"),
     "delivery_failed": (502, "A mail server or the receiver of a webhook refused what was sent to it"),

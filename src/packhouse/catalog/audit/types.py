@@ -80,6 +80,7 @@ EVENTS: dict[str, str] = {
     "role_updated": "What a role may do, or its name, was changed",
     "service_account_created": "A channel has an account for machines",
     "service_account_granted": "A channel was shared with an account for machines, for a token of it",
+    "setting_updated": "What is set while the installation runs was changed",
     "signing_key_created": "A key that signs sessions was made",
     "signing_keys_retired": "Keys that signed sessions count no longer",
     "trusted_key_added": "Packages signed by a key are trusted",

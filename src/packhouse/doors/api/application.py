@@ -41,6 +41,7 @@ from packhouse.doors.api import (
     reservations,
     roles,
     service_accounts,
+    settings,
     sharing,
     statements,
     system,
@@ -99,6 +100,7 @@ NOUNS = (
     events,
     reports,
     service_accounts,
+    settings,
 )
 
 

@@ -139,6 +139,8 @@ ROUTES: dict[tuple[str, str], Action | None] = {
     ("GET", "/api/events"): "audit:view",
     ("GET", "/api/events/export"): "audit:view",
     ("GET", "/api/events/keys"): "audit:view",
+    ("GET", "/api/system/settings"): "system:manage",
+    ("PUT", "/api/system/settings"): "system:manage",
     ("POST", "/api/reports/artifact_downloads"): "audit:view",  # reads; its body may be too long for an address
     # ----
     ("GET", "/api/trusted-keys"): "policy:view",

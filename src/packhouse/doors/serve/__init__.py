@@ -16,12 +16,15 @@ from packhouse.doors.serve.putting import PutDoor
 from packhouse.doors.serve.sending import FRESH, send_representation
 from packhouse.workflows.delivering.counting import DownloadCounter
 from packhouse.workflows.delivering.gate import Gate
+from packhouse.workflows.reporting.identification import Identification
 
 METHODS = ("GET", "HEAD", "POST", "PUT")
 
 
 class Door(Protocol):
     """Knows the addresses of one format in a channel, and what they are answered with."""
+
+    identifies: bool  #: whether its clients can say who they are, and so may have to
 
     def parse(self, segments: list[str]) -> Any:
         """Return what decoded segments mean, as the other methods want it; None when they mean nothing here."""
@@ -39,9 +42,16 @@ class Repository:
     """Shows a request the door of its method and format."""
 
     def __init__(
-        self, gate: Gate, doors: Sequence[Door], put: PutDoor, form: FormDoor, counter: DownloadCounter
+        self,
+        gate: Gate,
+        doors: Sequence[Door],
+        put: PutDoor,
+        form: FormDoor,
+        counter: DownloadCounter,
+        identification: Identification,
     ) -> None:
         self._gate, self._doors, self._put, self._form, self._counter = gate, doors, put, form, counter
+        self._identification = identification
 
     async def __call__(
         self, scope: Scope, receive: Receive, send: Send, principal: Principal, segments: list[str]
@@ -78,6 +88,8 @@ class Repository:
         return None, None
 
     async def _read(self, scope: Scope, send: Send, principal: Principal, door: Door, address: Any) -> Answer | None:
+        if door.identifies:
+            await self._identification.check((header(scope, b"user-agent") or b"").decode("latin-1"))
         accept = (header(scope, b"accept") or b"").decode("latin-1")
         answer = await door.answer(principal, address, accept)
         if isinstance(answer, Redirect):

@@ -17,6 +17,7 @@ from packhouse.core.clock import monotonic
 from packhouse.doors.asgi import Scope
 from packhouse.doors.credentials import HEADERS
 from packhouse.doors.serve.sending import Representation
+from packhouse.workflows.reporting.identification import Identification
 
 #: answers kept; about 1 kB each, and the bytes of small files
 CAPACITY = 20_000
@@ -28,6 +29,7 @@ ONCE = -math.inf
 
 #: headers besides those of the credential by which an answer is chosen
 _CHOOSING = HEADERS | {b"accept"}
+_IDENTIFYING = _CHOOSING | {b"user-agent"}
 
 #: epoch, path as it was sent (a token may be in it), headers that may hold a credential or choose the form
 Question = tuple[Any, ...]
@@ -50,8 +52,8 @@ class Redirect(NamedTuple):
 class Answers:
     """Remembers answers for about a second, and so what is no longer kept elsewhere no longer than that."""
 
-    def __init__(self, feed: ChangeFeed) -> None:
-        self._feed = feed
+    def __init__(self, feed: ChangeFeed, identification: Identification) -> None:
+        self._feed, self._identification = feed, identification
         self._known: dict[Question, Answer] = {}
         self._held: list[Representation] = []  # whose bytes stay in memory
         self._bytes = 0
@@ -59,7 +61,8 @@ class Answers:
 
     def question(self, scope: Scope) -> Question:
         """Return all that the answer to a GET or HEAD depends on, besides its conditions and the time."""
-        shown = [(name, value) for name, value in scope["headers"] if name.lower() in _CHOOSING]
+        choosing = _IDENTIFYING if self._identification.may_matter else _CHOOSING
+        shown = [(name, value) for name, value in scope["headers"] if name.lower() in choosing]
         return (self._feed.epoch, scope.get("raw_path") or scope["path"], *shown)
 
     def find(self, question: Question) -> Answer | None:

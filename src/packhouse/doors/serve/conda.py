@@ -54,6 +54,8 @@ ROOT_FILES = frozenset({NOTICES, *(name for kind in ROOT_DOCUMENTS for name in k
 class CondaDoor:
     """Knows the answers to GET and HEAD below a conda channel."""
 
+    identifies = True
+
     def __init__(self, gate: Gate, index: IndexReader, notices: Notices, packages: PackageFiles) -> None:
         self._gate, self._index, self._notices, self._packages = gate, index, notices, packages
 

@@ -59,6 +59,8 @@ def parse(segments: list[str]) -> Address | None:
 class PythonDoor:
     """Knows the answers to GET and HEAD below the simple index of a channel."""
 
+    identifies = False
+
     def __init__(
         self, gate: Gate, index: IndexReader, packages: PackageFiles, sidecars: Sidecars, listings: Listings
     ) -> None:

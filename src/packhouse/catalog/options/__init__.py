@@ -1,0 +1,1 @@
+"""What administrators change while the installation runs: by name, one JSON value each."""
