@@ -19,13 +19,14 @@ from packhouse.catalog.audit.chain import seal
 from packhouse.catalog.audit.keys import load_signing_key
 from packhouse.catalog.changes import Change, ChangeFeed, forget_old
 from packhouse.catalog.grants import signing_keys
+from packhouse.catalog.identities.attempts import forget_old as forget_old_attempts
 from packhouse.catalog.mirrors.origins import forget_unused
 from packhouse.catalog.notifications.outbox import forget_old as forget_old_digests
 from packhouse.catalog.packages.downloads import forget_old_chunks
 from packhouse.core import log
 from packhouse.core.blobs import local_folder, open_store
 from packhouse.core.clock import DAY
-from packhouse.core.db import open_database
+from packhouse.core.db import Database, open_database
 from packhouse.core.db.files import keep_private, require_writable
 from packhouse.core.db.migrating import has_schema, migrate
 from packhouse.core.directory import require as require_ldap
@@ -74,6 +75,7 @@ from packhouse.workflows.signin.directory.logging_in import log_in
 from packhouse.workflows.signin.directory.syncing import synchronise_due
 from packhouse.workflows.signin.identity import Provider, directories
 from packhouse.workflows.signin.identity import load as load_identity
+from packhouse.workflows.signin.oidc.federation import Federation
 
 _log = log.get_logger(__name__)
 SWEEPS_A_DAY = 96
@@ -293,6 +295,8 @@ async def _duties(services: Services) -> list[Periodic]:
     async def feed_scheduling() -> None:
         await schedule_feeds(services)
 
+    keys, federation = await load_keys(services.db), Federation(services)
+
     swept = 0
 
     async def sweeping() -> None:
@@ -300,20 +304,6 @@ async def _duties(services: Services) -> list[Periodic]:
         nonlocal swept
         await sweep(services, listing=swept % SWEEPS_A_DAY == 0)
         swept += 1  # only now: one that was refused or broken off has not looked
-
-    async def forgetting() -> None:
-        db = services.db
-        long_ago = await db.now() - HISTORY_DAYS * DAY
-        await db.write(partial(forget_ended, before=long_ago))
-        await db.write(forget_unused)
-        for work in (
-            forget_old,
-            partial(forget_old_chunks, before=long_ago),
-            partial(forget_old_digests, before=long_ago),
-            partial(forget, before=long_ago),
-        ):
-            while await db.write(work):
-                pass
 
     return [
         Periodic("audit sealer", 1.0, sealing),
@@ -326,9 +316,26 @@ async def _duties(services: Services) -> list[Periodic]:
         Periodic("notifications", 2.0, partial(send_due, services)),
         Periodic("signing keys", 3600.0, partial(signing_keys.rotate, services.db, services.sealer)),
         Periodic("directories", 1.0, partial(synchronise_due, services, directories(services.providers))),
+        Periodic("federated logins", 1.0, partial(federation.recheck, keys)),
         Periodic("sweeper", 86_400 / SWEEPS_A_DAY, sweeping),
-        Periodic("old rows", 600.0, forgetting),
+        Periodic("old rows", 600.0, partial(_forget_old, services.db)),
     ]
+
+
+async def _forget_old(db: Database) -> None:
+    """Delete the rows that are too old to be of use."""
+    long_ago = await db.now() - HISTORY_DAYS * DAY
+    await db.write(partial(forget_ended, before=long_ago))
+    await db.write(forget_unused)
+    await db.write(forget_old_attempts)
+    for work in (
+        forget_old,
+        partial(forget_old_chunks, before=long_ago),
+        partial(forget_old_digests, before=long_ago),
+        partial(forget, before=long_ago),
+    ):
+        while await db.write(work):
+            pass
 
 
 def create_from_environment() -> Server:

@@ -122,6 +122,9 @@ ROUTES: dict[str, str] = {
     "POST /login": OPEN,
     "POST /logout": OPEN,
     "GET /app/page.css": OPEN,
+    "GET /login/{provider}": OPEN,
+    "GET /login/{provider}/callback": OPEN,
+    "POST /login/{provider}/backchannel": OPEN,  # by the provider's signature
     # ------------------------------------------------------------ one's own account
     "GET /api/account": "account:view",
     "PUT /api/account": "account:edit",

@@ -23,6 +23,7 @@ CODES: dict[str, tuple[int, str]] = {
     "forbidden": (403, "The caller is known, and this is not allowed: by their rights, or by the settings"),
     "hidden": (403, "The file is held back by judgement"),
     "internal": (500, "A fault of the server itself; the log has the details under the request id"),
+    "login_failed": (401, "A sign-in through an identity provider did not succeed"),
     "malformed_package": (422, "The uploaded file is not a well-formed package"),
     "method_not_allowed": (405, "The address exists, but not for this HTTP method"),
     "name_reserved": (400, "The name is reserved for the server's own addresses"),

@@ -109,6 +109,15 @@ class HttpSource:
         self._raise_transient(url, answer)
         return answer.status
 
+    @asynccontextmanager
+    async def ask(self, url: URL, headers: dict[str, str], body: bytes | None) -> AsyncIterator[Answer]:
+        """Yield the answer to GET, or to POST of `body`; it may be a redirect. Raises as `exchange` does."""
+        method = "GET" if body is None else "POST"
+        async with self._slot(url), await self._dial(method, url, headers | self._credentials, 0, body) as response:
+            answer = HttpAnswer(response, self._settings)
+            self._raise_transient(url, answer)
+            yield answer
+
     def _slot(self, url: URL) -> asyncio.Semaphore:
         """Return what has as many places as there may be connections to the host."""
         found = self._slots.get(url.authority)

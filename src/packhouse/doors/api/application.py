@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from litestar import Litestar, Request
@@ -58,8 +58,9 @@ from packhouse.doors.api.guard import caller_of, guard
 from packhouse.doors.api.pages import Pages
 from packhouse.doors.api.parameters import Caller, House, Login, Reserved
 from packhouse.doors.api.problems import answer
-from packhouse.doors.login import signing_in
+from packhouse.doors.login import federated, signing_in
 from packhouse.workflows.services import Services
+from packhouse.workflows.signin.oidc.federation import Federation
 
 NOUNS = (
     *(
@@ -95,8 +96,8 @@ NOUNS = (
     waivers,
     vex,
     *(roles, permissions_page),
-    signing_in,
     identity_providers,
+    *(signing_in, federated),
     events,
     reports,
     service_accounts,
@@ -116,6 +117,11 @@ class Api:
         self.services, self.authenticator = services, authenticator
         self.pages = Pages()
         self.reserved = reserved_names(self)
+
+    @cached_property
+    def federation(self) -> Federation:
+        """The OpenID providers of the identity file."""
+        return Federation(self.services)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one ASGI scope; for HEAD the answer to GET without its body."""

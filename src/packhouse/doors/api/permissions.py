@@ -200,6 +200,9 @@ ROUTES: dict[tuple[str, str], Action | None] = {
     ("POST", "/login"): OPEN,
     ("POST", "/logout"): OPEN,
     ("GET", "/app/page.css"): OPEN,
+    ("GET", "/login/{provider}"): OPEN,
+    ("GET", "/login/{provider}/callback"): OPEN,
+    ("POST", "/login/{provider}/backchannel"): OPEN,  # the provider's signature says who asks
     **{
         (method, base + tail): action
         for base in (CHANNEL, SUBCHANNEL)

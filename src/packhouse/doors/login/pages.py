@@ -7,7 +7,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import Request, Response
 
+from packhouse.catalog.accounts.authenticator import Authenticator
+from packhouse.catalog.accounts.principal import Principal
 from packhouse.doors.origins import Origins
+from packhouse.workflows.services import Services
+from packhouse.workflows.signin.oidc.federation import Federation
 
 _POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; "
@@ -78,3 +82,20 @@ def cookie_name(request: Request[Any, Any, Any], purpose: str = "") -> str:
     """Return the name of our cookie for a purpose; none: to show a login."""
     scope: Any = request.scope
     return origins_of(request).cookie(scope) + (f"-{purpose}" if purpose else "")
+
+
+def forget_login(authenticator: Authenticator, caller: Principal) -> None:
+    """Stop a login that has ended in this process at once; the others hear of it by the list of changes."""
+    if caller.login_id is not None:
+        authenticator.forget("login", caller.login_id)
+
+
+def signed_in(request: Request[Any, Any, Any], services: Services, value: str, onward: str) -> Response[bytes]:
+    """Give a browser the cookie of its new login and send it on."""
+    return with_cookie(go_to(onward or "/login"), request, value, services.settings.login_hours * 3600)
+
+
+def federation(request: Request[Any, Any, Any]) -> Federation:
+    """Return the OpenID providers of this server."""
+    found: Federation = request.scope["state"]["api"].federation
+    return found

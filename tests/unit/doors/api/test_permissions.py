@@ -15,6 +15,7 @@ from tests.kit import rights
 DECIDED_LATER = {
     ("POST", "/api/auth/login"): "it is how one gets rights",
     ("POST", "/login"): "it is how one gets rights",
+    ("POST", "/login/{provider}/backchannel"): "it ends the logins that a provider's signature names",
     ("POST", "/logout"): "it ends the login that is shown, and no other",
     ("POST", "/api/reports/artifact_downloads"): "it reads; its body may be too long for an address",
     ("PUT", "/api/channels/{channel}/artifacts/bulk"): "BULK, by what the body asks for",
@@ -62,6 +63,9 @@ def test_only_what_must_be_is_open_to_everybody() -> None:
         ("POST", "/login"),
         ("POST", "/logout"),
         ("GET", "/app/page.css"),
+        ("GET", "/login/{provider}"),
+        ("GET", "/login/{provider}/callback"),
+        ("POST", "/login/{provider}/backchannel"),
     }
 
 

@@ -1,0 +1,120 @@
+"""One OpenID provider, as this process knows it: its addresses (Discovery 1.0), its keys, and the questions it answers.
+
+Nothing of it is believed for longer than an hour; a key nobody knows makes us look again, once a minute at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from packhouse.core.clock import monotonic
+from packhouse.core.errors import PackhouseError
+from packhouse.core.fetch.asking import ask_json
+from packhouse.core.fetch.model import FetchSettings
+from packhouse.core.settings import Settings
+from packhouse.workflows.signin.identity import OidcProvider
+from packhouse.workflows.signin.oidc.verifying import UnknownKey
+
+T = TypeVar("T")
+Keys = list[dict[str, Any]]
+
+BELIEVED_SECONDS = 3600.0
+LOOK_AGAIN_SECONDS = 60.0
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class Endpoints(msgspec.Struct, frozen=True):
+    """The addresses of a provider."""
+
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str
+    issuer: str
+    end_session_endpoint: str = ""
+    authorization_response_iss_parameter_supported: bool = False
+    token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
+
+
+class Client:
+    """Asks one provider."""
+
+    def __init__(self, provider: OidcProvider, settings: Settings) -> None:
+        self.provider = provider
+        parts = urlsplit(provider.issuer)
+        port = parts.port or _DEFAULT_PORTS[parts.scheme]
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        # who may write the identity file may name an address inside the network
+        allowed = settings.private_hosts | {f"{host}:{port}"}
+        self._fetch = FetchSettings(ca_bundle=provider.ca_file or None, allowed_private=allowed, answer_timeout=15.0)
+        self._endpoints: tuple[float, Endpoints] | None = None
+        self._keys: tuple[float, Keys] | None = None
+        self._lock = asyncio.Lock()
+
+    async def endpoints(self) -> Endpoints:
+        """Return the provider's addresses. Raises PackhouseError("upstream_failed")."""
+        async with self._lock:
+            known = self._endpoints
+            if known is None or known[0] + BELIEVED_SECONDS < monotonic():
+                known = self._endpoints = (monotonic(), await self._discover())
+            return known[1]
+
+    async def with_keys(self, check: Callable[[Keys], T]) -> T:
+        """Return `check` of the provider's keys, again with new ones if it raises UnknownKey."""
+        asked, keys = await self._keys_since(monotonic() - BELIEVED_SECONDS)
+        try:
+            return check(keys)
+        except UnknownKey:
+            if monotonic() - asked < LOOK_AGAIN_SECONDS:
+                raise
+        return check((await self._keys_since(monotonic() - LOOK_AGAIN_SECONDS))[1])
+
+    async def tokens(self, form: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
+        """Return the answer of the token endpoint (RFC 6749 section 5)."""
+        provider, endpoints = self.provider, await self.endpoints()
+        sent, headers = dict(form), {}
+        if not provider.client_secret:
+            sent["client_id"] = provider.client_id
+        elif "client_secret_basic" in endpoints.token_endpoint_auth_methods_supported:
+            pair = f"{quote(provider.client_id, safe='')}:{quote(provider.client_secret, safe='')}"
+            headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
+        else:
+            sent |= {"client_id": provider.client_id, "client_secret": provider.client_secret}
+        return await ask_json(endpoints.token_endpoint, self._fetch, form=sent, headers=headers)
+
+    async def _discover(self) -> Endpoints:
+        issuer = self.provider.issuer
+        status, said = await ask_json(issuer.rstrip("/") + "/.well-known/openid-configuration", self._fetch)
+        try:
+            found = msgspec.convert(said, Endpoints)
+        except msgspec.ValidationError:
+            found = None
+        if status != 200 or found is None or found.issuer != issuer:
+            raise self._unusable(f"does not describe itself as the issuer {issuer}")
+        addresses = (found.authorization_endpoint, found.token_endpoint, found.jwks_uri, found.end_session_endpoint)
+        if issuer.startswith("https:") and not all(one.startswith("https:") for one in addresses if one):
+            raise self._unusable("names an address without TLS")
+        return found
+
+    async def _keys_since(self, moment: float) -> tuple[float, Keys]:
+        address = (await self.endpoints()).jwks_uri
+        async with self._lock:
+            if self._keys is None or self._keys[0] < moment:
+                status, said = await ask_json(address, self._fetch)
+                keys = said.get("keys")
+                if status != 200 or not isinstance(keys, list):
+                    raise self._unusable("shows no keys")
+                self._keys = (monotonic(), [key for key in keys if isinstance(key, dict)])
+            return self._keys
+
+    def _unusable(self, why: str) -> PackhouseError:
+        return PackhouseError(
+            "upstream_failed",
+            f"The identity provider {self.provider.name} {why}.",
+            "An administrator corrects the identity file, or the provider.",
+        )

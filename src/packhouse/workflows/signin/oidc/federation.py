@@ -1,0 +1,163 @@
+"""The OpenID providers of one process: what happens here when one vouches for somebody, or no longer does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import msgspec
+
+from packhouse.catalog.accounts import logins
+from packhouse.catalog.accounts.account import Account
+from packhouse.catalog.accounts.keys import Keys
+from packhouse.catalog.audit.store import record_event
+from packhouse.catalog.identities import federated
+from packhouse.catalog.identities.federated import Federated
+from packhouse.catalog.identities.store import ensure
+from packhouse.core.clock import SECOND
+from packhouse.core.db import Unit
+from packhouse.core.errors import PackhouseError
+from packhouse.core.log import get_logger
+from packhouse.workflows.services import Services
+from packhouse.workflows.signin.arriving import arrive
+from packhouse.workflows.signin.identity import OidcProvider
+from packhouse.workflows.signin.oidc.claims import arrival
+from packhouse.workflows.signin.oidc.client import Client
+from packhouse.workflows.signin.oidc.flow import Upstream, Word, failed, refreshed
+from packhouse.workflows.signin.oidc.verifying import Untrusted, verify_logout_token
+
+_log = get_logger("packhouse.signin")
+#: of what is sealed in `login.upstream`
+ABOUT = "upstream"
+
+
+class Federation:
+    """The OpenID providers of the identity file."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        found = [one for one in services.providers if isinstance(one, OidcProvider)]
+        self.clients = {one.name: Client(one, services.settings) for one in found}
+        self._numbers: dict[str, int] = {}
+
+    @property
+    def providers(self) -> list[OidcProvider]:
+        """The providers, in the order of the file."""
+        return [client.provider for client in self.clients.values()]
+
+    def client(self, name: str) -> Client:
+        """Return the client of a provider. Raises PackhouseError("not_found")."""
+        if name not in self.clients:
+            raise PackhouseError("not_found", "There is no such identity provider.", "The sign-in page shows them all.")
+        return self.clients[name]
+
+    async def number(self, name: str) -> int:
+        """Return the number by which rows name a provider."""
+        if name not in self._numbers:
+            row = await self.services.db.write(partial(ensure, name=name, kind="oidc"))
+            self._numbers[name] = row.id
+        return self._numbers[name]
+
+    async def welcome(self, client: Client, word: Word) -> Account:
+        """Return the account of somebody a provider vouches for, made at the first time; groups and roles follow.
+
+        Raises PackhouseError: `forbidden` without a required group, and as `arrive`.
+        """
+        provider = client.provider
+        who = arrival(provider, await self.number(provider.name), word.claims)
+        if not provider.admits(who.groups):
+            raise PackhouseError(
+                "forbidden",
+                f"{provider.shown} knows you, but you are in none of the groups that may use this server.",
+                "Ask whoever manages these groups.",
+            )
+        return await arrive(
+            self.services,
+            who,
+            link_by_email=provider.link_by_email,
+            mapping=provider.groups,
+            admin_roles=provider.admin_roles,
+        )
+
+    def sealed(self, upstream: Upstream) -> bytes:
+        """Return a provider's tokens as they are kept with a login."""
+        return self.services.sealer.seal(msgspec.json.encode(upstream), ABOUT)
+
+    def opened(self, sealed: bytes) -> Upstream:
+        """Return what `sealed` made."""
+        return msgspec.json.decode(self.services.sealer.open(sealed, ABOUT), type=Upstream)
+
+    async def recheck(self, keys: Keys) -> None:
+        """Ask the providers about the logins that were not asked about for `recheck_seconds`.
+
+        Whom a provider no longer vouches for, or who left the required groups, is signed out; others get the groups and
+        roles they have now. A provider that does not answer changes nothing.
+        """
+        db = self.services.db
+        for name, client in self.clients.items():
+            before = await db.now() - client.provider.recheck_seconds * SECOND
+            for login in await federated.due(db, await self.number(name), before):
+                try:
+                    await self._ask_about(keys, client, login)
+                except PackhouseError as refusal:
+                    _log.warning("could not ask about a login", provider=name, login=login.uuid, why=refusal.message)
+
+    async def _ask_about(self, keys: Keys, client: Client, login: Federated) -> None:
+        upstream = self.opened(login.upstream)
+        if not upstream.refresh_token:
+            return
+        word = await refreshed(self.services, keys, client, upstream)
+        if word is None:
+            await self._end([login], "the provider no longer vouches for it")
+            return
+        if word.claims["sub"] != login.subject:
+            raise failed(client.provider, "a refresh told about somebody else")
+        try:
+            await self.welcome(client, word)
+        except PackhouseError as refusal:
+            if refusal.code in ("upstream_failed", "try_later", "internal"):
+                raise
+            await self._end([login], refusal.code)
+            return
+        sealed = self.sealed(word.upstream)
+
+        async def keep(unit: Unit) -> None:
+            await federated.checked(unit, login.id, sealed)
+
+        await self.services.db.write(keep)
+
+    async def signed_out_there(self, client: Client, token: str) -> None:
+        """End the logins a logout token names (OpenID Connect Back-Channel Logout 1.0 section 2.6).
+
+        Raises PackhouseError("bad_request") for a token that is not believed.
+        """
+        provider, db = client.provider, self.services.db
+        now = await db.now() // SECOND
+        try:
+            sid, subject = await client.with_keys(
+                lambda shown: verify_logout_token(
+                    token,
+                    shown,
+                    issuer=provider.issuer,
+                    client_id=provider.client_id,
+                    algorithms=provider.algorithms,
+                    now=now,
+                )
+            )
+        except Untrusted as reason:
+            _log.warning("logout token refused", provider=provider.name, why=str(reason))
+            raise PackhouseError("bad_request", "The logout token is not believed.", "The log says why.") from None
+        found = await federated.named(db, await self.number(provider.name), sid, subject)
+        await self._end(found, "signed out at the provider")
+
+    async def _end(self, found: Sequence[Federated], why: str) -> None:
+        async def work(unit: Unit) -> None:
+            for login in found:
+                await logins.end(unit, login.id)
+                about = {"login": login.uuid, "why": why}
+                await record_event(
+                    unit, type="user_signed_out", actor="system", object=f"user {login.username}", data=about
+                )
+
+        if found:
+            await self.services.db.write(work)

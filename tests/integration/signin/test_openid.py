@@ -1,0 +1,172 @@
+"""People whom an OpenID provider vouches for: what they are here, and how the provider takes its word back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from packhouse.catalog.accounts.keys import load_keys
+from packhouse.workflows.signin.oidc.federation import Federation
+from tests.conftest import Backend
+from tests.kit.asgi import Answer
+from tests.kit.calls import call, read
+from tests.kit.fake_idp import FakeIdp, fake_idp, identity_file
+from tests.kit.house import House, open_house
+from tests.kit.pages import Browser
+
+LOGOUT: dict[str, dict[str, str]] = {"http://schemas.openid.net/event/backchannel-logout": {}}
+
+
+@pytest.fixture
+async def idp() -> AsyncIterator[FakeIdp]:
+    async with fake_idp("idp") as found:
+        found.person |= {"groups": ["/science"], "email_verified": True, "given_name": "Kim"}
+        yield found
+
+
+@pytest.fixture
+async def house(backend: Backend, idp: FakeIdp, tmp_path: Path) -> AsyncIterator[House]:
+    file = tmp_path / "identity.toml"
+    more = {"groups": {"/science": "science"}, "required_groups": ["/science", "/finance"], "title": "The Lab"}
+    file.write_text(identity_file(idp, **more))
+    async with open_house(backend, identity_file=str(file)) as opened:
+        made = await call(opened.admin, "POST", "/api/groups", {"name": "science"})
+        assert made.status == 201, made.body
+        await opened.channel("secret", "private")
+        shared = await call(opened.admin, "PUT", "/api/channels/secret/groups/science", {"level": "read"})
+        assert shared.status < 300, shared.body
+        yield opened
+
+
+async def arrives(browser: Browser, idp: FakeIdp, onward: str = "") -> Answer:
+    sent = await browser.get("/login/idp" + (f"?next={onward}" if onward else ""))
+    return await browser.get(f"/login/idp/callback?{idp.come(sent.headers['location'])}")
+
+
+async def recheck(house: House) -> None:
+    """Ask about all logins now, as the worker does every few minutes."""
+    db = house.services.db
+    await db.write(lambda unit: unit.execute("UPDATE login SET checked_at = 0"))
+    await Federation(house.services).recheck(await load_keys(db))
+    await house.caught_up()
+
+
+async def sees(browser: Browser) -> int:
+    return (await browser.get("/api/channels/secret")).status
+
+
+async def test_a_group_of_the_provider_opens_channels_and_closes_them(house: House, idp: FakeIdp) -> None:
+    page = (await house.web.get("/login?next=/api/account")).body.decode()
+    assert "Sign in with The Lab" in page and "/login/idp?next=%2Fapi%2Faccount" in page
+    browser = Browser(house.web)
+    answer = await arrives(browser, idp, "/api/account")
+    assert (answer.status, answer.headers["location"]) == (303, "/api/account"), answer.body
+    me = (await browser.get("/api/account")).json()
+    assert (me["username"], me["user"]["email"], me["user"]["first_name"]) == ("kim", "kim@example.org", "Kim")
+    assert await sees(browser) == 200
+    idp.person["groups"] = ["/finance"]
+    await recheck(house)
+    assert await sees(browser) == 404 and (await browser.get("/api/account")).status == 200
+    idp.person["groups"] = ["/science"]
+    await recheck(house)
+    assert await sees(browser) == 200
+    idp.person["groups"] = ["/elsewhere"]
+    await recheck(house)
+    assert (await browser.get("/api/account")).status == 401, "who left the required groups is signed out"
+    refused = await arrives(Browser(house.web), idp)
+    assert refused.status == 403 and b"none of the groups" in refused.body
+
+
+async def test_who_comes_again_is_the_same_account_whatever_they_are_called(house: House, idp: FakeIdp) -> None:
+    first, again = Browser(house.web), Browser(house.web)
+    await arrives(first, idp)
+    idp.person |= {"preferred_username": "kim.lee", "given_name": "Kimberly"}
+    assert (await arrives(again, idp)).status == 303
+    me = (await again.get("/api/account")).json()
+    assert (me["username"], me["user"]["first_name"]) == ("kim", "Kimberly")
+    assert me["user_id"] == (await first.get("/api/account")).json()["user_id"]
+    types = [event["event_type"] for event in (await read(house.admin, "/api/events"))["items"]]
+    assert types.count("user_created") == 2 and "user_signed_in" in types
+
+
+async def test_no_role_admin_unless_the_file_gives_it(house: House, idp: FakeIdp) -> None:
+    idp.person["realm_access"] = {"roles": ["admin", "offline_access", "author"]}
+    browser = Browser(house.web)
+    await arrives(browser, idp)
+    assert (await browser.get("/api/users")).status == 403
+
+
+async def test_what_the_provider_no_longer_vouches_for_ends(house: House, idp: FakeIdp) -> None:
+    browser, other = Browser(house.web), Browser(house.web)
+    await arrives(browser, idp)
+    idp.refreshing = {"error": "temporarily_unavailable"}
+    await recheck(house)
+    assert (await browser.get("/api/account")).status == 200, "a provider that does not answer changes nothing"
+    idp.refreshing = {"error": "invalid_grant"}
+    await recheck(house)
+    assert (await browser.get("/api/account")).status == 401
+    idp.refreshing = None
+    await arrives(other, idp)
+    idp.person["sub"] = "s-2"
+    await recheck(house)
+    assert (await other.get("/api/account")).json()["username"] == "kim", "a word about somebody else is none"
+
+
+async def test_signing_out_works_in_both_directions(house: House, idp: FakeIdp) -> None:
+    browser = Browser(house.web)
+    await arrives(browser, idp)
+    page = (await browser.post("/logout")).body.decode()
+    address = page.split('id="there" href="')[1].split('"')[0].replace("&amp;", "&")
+    query = dict(parse_qsl(urlsplit(address).query))
+    assert address.startswith(f"{idp.issuer}/end_session?") and query["post_logout_redirect_uri"].endswith("/login")
+    assert query["id_token_hint"].count(".") == 2
+
+    now = int(time.time())
+    said = {"iss": idp.issuer, "aud": "packhouse", "iat": now, "exp": now + 60, "jti": "1", "events": LOGOUT}
+    for case, token in {
+        "by the session": idp.signed({**said, "sid": "sid-1"}, typ="logout+jwt"),
+        "by the person": idp.signed({**said, "sub": "s-1"}),
+    }.items():
+        again = Browser(house.web)
+        await arrives(again, idp)
+        wrong = {
+            "of another session": idp.signed({**said, "sid": "sid-2"}),
+            "forged": idp.signed({**said, "sid": "sid-1"}, "mallory"),
+            "with a nonce": idp.signed({**said, "sid": "sid-1", "nonce": "n"}),
+            "old": idp.signed({**said, "sid": "sid-1", "iat": now - 3600}),
+            "an ID token": idp.signed({**idp.claims("n", "a")}),
+            "of nobody": idp.signed(said),
+            "of another client": idp.signed({**said, "sid": "sid-1", "aud": "x"}),
+        }
+        for why, bad in wrong.items():
+            answer = await house.web.request("POST", "/login/idp/backchannel", KIND, [f"logout_token={bad}".encode()])
+            assert answer.status == (200 if why == "of another session" else 400), why
+        assert (await again.get("/api/account")).status == 200
+        answer = await house.web.request("POST", "/login/idp/backchannel", KIND, [f"logout_token={token}".encode()])
+        assert answer.status == 200, (case, answer.body)
+        await house.caught_up()
+        assert (await again.get("/api/account")).status == 401, case
+
+
+KIND = {"content-type": "application/x-www-form-urlencoded"}
+
+
+async def test_what_is_kept_of_the_providers_tokens_is_sealed(house: House, idp: FakeIdp) -> None:
+    await arrives(Browser(house.web), idp)
+    rows = await house.services.db.fetch_all("SELECT upstream FROM login WHERE upstream IS NOT NULL")
+    assert rows and all(b"refresh-1" not in row[0] and b"eyJ" not in row[0] for row in rows)
+    [verifier] = await house.services.db.fetch_all("SELECT verifier, nonce_hash, state_hash FROM attempt")
+    assert all(len(part) >= 32 for part in verifier)
+
+
+async def test_a_disabled_account_stays_out(house: House, idp: FakeIdp) -> None:
+    browser = Browser(house.web)
+    await arrives(browser, idp)
+    assert (await call(house.admin, "PUT", "/api/users/kim", {"disabled": True})).status == 200
+    await house.caught_up()
+    assert (await browser.get("/api/account")).status == 401
+    assert (await arrives(Browser(house.web), idp)).status in (401, 403)
