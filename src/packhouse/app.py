@@ -38,6 +38,7 @@ from packhouse.core.sealing import Sealer
 from packhouse.core.settings import Settings, load
 from packhouse.doors.api import Api, management_words
 from packhouse.doors.asgi import App, Receive, Scope, Send
+from packhouse.doors.credentials import mask
 from packhouse.doors.entrance import Entrance
 from packhouse.doors.origins import Origins
 from packhouse.doors.proxies import Proxies
@@ -342,7 +343,7 @@ def create_from_environment() -> Server:
     """Return the application for a server process that another one started; the environment has the settings."""
     end_with_parent()
     settings = load()
-    log.configure(settings.log_format, settings.log_level)
+    log.configure(settings.log_format, settings.log_level, mask)
     return Server(settings)
 
 

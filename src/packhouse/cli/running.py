@@ -24,6 +24,7 @@ from packhouse.cli.address import Address
 from packhouse.core import log, tls
 from packhouse.core.errors import PackhouseError
 from packhouse.core.settings import DESCRIPTIONS, PREFIX, Settings, load, similar, unknown_variables
+from packhouse.doors.credentials import mask
 
 _log = log.get_logger(__name__)
 #: wait before a worker that ended is started again, in seconds
@@ -39,7 +40,7 @@ def settings_of(
     """
     os.umask(0o077)
     settings = load(data_dir=data, host=host, port=port, **given)
-    log.configure(settings.log_format, settings.log_level)
+    log.configure(settings.log_format, settings.log_level, mask)
     known = [PREFIX + name.upper() for name in DESCRIPTIONS]
     for name in unknown_variables():
         _log.warning(f"The environment variable {name} sets nothing. {similar(name, known)}".rstrip())

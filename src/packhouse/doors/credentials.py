@@ -119,14 +119,22 @@ _READERS = {b"x-auth": opaque, b"x-api-key": opaque, b"authorization": _authoriz
 #: the names of the headers that may hold a credential
 HEADERS = frozenset(_READERS) | {b"cookie"}
 
+#: members of forms, bodies and addresses that are secret
+_NAMED = (
+    r"(?:new_|old_)?password|(?:access_|refresh_|id_)?token|api_key|code_verifier|(?:device|user)_code"
+    r"|client_secret|client_assertion|assertion|(?:totp_)?secret|bind_password"
+)
 _MASKS = [
     (r"(/t/)[^/\s\"'?#]+", r"\1<TOKEN>"),
     (r"(?i)(\b(?:proxy-)?authorization[\"']?\s*[:=,]\s*b?[\"']?)[^\r\n\"'}]+", r"\1<SECRET>"),
+    (r"(?i)(\b(?:set-)?cookie[\"']?\s*[:=,]\s*b?[\"']?)[^\r\n\"'}]+", r"\1<SECRET>"),
     (r"(?i)(\bx-(?:auth|api-key)[\"']?\s*[:=,]\s*b?[\"']?)[^\s\"',}]+", r"\1<SECRET>"),
     (r"(://)[^/\s@\"']+@", r"\1<SECRET>@"),
-    (r"(?i)([?&](?:token|access_token|api_key|password|code)=)[^&\s\"'#]+", r"\1<SECRET>"),
+    # a bare `code` is one of ours, of errors; in an address it is what a provider gave
+    (rf"(?i)((?<![\w-])(?:{_NAMED})=|[?&]code=)(?![\"'])[^&\s\"'#]+", r"\1<SECRET>"),
+    (rf"(?i)((?<![\w-])(?:{_NAMED})[\"']?\s*[:=]\s*b?[\"'])[^\"']+", r"\1<SECRET>"),
     (r"\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", "<SESSION>"),
-    (r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{48}(?![0-9A-Fa-f])", "<TOKEN>"),  # no hash of ours has 48 digits
+    (r"(?:ph-)?(?<![0-9A-Fa-f])[0-9A-Fa-f]{48}(?![0-9A-Fa-f])", "<TOKEN>"),  # no hash of ours has 48 digits
 ]
 _PATTERNS = [(re.compile(pattern), replacement) for pattern, replacement in _MASKS]
 

@@ -218,6 +218,14 @@ def test_conda_tokens_come_out_of_any_location(token: str, location: str) -> Non
         "/login?password=hunter22",
         f"session {J} was refused",
         f"a bare {T} in a trace",
+        f"one with its mark ph-{T}",
+        "Cookie: packhouse=hunter22; other=1",
+        "(b'set-cookie', b'__Host-packhouse=hunter22; HttpOnly')",
+        "GET /login/corp/callback?state=x&code=hunter22 HTTP/1.1",
+        "grant_type=x&client_secret=hunter22&device_code=short",
+        '{"username": "ann", "password": "hunter22"}',
+        "bind_password='hunter22'",
+        "refresh_token=hunter22",
     ],
 )
 def test_logs_show_no_secret(text: str) -> None:
@@ -229,6 +237,8 @@ def test_logs_show_no_secret(text: str) -> None:
 def test_masking_keeps_what_is_not_secret() -> None:
     harmless = f"GET /api/repo/ch/shards/{'ab' * 32}.msgpack.zst 304 etag={'c' * 40} https://host:8443/x"
     assert mask(harmless) == harmless
+    for plain in ("code='not_found'", '{"code": "forbidden"}', "token_id=7", "a token of ann", "passwords are checked"):
+        assert mask(plain) == plain
     assert mask(f"GET /t/{T}/api/repo/ch/x") == "GET /t/<TOKEN>/api/repo/ch/x"
 
 
