@@ -31,9 +31,7 @@ _log = log.get_logger(__name__)
 RESTART_SECONDS = 2.0
 
 
-def settings_of(
-    data: Path | None, host: str | None = None, port: int | None = None, **given: str | bool | None
-) -> Settings:
+def settings_of(data: Path | None, host: str | None = None, port: int | None = None, **given: Any) -> Settings:
     """Begin a process: return the settings, with what the command line says on top, and send logs where they say.
 
     What the process and those it starts write from now on is for its user only.

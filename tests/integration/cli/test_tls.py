@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
+from typing import Any
 
 import pytest
 import urllib3
@@ -12,7 +13,7 @@ from tests.kit.commands import run, serving
 from tests.kit.tls import Authority
 
 
-def ask(url: str, ca: Path | None, **more: object) -> int:
+def ask(url: str, ca: Path | None, **more: Any) -> int:
     with urllib3.PoolManager(retries=False, ca_certs=str(ca) if ca else None, **more) as pool:
         return pool.request("GET", f"{url}/api/system", timeout=10).status
 

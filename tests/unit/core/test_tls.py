@@ -6,6 +6,7 @@ import asyncio
 import ssl
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -18,7 +19,7 @@ from packhouse.core.settings import Settings, load
 from tests.kit.tls import Authority
 
 
-def settings(folder: Path, **given: object) -> Settings:
+def settings(folder: Path, **given: Any) -> Settings:
     return load({}, data_dir=folder, **given)
 
 
