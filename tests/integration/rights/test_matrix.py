@@ -65,7 +65,7 @@ def questions(town: Town, who: Someone) -> Iterator[Question]:
     """Yield all that somebody can ask."""
     for method, template in ROUTES:
         action = rights.action_of(method, template)
-        if "{group}" in template:
+        if "{group}" in template and "{channel}" not in template:
             for name, place in town.groups(who).items():
                 yield Question(method, _filled(template.replace("{group}", name)), place, 0, action)
         elif "{channel}" in template:

@@ -23,6 +23,14 @@ Refusals are `application/problem+json` with a stable `code`."""
 
 #: `bytes` that are already JSON
 MEDIA_TYPE = "application/vnd.oai.openapi+json"
+#: (method, end of the path) -> the types of what is answered as a whole file, which is no structure of ours
+FILES: dict[tuple[str, str], tuple[str, ...]] = {
+    ("post", "/simulate/lines"): ("application/x-ndjson",),
+    ("get", "/cves/report"): ("application/json", "text/csv"),
+    ("get", "/api/events/export"): ("application/x-ndjson", "text/csv"),
+    ("get", "/api/vex"): ("application/json",),
+    ("post", "/api/reports/artifact_downloads"): ("application/json", "text/csv"),
+}
 
 
 class Document(Controller):
@@ -41,8 +49,16 @@ def document(app: Litestar) -> dict[str, Any]:
     described = app.openapi_schema.to_schema()
     with_null(described["components"]["schemas"])
     with_meanings(described["components"]["schemas"])
+    _with_files(described["paths"])
     described["paths"] |= repository_paths()
     return described
+
+
+def _with_files(paths: dict[str, Any]) -> None:
+    for path, methods in paths.items():
+        for (method, end), types in FILES.items():
+            if path.endswith(end) and method in methods:
+                methods[method]["responses"]["200"]["content"] = {media: {"schema": {}} for media in types}
 
 
 def openapi_config() -> OpenAPIConfig:

@@ -82,7 +82,7 @@ def _operations(base: str, tail: str) -> dict[str, Any]:
 
 def _reading(path: str, tail: str, method: str) -> dict[str, Any]:
     about = _about(tail)
-    body: dict[str, Any] = {} if method == "head" else {"content": {_media(tail): {"schema": {}}}}
+    body: dict[str, Any] = {} if method == "head" else {"content": {media: {"schema": {}} for media in _media(tail)}}
     headers = [_parameter(name, "header", text) for name, text in _CONDITIONS.items()]
     return {
         "tags": [TAG],
@@ -154,14 +154,14 @@ def _about(tail: str) -> str:
     return _FILES[name.removesuffix(".zst")] + " Compressed with Zstandard."
 
 
-def _media(tail: str) -> str:
+def _media(tail: str) -> tuple[str, ...]:
     if tail in (PACKAGE, WHEEL):
-        return "application/octet-stream"
+        return ("application/octet-stream",)
     if tail in (PROJECTS, PROJECT):
-        return "application/vnd.pypi.simple.v1+json"
+        return ("application/vnd.pypi.simple.v1+json", "application/vnd.pypi.simple.v1+html", "text/html")
     if tail == METADATA:
-        return "text/plain"
-    return "application/zstd" if tail.endswith(".zst") else "application/json"
+        return ("text/plain",)
+    return ("application/zstd" if tail.endswith(".zst") else "application/json",)
 
 
 def _id(method: str, path: str) -> str:
