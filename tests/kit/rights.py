@@ -177,7 +177,6 @@ ROUTES: dict[str, str] = {
     "GET /api/events": "audit:view",
     "GET /api/events/export": "audit:view",
     "GET /api/events/keys": "audit:view",
-    "POST /api/reports/artifact_downloads": "audit:view",
     "GET /api/system/settings": "system:manage",
     "PUT /api/system/settings": "system:manage",
     # ------------------------------------------------------------ vulnerabilities
