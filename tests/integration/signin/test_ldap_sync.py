@@ -170,6 +170,14 @@ async def test_who_was_shut_out_by_the_directory_comes_back_with_it(office: Offi
     await until(lambda: _is(office, "sam", 401), 2.0)
 
 
+async def test_no_channel_is_left_to_somebody_who_is_gone(office: Office) -> None:
+    await office.house.channel("bobs", owner="bob")
+    office.slapd.delete(uid("bob"))
+    assert (await synchronise(office.house.services, office.provider)).state == "ok"
+    channel = await office.house.find("bobs")
+    assert channel.owner_id == office.house.people["admin"].principal.account_id
+
+
 async def _is(office: Office, name: str, status: int) -> bool:
     return await office.status(name, "/api/account") == status
 

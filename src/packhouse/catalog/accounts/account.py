@@ -13,7 +13,7 @@ from packhouse.core.errors import PackhouseError
 #: lower case only, so that no two accounts look alike; never the colon that ends a user name in Basic authentication
 USERNAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,127}")
 #: names that mean something else wherever an actor is named
-RESERVED = frozenset({"anonymous", "everyone", "mirror", "system", "x-auth-token"})
+RESERVED = frozenset({"anonymous", "directory", "everyone", "mirror", "system", "x-auth-token"})
 #: what the names of service accounts begin with, and nobody else's
 SERVICE_PREFIX = "service-account-channel-"
 ROLES: tuple[Role, ...] = ("author", "admin")

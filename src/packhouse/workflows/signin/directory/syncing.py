@@ -18,6 +18,7 @@ from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.core.log import get_logger
 from packhouse.workflows.services import Services
+from packhouse.workflows.sharing.heirs import settle
 from packhouse.workflows.signin.directory.asking import Known, everybody
 from packhouse.workflows.signin.directory.plan import DIRECTORY, Change, Plan, plan, profile, shrinks
 from packhouse.workflows.signin.identity import LdapProvider
@@ -144,6 +145,7 @@ async def _apply(services: Services, provider_id: int, changes: Sequence[Change]
             if change.known is not None:
                 await _let_in(unit, provider_id, account, change, change.known)
             elif change.account.own:  # a local one that was joined only loses what the directory gave
+                await settle(unit, account.id, DIRECTORY)
                 left = await accounts.found(unit, account.username)  # without the roles it had
                 disabled += await accounts.disable(unit, left, True, DIRECTORY)
         return disabled
