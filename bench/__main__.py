@@ -34,6 +34,7 @@ BENCHES = {
     "mirror": "another channel is taken over",
     "listing": "lists and search over a million files",
     "judging": "advisories and policies over a million files",
+    "tokens": "what the check of a token costs",
     "memory": "what the server keeps resident",
 }
 

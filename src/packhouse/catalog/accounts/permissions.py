@@ -13,6 +13,7 @@ token reaches its channels up to their levels, and elsewhere what a stranger may
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from enum import Enum, IntEnum
 from typing import Literal, NamedTuple
 
@@ -212,7 +213,11 @@ def _in_reach(principal: Principal, action: Action, target: Target) -> bool:
 
 def _listed(principal: Principal, target: Target) -> int:
     """Return the level a resource token gives on the target; 0 when it does not name it."""
-    return next((level for channel_id, level in principal.resources or () if channel_id == target.channel_id), 0)
+    resources = principal.resources
+    if not resources or target.channel_id is None:
+        return 0
+    at = bisect_left(resources, (target.channel_id,))  # they are sorted, and a token may have thousands
+    return resources[at][1] if at < len(resources) and resources[at][0] == target.channel_id else 0
 
 
 def role_level(principal: Principal, category: str) -> Level:

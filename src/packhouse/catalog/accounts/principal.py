@@ -22,7 +22,7 @@ class Principal(msgspec.Struct, frozen=True):
     login_id: str | None = None  #: the public id of the session shown, if it was one
     levels: Levels | None = None  #: what all its roles give it together; None: what `role` does by default
     everyone: Levels | None = None  #: what the role everyone gives; None: what it does by default
-    #: (channel id, level) of what a resource token is limited to; None: it is none
+    #: (channel id, level) of what a resource token is limited to, by id; None: it is none
     resources: tuple[tuple[int, int], ...] | None = None
 
     @property
