@@ -14,6 +14,7 @@ from pathlib import Path
 from packhouse.catalog.accounts.accounts import ensure_admin
 from packhouse.catalog.accounts.authenticator import Authenticator
 from packhouse.catalog.accounts.keys import load_keys
+from packhouse.catalog.accounts.throttle_store import forget_full
 from packhouse.catalog.accounts.uses import Uses
 from packhouse.catalog.audit.chain import seal
 from packhouse.catalog.audit.keys import load_signing_key
@@ -334,6 +335,7 @@ async def _forget_old(db: Database) -> None:
         partial(forget_old_chunks, before=long_ago),
         partial(forget_old_digests, before=long_ago),
         partial(forget, before=long_ago),
+        partial(forget_full, before=long_ago),
     ):
         while await db.write(work):
             pass

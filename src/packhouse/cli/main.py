@@ -148,6 +148,24 @@ def backup(
     raise typer.Exit(_server_part("packhouse.cli.backup").backup(data, to))
 
 
+admin = typer.Typer(help="What an administrator does on the host, when nobody can log in.", no_args_is_help=True)
+app.add_typer(admin, name="admin")
+
+
+@admin.command("reset-password")
+def reset_password(
+    username: Annotated[str, typer.Argument(help="Whose password.")],
+    data: Data = None,
+    stdin: Annotated[bool, typer.Option("--stdin", help="Read it from the first line of the standard input.")] = False,
+    second_factor: Annotated[
+        bool, typer.Option("--second-factor", help="Ask for no second factor any more, when that is lost, too.")
+    ] = False,
+) -> None:
+    """Set the password of a user, beside a live server too. Their logins end; an event says that it was done here."""
+    part = _server_part("packhouse.cli.admin")
+    raise typer.Exit(part.reset_password(data, username, stdin=stdin, second_factor=second_factor))
+
+
 def _server_part(module: str) -> Any:
     """Import what the light client does not bring along, or say what to install."""
     try:

@@ -25,27 +25,27 @@ GOOD, FOUND = 0, 1
 
 def verify(data: Path | None, *, deep: bool) -> int:
     """Print every finding and return 1 if there is one; information alone is no finding."""
-    found = _with_services(data, lambda services: _print_all(verify_all(services, deep=deep)))
+    found = with_services(data, lambda services: _print_all(verify_all(services, deep=deep)))
     _say(f"{found} findings" if found else "Every invariant holds.")
     return FOUND if found else GOOD
 
 
 def repair(data: Path | None) -> int:
     """Print what differed and is set right now, and as a note what could not be."""
-    repaired = _with_services(data, lambda services: _print_all(repair_all(services)))
+    repaired = with_services(data, lambda services: _print_all(repair_all(services)))
     _say(f"{repaired} things were recomputed." if repaired else "Nothing differed.")
     return GOOD
 
 
 def sweep(data: Path | None, *, dry_run: bool) -> int:
     """Print what went, or with `dry_run` what would go now and what nobody owns at all."""
-    report: Report = _with_services(data, lambda services: sweep_all(services, dry_run=dry_run))
+    report: Report = with_services(data, lambda services: sweep_all(services, dry_run=dry_run))
     done = "would be " if dry_run else ""
     _say(f"contents without an owner: {_told(report.marked)} {done}marked, {_told(report.deleted)} {done}deleted")
     _say(f"files without a row:       {_told(report.unknown)} {done}marked")
     _say(f"unused records: {report.records.count}, unused parts: {report.parts.count}, leftovers: {report.downloads}")
     if dry_run:
-        held: Report = _with_services(data, diagnose)
+        held: Report = with_services(data, diagnose)
         _say(f"whatever its age:          {_told(held.marked)} without an owner, {_told(held.deleted)} marked")
     return GOOD
 
@@ -54,7 +54,9 @@ def _told(tally: Tally) -> str:
     return f"{tally.count} ({tally.bytes} bytes)"
 
 
-def _with_services(data: Path | None, work: Callable[[Services], Awaitable[T]]) -> T:
+def with_services(data: Path | None, work: Callable[[Services], Awaitable[T]]) -> T:
+    """Return what `work` returns for the installation in `data`. Raises PackhouseError as `build_services`."""
+
     async def run() -> T:
         services = build_services(settings_of(data))
         try:

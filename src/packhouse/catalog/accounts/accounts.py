@@ -153,11 +153,21 @@ async def set_password(db: Database, username: str, password: str, actor: str) -
     await db.write(work)
 
 
-async def change_password(unit: Unit, account: Account, hashed: str, actor: str, but: int | None = None) -> None:
-    """Set a password's hash; every login of the account ends, except the one with the id `but`."""
+async def change_password(unit: Unit, account: Account, hashed: str, actor: str, but: int | None = None) -> int:
+    """Set a password's hash; every login of the account ends, except the one with the id `but`; return how many."""
     await store.set_password(unit, account.id, hashed)
-    await logins.end_all(unit, account.id, but)
+    ended = await logins.end_all(unit, account.id, but)
     await _tell(unit, "user_password_changed", actor, account.username)
+    return ended
+
+
+async def drop_second_factor(unit: Unit, account: Account, actor: str) -> bool:
+    """Ask for no second factor any more, until one is set up anew; say whether one was."""
+    if account.totp_since is None:
+        return False
+    await store.drop_second_factor(unit, account.id)
+    await _tell(unit, "user_second_factor_removed", actor, account.username)
+    return True
 
 
 async def change_roles(unit: Unit, account: Account, roles: Sequence[RoleRow], actor: str) -> bool:

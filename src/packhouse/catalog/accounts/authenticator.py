@@ -63,7 +63,7 @@ class Authenticator:
         self._known: dict[bytes, Proof] = {}  # by the hash of what was shown; b"" by whoever shows nothing
         self._pending: dict[tuple[int, bytes], asyncio.Task[Account]] = {}
         self._epoch = 0
-        self._throttle = Throttle()
+        self.throttle = Throttle(db, keys)
         self._passwords = PasswordChecker()
         self.uses = Uses(db)
 
@@ -180,7 +180,7 @@ class Authenticator:
 
     async def _password(self, username: str, password: str, address: str) -> Account:
         name = username.lower() if USERNAME.fullmatch(username.lower()) else ""
-        self._throttle.admit(name, address, monotonic())
+        await self.throttle.admit(name, address)
         found = await store.with_password(self._db, name)
         account = found[0] if found else None
         if not await self._passwords.matches(found[1] if found else None, password):
@@ -191,7 +191,7 @@ class Authenticator:
                 "The user name or the password is wrong, or the account is disabled.",
                 "Check both; an administrator can set a new password.",
             )
-        self._throttle.succeeded(name, address, monotonic())
+        await self.throttle.succeeded(account.id, name, address)
         return account
 
     def _remember(self, key: bytes, proof: Proof) -> None:

@@ -99,6 +99,12 @@ _BY_VERIFIED_EMAIL = (
     )
     .limit(2)
 )
+_DROP_TOTP = (
+    update(account)
+    .where(account.c.id == bindparam("of_account"))
+    .values(totp_secret=null(), totp_since=null(), totp_step=0)
+)
+_DROP_CODES = delete(recovery_code).where(recovery_code.c.account_id == bindparam("of_account"))
 _OWNED = select(func.count()).where(channel.c.owner_id == bindparam("account_id"), channel.c.path.is_not(None))
 _REMEMBER = """INSERT INTO former_account (account_id, username)
  SELECT id, username FROM account WHERE id = :account_id"""
@@ -197,6 +203,12 @@ async def set_disabled(unit: Unit, account_id: int, at: int | None, actor: str) 
 async def set_last_login(unit: Unit, account_id: int) -> None:
     """Note that somebody has logged in to the account now."""
     await unit.execute(_SET_LAST_LOGIN, account_id=account_id, now=unit.now)
+
+
+async def drop_second_factor(unit: Unit, account_id: int) -> None:
+    """Forget the seed of a second factor and its recovery codes."""
+    for statement in (_DROP_TOTP, _DROP_CODES):
+        await unit.execute(statement, of_account=account_id)
 
 
 async def by_verified_email(reader: Reader, address: str) -> list[Account]:

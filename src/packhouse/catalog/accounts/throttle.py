@@ -1,85 +1,103 @@
-"""Slows down password guessing without locking out anybody else.
+"""Slows down guessing without locking out anybody else; all processes of an installation count together.
 
 Three token buckets stand before each check: of the account from this address, of the address, of the account. The last
 two would let an attacker lock out others (colleagues behind one proxy, the owner of an attacked account), so they do
-not count for an account at an address where it has logged in before. In memory, per process.
+not count for an account at an address where it has logged in before. All of it is rows (`throttle_store.py`), so that a
+restart in the middle of an attack opens nothing and locks nobody out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import asyncio
+from collections.abc import Mapping
+from functools import partial
 from ipaddress import IPv6Address, ip_address
-from typing import NamedTuple
+from typing import Literal
 
+from packhouse.catalog.accounts import throttle_store
+from packhouse.catalog.accounts.keys import Keys
+from packhouse.catalog.accounts.throttle_store import Rate
+from packhouse.core.clock import monotonic
+from packhouse.core.db import Database
 from packhouse.core.errors import PackhouseError
-
-
-class Rate(NamedTuple):
-    """A bucket: `burst` checks at once, then one every `seconds`."""
-
-    burst: int
-    seconds: float
-
 
 PAIR = Rate(10, 300)
 ADDRESS = Rate(40, 60)
 ACCOUNT = Rate(40, 60)
-#: remembered buckets and known places; the oldest are forgotten first
+#: how long a refusal is remembered, in seconds, and how many are: a flood of guesses asks the database for few of them
+REMEMBER_SECONDS = 1.0
 CAPACITY = 50_000
+
+#: what is guessed; each has buckets of its own
+Purpose = Literal["password", "code"]
 
 
 class Throttle:
-    """Counts failed checks. Times are seconds of a clock that only grows."""
+    """Counts failed checks of whatever can be guessed."""
 
-    def __init__(self) -> None:
-        self._spent: dict[Hashable, tuple[float, float]] = {}  # bucket -> (checks spent, when)
-        self._known: dict[tuple[str, str], None] = {}
+    def __init__(self, db: Database, keys: Keys) -> None:
+        self._db, self._keys = db, keys
+        self._turn = asyncio.Lock()
+        self._refused: dict[bytes, float] = {}  # bucket -> until when (monotonic) it is known to be empty
 
-    def admit(self, username: str, address: str, now: float) -> None:
+    async def admit(self, username: str, address: str, purpose: Purpose = "password") -> None:
         """Charge one check before it is made, so that checks under way count too.
 
         Raises PackhouseError("too_many_attempts") with `retry_after`, charging nothing.
         """
-        buckets = self._buckets(username, network(address))
-        waits = [self._wait(key, rate, now) for key, rate in buckets.items()]
-        if max(waits) > 0:
-            raise PackhouseError(
-                "too_many_attempts",
-                "There were too many failed logins.",
-                "Wait a few minutes, then try again.",
-                retry_after=int(max(waits)) + 1,
-            )
-        for key, rate in buckets.items():
-            self._put(key, self._level(key, rate, now) + 1, now)
+        place = network(address)
+        pair = self._key(purpose, "pair", username, place)
+        self._recall([pair])
+        buckets = {pair: PAIR}
+        if not await throttle_store.is_known(self._db, username, self._place(place)):
+            buckets[self._key(purpose, "address", place)] = ADDRESS
+            buckets[self._key(purpose, "account", username)] = ACCOUNT
+        # One at a time: a burst would only wait for the same rows, with all the connections there are.
+        async with self._turn:
+            self._recall(buckets)
+            self._refuse(await throttle_store.waits(self._db, buckets, await self._db.now()))
+            self._refuse(await throttle_store.try_charge(self._db, buckets))
 
-    def succeeded(self, username: str, address: str, now: float) -> None:
+    async def succeeded(self, account_id: int, username: str, address: str, purpose: Purpose = "password") -> None:
         """Give back what `admit` charged and remember that the account is at home at this address."""
         place = network(address)
-        for key, rate in self._buckets(username, place).items():
-            self._put(key, max(self._level(key, rate, now) - 1, 0), now)
-        self._known.pop((username, place), None)
-        self._known[username, place] = None
-        if len(self._known) > CAPACITY:
-            del self._known[next(iter(self._known))]
+        parts = (("pair", username, place), ("address", place), ("account", username))
+        keys = [self._key(purpose, *part) for part in parts]
+        known = self._place(place)
+        await self._db.write(partial(throttle_store.give_back, keys=keys, account_id=account_id, place=known))
+        self._refused.pop(keys[0], None)
 
-    def _buckets(self, username: str, place: str) -> dict[Hashable, Rate]:
-        pair: dict[Hashable, Rate] = {("pair", username, place): PAIR}
-        if (username, place) in self._known:
-            return pair
-        return {**pair, ("address", place): ADDRESS, ("account", username): ACCOUNT}
+    def _refuse(self, waits: Mapping[bytes, float]) -> None:
+        """Raise if some bucket has to be waited for; seconds by bucket."""
+        empty = {key: wait for key, wait in waits.items() if wait > 0}
+        if not empty:
+            return
+        for key, wait in empty.items():
+            self._refused[key] = monotonic() + min(wait, REMEMBER_SECONDS)
+        while len(self._refused) > CAPACITY:
+            del self._refused[next(iter(self._refused))]
+        raise _too_many(max(empty.values()))
 
-    def _level(self, key: Hashable, rate: Rate, now: float) -> float:
-        spent, since = self._spent.get(key, (0.0, now))
-        return max(spent - (now - since) / rate.seconds, 0.0)
+    def _recall(self, keys: Mapping[bytes, Rate] | list[bytes]) -> None:
+        now = monotonic()
+        left = max((self._refused.get(key, now) - now for key in keys), default=0.0)
+        if left > 0:
+            raise _too_many(left)
 
-    def _wait(self, key: Hashable, rate: Rate, now: float) -> float:
-        return (self._level(key, rate, now) + 1 - rate.burst) * rate.seconds
+    def _key(self, *parts: str) -> bytes:
+        return self._keys.hash_of("bucket", *parts)
 
-    def _put(self, key: Hashable, spent: float, now: float) -> None:
-        self._spent.pop(key, None)
-        self._spent[key] = (spent, now)
-        if len(self._spent) > CAPACITY:
-            del self._spent[next(iter(self._spent))]
+    def _place(self, place: str) -> bytes:
+        return self._keys.hash_of("place", place)
+
+
+def _too_many(seconds: float) -> PackhouseError:
+    return PackhouseError(
+        "too_many_attempts",
+        "There were too many failed logins.",
+        "Wait a few minutes, then try again.",
+        retry_after=int(seconds) + 1,
+    )
 
 
 def network(address: str) -> str:

@@ -95,6 +95,7 @@ EVENTS: dict[str, str] = {
     "user_kept_admin": "A directory would have left no administrator, so that the last one stayed as they were",
     "user_password_changed": "The password of an account was changed",
     "user_roles_changed": "Somebody was given other roles",
+    "user_second_factor_removed": "No second factor is asked of somebody any more",
     "user_signed_in": "Somebody signed in",
     "user_signed_out": "Somebody ended a login of theirs",
     "user_token_created": "A token was made",

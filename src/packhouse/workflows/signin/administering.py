@@ -134,6 +134,27 @@ async def delete_person(db: Database, caller: Principal, username: str, heir: st
     await db.write(work)
 
 
+async def reset_password(db: Database, username: str, hashed: str, *, second_factor: bool) -> int:
+    """Set a password's hash in the name of the host, and take the second factor away if that is lost, too.
+
+    Returns how many logins ended. Raises PackhouseError: `not_found`, `conflict` when another system checks it.
+    """
+
+    async def work(unit: Unit) -> int:
+        account = await accounts.found(unit, username)
+        if account.provider_id is not None or account.kind != "person":
+            raise PackhouseError(
+                "conflict",
+                f"{username} does not log in with a password of this installation.",
+                "Change it in the system that checks it.",
+            )
+        if second_factor:
+            await accounts.drop_second_factor(unit, account, "system")
+        return await accounts.change_password(unit, account, hashed, "system")
+
+    return await db.write(work)
+
+
 def _profile(sent: NewPerson | PersonEdit) -> dict[str, Any]:
     """Return the members of the profile that were sent, checked. Raises PackhouseError("bad_request")."""
     found: dict[str, Any] = {}

@@ -1,0 +1,197 @@
+"""Guessing is slowed down by all processes together; nobody else is locked out, after a restart neither."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+
+import pytest
+
+from packhouse.catalog.accounts import accounts
+from packhouse.catalog.accounts.authenticator import Authenticator
+from packhouse.catalog.accounts.credential import Credential
+from packhouse.catalog.accounts.keys import Keys, load_keys
+from packhouse.catalog.accounts.throttle import Throttle, network
+from packhouse.catalog.accounts.throttle_store import forget_full
+from packhouse.core.clock import SECOND
+from packhouse.core.db import Database, Unit, open_database
+from packhouse.core.errors import PackhouseError
+from tests.conftest import Backend
+
+PASSWORD = "correct horse"
+HOME, OFFICE, AWAY = "192.0.2.1", "192.0.2.2", "198.51.100.9"
+GUESSES = 10_000
+PROCESSES = 3
+
+
+@pytest.fixture
+async def nodes(backend: Backend) -> AsyncIterator[list[Database]]:
+    """Connections of several processes, which share nothing but the database."""
+    async with AsyncExitStack() as stack:
+        made = [open_database(backend.database_url) for _ in range(PROCESSES)]
+        for one in made:
+            stack.push_async_callback(one.close)
+        yield made
+
+
+@pytest.fixture
+async def keys(nodes: list[Database]) -> Keys:
+    return await load_keys(nodes[0])
+
+
+async def people(db: Database, *names: str) -> None:
+    for name in names:
+        await accounts.create_user(db, name, PASSWORD, "author", "root")
+
+
+async def works(authenticator: Authenticator, username: str, address: str) -> bool:
+    try:
+        proof = await authenticator.proof(Credential("password", PASSWORD, username), address)
+    except PackhouseError as error:
+        assert error.code == "too_many_attempts"
+        return False
+    return proof.principal.username == username
+
+
+async def flood(
+    authenticators: list[Authenticator],
+    whom: Callable[[int], str],
+    whence: Callable[[int], str],
+    guesses: int = GUESSES,
+) -> int:
+    """Guess at all processes at once, in bursts and one after the other; return how many guesses were answered."""
+    answered = 0
+
+    async def guess(number: int) -> int:
+        one = authenticators[number % len(authenticators)]
+        with pytest.raises(PackhouseError) as error:
+            await one.proof(Credential("password", f"guess {number}", whom(number)), whence(number))
+        assert error.value.code in ("unauthenticated", "too_many_attempts")
+        return error.value.code == "unauthenticated"
+
+    for first in range(0, guesses, 500):
+        burst = range(first, min(first + 500, guesses))
+        if first % 1000:
+            answered += sum([await guess(number) for number in burst])
+        else:
+            answered += sum(await asyncio.gather(*(guess(number) for number in burst)))
+    return answered
+
+
+def somewhere(number: int) -> str:
+    return f"10.{number // 62500}.{number // 250 % 250}.{number % 250}"
+
+
+@pytest.mark.parametrize(
+    ("whom", "whence"),
+    [
+        (lambda _: "ann", lambda _: AWAY),
+        (lambda number: f"user{number}", lambda _: OFFICE),
+        (lambda _: "ann", somewhere),
+    ],
+    ids=["one account from one address", "many accounts from one address", "one account from many addresses"],
+)
+async def test_ten_thousand_guesses_at_three_processes(
+    nodes: list[Database], keys: Keys, whom: Callable[[int], str], whence: Callable[[int], str]
+) -> None:
+    await people(nodes[0], "ann", "bob")
+    before = [Authenticator(db, keys) for db in nodes]
+    assert await works(before[0], "ann", HOME)
+    assert await works(before[1], "bob", OFFICE)
+    under_attack = [Authenticator(db, keys) for db in nodes]
+    answered = await flood(under_attack, whom, whence)
+    evaluations = sum(one.evaluations for one in under_attack)
+    print(f"{GUESSES} guesses at {PROCESSES} processes: {evaluations} evaluations")
+    assert 0 < answered <= evaluations <= 100
+    after = [Authenticator(db, keys) for db in nodes]  # started in the middle of it
+    for one in (*under_attack, *after):
+        assert await works(one, "ann", HOME)
+        assert await works(one, "bob", OFFICE)
+    # nor does a restart give an attacker anything
+    assert await flood(after, whom, whence, 500) <= 100 - answered
+
+
+async def test_right_passwords_are_free(nodes: list[Database], keys: Keys) -> None:
+    await people(nodes[0], "ann")
+    throttle = Throttle(nodes[0], keys)
+    for _ in range(100):
+        await throttle.admit("ann", HOME)
+        await throttle.succeeded(1, "ann", HOME)
+
+
+async def admitted(throttle: Throttle, username: str, address: str = HOME) -> bool:
+    try:
+        await throttle.admit(username, address)
+    except PackhouseError as error:
+        assert error.status == 429
+        assert error.retry_after and error.retry_after > 0
+        return False
+    return True
+
+
+async def test_checks_under_way_count_in_every_process(nodes: list[Database], keys: Keys) -> None:
+    throttles = [Throttle(db, keys) for db in nodes]
+    found = await asyncio.gather(*(admitted(throttles[number % PROCESSES], "ann") for number in range(60)))
+    assert sum(found) == 10
+
+
+async def pass_time(db: Database, seconds: int) -> None:
+    async def work(unit: Unit) -> None:
+        await unit.execute("UPDATE bucket SET at = at - :by", by=seconds * SECOND)
+
+    await db.write(work)
+
+
+async def test_waiting_helps_a_little_at_a_time(nodes: list[Database], keys: Keys) -> None:
+    throttle = Throttle(nodes[0], keys)
+    for _ in range(10):
+        assert await admitted(throttle, "ann")
+    with pytest.raises(PackhouseError) as refused:
+        await throttle.admit("ann", HOME)
+    assert refused.value.retry_after is not None
+    assert 290 <= refused.value.retry_after <= 301
+    await pass_time(nodes[0], refused.value.retry_after)
+    throttle = Throttle(nodes[0], keys)
+    assert await admitted(throttle, "ann")
+    assert not await admitted(throttle, "ann")
+    assert await admitted(throttle, "bob")
+
+
+async def test_what_is_guessed_is_counted_by_itself(nodes: list[Database], keys: Keys) -> None:
+    throttle = Throttle(nodes[0], keys)
+    for _ in range(11):
+        await admitted(throttle, "ann")
+    assert not await admitted(throttle, "ann")
+    await throttle.admit("ann", HOME, "code")
+
+
+async def test_nothing_readable_is_kept_and_full_buckets_go(nodes: list[Database], keys: Keys) -> None:
+    throttle = Throttle(nodes[0], keys)
+    await people(nodes[0], "ann")
+    await throttle.admit("ann", HOME)
+    await throttle.succeeded(1, "ann", HOME)
+    await throttle.admit("bob", OFFICE)
+    rows = [await nodes[0].fetch_all(f"SELECT * FROM {table}") for table in ("bucket", "known_place")]
+    assert not [word for word in ("ann", "bob", HOME, OFFICE) if word in repr(rows)]
+    assert all(rows)
+    now = await nodes[0].now()
+
+    async def forget(unit: Unit) -> int:
+        return await forget_full(unit, now + SECOND)
+
+    assert await nodes[0].write(forget) == len(rows[0])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("", "", True),
+    ],
+)
+def test_what_counts_as_one_address(one: str, other: str, same: bool) -> None:
+    assert (network(one) == network(other)) is same

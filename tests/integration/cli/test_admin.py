@@ -1,0 +1,52 @@
+"""`packhouse admin`, as somebody on the host runs it beside a live server."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import Backend
+from tests.kit.calls import call, read
+from tests.kit.commands import plain_environment
+from tests.kit.house import open_house
+
+OLD, NEW = "correct horse battery", "another horse battery"
+
+
+def run(cwd: Path, env: dict[str, str], *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "packhouse", "admin", *words],
+        cwd=cwd, env=plain_environment() | env, input=stdin, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+async def test_a_password_is_reset_beside_a_live_server(backend: Backend, tmp_path: Path) -> None:
+    async with open_house(backend) as house:
+        await house.person("ann", password=OLD)
+        login = {"username": "ann", "password": OLD}
+        session = (await call(house.web, "POST", "/api/auth/login", login)).json()["token"]
+        bearer = house.web.with_headers({"authorization": f"Bearer {session}"})
+        assert (await bearer.get("/api/account")).status == 200
+
+        for words, text, says in (
+            (("ann", "--stdin"), "short\n", "characters"),
+            (("nobody", "--stdin"), NEW + "\n", "no user"),
+            (("ann",), "", "--stdin"),
+        ):
+            wrong = run(tmp_path, backend.env, "reset-password", *words, stdin=text)
+            assert wrong.returncode == 2
+            assert says in wrong.stderr
+        assert (await bearer.get("/api/account")).status == 200
+
+        done = run(tmp_path, backend.env, "reset-password", "ann", "--stdin", stdin=NEW + "\n")
+        assert done.returncode == 0, done.stderr
+        assert "1 of their logins ended" in done.stdout
+        assert NEW not in done.stdout + done.stderr
+        await house.caught_up()
+        assert (await bearer.get("/api/account")).status == 401
+        assert (await call(house.web, "POST", "/api/auth/login", login)).status == 401
+        assert (await call(house.web, "POST", "/api/auth/login", {**login, "password": NEW})).status == 200
+        assert (await house.as_("ann").get("/api/account")).status == 200
+        told = (await read(house.admin, "/api/events?type=user_password_changed"))["items"]
+        assert [(event["meta"]["actor"], event["meta"]["object"]) for event in told] == [("system", "user ann")]
