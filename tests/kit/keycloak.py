@@ -1,0 +1,121 @@
+"""A real Keycloak with the realm that we ship, for people to sign in through.
+
+`PACKHOUSE_TEST_KEYCLOAK` names an unpacked Keycloak (its first start takes minutes, each later one about half of one),
+which is copied. Without it, without Java or without Chromium the tests that need it are skipped and say so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+import urllib3
+
+from tests.kit.commands import plain_environment
+from tests.kit.processes import find_program, start, stop
+
+FOLDER = "PACKHOUSE_TEST_KEYCLOAK"
+REALM = Path(__file__).parent.parent.parent / "deploy" / "keycloak" / "packhouse-realm.json"
+SECRET, ADMIN = "a-secret-of-the-tests", "admin"
+START_SECONDS = 300
+
+PEOPLE: list[dict[str, Any]] = [
+    {
+        "username": name,
+        "enabled": True,
+        "email": f"{name}@example.org",
+        "emailVerified": True,
+        "firstName": name.title(),
+        "lastName": "Lee",
+        "credentials": [{"type": "password", "value": f"{name}-password", "temporary": False}],
+        "groups": groups,
+        "realmRoles": ["author"],
+    }
+    for name, groups in (("kim", ["/data-science"]), ("lou", ["/finance"]))
+]
+
+
+class Keycloak:
+    """A running server, called as its administrator."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.issuer = f"{self.url}/realms/packhouse"
+        self._pool = urllib3.PoolManager(retries=False)
+
+    def ready(self) -> bool:
+        """Tell whether the realm is there."""
+        try:
+            return self._pool.request("GET", f"{self.issuer}/.well-known/openid-configuration", timeout=5).status == 200
+        except urllib3.exceptions.HTTPError:
+            return False
+
+    def call(self, method: str, path: str) -> Any:
+        """Ask the admin API about the realm; returns the decoded body, if there is one."""
+        form = {"grant_type": "password", "client_id": "admin-cli", "username": ADMIN, "password": ADMIN}
+        address = f"{self.url}/realms/master/protocol/openid-connect/token"
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        token = self._pool.request("POST", address, body=urlencode(form), headers=kind, timeout=60).json()
+        headers = {"Authorization": f"Bearer {token['access_token']}"}
+        answer = self._pool.request(method, f"{self.url}/admin/realms/packhouse/{path}", headers=headers, timeout=60)
+        assert answer.status < 300, (method, path, answer.status, answer.data)
+        return answer.json() if answer.data else None
+
+    def number_of(self, username: str) -> str:
+        """Return the id of a person."""
+        [found] = self.call("GET", f"users?username={username}&exact=true")
+        return str(found["id"])
+
+    def leave_groups(self, username: str) -> None:
+        """Take somebody out of all groups."""
+        number = self.number_of(username)
+        for group in self.call("GET", f"users/{number}/groups"):
+            self.call("DELETE", f"users/{number}/groups/{group['id']}")
+
+
+@contextmanager
+def keycloak(folder: Path, port: int, packhouse: str) -> Iterator[Keycloak]:
+    """Run one on that port, for a server at the address `packhouse`."""
+    place = os.environ.get(FOLDER)
+    if not place or find_program("java") is None:
+        pytest.skip(f"{FOLDER} names no unpacked Keycloak, or there is no Java")
+    home = folder / "keycloak"
+    shutil.copytree(place, home, ignore=shutil.ignore_patterns("data"))
+    (home / "data" / "import").mkdir(parents=True)
+    realm = json.loads(REALM.read_text())
+    realm |= {"sslRequired": "none", "users": PEOPLE, "groups": [{"name": "data-science"}, {"name": "finance"}]}
+    (home / "data" / "import" / "packhouse-realm.json").write_text(json.dumps(realm))
+    env = {
+        **plain_environment(),
+        "PACKHOUSE_URL": packhouse,
+        "PACKHOUSE_CLIENT_SECRET": SECRET,
+        "KC_BOOTSTRAP_ADMIN_USERNAME": ADMIN,
+        "KC_BOOTSTRAP_ADMIN_PASSWORD": ADMIN,
+        "JAVA_OPTS_KC_HEAP": "-Xms64m -Xmx512m",
+    }
+    command: list[str | Path] = [
+        home / "bin" / "kc.sh",
+        "start-dev",
+        "--http-host",
+        "127.0.0.1",
+        "--http-port",
+        str(port),
+    ]
+    log = folder / "keycloak.log"
+    process = start([*command, "--import-realm"], log=log, env=env)
+    server, deadline = Keycloak(port), time.monotonic() + START_SECONDS
+    try:
+        while not server.ready():
+            assert process.poll() is None and time.monotonic() < deadline, log.read_text(errors="replace")[-3000:]
+            time.sleep(0.5)
+        yield server
+    finally:
+        stop(process)
