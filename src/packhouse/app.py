@@ -71,6 +71,7 @@ from packhouse.workflows.mirroring.run import mirror_handlers
 from packhouse.workflows.mirroring.schedule import schedule_mirrors
 from packhouse.workflows.notifying.gathering import gather_news
 from packhouse.workflows.notifying.sending import send_due
+from packhouse.workflows.reporting.exporting import check_schedule, export_due
 from packhouse.workflows.reporting.identification import Identification
 from packhouse.workflows.services import Services
 from packhouse.workflows.signin.directory.logging_in import log_in
@@ -319,6 +320,7 @@ async def _duties(services: Services) -> list[Periodic]:
         Periodic("signing keys", 3600.0, partial(signing_keys.rotate, services.db, services.sealer)),
         Periodic("directories", 1.0, partial(synchronise_due, services, directories(services.providers))),
         Periodic("federated logins", 1.0, partial(federation.recheck, keys)),
+        Periodic("audit export", 15.0, partial(export_due, services)),
         Periodic("sweeper", 86_400 / SWEEPS_A_DAY, sweeping),
         Periodic("old rows", 600.0, partial(_forget_old, services.db)),
     ]
@@ -368,8 +370,10 @@ async def prepare(settings: Settings) -> str | None:
     """Make the installation unless it is there, bring its schema up to date and make the administrator.
 
     Returns the administrator's password if one was made up. Raises PackhouseError as `build_services`,
-    `require_own_store` and `require_own_key`, and `bad_request` when `admin_password` is too short.
+    `require_own_store` and `require_own_key`, and `bad_request` when `admin_password` is too short
+    or exports of the audit trail cannot be made as they are set.
     """
+    check_schedule(settings)
     services = build_services(settings, create=True)
     try:
         await require_own_store(services)

@@ -52,6 +52,10 @@ DESCRIPTIONS: dict[str, str] = {
     "default_channel_privacy": "Who sees the channel that each new user gets: `private`, `authenticated` or `public`.",
     "login_hours": "How long a browser stays signed in at most, in hours; unused for 12 hours it is signed out sooner.",
     "service_account_autocreate": "Whether each new channel gets an account for machines at once.",
+    "export_cron": "When the audit trail is written to a file, as five fields of crontab in UTC; empty: never.",
+    "export_target": "Where these files lie: `file:///FOLDER`, or `s3://BUCKET[/PREFIX]` at the S3 service of the "
+    "packages, best a bucket that keeps what it was given.",
+    "export_format": "`json`, which can be checked, or `csv` for spreadsheets.",
     "upload_bytes": "Largest upload in bytes.",
     "sweep_grace_seconds": "How long content without an owner is kept before its bytes are deleted, in seconds.",
     "shrink_guard_percent": "A run of a mirror or feed that would remove more than this share, in percent, asks first.",
@@ -99,6 +103,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     default_channel_privacy: Literal["private", "authenticated", "public"] = "private"
     login_hours: Annotated[int, Meta(ge=1, le=8760)] = 168
     service_account_autocreate: bool = False
+    export_cron: str = ""
+    export_target: Annotated[str, Meta(pattern=r"^$|^file://(localhost)?/.|^s3://.")] = ""
+    export_format: Literal["json", "csv"] = "json"
     upload_bytes: Annotated[int, Meta(ge=1)] = 20 * 2**30
     sweep_grace_seconds: Annotated[int, Meta(ge=0)] = 3600
     shrink_guard_percent: Annotated[int, Meta(ge=0, le=100)] = 50

@@ -47,6 +47,8 @@ _SEAL = (
 )
 _LINK = select(event.c.hash, event.c.signature).where(event.c.seq == bindparam("seq"))
 
+#: no number of an event is larger
+_END = 2**62
 _ALL: Mapping[str, Any] = MappingProxyType({})
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -129,16 +131,22 @@ async def find_link(reader: Reader, seq: int) -> tuple[bytes, bytes | None] | No
     return (bytes(row[0]), None if row[1] is None else bytes(row[1])) if row else None
 
 
-def sealed_events(db: Database, after: int = 0, given: Mapping[str, Any] = _ALL) -> AsyncIterator[list[Row]]:
-    """Stream the chain behind a number, or what of it passes the filters `given` (keys of `_FILTERS`).
+def sealed_events(
+    db: Database, after: int = 0, given: Mapping[str, Any] = _ALL, *, upto: int = _END
+) -> AsyncIterator[list[Row]]:
+    """Stream the chain behind a number, as far as another one; of it what passes the filters `given`, as `events`.
 
     Rows are the seven fields that are hashed, then number, hash and signature.
     """
-    return db.stream(_sealed(frozenset(given)), after=after, **given)
+    return db.stream(_sealed(frozenset(given)), after=after, upto=upto, **given)
 
 
 @cache
 def _sealed(names: frozenset[str]) -> Select[Any]:
     where = [_FILTERS[name] for name in sorted(names)]
     fields = (*_FIELDS, event.c.seq, event.c.hash, event.c.signature)
-    return select(*fields).where(event.c.seq > bindparam("after"), *where).order_by(event.c.seq)
+    return (
+        select(*fields)
+        .where(event.c.seq > bindparam("after"), event.c.seq <= bindparam("upto"), *where)
+        .order_by(event.c.seq)
+    )

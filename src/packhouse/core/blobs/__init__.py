@@ -13,6 +13,7 @@ from packhouse.core.blobs.base import MARKER, BlobStore
 from packhouse.core.blobs.faults import BlobMissing
 from packhouse.core.blobs.hashing import Hashes
 from packhouse.core.blobs.local import LocalStore, copy_folder
+from packhouse.core.blobs.places import Folder, Place
 from packhouse.core.blobs.spool import Writer, commit_all
 from packhouse.core.errors import PackhouseError
 
@@ -22,9 +23,11 @@ __all__ = [
     "BlobStore",
     "Hashes",
     "LocalStore",
+    "Place",
     "Writer",
     "commit_all",
     "copy_folder",
+    "open_place",
     "open_store",
 ]
 
@@ -33,6 +36,19 @@ def local_folder(blob_url: str) -> Path | None:
     """Return the folder that `blob_url` names; None for an address of another kind."""
     url = urlsplit(blob_url)
     return Path(unquote(url.path)) if url.scheme == "file" and url.netloc in ("", "localhost") and url.path else None
+
+
+def open_place(
+    target: str, *, endpoint: str = "", access_key: str = "", secret_key: str = "", region: str = "us-east-1"
+) -> Place:
+    """Return where `target` puts files: `file:///FOLDER` or `s3://BUCKET[/PREFIX]`; nothing is dialled yet."""
+    if folder := local_folder(target):
+        return Folder(folder)
+    from packhouse.core.blobs.s3 import S3Place  # as in `open_store`
+
+    url = urlsplit(target)
+    keys = {"endpoint": endpoint, "access_key": access_key, "secret_key": secret_key, "region": region}
+    return S3Place(url.netloc, url.path.strip("/"), **keys)
 
 
 def open_store(

@@ -187,6 +187,24 @@ class S3Store(BlobStore):
                         yield name, entry["size"]
 
 
+class S3Place:
+    """Where files lie under names of their own in a bucket, below `prefix`."""
+
+    def __init__(
+        self, bucket: str, prefix: str, *, endpoint: str, access_key: str, secret_key: str, region: str
+    ) -> None:
+        self._name = f"s3://{bucket}/{prefix}".rstrip("/")
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._bucket = _connect(bucket, endpoint, access_key, secret_key, region)
+
+    async def put(self, name: str, source: Path) -> None:
+        """Send a file, in the place of one with that name. Raises PackhouseError as a store does."""
+        with s3_faults(self._name):
+            await obstore.put_async(
+                self._bucket, self._prefix + name, source, chunk_size=_PART_BYTES, max_concurrency=_PARTS_AT_ONCE
+            )
+
+
 def _connect(bucket: str, endpoint: str, access_key: str, secret_key: str, region: str) -> Bucket:
     """Return obstore's handle; nothing is sent yet. Empty keys mean the machine's own role (for example on EC2)."""
     config: S3Config = {"region": region, "virtual_hosted_style_request": False}

@@ -51,21 +51,34 @@ async def head(reader: Reader, seq: int | None = None) -> Head:
     )
 
 
-async def json_lines(db: Database, start: Head, given: Mapping[str, Any]) -> AsyncIterator[bytes]:
-    """Yield the events behind `start` that pass the filters `given`, between a line that says so and the head."""
+async def json_lines(
+    db: Database, start: Head, given: Mapping[str, Any], end: Head | None = None
+) -> AsyncIterator[bytes]:
+    """Yield the events behind `start` that pass the filters `given`, between a line that says so and the head.
+
+    They are those up to `end`, or as many as there are.
+    """
     yield _encode({"start": {"seq": start.seq, "hash": start.hash, "filters": dict(given)}}) + b"\n"
     last = start.seq
-    async for rows in store.sealed_events(db, start.seq, given):
+    async for rows in _events(db, start, given, end):
         yield b"".join(_encode(_line(row)) + b"\n" for row in rows)
         last = rows[-1][7]
-    yield _encode({"head": await head(db, None if given else last)}) + b"\n"
+    yield _encode({"head": end or await head(db, None if given else last)}) + b"\n"
 
 
-async def csv_table(db: Database, start: Head, given: Mapping[str, Any]) -> AsyncIterator[bytes]:
+async def csv_table(
+    db: Database, start: Head, given: Mapping[str, Any], end: Head | None = None
+) -> AsyncIterator[bytes]:
     """Yield the same events as a table for spreadsheets, which cannot be checked."""
     yield csv_lines([COLUMNS])
-    async for rows in store.sealed_events(db, start.seq, given):
+    async for rows in _events(db, start, given, end):
         yield csv_lines(_cells(row) for row in rows)
+
+
+def _events(db: Database, start: Head, given: Mapping[str, Any], end: Head | None) -> AsyncIterator[list[Row]]:
+    if end is None:
+        return store.sealed_events(db, start.seq, given)
+    return store.sealed_events(db, start.seq, given, upto=end.seq)
 
 
 def _line(row: Row) -> dict[str, Any]:
