@@ -85,7 +85,7 @@ def test_a_refusal_shows_no_secret() -> None:
     ("text", "said"),
     [
         ("prot = 1", "`prot`, which is no setting. Did you mean port?"),
-        ("public_url = 'http://x'", "`public_url`, which is no setting."),
+        ("public_uri = 'http://x'", "`public_uri`, which is no setting."),
         ("port = ", "cannot be read: Invalid value"),
         ("port = [1]", "`port`, from the file"),
     ],
