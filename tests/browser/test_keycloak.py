@@ -11,7 +11,7 @@ from playwright.sync_api import BrowserContext, Page
 
 from tests.conftest import Backend
 from tests.kit.browser import chromium
-from tests.kit.keycloak import SECRET, Keycloak, keycloak
+from tests.kit.keycloak import SECRET, Keycloak, keycloak, unpacked
 from tests.kit.processes import free_port
 from tests.kit.server import Site
 
@@ -33,6 +33,7 @@ def served(backend: Backend, tmp_path: Path) -> Iterator[tuple[Site, Keycloak]]:
     """A server whose people come from Keycloak, and that Keycloak."""
     if backend.name != "sqlite+folder":
         pytest.skip("the browser sees no difference")
+    unpacked()
     port, file = free_port(), tmp_path / "identity.toml"
     file.write_text(IDENTITY.format(port=port, secret=SECRET))
     site = Site({**backend.env, "PACKHOUSE_IDENTITY_FILE": str(file)}, tmp_path)

@@ -81,14 +81,19 @@ class Keycloak:
             self.call("DELETE", f"users/{number}/groups/{group['id']}")
 
 
-@contextmanager
-def keycloak(folder: Path, port: int, packhouse: str) -> Iterator[Keycloak]:
-    """Run one on that port, for a server at the address `packhouse`."""
+def unpacked() -> str:
+    """Return the folder of an unpacked Keycloak; skips the test without one, or without Java."""
     place = os.environ.get(FOLDER)
     if not place or find_program("java") is None:
         pytest.skip(f"{FOLDER} names no unpacked Keycloak, or there is no Java")
+    return place
+
+
+@contextmanager
+def keycloak(folder: Path, port: int, packhouse: str) -> Iterator[Keycloak]:
+    """Run one on that port, for a server at the address `packhouse`."""
     home = folder / "keycloak"
-    shutil.copytree(place, home, ignore=shutil.ignore_patterns("data"))
+    shutil.copytree(unpacked(), home, ignore=shutil.ignore_patterns("data"))
     (home / "data" / "import").mkdir(parents=True)
     realm = json.loads(REALM.read_text())
     realm |= {"sslRequired": "none", "users": PEOPLE, "groups": [{"name": "data-science"}, {"name": "finance"}]}
