@@ -236,6 +236,7 @@ ROUTES: dict[str, str] = {
     "GET /api/channels/{channel}/subchannels": "channel:view",
     "POST /api/channels/{channel}/subchannels": "subchannel:create",
     "POST /api/channels/{channel}/{subchannel}/artifacts": "artifact:create",
+    "POST /api/namespaces/{channel}/channels/{subchannel}/sharing": "channel.group:edit",
 }
 
 #: what package clients read and write, below `/api/repo/CHANNEL`

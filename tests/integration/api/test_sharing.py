@@ -166,3 +166,18 @@ async def test_another_process_hears_of_it_within_two_seconds(house: House, back
         await until(lambda: answers(200), seconds=2)
         assert await status(house, "owner", "DELETE", "/api/channels/lab/users/outsider") == 204
         await until(lambda: answers(404), seconds=2)
+
+
+async def test_a_subchannel_is_shared_as_the_command_line_asks(house: House) -> None:
+    await house.channel("lab", "private", "owner")
+    await house.channel("lab/dev", "private", "owner")
+    address = "/api/repo/namespaces/lab/channels/dev/sharing"
+    shared = await call(house.as_("owner"), "POST", address, {"action": "share", "user": "outsider", "grant": "write"})
+    assert (shared.status, shared.json()) == (200, {"changed": True})
+    await house.caught_up()
+    assert await may(house, "outsider", "lab/dev") == (200, 201, 403)
+    assert await status(house, "outsider", "POST", address, {"action": "share", "user": "admin"}) == 403
+    assert await status(house, "owner", "POST", address, {"action": "give", "user": "outsider"}) == 400
+    assert await status(house, "owner", "POST", address, {"action": "unshare", "user": "outsider"}) == 200
+    await house.caught_up()
+    assert await may(house, "outsider", "lab/dev") == (404, 404, 404)

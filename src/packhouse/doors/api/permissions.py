@@ -115,6 +115,7 @@ ROUTES: dict[tuple[str, str], Action | None] = {
     ("PUT", "/api/groups/{group}"): "channel.group:edit",
     ("DELETE", "/api/groups/{group}"): "channel.group:edit",
     ("GET", "/api/groups/{group}/members"): "channel.group:view",
+    ("POST", "/api/namespaces/{channel}/channels/{subchannel}/sharing"): "channel.group:edit",  # as a client says it
     ("GET", "/api/groups/{group}/channels"): "channel.group:view",
     ("PUT", "/api/groups/{group}/members/{username}"): "channel.group:edit",
     ("DELETE", "/api/groups/{group}/members/{username}"): "channel.group:edit",

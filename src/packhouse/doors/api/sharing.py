@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from litestar import delete, get, put
+from litestar import delete, get, post, put
 from litestar.params import FromPath, JSONBody
 
 from packhouse.catalog.accounts.permissions import Decision, Level, permit
@@ -12,13 +12,14 @@ from packhouse.catalog.accounts.visibility import target_of
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.groups import grants
 from packhouse.core.db import Database
+from packhouse.core.errors import PackhouseError
 from packhouse.doors.api.bodies import Body
 from packhouse.doors.api.groups import ONE, wanted_level
-from packhouse.doors.api.parameters import Caller, Here, House, Limit, Offset, Page, ThisGroup, page_size
+from packhouse.doors.api.parameters import Caller, Here, House, Limit, Offset, Page, ThisGroup, Word, page_size
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.routes import of_channel
 from packhouse.doors.api.shapes.groups import SharedWith, shared_with
-from packhouse.doors.api.words import Permission
+from packhouse.doors.api.words import SHARING, Permission, SharingAction
 from packhouse.workflows.sharing.sharing import share_with_group, share_with_user
 
 
@@ -26,6 +27,14 @@ class ShareRequest(Body):
     """How a channel shall be shared."""
 
     level: Permission = "read"
+
+
+class SharingRequest(Body):
+    """What the `anaconda channel share` command sends."""
+
+    user: Word
+    action: SharingAction = "share"
+    grant: Permission = "read"  #: when it is shared
 
 
 class Shares(msgspec.Struct):
@@ -86,6 +95,20 @@ async def unshare_user(username: FromPath[str], caller: Caller, services: House,
     await share_with_user(services, caller, here, username, Level.NONE)
 
 
+@post(
+    "/api/namespaces/{channel:str}/channels/{subchannel:str}/sharing",
+    status_code=200,
+    tags=["sharing"],
+    responses=refused("conflict"),
+)
+async def share_subchannel(data: JSONBody[SharingRequest], caller: Caller, services: House, here: Here) -> Shares:
+    """Share a subchannel with somebody or no longer, as the `anaconda channel share` command asks for it."""
+    level = wanted_level(data.grant) if data.action == "share" else Level.NONE
+    if data.action not in SHARING:
+        raise PackhouseError("bad_request", f"{data.action[:40]!r} is no action.", "Use one of share, unshare.")
+    return Shares(await share_with_user(services, caller, here, data.user, level))
+
+
 @get(ONE + "/channels", tags=["groups"], responses=refused())
 async def channels_of_group(
     caller: Caller, services: House, this_group: ThisGroup, limit: Limit = 100, offset: Offset = 0
@@ -102,5 +125,6 @@ async def _shares(db: Database, caller: Principal, here: Channel) -> bool:
 
 
 HANDLERS = [
-    groups_of_channel, share_group, unshare_group, users_of_channel, share_user, unshare_user, channels_of_group,
+    groups_of_channel, share_group, unshare_group, users_of_channel, share_user, unshare_user,
+    share_subchannel, channels_of_group,
 ]  # fmt: skip
