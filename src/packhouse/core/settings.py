@@ -50,6 +50,7 @@ DESCRIPTIONS: dict[str, str] = {
     "identity_file": "TOML file with the identity providers people sign in through (OpenID Connect, LDAP); "
     "empty: `identity.toml` in the data folder, if there is one.",
     "default_channel_privacy": "Who sees the channel that each new user gets: `private`, `authenticated` or `public`.",
+    "api_key_days": "How long a key that a command line was given works, in days.",
     "login_hours": "How long a browser stays signed in at most, in hours; unused for 12 hours it is signed out sooner.",
     "service_account_autocreate": "Whether each new channel gets an account for machines at once.",
     "export_cron": "When the audit trail is written to a file, as five fields of crontab in UTC; empty: never.",
@@ -101,6 +102,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     secret_key: Annotated[str, Meta(pattern=rf"^$|^{HEX_KEY.pattern}$")] = ""
     identity_file: str = ""
     default_channel_privacy: Literal["private", "authenticated", "public"] = "private"
+    api_key_days: Annotated[int, Meta(ge=1, le=366)] = 90
     login_hours: Annotated[int, Meta(ge=1, le=8760)] = 168
     service_account_autocreate: bool = False
     export_cron: str = ""

@@ -29,6 +29,8 @@ EVENTS: dict[str, str] = {
     "channel_updated": "What is said of a channel was changed, such as its description or privacy",
     "channel_user_added": "A channel was shared with somebody, or at another level",
     "channel_user_deleted": "A channel is no longer shared with somebody",
+    "command_line_approved": "Somebody let a command line act in their name",
+    "command_line_denied": "Somebody refused a command line that asked to act in their name",
     "content_swept": "Bytes that nothing showed any more were deleted",
     "cve_curated": "People said what a vulnerability means for files, or took that back",
     "cve_notification_built": "What is new about the vulnerabilities of a channel was put together for its subscribers",

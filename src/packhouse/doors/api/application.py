@@ -15,6 +15,7 @@ from packhouse.catalog.groups.group import Group
 from packhouse.doors.api import (
     account,
     aliases,
+    api_keys,
     artifacts,
     auth,
     bulk,
@@ -58,7 +59,7 @@ from packhouse.doors.api.guard import caller_of, guard
 from packhouse.doors.api.pages import Pages
 from packhouse.doors.api.parameters import Caller, House, Login, Reserved
 from packhouse.doors.api.problems import answer
-from packhouse.doors.login import federated, signing_in
+from packhouse.doors.login import device, federated, provider, signing_in
 from packhouse.workflows.services import Services
 from packhouse.workflows.signin.oidc.federation import Federation
 
@@ -97,7 +98,8 @@ NOUNS = (
     vex,
     *(roles, permissions_page),
     identity_providers,
-    *(signing_in, federated),
+    *(signing_in, federated, provider, device),
+    api_keys,
     events,
     reports,
     service_accounts,

@@ -204,6 +204,16 @@ ROUTES: dict[tuple[str, str], Action | None] = {
     ("GET", "/login/{provider}"): OPEN,
     ("GET", "/login/{provider}/callback"): OPEN,
     ("POST", "/login/{provider}/backchannel"): OPEN,  # the provider's signature says who asks
+    # ---- the provider of command lines: they have no credential yet, and the page looks for a browser's by itself
+    ("GET", "/.well-known/openid-configuration"): OPEN,
+    ("GET", "/auth/realms/packhouse/.well-known/openid-configuration"): OPEN,
+    ("GET", "/auth/realms/packhouse/protocol/openid-connect/certs"): OPEN,
+    ("POST", "/auth/realms/packhouse/protocol/openid-connect/auth/device"): OPEN,
+    ("POST", "/auth/realms/packhouse/protocol/openid-connect/token"): OPEN,
+    ("GET", "/device"): OPEN,
+    ("POST", "/device"): OPEN,
+    ("POST", "/api/auth/api-keys"): "account:edit",
+    ("POST", "/api/iam/api-keys"): "account:edit",
     **{
         (method, base + tail): action
         for base in (CHANNEL, SUBCHANNEL)

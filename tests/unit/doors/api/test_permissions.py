@@ -16,6 +16,9 @@ DECIDED_LATER = {
     ("POST", "/api/auth/login"): "it is how one gets rights",
     ("POST", "/login"): "it is how one gets rights",
     ("POST", "/login/{provider}/backchannel"): "it ends the logins that a provider's signature names",
+    ("POST", "/auth/realms/packhouse/protocol/openid-connect/auth/device"): "it asks, and a person decides",
+    ("POST", "/auth/realms/packhouse/protocol/openid-connect/token"): "it is how one gets rights",
+    ("POST", "/device"): "it decides in the name of the browser's login, without which it does nothing",
     ("POST", "/logout"): "it ends the login that is shown, and no other",
     ("POST", "/api/reports/artifact_downloads"): "it reads; its body may be too long for an address",
     ("PUT", "/api/channels/{channel}/artifacts/bulk"): "BULK, by what the body asks for",
@@ -66,6 +69,13 @@ def test_only_what_must_be_is_open_to_everybody() -> None:
         ("GET", "/login/{provider}"),
         ("GET", "/login/{provider}/callback"),
         ("POST", "/login/{provider}/backchannel"),
+        ("GET", "/.well-known/openid-configuration"),
+        ("GET", "/auth/realms/packhouse/.well-known/openid-configuration"),
+        ("GET", "/auth/realms/packhouse/protocol/openid-connect/certs"),
+        ("POST", "/auth/realms/packhouse/protocol/openid-connect/auth/device"),
+        ("POST", "/auth/realms/packhouse/protocol/openid-connect/token"),
+        ("GET", "/device"),
+        ("POST", "/device"),
     }
 
 

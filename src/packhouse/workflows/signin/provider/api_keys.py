@@ -1,0 +1,33 @@
+"""API keys: the JWT a command line keeps, for as long as the settings say."""
+
+from __future__ import annotations
+
+from packhouse.catalog.accounts import logins, store
+from packhouse.catalog.accounts.keys import load_keys
+from packhouse.catalog.accounts.logins import Login
+from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.grants.issuing import give_key
+from packhouse.core.clock import DAY
+from packhouse.core.errors import PackhouseError
+from packhouse.workflows.services import Services
+
+
+async def make(services: Services, who: Principal, client: str) -> tuple[str, Login]:
+    """Return a new API key (JWT) of the caller and the login it names; `client` is what the person sees in lists.
+
+    Only somebody who has logged in gets one: a token or another key would outlive itself by it, and one that is limited
+    would lose its limits. Raises PackhouseError: `forbidden` then, `unauthenticated` for an account that is gone.
+    """
+    shown = await logins.by_uuid(services.db, who.login_id) if who.login_id else None
+    if who.token_id is not None or (who.login_id is not None and (shown is None or shown.kind == "key")):
+        raise PackhouseError(
+            "forbidden",
+            "A token or an API key makes no further key.",
+            "Log in with a password or in the browser, for example with `anaconda login`.",
+        )
+    account = await store.by_id(services.db, who.account_id or 0)
+    if account is None or account.disabled_at is not None:
+        raise PackhouseError("unauthenticated", "The account is gone.", "Log in again.")
+    lifetime = services.settings.api_key_days * DAY
+    keys = await load_keys(services.db)
+    return await give_key(services.db, services.sealer, keys, account, "key", client=client, lifetime=lifetime)
