@@ -106,6 +106,8 @@ async def test_what_the_provider_no_longer_vouches_for_ends(house: House, idp: F
     idp.refreshing = {"error": "temporarily_unavailable"}
     await recheck(house)
     assert (await browser.get("/api/account")).status == 200, "a provider that does not answer changes nothing"
+    waiting = "SELECT count(*) FROM login WHERE checked_at = 0 AND upstream IS NOT NULL"
+    assert await house.services.db.fetch_value(waiting) == 0, "and those behind it have their turn"
     idp.refreshing = {"error": "invalid_grant"}
     await recheck(house)
     assert (await browser.get("/api/account")).status == 401

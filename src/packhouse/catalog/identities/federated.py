@@ -63,7 +63,7 @@ async def named(reader: Reader, provider_id: int, sid: str | None, subject: str 
 
 
 async def checked(unit: Unit, login_id: int, sealed: bytes) -> None:
-    """Note that a provider just vouched for a login again, with what it gave."""
+    """Note that a provider was asked about a login just now, and what is kept of its tokens."""
     await unit.execute(_CHECKED, login_id=login_id, now=unit.now, sealed=sealed)
 
 

@@ -101,10 +101,12 @@ class Federation:
                     await self._ask_about(keys, client, login)
                 except PackhouseError as refusal:
                     _log.warning("could not ask about a login", provider=name, login=login.uuid, why=refusal.message)
+                    await self._keep(login, login.upstream)  # or those behind it would never have their turn
 
     async def _ask_about(self, keys: Keys, client: Client, login: Federated) -> None:
         upstream = self.opened(login.upstream)
         if not upstream.refresh_token:
+            await self._keep(login, login.upstream)
             return
         word = await refreshed(self.services, keys, client, upstream)
         if word is None:
@@ -119,12 +121,11 @@ class Federation:
                 raise
             await self._end([login], refusal.code)
             return
-        sealed = self.sealed(word.upstream)
+        await self._keep(login, self.sealed(word.upstream))
 
-        async def keep(unit: Unit) -> None:
-            await federated.checked(unit, login.id, sealed)
-
-        await self.services.db.write(keep)
+    async def _keep(self, login: Federated, sealed: bytes) -> None:
+        """Note that a login was asked about just now."""
+        await self.services.db.write(partial(federated.checked, login_id=login.id, sealed=sealed))
 
     async def signed_out_there(self, client: Client, token: str) -> None:
         """End the logins a logout token names (OpenID Connect Back-Channel Logout 1.0 section 2.6).
