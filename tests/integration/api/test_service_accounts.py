@@ -106,6 +106,12 @@ async def test_a_machine_ends_with_its_grant_and_with_its_channel(house: House) 
     robot = house.web.with_headers({"x-auth": made["token"]})
     for path in ("mine", "other"):
         assert (await robot.get(f"/api/repo/{path}/noarch/repodata.json")).status == 200
+    granted = f"/api/channels/other/users/{made['account']['username']}"
+    assert (await call(owner, "DELETE", granted)).status == 204  # as of anybody it is shared with
+    await house.caught_up()
+    for path, status in (("mine", 200), ("other", 404)):
+        assert (await robot.get(f"/api/repo/{path}/noarch/repodata.json")).status == status
+    assert (await call(owner, "DELETE", granted)).status == 404  # nobody learns by it which channels have one
     sub = (await call(owner, "POST", "/api/channels/mine/subchannels/sub/service-accounts")).json()
     assert sub["username"] == "service-account-channel-mine.sub"
     assert (await call(owner, "DELETE", "/api/channels/mine")).status == 202

@@ -10,10 +10,18 @@ from sqlalchemy import ColumnElement, Select, bindparam, case, delete, func, ins
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.accounts.visibility import VISIBLE, viewer
 from packhouse.catalog.groups.group import Group
-from packhouse.catalog.people_tables import account, group_grant, group_member, group_role, role, user_group
+from packhouse.catalog.people_tables import (
+    account,
+    channel_grant,
+    group_grant,
+    group_member,
+    group_role,
+    role,
+    user_group,
+)
 from packhouse.catalog.schema import channel
 from packhouse.catalog.sign_in_tables import group_mapping, provider
-from packhouse.core.db import Unit, any_of
+from packhouse.core.db import Row, Unit, any_of
 from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
 from packhouse.core.randomness import new_uuid
@@ -103,6 +111,13 @@ _GRANTS = select(group_grant.c.channel_id, group_grant.c.level).where(group_gran
 _PERSON = select(account.c.id, account.c.username, account.c.disabled_at.is_not(None)).where(
     account.c.username == bindparam("username"), account.c.kind == "person"
 )
+_HOLDER = select(account.c.id, account.c.username, account.c.disabled_at.is_not(None)).where(
+    account.c.username == bindparam("username"),
+    or_(
+        account.c.kind == "person",
+        account.c.id.in_(select(channel_grant.c.user_id).where(channel_grant.c.channel_id == bindparam("of_channel"))),
+    ),
+)
 
 
 class Person(NamedTuple):
@@ -154,7 +169,18 @@ async def lock(unit: Unit, group_id: int) -> Group | None:
 
 async def person(reader: Reader, username: str) -> Person:
     """Return the person of exactly that name; service accounts are none. Raises PackhouseError("not_found")."""
-    row = await reader.fetch_one(_PERSON, username=username)
+    return _known(await reader.fetch_one(_PERSON, username=username), username)
+
+
+async def holder(reader: Reader, channel_id: int, username: str) -> Person:
+    """Return the person of exactly that name, or the service account, if it was granted something on the channel.
+
+    Of others nothing is said: their names are those of channels. Raises PackhouseError("not_found").
+    """
+    return _known(await reader.fetch_one(_HOLDER, username=username, of_channel=channel_id), username)
+
+
+def _known(row: Row | None, username: str) -> Person:
     if row is None:
         raise PackhouseError("not_found", f"There is no user {username[:80]!r}.", "Write the user name exactly.")
     return Person(row[0], row[1], bool(row[2]))

@@ -174,7 +174,7 @@ async def _give(
             raise PackhouseError(
                 "forbidden",
                 f"The service account may not {WORDS[one.level]} in {one.path}, and you may not share that channel.",
-                "Have a manager of the channel share it with the service account.",
+                "Have somebody who manages both channels make the token.",
             )
         await _raise(unit, principal, account, one, target.channel_id or 0)
     return levels

@@ -70,7 +70,7 @@ async def share_with_user(services: Services, caller: Principal, channel: Channe
 
     async def work(unit: Unit) -> bool:
         held = await _held(unit, caller, channel, level)
-        person = await store.person(unit, name)
+        person = await store.holder(unit, held.id, name)
         if person.id == held.owner_id:
             raise PackhouseError("conflict", f"{name} owns the channel.", "Make somebody else the owner first.")
         before = await grants.of_user(unit, held.id, person.id)
