@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import BindParameter, ColumnElement, Select, and_, bindparam, case, or_, select, union_all
 
-from packhouse.catalog.accounts.permissions import READ, Action, Decision, Level, Target, in_scope, permit
+from packhouse.catalog.accounts.permissions import NOWHERE, READ, Action, Decision, Level, Target, in_scope, permit
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.people_tables import channel_grant, group_grant, group_member
@@ -21,6 +21,8 @@ from packhouse.catalog.schema import channel
 from packhouse.core.db import any_of
 from packhouse.core.db.base import Reader
 
+#: the id of none
+NO_CHANNEL = 0
 _VIEWER: BindParameter[int] = bindparam("viewer_id")
 _KIND: ColumnElement[Any] = case((channel.c.parent_id.is_(None), "channel"), else_="subchannel")
 _OPENNESS = _KIND + "/" + channel.c.privacy
@@ -103,3 +105,12 @@ async def target_of(reader: Reader, principal: Principal, on: Channel) -> Target
     if principal.known and principal.role != "admin" and on.owner_id != principal.account_id:
         grant = (await levels_on(reader, principal, [on.id])).get(on.id, 0)
     return Target(on.privacy, on.owner_id, grant, on.id, subchannel=on.parent_id is not None)
+
+
+async def target_at(reader: Reader, principal: Principal, found: Channel | None) -> Target:
+    """Return the `Target` of a channel, or NOWHERE; by the same questions, so that no clock tells a hidden one."""
+    if found is not None:
+        return await target_of(reader, principal, found)
+    if principal.role != "admin":
+        await levels_on(reader, principal, [NO_CHANNEL])
+    return NOWHERE

@@ -9,7 +9,7 @@ from litestar.handlers import BaseRouteHandler
 
 from packhouse.catalog.accounts.permissions import INSTALLATION, NOWHERE, Action, Decision, in_scope, permit, refusal
 from packhouse.catalog.accounts.principal import ANONYMOUS, Principal
-from packhouse.catalog.accounts.visibility import target_of
+from packhouse.catalog.accounts.visibility import target_at
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.groups import store as groups
@@ -51,7 +51,7 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
 async def permitted_channel(db: Database, principal: Principal, action: Action, path: str) -> Channel:
     """Return the channel at `path` if the caller may do `action` there; a hidden one is refused like a missing one."""
     found = None if "\0" in path else await channels.by_path(db, path)
-    target = NOWHERE if found is None else await target_of(db, principal, found)
+    target = await target_at(db, principal, found)
     decision = permit(principal, action, target)
     if found is None or decision is not Decision.ALLOWED:
         raise refusal(decision, principal, action, data_plane=False)

@@ -6,9 +6,9 @@ so that a hot request asks nothing of the database and a hidden or removed file 
 
 from __future__ import annotations
 
-from packhouse.catalog.accounts.permissions import NOWHERE, Action, Decision, permit, refusal
+from packhouse.catalog.accounts.permissions import Action, Decision, permit, refusal
 from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.visibility import target_of
+from packhouse.catalog.accounts.visibility import target_at, target_of
 from packhouse.catalog.changes import Change, ChangeFeed
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
@@ -70,7 +70,8 @@ class Gate:
         if found is None:
             found = await channels.by_path(self._db, path)
             if found is None:
-                raise refusal(permit(principal, action, NOWHERE), principal, action, data_plane=True)
+                nowhere = await target_at(self._db, principal, None)
+                raise refusal(permit(principal, action, nowhere), principal, action, data_plane=True)
             if epoch == self._epoch:
                 self._channels[path] = found
         decision = await self._decision(principal, action, found, epoch)
