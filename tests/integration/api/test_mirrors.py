@@ -133,7 +133,9 @@ async def test_only_administrators_see_or_make_mirrors(house: House) -> None:
         assert (await client.get("/api/mirrors")).status == status
         made = await call(client, "POST", "/api/channels/mine/mirrors", body("https://conda.example.org/x"))
         assert made.status == status
-    assert "Only administrators" in made.json()["message"], "its owner is not sent to its owner"
+    assert "Administrators, and whose role has the right, may" in made.json()["message"], (
+        "no owner is sent to the owner"
+    )
 
 
 async def test_ill_formed_mirrors_are_refused_by_name(house: House) -> None:
