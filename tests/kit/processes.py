@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-START_SECONDS = 30.0
+START_SECONDS = 90.0
 _PR_SET_PDEATHSIG = 1
 
 
