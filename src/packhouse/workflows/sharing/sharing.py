@@ -47,15 +47,8 @@ async def share_with_group(services: Services, caller: Principal, channel: Chann
                 "conflict", "These are the owners of the channel.", "Take people out of the group instead."
             )
         await grants.set_group(unit, held.id, group.id, level)
-        await record_event(
-            unit,
-            type="channel_group_added" if level else "channel_group_deleted",
-            actor=caller.username,
-            object=held.path,
-            channel_id=held.id,
-            data={"group": group.name} | ({"level": level.name.lower()} if level else {}),
-        )
-        await changes.note(unit, "people")
+        await _tell(unit, "channel_group_added" if level else "channel_group_deleted", caller, held, level,
+                    group=group.name)  # fmt: skip
         return True
 
     return await services.db.write(work)
@@ -77,18 +70,18 @@ async def share_with_user(services: Services, caller: Principal, channel: Channe
         if before == level:
             return False
         await grants.set_user(unit, held.id, person.id, level)
-        await record_event(
-            unit,
-            type="channel_user_added" if level else "channel_user_deleted",
-            actor=caller.username,
-            object=held.path,
-            channel_id=held.id,
-            data={"user": person.username} | ({"level": level.name.lower()} if level else {}),
-        )
-        await changes.note(unit, "people")
+        await _tell(unit, "channel_user_added" if level else "channel_user_deleted", caller, held, level,
+                    user=person.username)  # fmt: skip
         return True
 
     return await services.db.write(work)
+
+
+async def _tell(unit: Unit, kind: str, caller: Principal, held: Channel, level: Level, **whom: str) -> None:
+    """Tell the audit trail and every process with whom a channel is shared now."""
+    data = whom | ({"level": level.name.lower()} if level else {})
+    await record_event(unit, type=kind, actor=caller.username, object=held.path, channel_id=held.id, data=data)
+    await changes.note(unit, "people")
 
 
 async def _held(unit: Unit, caller: Principal, channel: Channel, level: Level) -> Channel:
