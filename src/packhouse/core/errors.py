@@ -28,6 +28,7 @@ CODES: dict[str, tuple[int, str]] = {
     "method_not_allowed": (405, "The address exists, but not for this HTTP method"),
     "name_reserved": (400, "The name is reserved for the server's own addresses"),
     "not_found": (404, "No such object, or none that the caller may see"),
+    "second_factor_needed": (401, "The password is right, and the account asks for a code besides"),
     "storage_full": (507, "The disk or the object store is full; nothing was stored"),
     "too_large": (413, "The request is larger than the configured limit"),
     "too_many_attempts": (429, "Too many failed logins from this address or for this account; wait, then try again"),

@@ -122,7 +122,7 @@ HEADERS = frozenset(_READERS) | {b"cookie"}
 #: members of forms, bodies and addresses that are secret
 _NAMED = (
     r"(?:new_|old_)?password|(?:access_|refresh_|id_)?token|api_key|code_verifier|(?:device|user)_code"
-    r"|client_secret|client_assertion|assertion|(?:totp_)?secret|bind_password"
+    r"|ticket|client_secret|client_assertion|assertion|(?:totp_)?secret|bind_password"
 )
 _MASKS = [
     (r"(/t/)[^/\s\"'?#]+", r"\1<TOKEN>"),

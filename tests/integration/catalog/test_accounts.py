@@ -97,7 +97,7 @@ async def test_who_a_credential_stands_for(db: Database, keys: Keys) -> None:
     ann = await person(db, "ann")
     authenticator = Authenticator(db, keys)
     token, value = await tokens.create(db, keys, ann, "ci", ["artifact:view", "channel:manage-groups"], None)
-    assert (await authenticator.login("Ann", PASSWORD, "192.0.2.1")).username == "ann"
+    assert (await authenticator.check_password("Ann", PASSWORD, "192.0.2.1")).username == "ann"
     session, login = await key_for(db, "ann")
     everyone = (await holding_of(db, None)).principal(None, "anonymous")
     known = (await holding_of(db, ann.account_id)).principal(ann.account_id, "ann")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
+
+from pyotp import TOTP
 
 from tests.conftest import Backend
 from tests.kit.calls import call, read
@@ -50,3 +53,23 @@ async def test_a_password_is_reset_beside_a_live_server(backend: Backend, tmp_pa
         assert (await house.as_("ann").get("/api/account")).status == 200
         told = (await read(house.admin, "/api/events?type=user_password_changed"))["items"]
         assert [(event["meta"]["actor"], event["meta"]["object"]) for event in told] == [("system", "user ann")]
+
+
+async def test_a_second_factor_goes_with_the_password_only_if_asked(backend: Backend, tmp_path: Path) -> None:
+    async with open_house(backend) as house:
+        await house.person("ann", password=OLD)
+        login = {"username": "ann", "password": NEW}
+        session = (await call(house.web, "POST", "/api/auth/login", {**login, "password": OLD})).json()["token"]
+        bearer = house.web.with_headers({"authorization": f"Bearer {session}"})
+        secret = (await call(bearer, "POST", "/api/account/totp", {"password": OLD})).json()["secret"]
+        shown = {"code": TOTP(secret).at(int(time.time()))}
+        assert (await call(bearer, "POST", "/api/account/totp/confirm", shown)).status == 200
+
+        for words, status in (((), 401), (("--second-factor",), 200)):
+            done = run(tmp_path, backend.env, "reset-password", "ann", "--stdin", *words, stdin=NEW + "\n")
+            assert done.returncode == 0, done.stderr
+            await house.caught_up()
+            assert (await call(house.web, "POST", "/api/auth/login", login)).status == status, words
+        told = (await read(house.admin, "/api/events?type=user_second_factor_removed"))["items"]
+        assert [(event["meta"]["actor"], event["meta"]["object"]) for event in told] == [("system", "user ann")]
+        assert await house.services.db.fetch_all("SELECT hash FROM recovery_code") == []

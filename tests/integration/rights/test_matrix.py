@@ -138,7 +138,7 @@ async def test_every_answer_is_the_oracles(backend: Backend, monkeypatch: pytest
             written.append(_ASKED.get())
             raise PackhouseError("try_later", "Nothing is written here.")
 
-        async def free(*_: Any) -> None:
+        async def free(*_: Any, **_named: Any) -> None:
             """Passwords cost nothing here: what guesses are counted by is written with any of them."""
 
         monkeypatch.setattr(Throttle, "admit", free)

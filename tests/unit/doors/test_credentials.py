@@ -226,6 +226,7 @@ def test_conda_tokens_come_out_of_any_location(token: str, location: str) -> Non
         '{"username": "ann", "password": "hunter22"}',
         "bind_password='hunter22'",
         "refresh_token=hunter22",
+        "POST /login next=/&ticket=hunter22",
     ],
 )
 def test_logs_show_no_secret(text: str) -> None:

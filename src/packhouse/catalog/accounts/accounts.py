@@ -163,9 +163,9 @@ async def change_password(unit: Unit, account: Account, hashed: str, actor: str,
 
 async def drop_second_factor(unit: Unit, account: Account, actor: str) -> bool:
     """Ask for no second factor any more, until one is set up anew; say whether one was."""
+    await store.drop_second_factor(unit, account.id)  # one that nobody confirmed, too
     if account.totp_since is None:
         return False
-    await store.drop_second_factor(unit, account.id)
     await _tell(unit, "user_second_factor_removed", actor, account.username)
     return True
 

@@ -79,8 +79,11 @@ class Authenticator:
             return known
         return await self._check(credential, key, address)
 
-    async def login(self, username: str, password: str, address: str) -> Account:
-        """Check a password and return whose it is. Raises like `proof`."""
+    async def check_password(self, username: str, password: str, address: str) -> Account:
+        """Return whose password it is; who logs in by it may have to show more, see `Account.totp_since`.
+
+        Raises like `proof`.
+        """
         return await self._password(username, password, address)
 
     @property
@@ -125,6 +128,8 @@ class Authenticator:
             principal, seconds = await self._cookie(credential.value, now)
         elif credential.kind == "password":
             account = await self._shared(credential, key, address)
+            if account.totp_since is not None:
+                raise _code_needed()
             principal, seconds = await self._principal(account.id, account.username), REMEMBER_SECONDS
         else:
             raise _refused()
@@ -191,7 +196,8 @@ class Authenticator:
                 "The user name or the password is wrong, or the account is disabled.",
                 "Check both; an administrator can set a new password.",
             )
-        await self.throttle.succeeded(account.id, name, address)
+        # Where only the password is known nobody is at home: from there the code could be guessed without the buckets.
+        await self.throttle.succeeded(account.id, name, address, at_home=account.totp_since is None)
         return account
 
     def _remember(self, key: bytes, proof: Proof) -> None:
@@ -206,6 +212,14 @@ def _left(expires_at: int | None, now: int) -> float:
     if expires_at <= now:
         raise _refused()
     return (expires_at - now) / SECOND
+
+
+def _code_needed() -> PackhouseError:
+    return PackhouseError(
+        "second_factor_needed",
+        "The account asks for a second factor, which cannot be sent along with a password here.",
+        "Use a token instead: log in to make one, then send it in place of the password.",
+    )
 
 
 def _refused() -> PackhouseError:

@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import bindparam, insert, null, select, update
 
 from packhouse.catalog.accounts.keys import Keys
+from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.changes import note
 from packhouse.catalog.sign_in_tables import login
 from packhouse.core.db import Unit
@@ -115,6 +116,14 @@ async def by_uuid(reader: Reader, uuid: str) -> Login | None:
     """Return the login of that uuid unless it was ended; the caller looks at `expires_at` and at the account."""
     row = await reader.fetch_one(_BY_UUID, uuid=uuid)
     return Login(*row) if row else None
+
+
+async def is_person(reader: Reader, who: Principal) -> bool:
+    """Say whether somebody is at hand who has logged in: neither a token nor an API key is shown."""
+    if who.token_id is not None or not who.known:
+        return False
+    shown = await by_uuid(reader, who.login_id) if who.login_id else None
+    return who.login_id is None or (shown is not None and shown.kind != "key")
 
 
 async def use(unit: Unit, login_id: int) -> None:

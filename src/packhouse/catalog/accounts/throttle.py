@@ -58,12 +58,14 @@ class Throttle:
             self._refuse(await throttle_store.waits(self._db, buckets, await self._db.now()))
             self._refuse(await throttle_store.try_charge(self._db, buckets))
 
-    async def succeeded(self, account_id: int, username: str, address: str, purpose: Purpose = "password") -> None:
-        """Give back what `admit` charged and remember that the account is at home at this address."""
+    async def succeeded(
+        self, account_id: int, username: str, address: str, purpose: Purpose = "password", *, at_home: bool = True
+    ) -> None:
+        """Give back what `admit` charged and, if so, remember that the account is at home at this address."""
         place = network(address)
         parts = (("pair", username, place), ("address", place), ("account", username))
         keys = [self._key(purpose, *part) for part in parts]
-        known = self._place(place)
+        known = self._place(place) if at_home else None
         await self._db.write(partial(throttle_store.give_back, keys=keys, account_id=account_id, place=known))
         self._refused.pop(keys[0], None)
 

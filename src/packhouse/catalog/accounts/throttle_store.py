@@ -83,11 +83,12 @@ async def try_charge(db: Database, buckets: Mapping[bytes, Rate]) -> dict[bytes,
     return {}
 
 
-async def give_back(unit: Unit, keys: Sequence[bytes], account_id: int, place: bytes) -> None:
-    """Put one check back into each bucket, and remember where the account has logged in."""
+async def give_back(unit: Unit, keys: Sequence[bytes], account_id: int, place: bytes | None) -> None:
+    """Put one check back into each bucket, and remember where the account has logged in, if it has."""
     for key in sorted(keys):
         await unit.execute(_GIVE_BACK, key=key)
-    await unit.execute(_KNOW, account_id=account_id, place=place, now=unit.now)
+    if place is not None:
+        await unit.execute(_KNOW, account_id=account_id, place=place, now=unit.now)
 
 
 async def forget_full(unit: Unit, before: int, limit: int = 2000) -> int:

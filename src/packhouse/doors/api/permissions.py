@@ -87,6 +87,12 @@ ROUTES: dict[tuple[str, str], Action | None] = {
     ("GET", "/api/account"): "account:view",
     ("PUT", "/api/account"): "account:edit",  # asks for DEFAULT_CHANNEL and UPLOAD besides
     ("PUT", "/api/account/password"): "account:edit",
+    ("POST", "/api/account/totp"): "account:edit",
+    ("POST", "/api/account/totp/confirm"): "account:edit",
+    ("DELETE", "/api/account/totp"): "account:edit",
+    ("GET", "/api/account/logins"): "account:view",
+    ("DELETE", "/api/account/logins"): "account:edit",
+    ("DELETE", "/api/account/logins/{login_id}"): "account:edit",
     ("GET", "/api/account/me"): "account:view",
     ("GET", "/api/account/channels"): "account:view",
     ("GET", "/api/account/notifications"): "account:view",
@@ -108,6 +114,8 @@ ROUTES: dict[tuple[str, str], Action | None] = {
     ("GET", "/api/users/{username}"): "account:manage",
     ("PUT", "/api/users/{username}"): "account:manage",
     ("DELETE", "/api/users/{username}"): "account:manage",
+    ("DELETE", "/api/users/{username}/totp"): "account:manage",
+    ("DELETE", "/api/users/{username}/logins"): "account:manage",
     # groups of people; below a group the right on that group
     ("GET", "/api/groups"): "account:view",  # the caller's own, unless they may see the others
     ("POST", "/api/groups"): "channel.group:create",

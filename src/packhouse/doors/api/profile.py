@@ -61,7 +61,7 @@ async def change_password(
 ) -> None:
     """Change the caller's password; all their logins end but the one shown."""
     address = request.client.host if request.client else ""
-    await authenticator.login(caller.username, data.old_password, address)
+    await authenticator.check_password(caller.username, data.old_password, address)
     await profile.change_password(services.db, caller, data.new_password)
     authenticator.forget("account", caller.username)  # other processes hear of it by the list of changes
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, get_args
 import msgspec
 
 from packhouse.catalog.accounts.account import ROLES
+from packhouse.catalog.accounts.logins import Kind as KindOfLogin
 from packhouse.catalog.accounts.reach import LEVELS as LEVELS_ON_CHANNELS
 from packhouse.catalog.accounts.reach import TYPES as TYPES_OF_RESOURCES
 from packhouse.catalog.channels.channel import PRIVACIES
@@ -34,6 +35,7 @@ Privacy = Annotated[Word, _one_of(*PRIVACIES)]
 Behavior = Annotated[Word, _one_of(*BEHAVIORS)]
 Access = Annotated[str, _one_of("owner", "collaborator", "viewer")]
 Role = Annotated[Word, _one_of("everyone", *ROLES)]
+LoginKind = Annotated[str, _one_of(*get_args(KindOfLogin))]
 AccountKind = Annotated[str, _one_of("person", "service")]
 RoleLevel = Annotated[Word, _one_of(*WORDS)]
 TokenType = Annotated[str, _one_of("scope", "resource", "user")]

@@ -22,6 +22,7 @@ from packhouse.core.db import Database, Unit
 from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
 from packhouse.workflows.sharing.heirs import settle
+from packhouse.workflows.signin.browsing import end_others
 
 #: how each member of a profile is checked
 _CHECKS = {"email": check_email, "first_name": check_name, "last_name": check_name}
@@ -130,6 +131,37 @@ async def delete_person(db: Database, caller: Principal, username: str, heir: st
         account = await _reached(unit, caller, username)
         await settle(unit, account.id, caller.username, heir)
         await accounts.remove(unit, account, caller.username)
+
+    await db.write(work)
+
+
+async def drop_second_factor(db: Database, caller: Principal, username: str) -> None:
+    """Let somebody in without their second factor, until they set one up anew.
+
+    Raises PackhouseError: `not_found` also for accounts beyond the caller, `forbidden` for the caller's own, and for
+    tokens that can do less than the account.
+    """
+    if username == caller.username:
+        raise PackhouseError(
+            "forbidden",
+            "Nobody takes their own second factor away without their password.",
+            "Send the password to `DELETE /api/account/totp`, or ask another administrator.",
+        )
+
+    async def work(unit: Unit) -> None:
+        account = await _reached(unit, caller, username)
+        await _require_whole(unit, caller, account)
+        await accounts.drop_second_factor(unit, account, caller.username)
+
+    await db.write(work)
+
+
+async def end_logins(db: Database, caller: Principal, username: str) -> None:
+    """End all logins of somebody. Raises PackhouseError("not_found"), also for accounts beyond the caller."""
+
+    async def work(unit: Unit) -> None:
+        account = await _reached(unit, caller, username)
+        await end_others(unit, account.id, username, caller.username)
 
     await db.write(work)
 

@@ -11,6 +11,7 @@ from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.audit.store import record_event
 from packhouse.core.clock import SECOND
 from packhouse.core.db import Database, Unit
+from packhouse.core.errors import PackhouseError
 from packhouse.workflows.services import Services
 
 HOUR = 3600 * SECOND
@@ -76,3 +77,34 @@ async def sign_out(db: Database, who: Principal) -> None:
             )
 
     await db.write(work)
+
+
+async def end_one(db: Database, who: Principal, uuid: str) -> None:
+    """End one of a caller's logins. Raises PackhouseError("not_found"), also for those of others."""
+
+    async def work(unit: Unit) -> None:
+        found = await logins.by_uuid(unit, uuid)
+        if found is None or found.account_id != who.account_id:
+            raise PackhouseError("not_found", "You have no such login.", "List your logins to find its id.")
+        await logins.end(unit, found.id)
+        about = {"login": uuid}
+        await record_event(unit, type="user_signed_out", actor=who.username, object=f"user {who.username}", data=about)
+
+    await db.write(work)
+
+
+async def end_mine(db: Database, who: Principal) -> None:
+    """End all of a caller's logins but the one that is shown."""
+
+    async def work(unit: Unit) -> None:
+        shown = await logins.by_uuid(unit, who.login_id) if who.login_id else None
+        await end_others(unit, who.account_id or 0, who.username, who.username, shown.id if shown else None)
+
+    await db.write(work)
+
+
+async def end_others(unit: Unit, account_id: int, username: str, actor: str, but: int | None = None) -> None:
+    """End the logins of an account, except the one with the id `but`; nothing is told of none."""
+    if ended := await logins.end_all(unit, account_id, but):
+        data = {"logins": ended}
+        await record_event(unit, type="user_logins_ended", actor=actor, object=f"user {username}", data=data)

@@ -18,8 +18,7 @@ async def make(services: Services, who: Principal, client: str) -> tuple[str, Lo
     Only somebody who has logged in gets one: a token or another key would outlive itself by it, and one that is limited
     would lose its limits. Raises PackhouseError: `forbidden` then, `unauthenticated` for an account that is gone.
     """
-    shown = await logins.by_uuid(services.db, who.login_id) if who.login_id else None
-    if who.token_id is not None or (who.login_id is not None and (shown is None or shown.kind == "key")):
+    if who.known and not await logins.is_person(services.db, who):
         raise PackhouseError(
             "forbidden",
             "A token or an API key makes no further key.",
