@@ -19,7 +19,7 @@ from packhouse.catalog.accounts.uses import Uses
 from packhouse.catalog.audit.chain import seal
 from packhouse.catalog.audit.keys import load_signing_key
 from packhouse.catalog.changes import Change, ChangeFeed, forget_old
-from packhouse.catalog.grants import devices, signing_keys
+from packhouse.catalog.grants import codes, devices, signing_keys
 from packhouse.catalog.identities.attempts import forget_old as forget_old_attempts
 from packhouse.catalog.mirrors.origins import forget_unused
 from packhouse.catalog.notifications.outbox import forget_old as forget_old_digests
@@ -339,6 +339,7 @@ async def _forget_old(db: Database) -> None:
         partial(forget, before=long_ago),
         partial(forget_full, before=long_ago),
         partial(devices.forget_old, before=long_ago),
+        partial(codes.forget_old, before=long_ago),
     ):
         while await db.write(work):
             pass

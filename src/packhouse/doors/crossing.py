@@ -15,14 +15,16 @@ from packhouse.doors.origins import Origins
 #: methods that change nothing (RFC 9110 section 9.2.1)
 SAFE = ("GET", "HEAD", "OPTIONS")
 #: what people use with a browser: there only our cookie counts, and no credential in a header
-_PAGES = re.compile(r"/(?:login|logout|device|auth|app|\.well-known)(?:/.*)?", re.DOTALL)
+_PAGES = re.compile(r"/(?:login|logout|device|auth|app|\.well-known|api/(?:repo/)?auth/authorize)(?:/.*)?", re.DOTALL)
+#: what programs ask there with a credential like any other
+_NO_PAGES = re.compile(r"/auth/realms/[^/]+/protocol/openid-connect/userinfo")
 #: what only programs ask, which show in the body who they are: there no credential is read at all
 _MACHINES = re.compile(r"/auth/realms/[^/]+/protocol/openid-connect/(?:token|auth/device)|/login/[^/]+/backchannel")
 
 
 def is_page(path: str) -> bool:
     """Say whether a path is for people with a browser."""
-    return _PAGES.fullmatch(path) is not None
+    return _PAGES.fullmatch(path) is not None and _NO_PAGES.fullmatch(path) is None
 
 
 def is_machine(path: str) -> bool:

@@ -12,6 +12,7 @@ EVENTS: dict[str, str] = {
     "artifact_registered": "A file was uploaded",
     "artifact_removed": "Files were taken out of a channel",
     "artifact_restored": "Files that a mirror had kept out may come again",
+    "authorization_code_replayed": "A code was shown again that a command line had used, so that its logins were ended",
     "auto_role_added": "Newcomers get a role from now on",
     "auto_role_deleted": "Newcomers no longer get a role",
     "auto_role_updated": "A role that newcomers get was changed",

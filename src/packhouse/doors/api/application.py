@@ -51,6 +51,7 @@ from packhouse.doors.api import (
     tokens,
     trusted_keys,
     uploads,
+    userinfo,
     users,
     vex,
     waivers,
@@ -61,7 +62,7 @@ from packhouse.doors.api.guard import caller_of, guard
 from packhouse.doors.api.pages import Pages
 from packhouse.doors.api.parameters import Caller, House, Login, Reserved
 from packhouse.doors.api.problems import answer
-from packhouse.doors.login import device, federated, provider, signing_in
+from packhouse.doors.login import authorize, device, federated, provider, signing_in
 from packhouse.workflows.services import Services
 from packhouse.workflows.signin.oidc.federation import Federation
 
@@ -102,8 +103,8 @@ NOUNS = (
     vex,
     *(roles, permissions_page),
     identity_providers,
-    *(signing_in, federated, provider, device),
-    api_keys,
+    *(signing_in, federated, provider, device, authorize),
+    *(api_keys, userinfo),
     events,
     reports,
     service_accounts,

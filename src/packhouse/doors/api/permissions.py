@@ -222,6 +222,18 @@ ROUTES: dict[tuple[str, str], Action | None] = {
     ("POST", "/device"): OPEN,
     ("POST", "/api/auth/api-keys"): "account:edit",
     ("POST", "/api/iam/api-keys"): "account:edit",
+    # ---- the same, for those that open a browser, which decides in the name of its login
+    ("GET", "/auth/realms/packhouse/protocol/openid-connect/auth"): OPEN,
+    ("POST", "/auth/realms/packhouse/protocol/openid-connect/auth"): OPEN,
+    ("GET", "/auth/realms/packhouse/protocol/openid-connect/logout"): OPEN,
+    ("GET", "/app/local-login-success"): OPEN,
+    ("GET", "/app/local-login-error"): OPEN,
+    ("GET", "/api/auth/authorize"): OPEN,
+    ("GET", "/auth/realms/packhouse/protocol/openid-connect/userinfo"): "account:view",
+    ("POST", "/auth/realms/packhouse/protocol/openid-connect/userinfo"): "account:view",
+    ("GET", "/api/auth/oauth2/userinfo"): "account:view",
+    ("GET", "/api/auth/account/profile"): "account:view",
+    ("GET", "/api/auth/organizations/my"): "account:view",
     **{
         (method, base + tail): action
         for base in (CHANNEL, SUBCHANNEL)

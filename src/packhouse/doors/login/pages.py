@@ -30,10 +30,15 @@ _templates = Environment(
 )
 
 
-def page(template: str, status: int = 200, **values: Any) -> Response[bytes]:
-    """Return a page made from `doors/web/TEMPLATE.html`; every value is escaped."""
+def page(template: str, status: int = 200, *, sends_to: str = "", **values: Any) -> Response[bytes]:
+    """Return a page made from `doors/web/TEMPLATE.html`; every value is escaped.
+
+    `sends_to` is another origin to which the answer to a form of the page may redirect, as browsers ask of a policy.
+    """
     text = _templates.get_template(f"{template}.html").render(**values)
-    return Response(text.encode(), status_code=status, headers=dict(HEADERS), media_type="text/html; charset=utf-8")
+    policy = _POLICY.replace("form-action 'self'", f"form-action 'self' {sends_to}") if sends_to else _POLICY
+    headers = {**HEADERS, "Content-Security-Policy": policy}
+    return Response(text.encode(), status_code=status, headers=headers, media_type="text/html; charset=utf-8")
 
 
 def go_to(address: str) -> Response[bytes]:

@@ -1,4 +1,4 @@
-"""What command lines ask of us as their OpenID provider: discovery, keys, the device flow and tokens.
+"""What command lines ask of us as their OpenID provider: discovery, keys, the device flow, and tokens for both flows.
 
 The addresses are laid out as Keycloak's are: one of the clients takes its realm from the path. Nothing but the body
 says who asks; a credential that comes along is not looked at.
@@ -17,11 +17,13 @@ from packhouse.core.errors import PackhouseError
 from packhouse.doors.api.parameters import House
 from packhouse.doors.login.forms import form
 from packhouse.doors.login.pages import ours
-from packhouse.workflows.signin.provider import device
+from packhouse.workflows.services import Services
+from packhouse.workflows.signin.provider import code, device
 from packhouse.workflows.signin.provider.refusals import OAuthError
 
 REALM = "/auth/realms/packhouse"
 CONNECT = f"{REALM}/protocol/openid-connect"
+CODE = "authorization_code"
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 
 Asked = Request[Any, Any, Any]
@@ -37,12 +39,19 @@ async def discovery(request: Asked) -> Response[bytes]:
     return _answer(
         {
             "issuer": here,
-            "authorization_endpoint": f"{here}{CONNECT}/auth",  # one client reads nothing without it
+            "authorization_endpoint": f"{here}{CONNECT}/auth",
             "token_endpoint": f"{here}{CONNECT}/token",
             "device_authorization_endpoint": f"{here}{CONNECT}/auth/device",
             "jwks_uri": f"{here}{CONNECT}/certs",
-            "grant_types_supported": [DEVICE_CODE],
-            "response_types_supported": ["none"],
+            "userinfo_endpoint": f"{here}{CONNECT}/userinfo",
+            "end_session_endpoint": f"{here}{CONNECT}/logout",
+            "grant_types_supported": [CODE, DEVICE_CODE],
+            "response_types_supported": ["code"],
+            "response_modes_supported": ["query"],
+            "scopes_supported": code.SCOPES,
+            "code_challenge_methods_supported": ["S256"],
+            "authorization_response_iss_parameter_supported": True,
+            "request_uri_parameter_supported": False,  # supported, where nothing is said
             "token_endpoint_auth_methods_supported": ["none"],
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": [signing_keys.ALGORITHM],
@@ -83,13 +92,28 @@ async def token(request: Asked, services: House) -> Response[bytes]:
     """Give out an access token (RFC 6749 section 5.1) for a grant."""
     try:
         given = await _form(request)
-        if given.get("grant_type") != DEVICE_CODE:
-            raise OAuthError("unsupported_grant_type", f"The grant type here is {DEVICE_CODE}.")
-        client, agent = given.get("client_id", ""), request.headers.get("user-agent", "")
-        access = await device.take(services, client, given.get("device_code", ""), agent)
+        taker = _TAKERS.get(given.get("grant_type", ""))
+        if taker is None:
+            raise OAuthError("unsupported_grant_type", f"The grant types here are {' and '.join(_TAKERS)}.")
+        tokens = await taker(request, services, given)
     except OAuthError as error:
         return _refusal(error)
-    return _answer({"access_token": access, "token_type": "Bearer", "expires_in": device.ACCESS_SECONDS})
+    return _answer({"token_type": "Bearer", "expires_in": device.ACCESS_SECONDS, **tokens})
+
+
+async def _by_device_code(request: Asked, services: Services, given: dict[str, str]) -> dict[str, str]:
+    client, agent = given.get("client_id", ""), request.headers.get("user-agent", "")
+    return {"access_token": await device.take(services, client, given.get("device_code", ""), agent)}
+
+
+async def _by_code(request: Asked, services: Services, given: dict[str, str]) -> dict[str, str]:
+    shown = code.Exchange(*(given.get(name, "") for name in ("client_id", "code", "redirect_uri", "code_verifier")))
+    agent = request.headers.get("user-agent", "")
+    tokens = await code.exchange(services, shown, client=agent, issuer=ours(request))
+    return {name: value for name, value in tokens._asdict().items() if value is not None}
+
+
+_TAKERS = {CODE: _by_code, DEVICE_CODE: _by_device_code}
 
 
 async def _form(request: Asked) -> dict[str, str]:

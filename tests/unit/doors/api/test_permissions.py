@@ -19,6 +19,8 @@ DECIDED_LATER = {
     ("POST", "/auth/realms/packhouse/protocol/openid-connect/auth/device"): "it asks, and a person decides",
     ("POST", "/auth/realms/packhouse/protocol/openid-connect/token"): "it is how one gets rights",
     ("POST", "/device"): "it decides in the name of the browser's login, without which it does nothing",
+    ("POST", "/auth/realms/packhouse/protocol/openid-connect/auth"): "the same",
+    ("POST", "/auth/realms/packhouse/protocol/openid-connect/userinfo"): "it reads; clients may ask either way",
     ("POST", "/logout"): "it ends the login that is shown, and no other",
     ("POST", "/api/reports/artifact_downloads"): "it reads; its body may be too long for an address",
     ("PUT", "/api/channels/{channel}/artifacts/bulk"): "BULK, by what the body asks for",
@@ -76,6 +78,12 @@ def test_only_what_must_be_is_open_to_everybody() -> None:
         ("POST", "/auth/realms/packhouse/protocol/openid-connect/token"),
         ("GET", "/device"),
         ("POST", "/device"),
+        ("GET", "/auth/realms/packhouse/protocol/openid-connect/auth"),
+        ("POST", "/auth/realms/packhouse/protocol/openid-connect/auth"),
+        ("GET", "/auth/realms/packhouse/protocol/openid-connect/logout"),
+        ("GET", "/app/local-login-success"),
+        ("GET", "/app/local-login-error"),
+        ("GET", "/api/auth/authorize"),
     }
 
 

@@ -6,8 +6,11 @@ from packhouse.catalog.accounts import logins, store
 from packhouse.catalog.accounts.keys import load_keys
 from packhouse.catalog.accounts.logins import Login
 from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.grants.issuing import give_key
+from packhouse.catalog.grants import codes
+from packhouse.catalog.grants.issuing import key_of
+from packhouse.catalog.grants.signing_keys import signer
 from packhouse.core.clock import DAY
+from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.workflows.services import Services
 
@@ -28,5 +31,19 @@ async def make(services: Services, who: Principal, client: str) -> tuple[str, Lo
     if account is None or account.disabled_at is not None:
         raise PackhouseError("unauthenticated", "The account is gone.", "Log in again.")
     lifetime = services.settings.api_key_days * DAY
-    keys = await load_keys(services.db)
-    return await give_key(services.db, services.sealer, keys, account, "key", client=client, lifetime=lifetime)
+    keys, key = await load_keys(services.db), await signer(services.db, services.sealer)
+
+    async def work(unit: Unit) -> tuple[str, Login] | None:
+        value, made = await key_of(unit, key, keys, account, "key", client=client, lifetime=lifetime)
+        if shown is not None:
+            # first this, which waits for whoever shows the code again that it came of
+            await codes.also_gave(unit, shown.uuid, made.uuid)
+            if await logins.by_uuid(unit, shown.uuid) is None:
+                await logins.end(unit, made.id)
+                return None
+        return value, made
+
+    given = await services.db.write(work)
+    if given is None:
+        raise PackhouseError("unauthenticated", "The login has ended.", "Log in again.")
+    return given
