@@ -131,6 +131,7 @@ class Publisher:
         except Ended as fault:
             log.warning("the index is rendered without processes of its own for now", error=str(fault))
             self._alone_until = monotonic() + ALONE_SECONDS
+            self._drafting.end()  # others may have been started for the next batch before this one was known to be lost
             return True
         finally:
             await asyncio.gather(*begun, return_exceptions=True)
