@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -255,3 +256,34 @@ async def test_run_exports_follow_what_was_fetched(house: House) -> None:
     await house.services.db.write(fetched)
     await house.caught_up()
     assert set((await house.web.get(target)).json()["packages.conda"]) == {"held-1.0-0.conda", "passive-1-0.conda"}
+
+
+async def test_who_asks_in_the_moment_a_document_is_done_gets_a_newer_one(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In that moment it is still known as one being made, and waiting for it lets nobody else run."""
+    await house.upload("pub", "held")
+    channel, reader = await house.find("pub"), house.services.index
+    wanted = ("conda", channel.id, "noarch", "run_exports.json")
+    keep = documents.Documents.keep
+    asking: list[asyncio.Task[documents.Document | None]] = []
+
+    def last_act(self: documents.Documents, key: documents.Key, document: documents.Document) -> None:
+        keep(self, key, document)
+        if key[2] == "run_exports.json" and not asking:
+            reader._changed(changes.Change(0, "entry", channel.id, "held"))
+            asking.append(asyncio.create_task(reader.document(*wanted)))
+
+    def stuck(*_: object) -> None:
+        raise AssertionError("a process waits for ever for what is done")
+
+    monkeypatch.setattr(documents.Documents, "keep", last_act)
+    before = signal.signal(signal.SIGALRM, stuck)
+    signal.alarm(20)
+    try:
+        older = await reader.document(*wanted)
+        newer = await asking[0]
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+    assert older and newer and newer.stamp > older.stamp

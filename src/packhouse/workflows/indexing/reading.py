@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from packhouse.catalog.changes import Change, ChangeFeed
@@ -28,6 +29,9 @@ SHARD_GRACE = DAY
 MOST_FRAGMENT_BYTES = 2**31
 #: the place of the documents that are about all partitions
 ROOT = ""
+
+#: what is made once for all who ask at the same time: (channel, partition, kind)
+Making = tuple[int, str, IndexDocument]
 
 
 class _Opened:
@@ -53,7 +57,7 @@ class IndexReader:
         self._views = Views(db)
         self._documents = Documents(folder)
         self._own = Documents(folder)  # by content, so that channels which show the same share them
-        self._making: dict[tuple[int, str, IndexDocument], asyncio.Task[dict[str, Document]]] = {}
+        self._making: dict[Making, asyncio.Task[dict[str, Document]]] = {}
         feed.listen(self._changed, self._reset)
 
     def _changed(self, change: Change) -> None:
@@ -160,12 +164,16 @@ class IndexReader:
         making = (channel_id, partition, kind)
         while True:
             task = self._making.get(making)
-            if task is None:
+            if task is None or task.done():  # one that is done but not yet taken away would be awaited without a pause
                 task = self._making[making] = asyncio.create_task(self._make(family, channel_id, partition, kind, view))
-                task.add_done_callback(lambda _: self._making.pop(making, None))
+                task.add_done_callback(partial(self._take_away, making))
             document = (await asyncio.shield(task))[name]
             if _shows(document, wanted, stamp):
                 return document
+
+    def _take_away(self, making: Making, task: asyncio.Task[dict[str, Document]]) -> None:
+        if self._making.get(making) is task:  # and not one begun since
+            del self._making[making]
 
     async def _make(
         self, family: str, channel_id: int, partition: str, kind: IndexDocument, view: PartitionView

@@ -35,10 +35,10 @@ async def make(services: Services, who: Principal, client: str) -> tuple[str, Lo
 
     async def work(unit: Unit) -> tuple[str, Login] | None:
         value, made = await key_of(unit, key, keys, account, "key", client=client, lifetime=lifetime)
-        if shown is not None:
+        if who.login_id is not None:
             # first this, which waits for whoever shows the code again that it came of
-            await codes.also_gave(unit, shown.uuid, made.uuid)
-            if await logins.by_uuid(unit, shown.uuid) is None:
+            await codes.also_gave(unit, who.login_id, made.uuid)
+            if await logins.by_uuid(unit, who.login_id) is None:
                 await logins.end(unit, made.id)
                 return None
         return value, made
