@@ -102,6 +102,7 @@ async def test_a_person_lets_the_anaconda_command_in(house: House) -> None:
 
     who = (await asks_as(house, tokens["access_token"], f"{CONNECT}/userinfo")).json()
     assert (who["sub"], who["preferred_username"]) == (claims["sub"], "ann")
+    assert who.get("email_verified", False) is False, "true or false, never a number"
     login = house.web.with_headers({"authorization": f"Bearer {tokens['access_token']}"})
     assert (await login.request("POST", f"{CONNECT}/userinfo")).json() == who
     assert await read(login, "/api/auth/oauth2/userinfo") == who

@@ -81,7 +81,7 @@ def _claims(found: Account) -> UserInfo:
         given_name=found.first_name,
         family_name=found.last_name,
         email=found.email,
-        email_verified=found.email_verified,
+        email_verified=bool(found.email_verified),  # SQLite says 0 and 1
     )
 
 
