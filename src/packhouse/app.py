@@ -11,10 +11,11 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from packhouse.catalog.accounts import logins
 from packhouse.catalog.accounts.accounts import ensure_admin
 from packhouse.catalog.accounts.authenticator import Authenticator
 from packhouse.catalog.accounts.keys import load_keys
-from packhouse.catalog.accounts.throttle_store import forget_full
+from packhouse.catalog.accounts.throttle_store import forget_full, forget_places
 from packhouse.catalog.accounts.uses import Uses
 from packhouse.catalog.audit.chain import seal
 from packhouse.catalog.audit.keys import load_signing_key
@@ -84,6 +85,8 @@ _log = log.get_logger(__name__)
 SWEEPS_A_DAY = 96
 #: how long a job that ended can be looked at, in days
 HISTORY_DAYS = 30
+#: how long somebody stays at home where they signed in, in days
+HOME_DAYS = 365
 
 
 def build_services(settings: Settings, *, create: bool = False) -> Services:
@@ -328,18 +331,22 @@ async def _duties(services: Services) -> list[Periodic]:
 
 async def _forget_old(db: Database) -> None:
     """Delete the rows that are too old to be of use."""
-    long_ago = await db.now() - HISTORY_DAYS * DAY
+    now = await db.now()
+    long_ago = now - HISTORY_DAYS * DAY
     await db.write(partial(forget_ended, before=long_ago))
     await db.write(forget_unused)
-    await db.write(forget_old_attempts)
     for work in (
         forget_old,
+        forget_old_attempts,
         partial(forget_old_chunks, before=long_ago),
         partial(forget_old_digests, before=long_ago),
         partial(forget, before=long_ago),
         partial(forget_full, before=long_ago),
         partial(devices.forget_old, before=long_ago),
         partial(codes.forget_old, before=long_ago),
+        partial(logins.forget_old, before=long_ago),  # after what they approved
+        partial(signing_keys.forget_old, before=long_ago),
+        partial(forget_places, before=now - HOME_DAYS * DAY),
     ):
         while await db.write(work):
             pass

@@ -13,8 +13,10 @@ import msgspec
 from backports import zstd
 
 from packhouse.app import build_services, close
+from packhouse.catalog.accounts import store as accounts
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.groups import owners
 from packhouse.catalog.mirrors import store
 from packhouse.catalog.mirrors.filters import Filters
 from packhouse.catalog.mirrors.mirror import Mirror, Options, Spec
@@ -43,10 +45,13 @@ async def services_on(backend: Backend, env: Mapping[str, str] | None = None, **
 
 
 async def make_test_channel(services: Services, path: str = "ours") -> Channel:
-    """Create a channel, owned by nobody in particular."""
+    """Create a channel, owned by somebody called `keeper`."""
 
     async def work(unit: Unit) -> None:
-        await channels.insert_channel(unit, path, None, "", "public", 1)
+        keeper = await accounts.by_name(unit, "keeper")
+        number = keeper.id if keeper else await accounts.insert_account(unit, "keeper", None)
+        channel_id = await channels.insert_channel(unit, path, None, "", "public", number or 0)
+        await owners.begin(unit, channel_id, path, number)
 
     await services.db.write(work)
     found = await channels.by_path(services.db, path)

@@ -11,6 +11,7 @@ from packhouse.cli.upkeep import with_services
 from packhouse.core.errors import PackhouseError
 from packhouse.workflows.services import Services
 from packhouse.workflows.signin.administering import reset_password as reset
+from packhouse.workflows.signin.administering import retire_keys
 
 
 def reset_password(data: Path | None, username: str, *, stdin: bool, second_factor: bool) -> int:
@@ -23,6 +24,16 @@ def reset_password(data: Path | None, username: str, *, stdin: bool, second_fact
 
     ended = with_services(data, work)
     sys.stdout.write(f"The password of {username} is set; {ended} of their logins ended. Their tokens go on working.\n")
+    return 0
+
+
+def rotate_keys(data: Path | None) -> int:
+    """Let everything that was signed so far count for nothing, in every process; the next login makes a new key."""
+    retired = with_services(data, lambda services: retire_keys(services.db))
+    sys.stdout.write(
+        f"{retired} signing keys count no longer. Who logged in with a command line or over the API logs in again;"
+        " browsers stay signed in, and tokens go on working.\n"
+    )
     return 0
 
 

@@ -166,6 +166,12 @@ def reset_password(
     raise typer.Exit(part.reset_password(data, username, stdin=stdin, second_factor=second_factor))
 
 
+@admin.command("rotate-keys")
+def rotate_keys(data: Data = None) -> None:
+    """Let no signing key count any more, when one may be in wrong hands: API keys and sessions of the API end."""
+    raise typer.Exit(_server_part("packhouse.cli.admin").rotate_keys(data))
+
+
 def _server_part(module: str) -> Any:
     """Import what the light client does not bring along, or say what to install."""
     try:

@@ -73,3 +73,23 @@ async def test_a_second_factor_goes_with_the_password_only_if_asked(backend: Bac
         told = (await read(house.admin, "/api/events?type=user_second_factor_removed"))["items"]
         assert [(event["meta"]["actor"], event["meta"]["object"]) for event in told] == [("system", "user ann")]
         assert await house.services.db.fetch_all("SELECT hash FROM recovery_code") == []
+
+
+async def test_keys_that_may_be_in_wrong_hands_are_retired(backend: Backend, tmp_path: Path) -> None:
+    async with open_house(backend) as house:
+        await house.person("ann", password=OLD)
+        login = {"username": "ann", "password": OLD}
+        session = (await call(house.web, "POST", "/api/auth/login", login)).json()["token"]
+        bearer = house.web.with_headers({"authorization": f"Bearer {session}"})
+        assert (await bearer.get("/api/account")).status == 200
+
+        done = run(tmp_path, backend.env, "rotate-keys")
+        assert done.returncode == 0, done.stderr
+        assert "1 signing keys" in done.stdout
+        await house.caught_up()
+        assert (await bearer.get("/api/account")).status == 401
+        assert (await house.as_("ann").get("/api/account")).status == 200  # a token is signed by nothing
+        another = (await call(house.web, "POST", "/api/auth/login", login)).json()["token"]
+        assert (await house.web.with_headers({"authorization": f"Bearer {another}"}).get("/api/account")).status == 200
+        [told] = (await read(house.admin, "/api/events?type=signing_keys_retired"))["items"]
+        assert told["meta"]["actor"] == "system"

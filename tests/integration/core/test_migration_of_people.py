@@ -26,6 +26,7 @@ BEFORE = (
     "INSERT INTO channel (id, path, parent_id, description, privacy, owner_id, created_at, updated_at, deleted_at)"
     " VALUES (1, 'team', NULL, '', 'private', 2, 40, 40, NULL), (2, 'team/lab', 1, '', 'public', 1, 41, 41, NULL),"
     " (3, NULL, NULL, '', 'private', 2, 42, 42, 50)",
+    "INSERT INTO secret (name, value) VALUES ('session-signing', :one), ('token-hashing', :two)",
     "INSERT INTO channel_grant (channel_id, user_id, level) VALUES (2, 2, 1)",
     "INSERT INTO token (id, uuid, account_id, name, hash, scopes, created_at) VALUES"
     " (1, 'one', 2, 'all', :one, 'null', 60), (2, 'two', 2, 'some', :two, '[\"artifact:view\"]', 61)",
@@ -85,6 +86,7 @@ def test_people_keep_their_rights_and_owners_get_their_groups(url: str) -> None:
         ]
         assert rows(connection, "SELECT count(*) FROM user_group") == [(2,)]
         assert rows(connection, "SELECT channel_id, user_id, level FROM channel_grant") == [(2, 2, 1)]
+        assert rows(connection, "SELECT name FROM secret WHERE name LIKE '%ing'") == [("token-hashing",)]
         assert rows(connection, "SELECT uuid, kind, metadata FROM token ORDER BY id") == [
             ("one", "user", "{}"),
             ("two", "scope", "{}"),

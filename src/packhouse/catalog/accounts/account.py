@@ -28,7 +28,7 @@ class Account(msgspec.Struct, frozen=True):
     username: str
     role: Role
     default_channel_id: int | None
-    sessions: int  #: grows to end every login at once
+    sessions: int  #: grows with each new password, after which what was shown of the old one counts for nothing
     disabled_at: int | None
     created_at: int
     uuid: str = ""  #: who it is for others, for ever

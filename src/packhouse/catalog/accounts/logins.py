@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
-from sqlalchemy import bindparam, insert, null, select, update
+from sqlalchemy import bindparam, delete, insert, null, or_, select, update
 
 from packhouse.catalog.accounts.keys import Keys
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.changes import note
-from packhouse.catalog.sign_in_tables import login
+from packhouse.catalog.sign_in_tables import auth_code, device_grant, login
 from packhouse.core.db import Unit
 from packhouse.core.db.base import Reader
 from packhouse.core.randomness import new_uuid, random_hex
@@ -65,6 +65,17 @@ _END_ALL = (
     .values(_ENDED)
     .returning(login.c.uuid)
 )
+#: what was approved by a login goes before it
+_OLD = (
+    select(login.c.id)
+    .where(
+        or_(login.c.ended_at < bindparam("before"), login.c.expires_at < bindparam("before")),
+        login.c.id.not_in(select(device_grant.c.login_id).where(device_grant.c.login_id.is_not(None))),
+        login.c.id.not_in(select(auth_code.c.login_id)),
+    )
+    .limit(bindparam("limit"))
+)
+_FORGET = delete(login).where(login.c.id.in_(_OLD))
 
 
 async def begin(
@@ -144,6 +155,11 @@ async def end_all(unit: Unit, account_id: int, but: int | None = None) -> int:
     for (uuid,) in ended:
         await note(unit, "login", name=uuid)
     return len(ended)
+
+
+async def forget_old(unit: Unit, before: int, limit: int = 2000) -> int:
+    """Drop at most `limit` logins that expired or ended before a time; return how many."""
+    return await unit.execute(_FORGET, before=before, limit=limit)
 
 
 def _hash(keys: Keys, value: str) -> bytes:

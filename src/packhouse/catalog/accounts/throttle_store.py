@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import bindparam, delete, select, tuple_
 
 from packhouse.catalog.people_tables import account
 from packhouse.catalog.sign_in_tables import bucket, known_place
@@ -38,6 +38,9 @@ _KNOW = """INSERT INTO known_place (account_id, place_hash, seen_at)
  ON CONFLICT (account_id, place_hash) DO UPDATE SET seen_at = :now"""
 _OLD = select(bucket.c.key_hash).where(bucket.c.at < bindparam("before")).limit(bindparam("limit"))
 _FORGET = delete(bucket).where(bucket.c.key_hash.in_(_OLD))
+_PLACE = (known_place.c.account_id, known_place.c.place_hash)
+_LEFT = select(*_PLACE).where(known_place.c.seen_at < bindparam("before")).limit(bindparam("limit"))
+_FORGET_PLACES = delete(known_place).where(tuple_(*_PLACE).in_(_LEFT))
 
 
 class _Empty(Exception):
@@ -94,3 +97,8 @@ async def give_back(unit: Unit, keys: Sequence[bytes], account_id: int, place: b
 async def forget_full(unit: Unit, before: int, limit: int = 2000) -> int:
     """Drop at most `limit` buckets that nobody touched since `before` (all of them are full); return how many."""
     return await unit.execute(_FORGET, before=before, limit=limit)
+
+
+async def forget_places(unit: Unit, before: int, limit: int = 2000) -> int:
+    """Drop at most `limit` places where an account was last at home before `before`; return how many."""
+    return await unit.execute(_FORGET_PLACES, before=before, limit=limit)

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_private_key,
 )
 from jwt.algorithms import RSAAlgorithm
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.changes import note
@@ -72,6 +72,8 @@ _RETIRE = (
     .values(verifies_until=bindparam("at"))
     .returning(signing_key.c.kid)
 )
+_OLD = select(signing_key.c.kid).where(signing_key.c.verifies_until < bindparam("before")).limit(bindparam("limit"))
+_FORGET = delete(signing_key).where(signing_key.c.kid.in_(_OLD))
 
 
 class SigningKey(msgspec.Struct, frozen=True):
@@ -132,6 +134,11 @@ async def retire_all(unit: Unit, actor: str) -> list[str]:
         await record_event(unit, type="signing_keys_retired", actor=actor, object="keys", data={"kids": kids})
         await note(unit, "people")  # whatever processes remember of credentials goes
     return kids
+
+
+async def forget_old(unit: Unit, before: int, limit: int = 2000) -> int:
+    """Drop at most `limit` keys that have verified nothing since `before`; return how many."""
+    return await unit.execute(_FORGET, before=before, limit=limit)
 
 
 async def _add(db: Database, sealer: Sealer) -> None:

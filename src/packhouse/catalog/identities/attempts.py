@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, delete, insert, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from packhouse.catalog.accounts.keys import Keys
 from packhouse.catalog.sign_in_tables import attempt
@@ -33,7 +33,8 @@ _TAKE = (
     .values(used_at=bindparam("now"))
     .returning(attempt.c.nonce_hash, attempt.c.verifier, attempt.c.next)
 )
-_FORGET = delete(attempt).where(attempt.c.expires_at < bindparam("before"))
+_OLD = select(attempt.c.state_hash).where(attempt.c.expires_at < bindparam("before")).limit(bindparam("limit"))
+_FORGET = delete(attempt).where(attempt.c.state_hash.in_(_OLD))
 
 
 class Attempt(NamedTuple):
@@ -79,6 +80,6 @@ def nonce_hash(keys: Keys, nonce: str) -> bytes:
     return keys.hash_of("nonce", nonce)
 
 
-async def forget_old(unit: Unit) -> None:
-    """Delete the attempts that nobody can come back from."""
-    await unit.execute(_FORGET, before=unit.now)
+async def forget_old(unit: Unit, limit: int = 2000) -> int:
+    """Delete at most `limit` of the attempts that nobody can come back from; return how many."""
+    return await unit.execute(_FORGET, before=unit.now, limit=limit)

@@ -3,7 +3,8 @@
 I1 what an active entry shows has a stored file of the size and hashes that are advertised, a passive one a source, and
 what a pinned index shows an entry · I2 the published index is what the catalogue says, in numbers without a gap · I3 a
 coordinate is bound to the content it shows · I4 nothing stored is unknown, nothing known is missing · I5 every change
-has its event, and the events form an unbroken chain · I6 what hides a file is what rules say of it now.
+has its event, and the events form an unbroken chain · I6 what hides a file is what rules say of it now · I9 every
+channel has an owner who can log in and manages it among the group of its owners.
 What may be so for a while (a name that waits for publishing, bytes that wait for the sweep) is said as information.
 """
 
@@ -15,12 +16,23 @@ from packhouse.catalog.audit import store as audit
 from packhouse.catalog.audit.chain import verify_chain
 from packhouse.catalog.audit.keys import find_public_key
 from packhouse.catalog.channels import store as channels
+from packhouse.catalog.groups.integrity import ill_kept
 from packhouse.catalog.packages import contents, integrity, leftovers, needs
 from packhouse.core.db import Database
 from packhouse.workflows.maintaining import judgements, pinned, published, store, stored
 from packhouse.workflows.maintaining.finding import Finding
 from packhouse.workflows.maintaining.stored import Pair
 from packhouse.workflows.services import Services
+
+#: channels looked at together
+PAGE = 1000
+_ILL_KEPT = {
+    "owner": "its owner is gone or disabled; an administrator makes somebody else the owner",
+    "group": "the group of its owners is not there",
+    "name": "the group of its owners does not bear its name",
+    "member": "its owner is no manager in the group of its owners",
+    "grant": "the group of its owners does not manage it",
+}
 
 
 async def verify(services: Services, *, deep: bool = False, after: str = "") -> AsyncIterator[Finding]:
@@ -30,7 +42,8 @@ async def verify(services: Services, *, deep: bool = False, after: str = "") -> 
     Raises PackhouseError("try_later") when the database or the store goes away.
     """
     db = services.db
-    for part in (_claims(db), _stored(services), _judged(db), _index(db), _bindings(db), _causes(db), _chain(db)):
+    parts = (_claims(db), _stored(services), _judged(db), _index(db), _bindings(db), _causes(db), _chain(db))
+    for part in (*parts, _owners(db)):
         async for finding in part:
             yield finding
     if deep:
@@ -155,3 +168,11 @@ async def _chain(db: Database) -> AsyncIterator[Finding]:
         yield Finding("I5", "audit", "events are sealed, but the key that signed them is gone")
     if unsealed := await audit.count_unsealed(db):
         yield Finding("I5", "audit", f"{unsealed} events wait to be sealed", True)
+
+
+async def _owners(db: Database) -> AsyncIterator[Finding]:
+    after = 0
+    while rows := await ill_kept(db, after, PAGE):
+        for _, path, what in rows:
+            yield Finding("I9", path, _ILL_KEPT[what])
+        after = rows[-1][0]

@@ -18,6 +18,7 @@ from packhouse.catalog.accounts.assigning import all_roles, chosen, given_by_han
 from packhouse.catalog.accounts.holding import covers, holding_of
 from packhouse.catalog.accounts.passwords import check_strength, hash_password
 from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.grants import signing_keys
 from packhouse.core.db import Database, Unit
 from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
@@ -183,6 +184,15 @@ async def reset_password(db: Database, username: str, hashed: str, *, second_fac
         if second_factor:
             await accounts.drop_second_factor(unit, account, "system")
         return await accounts.change_password(unit, account, hashed, "system")
+
+    return await db.write(work)
+
+
+async def retire_keys(db: Database) -> int:
+    """Let no key verify any more in the name of the host, for when they may be in wrong hands; return how many."""
+
+    async def work(unit: Unit) -> int:
+        return len(await signing_keys.retire_all(unit, "system"))
 
     return await db.write(work)
 
