@@ -200,10 +200,10 @@ class Server:
         python = PythonDoor(gate, services.index, packages, Sidecars(services, files), self._listings)
         identification = Identification(services.db, feed)
         doors: list[Door] = [python, conda]  # in this order: a project called `acme-tea` looks like a subdir
-        repository = Repository(
-            gate, doors, PutDoor(gate, services), FormDoor(gate, services), self._counter, identification
-        )
         proxies = Proxies(services.settings.proxies)
+        repository = Repository(
+            gate, doors, PutDoor(gate, services), FormDoor(gate, services), self._counter, identification, proxies
+        )
         origins = Origins(services.settings)
         self._entrance = Entrance(
             authenticator, Answers(feed, identification), repository, api, management_words(api), proxies, origins
@@ -225,6 +225,7 @@ class Server:
             await self._counter.fold()
             if self._uses is not None:
                 await self._uses.write()
+        await self._counter.close()
         await close(self.services)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

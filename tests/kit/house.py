@@ -104,7 +104,8 @@ class House:
             path=channel,
             name=name,
         )
-        return Download._make((*row, account_id))
+        what: Any = (*row, account_id)
+        return Download(*what)
 
     async def caught_up(self) -> None:
         """Return when this process has heard of everything that was changed so far."""

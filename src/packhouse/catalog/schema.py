@@ -380,6 +380,7 @@ agent = Table(
     Column("hash", Bytes, nullable=False, unique=True),
     Column("agent", Text, nullable=False),
     Column("tokens", Json, nullable=False),  # of anaconda-anon-usage and the like, by kind
+    Column("last_day", Int, nullable=False, index=True),  # since 1970, UTC: when it was needed last
 )
 cve_set = Table(
     "cve_set",
@@ -387,6 +388,7 @@ cve_set = Table(
     serial(),
     Column("hash", Bytes, nullable=False, unique=True),
     Column("cves", Json, nullable=False),
+    Column("last_day", Int, nullable=False, index=True),
 )
 
 # ---------------------------------------------------------------- mirrors

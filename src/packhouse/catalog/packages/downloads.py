@@ -32,6 +32,10 @@ from packhouse.core.db.types import Int
 NOBODY = 0
 
 
+#: entry, record, and SHA-256 of the content: what a file that was downloaded is known by
+File = tuple[int, int, bytes]
+
+
 class Download(NamedTuple):
     """A file as it was given to somebody: all downloads that are equal in this are counted together."""
 
@@ -45,6 +49,7 @@ class Download(NamedTuple):
     name: str
     filename: str
     account_id: int  #: NOBODY for anonymous callers
+    token: str | None = None  #: the public id of the token that was shown, if it was one
 
 
 class Tally(msgspec.Struct, frozen=True, array_like=True):
@@ -90,7 +95,7 @@ _ADD = """INSERT INTO download (entry_id, channel_id, name, count)
 _ADD_TO_PACKAGE = """UPDATE package SET download_count = download_count + :count
  WHERE channel_id = :channel_id AND name = :name AND family = (SELECT family FROM entry WHERE id = :entry_id)"""
 
-_NAMED = select(*(downloaded.c[name] for name in ("entry_id", "record_id", "sha256", "id"))).where(
+_NAMED = select(*(downloaded.c[name] for name in ("entry_id", "record_id", "sha256", "id", "version"))).where(
     any_of(downloaded.c.entry_id, "entries")
 )
 _NAME = """INSERT INTO downloaded (entry_id, record_id, sha256, record_sha256, channel_id, channel, family, partition,
@@ -270,14 +275,14 @@ async def _gone(unit: Unit, files: Collection[Download]) -> set[tuple[str, str]]
 async def _add_to_history(unit: Unit, tallies: Sequence[Tally]) -> list[Download]:
     """Add to the history; return the files that are new to it."""
     files = {one.download[:3]: one.download for one in tallies}
-    known = await _named(unit, files)
+    known = await named(unit, files)
     new = sorted(files.keys() - known.keys())
     if new:
         await unit.execute_many(_NAME, [files[key]._asdict() for key in new])
-        known = await _named(unit, files)
+        known = await named(unit, files)
     values = [
         {
-            "file_id": known[one.download[:3]],
+            "file_id": known[one.download[:3]][0],
             "day": one.last_at // DAY,
             "account_id": one.download.account_id,
             "count": one.count,
@@ -290,7 +295,7 @@ async def _add_to_history(unit: Unit, tallies: Sequence[Tally]) -> list[Download
     return [files[key] for key in new]
 
 
-async def _named(unit: Unit, files: Collection[tuple[int, int, bytes]]) -> dict[tuple[int, int, bytes], int]:
-    """Return the ids of files that were downloaded before, by entry, record and content."""
+async def named(unit: Unit, files: Collection[File]) -> dict[File, tuple[int, str]]:
+    """Return the ids and versions of files that were downloaded before, by entry, record and content."""
     rows = await unit.fetch_all(_NAMED, entries=list({key[0] for key in files}))
-    return {(row[0], row[1], bytes(row[2])): row[3] for row in rows}
+    return {(row[0], row[1], bytes(row[2])): (row[3], row[4]) for row in rows}

@@ -4,7 +4,19 @@
 """
 
 from packhouse.core.db.base import Database, Row, Unit
+from packhouse.core.db.beside import folder_beside, open_beside, remove_beside
 from packhouse.core.db.opening import open_database
 from packhouse.core.db.statements import any_found, any_of, each_of
 
-__all__ = ["Database", "Row", "Unit", "any_found", "any_of", "each_of", "open_database"]
+__all__ = [
+    "Database",
+    "Row",
+    "Unit",
+    "any_found",
+    "any_of",
+    "each_of",
+    "folder_beside",
+    "open_beside",
+    "open_database",
+    "remove_beside",
+]

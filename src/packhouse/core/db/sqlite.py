@@ -147,10 +147,10 @@ class _Job:
 class _Writer(threading.Thread):
     """The one thread of this process that writes."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, cache_kib: int) -> None:
         super().__init__(name="packhouse-writer", daemon=True)
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._path = path
+        self._path, self._cache_kib = path, cache_kib
         self._connection: sqlite3.Connection | None = None
         self._turn: _Turn | None = None
         self._last_now = 0
@@ -181,7 +181,7 @@ class _Writer(threading.Thread):
         group = [job]
         try:
             if self._connection is None:
-                self._connection = connect(self._path)
+                self._connection = connect(self._path, self._cache_kib)
             if self._turn is None:
                 self._turn = _Turn(self._path)
             self._commit_group(self._connection, self._turn, group)
@@ -308,14 +308,14 @@ class SqliteDatabase(Database):
 
     dialect = "sqlite"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, cache_kib: int = CACHE_KIB) -> None:
         self.url = f"sqlite:///{path}"
-        self._path = path
+        self._path, self._cache_kib = path, cache_kib
         path.parent.mkdir(parents=True, exist_ok=True)
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
         self._large = ThreadPoolExecutor(LARGE_THREADS, thread_name_prefix="packhouse-large")
-        self._writer = _Writer(path)
+        self._writer = _Writer(path, cache_kib)
         self._writer.start()
 
     def _reader(self, cache_kib: int) -> sqlite3.Connection:
@@ -333,7 +333,7 @@ class SqliteDatabase(Database):
             raise _translated(error) from error
 
     async def fetch_all(self, statement: Statement, **values: Any) -> list[Row]:
-        return self._fetch(statement, values, CACHE_KIB)
+        return self._fetch(statement, values, self._cache_kib)
 
     async def fetch_large(self, statement: Statement, **values: Any) -> list[Row]:
         loop = asyncio.get_running_loop()

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.core.errors import PackhouseError
 from packhouse.doors.asgi import Receive, Scope, Send, header, respond
+from packhouse.doors.proxies import Proxies
 from packhouse.doors.serve.addresses import Target, without_label
 from packhouse.doors.serve.answers import Answer, Redirect
 from packhouse.doors.serve.forms import FormDoor, channel_at
@@ -49,9 +50,10 @@ class Repository:
         form: FormDoor,
         counter: DownloadCounter,
         identification: Identification,
+        proxies: Proxies,
     ) -> None:
         self._gate, self._doors, self._put, self._form, self._counter = gate, doors, put, form, counter
-        self._identification = identification
+        self._identification, self._proxies = identification, proxies
 
     async def __call__(
         self, scope: Scope, receive: Receive, send: Send, principal: Principal, segments: list[str]
@@ -127,4 +129,5 @@ class Repository:
         """
         begun = await send_representation(scope, send, answer.what)
         if begun and answer.download is not None:
-            self._counter.count(answer.download)
+            agent = header(scope, b"user-agent") or b""
+            self._counter.count(answer.download, self._proxies.client(scope), agent)

@@ -65,4 +65,5 @@ def _download(principal: Principal, channel: Channel, entry: Entry) -> Download:
         entry.name,
         entry.filename,
         NOBODY if principal.account_id is None else principal.account_id,
+        principal.token_id,
     )

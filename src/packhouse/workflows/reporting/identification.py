@@ -23,8 +23,9 @@ from packhouse.core.errors import PackhouseError
 NAME = "anaconda_ident_settings"
 Kind = Literal["client", "session", "environment", "username", "hostname", "environment_name", "organization"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-_LETTERS = dict(zip("cseuhno", KINDS, strict=True))
-_TOKEN = re.compile(r"(?<!\S)([cseuhno])/\S")
+#: nobody can be asked for the last two: a client has them only when somebody is signed in, or the machine is managed
+_LETTERS: dict[str, str] = {**dict(zip("cseuhno", KINDS, strict=True)), "a": "account", "m": "machine"}
+_TOKEN = re.compile(rf"(?<!\S)([{''.join(_LETTERS)}])/(\S+)")
 
 
 class IdentSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +44,16 @@ class IdentSettings(msgspec.Struct, frozen=True, kw_only=True):
 @lru_cache(maxsize=20_000)
 def kinds_sent(user_agent: str) -> frozenset[str]:
     """Return which kinds of tokens a User-Agent has."""
-    return frozenset(_LETTERS[letter] for letter in _TOKEN.findall(user_agent))
+    return frozenset(tokens_sent(user_agent))
+
+
+def tokens_sent(user_agent: str) -> dict[str, str]:
+    """Return the tokens of a User-Agent by kind; of organisations and machines there may be several, in one text."""
+    found: dict[str, str] = {}
+    for letter, value in _TOKEN.findall(user_agent):
+        kind = _LETTERS[letter]
+        found[kind] = f"{found[kind]} {value}" if kind in found else value
+    return found
 
 
 async def read(db: Database) -> IdentSettings:

@@ -1,0 +1,190 @@
+"""Single downloads beside an embedded catalogue: a SQLite file for each month (UTC), `2026-11.db`.
+
+A chunk of downloads is taken twice: by the catalogue with its counts, then here with its rows. Whoever is killed in
+between finds the chunk's file again and does what is missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection
+from datetime import date
+from functools import partial
+from itertools import compress
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from packhouse.catalog.downloads.items import Item, Items, ItemStore, Wanted, day_of, number_of
+from packhouse.core.clock import DAY
+from packhouse.core.db import Database, Unit, folder_beside, open_beside, remove_beside
+from packhouse.core.errors import PackhouseError
+
+#: rows read at a time, away from the event loop
+PAGE = 2000
+#: files that a process keeps open to write to: around the turn of a month there are two
+OPEN = 2
+
+_TABLES = (
+    """CREATE TABLE IF NOT EXISTS item (at INTEGER NOT NULL, number INTEGER NOT NULL, file_id INTEGER NOT NULL,
+ channel_id INTEGER NOT NULL, account_id INTEGER NOT NULL, token BLOB, address TEXT NOT NULL,
+ agent_id INTEGER NOT NULL, cve_set_id INTEGER, PRIMARY KEY (at, number)) WITHOUT ROWID""",
+    "CREATE TABLE IF NOT EXISTS chunk (name TEXT PRIMARY KEY) WITHOUT ROWID",
+)
+_TAKE = "INSERT INTO chunk (name) VALUES (:name) ON CONFLICT (name) DO NOTHING"
+_FORGET = "DELETE FROM chunk WHERE name = :name"
+_COLUMNS = ("at", "number", "file_id", "channel_id", "account_id", "token", "address", "agent_id", "cve_set_id")
+_ADD = """INSERT INTO item (at, number, file_id, channel_id, account_id, token, address, agent_id, cve_set_id)
+ VALUES (:at, :number, :file_id, :channel_id, :account_id, :token, :address, :agent_id, :cve_set_id)"""
+_READ = """SELECT at, number, file_id, channel_id, account_id, token, address, agent_id, cve_set_id FROM item
+ WHERE (at, number) > (:at, :number) AND at < :before{accounts}{channels} ORDER BY at, number LIMIT :limit"""
+_OF_ACCOUNTS = " AND account_id IN (SELECT value FROM json_each(:accounts))"
+_OF_CHANNELS = " AND channel_id IN (SELECT value FROM json_each(:channels))"
+_ENDS = "SELECT (SELECT min(at) FROM item), (SELECT max(at) FROM item)"  # each by itself is one look at the key
+_CHECK = "SELECT integrity_check FROM pragma_integrity_check(1)"
+
+
+class Months(ItemStore):
+    """The files of one installation, as one process uses them."""
+
+    def __init__(self, url: str) -> None:
+        self._folder = folder_beside(url, "downloads")
+        self._open: dict[str, Database] = {}
+
+    async def make_room(self, first_day: int, last_day: int) -> None:
+        pass  # a file is made when something is written to it
+
+    async def add_within(self, unit: Unit, items: Items) -> None:
+        pass  # another database
+
+    async def add_after(self, chunk: str, items: Items, there: Callable[[], bool]) -> None:
+        months = [_month(day_of(at // DAY)) for at in (min(items.at), max(items.at))] if items.at else []
+        if len(set(months)) == 1:
+            await self._add(months[0], chunk, items, there)
+            return
+        of = [_month(day_of(at // DAY)) for at in items.at]
+        for month in sorted(set(of)):
+            mine = [one == month for one in of]
+            columns: list[Any] = [list(compress(column, mine)) for column in items]
+            await self._add(month, chunk, Items(*columns), there)
+
+    async def _add(self, month: str, chunk: str, items: Items, there: Callable[[], bool]) -> None:
+        db = await self._database(month)
+        await db.write(partial(_add, chunk, items, there))
+
+    async def forget_chunks(self, names: Collection[str]) -> None:
+        for db in self._open.values() if names else ():
+            await db.write(partial(_forget, names))
+
+    async def read(self, wanted: Wanted) -> AsyncIterator[list[Item]]:
+        first, last = (_month(day_of(at // DAY)) for at in (wanted.since, wanted.before - 1))
+        for file in self._files():
+            if first <= file.stem <= last:
+                db = open_beside(file)
+                try:
+                    async for batch in _read(db, wanted):
+                        yield batch
+                finally:
+                    await db.close()
+
+    def first_kept(self, day: int) -> int:
+        return number_of(day_of(day).replace(day=1))
+
+    async def drop_before(self, day: int) -> list[str]:
+        old = [file for file in self._files() if file.stem < _month(day_of(day))]
+        for file in old:
+            if (db := self._open.pop(file.stem, None)) is not None:
+                await db.close()
+            await asyncio.to_thread(remove_beside, file)
+        return [file.stem for file in old]
+
+    async def faults(self, *, deep: bool) -> AsyncIterator[tuple[str, str]]:
+        for file in self._files():
+            if sentence := await _fault(file, deep):
+                yield file.name, sentence
+
+    async def close(self) -> None:
+        while self._open:
+            await self._open.popitem()[1].close()
+
+    def _files(self) -> list[Path]:
+        return sorted(self._folder.glob("[0-9][0-9][0-9][0-9]-[0-9][0-9].db"))
+
+    async def _database(self, month: str) -> Database:
+        if (db := self._open.get(month)) is None:
+            if len(self._open) >= OPEN:
+                await self._open.pop(min(self._open)).close()
+            db = open_beside(self._folder / f"{month}.db")
+            await db.write(_create)
+            self._open[month] = db
+        return db
+
+
+def month_files(url: str) -> list[Path]:
+    """Return the files of an installation whose catalogue is at `sqlite:///FILE`, the oldest first."""
+    return Months(url)._files()
+
+
+async def _create(unit: Unit) -> None:
+    for statement in _TABLES:
+        await unit.execute(statement)
+
+
+async def _add(chunk: str, items: Items, there: Callable[[], bool], unit: Unit) -> None:
+    # as in the catalogue, the file is asked for after the name is taken
+    if not await unit.execute(_TAKE, name=chunk) or not there():
+        return
+    begin = int(chunk[:10] or "0", 16) << 14  # with which no other chunk begins; a chunk has fewer rows than that
+    numbers = range(begin, begin + len(items.at))
+    tokens = {token: None if token is None else UUID(token).bytes for token in set(items.token)}
+    columns: list[Any] = [items.at, numbers, *items[1:]]
+    columns[_COLUMNS.index("token")] = [tokens[token] for token in items.token]
+    rows = zip(*columns, strict=True)
+    await unit.execute_many(_ADD, (dict(zip(_COLUMNS, row, strict=True)) for row in rows))
+
+
+async def _forget(names: Collection[str], unit: Unit) -> None:
+    await unit.execute_many(_FORGET, [{"name": name} for name in names])
+
+
+async def _read(db: Database, wanted: Wanted) -> AsyncIterator[list[Item]]:
+    statement = _READ.format(
+        accounts="" if wanted.accounts is None else _OF_ACCOUNTS,
+        channels="" if wanted.channels is None else _OF_CHANNELS,
+    )
+    chosen = {"accounts": list(wanted.accounts or ()), "channels": list(wanted.channels or ())}
+    after = {"at": wanted.since - 1, "number": 2**62}
+    while True:
+        rows = await db.fetch_large(statement, before=wanted.before, limit=PAGE, **after, **chosen)
+        if rows:
+            yield [_item(*row) for row in rows]
+        if len(rows) < PAGE:
+            return
+        after = {"at": rows[-1][0], "number": rows[-1][1]}
+
+
+def _item(
+    at: int, _number: int, file_id: int, channel_id: int, account_id: int, token: bytes | None, *rest: Any
+) -> Item:
+    return Item(at, file_id, channel_id, account_id, str(UUID(bytes=token)) if token else None, *rest)
+
+
+async def _fault(file: Path, deep: bool) -> str | None:
+    db = open_beside(file)
+    try:
+        [(first, last)] = await db.fetch_large(_ENDS)
+        if first is not None and {_month(day_of(at // DAY)) for at in (first, last)} != {file.stem}:
+            return "it has downloads of another month"
+        if deep and (said := (await db.fetch_large(_CHECK))[0][0]) != "ok":
+            return f"it is damaged: {said}"
+    except PackhouseError as error:
+        return error.message
+    except Exception as error:  # what SQLite says of a file that is none of its own
+        return f"it cannot be read: {error}"
+    finally:
+        await db.close()
+    return None
+
+
+def _month(day: date) -> str:
+    return f"{day:%Y-%m}"
