@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from packhouse.doors.api.application import Api, management_words, reserved_names
+from packhouse.doors.api.application import Api, application, management_words, reserved_names
 from packhouse.doors.api.document import document
 
-__all__ = ["Api", "document", "management_words", "reserved_names"]
+__all__ = ["Api", "application", "document", "management_words", "reserved_names"]

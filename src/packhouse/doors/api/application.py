@@ -120,7 +120,7 @@ class Api:
     """
 
     def __init__(self, services: Services, authenticator: Authenticator) -> None:
-        self.litestar = _application()
+        self.litestar = application()
         self.services, self.authenticator = services, authenticator
         self.pages = Pages()
         self.reserved = reserved_names(self)
@@ -145,7 +145,8 @@ class Api:
 
 
 @cache
-def _application() -> Litestar:
+def application() -> Litestar:
+    """Return the application that the servers of this process, and of those forked from it, share."""
     return Litestar(
         route_handlers=[handler for noun in NOUNS for handler in noun.HANDLERS],
         guards=[guard],
