@@ -1,7 +1,7 @@
 """A real Keycloak with the realm that we ship, for people to sign in through.
 
-`PACKHOUSE_TEST_KEYCLOAK` names an unpacked Keycloak (its first start takes minutes, each later one about half of one),
-which is copied. Without it, without Java or without Chromium the tests that need it are skipped and say so.
+`PACKHOUSE_TEST_KEYCLOAK` names an unpacked Keycloak, which is copied; `scripts/test` fetches one. A start takes half a
+minute, of one that was never built (`kc.sh build --db=dev-mem`) a whole one: one start serves all tests of a run.
 """
 
 from __future__ import annotations
@@ -16,16 +16,20 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import pytest
 import urllib3
 
 from tests.kit.commands import plain_environment
 from tests.kit.processes import find_program, start, stop
+from tests.kit.services import missing
 
 FOLDER = "PACKHOUSE_TEST_KEYCLOAK"
 REALM = Path(__file__).parent.parent.parent / "deploy" / "keycloak" / "packhouse-realm.json"
 SECRET, ADMIN = "a-secret-of-the-tests", "admin"
 START_SECONDS = 300
+# as started for development, but for what would be built anew at each start
+OPTIONS = ["--db=dev-mem", "--cache=local", "--http-enabled=true", "--hostname-strict=false"]
+# compiling well what runs for a minute costs a third more than it gives
+JAVA_OPTS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xms64m -Xmx512m"
 
 PEOPLE: list[dict[str, Any]] = [
     {
@@ -83,10 +87,9 @@ class Keycloak:
 
 def unpacked() -> str:
     """Return the folder of an unpacked Keycloak; skips the test without one, or without Java."""
-    place = os.environ.get(FOLDER)
-    if not place or find_program("java") is None:
-        pytest.skip(f"{FOLDER} names no unpacked Keycloak, or there is no Java")
-    return place
+    if find_program("java") is None:
+        missing("Java", "apt-get install default-jre-headless")
+    return os.environ.get(FOLDER) or missing("Keycloak", f"scripts/test, or name an unpacked one in {FOLDER}")
 
 
 @contextmanager
@@ -104,18 +107,10 @@ def keycloak(folder: Path, port: int, packhouse: str) -> Iterator[Keycloak]:
         "PACKHOUSE_CLIENT_SECRET": SECRET,
         "KC_BOOTSTRAP_ADMIN_USERNAME": ADMIN,
         "KC_BOOTSTRAP_ADMIN_PASSWORD": ADMIN,
-        "JAVA_OPTS_KC_HEAP": "-Xms64m -Xmx512m",
+        "JAVA_OPTS": JAVA_OPTS,
     }
-    command: list[str | Path] = [
-        home / "bin" / "kc.sh",
-        "start-dev",
-        "--http-host",
-        "127.0.0.1",
-        "--http-port",
-        str(port),
-    ]
-    log = folder / "keycloak.log"
-    process = start([*command, "--import-realm"], log=log, env=env)
+    log, place = folder / "keycloak.log", ["--http-host=127.0.0.1", f"--http-port={port}"]
+    process = start([home / "bin" / "kc.sh", "start", *OPTIONS, *place, "--import-realm"], log=log, env=env)
     server, deadline = Keycloak(port), time.monotonic() + START_SECONDS
     try:
         while not server.ready():

@@ -1,9 +1,11 @@
-"""`scripts/test` runs everything: a folder of tests it does not name would never run in CI."""
+"""`scripts/test` runs everything: what it does not name, or skips for lack of a service, would never run in CI."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 from tests.unit.house.sources import ROOT
 
@@ -31,3 +33,18 @@ def test_full_counts_run_only_when_asked_for() -> None:
 
     assert "-8-25]" in chosen() and "-32-100]" not in chosen()
     assert "-32-100]" in chosen("-m", "full")
+
+
+def test_ci_ends_at_once_and_names_what_is_missing(tmp_path: Path) -> None:
+    for name in ("bash", "env", "dirname", "id", "mktemp", "rm", "ls", "cat"):
+        (tmp_path / name).symlink_to(shutil.which(name) or "/missing")
+    ended = subprocess.run(
+        ["bash", ROOT / "scripts" / "test"],
+        env={"CI": "true", "PATH": str(tmp_path), "HOME": str(tmp_path), "PACKHOUSE_TEST_S3_BIN": sys.executable},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 1 and 'FAILED in stage "services"' in ended.stderr
+    for name in ("Chromium", "Java 17", "Keycloak"):
+        assert f"missing, and CI skips nothing: {name}" in ended.stderr
