@@ -189,7 +189,8 @@ class Server:
         services = self.services
         feed = services.feed
         keys, elsewhere = await load_keys(services.db), partial(log_in, services)
-        authenticator = Authenticator(services.db, keys, lambda: feed.fresh, feed.doubt, elsewhere)
+        trust = services.settings.trust_days * DAY
+        authenticator = Authenticator(services.db, keys, lambda: feed.fresh, feed.doubt, elsewhere, trust)
         feed.listen(_forgetting(authenticator), authenticator.clear)
         gate = Gate(services.db, feed)
         files = Files(gate, services.blobs, self._fetching.fetch)

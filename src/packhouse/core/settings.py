@@ -52,6 +52,8 @@ DESCRIPTIONS: dict[str, str] = {
     "default_channel_privacy": "Who sees the channel that each new user gets: `private`, `authenticated` or `public`.",
     "api_key_days": "How long a key that a command line was given works, in days.",
     "login_hours": "How long a browser stays signed in at most, in hours; unused for 12 hours it is signed out sooner.",
+    "trust_days": "How long somebody who signs in through a provider may use logins, tokens and API keys after it last "
+    "vouched for them, in days.",
     "service_account_autocreate": "Whether each new channel gets an account for machines at once.",
     "export_cron": "When the audit trail is written to a file, as five fields of crontab in UTC; empty: never.",
     "export_target": "Where these files lie: `file:///FOLDER`, or `s3://BUCKET[/PREFIX]` at the S3 service of the "
@@ -104,6 +106,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     default_channel_privacy: Literal["private", "authenticated", "public"] = "private"
     api_key_days: Annotated[int, Meta(ge=1, le=366)] = 90
     login_hours: Annotated[int, Meta(ge=1, le=8760)] = 168
+    trust_days: Annotated[int, Meta(ge=1, le=3660)] = 30
     service_account_autocreate: bool = False
     export_cron: str = ""
     export_target: Annotated[str, Meta(pattern=r"^$|^file://(localhost)?/.|^s3://.")] = ""

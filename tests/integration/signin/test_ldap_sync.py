@@ -63,6 +63,7 @@ class Office:
             row = await store.ensure(unit, self.provider.name, "ldap")
             made = await accounts.create_account(unit, username=name, provider_id=row.id)
             await store.remember(unit, row.id, known.person.subject, made.id, known.person.dn)
+            await store.confirm(unit, [made.id])
             return made.id
 
         principal = Principal(await self.db.write(work), name, "author")

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
 from packhouse.catalog.accounts.keys import load_keys
+from packhouse.catalog.changes import note
+from packhouse.core.clock import DAY
+from packhouse.core.db import Unit
 from packhouse.workflows.signin.oidc.federation import Federation
 from tests.conftest import Backend
 from tests.kit.asgi import Answer
 from tests.kit.calls import call, read
 from tests.kit.fake_idp import FakeIdp, fake_idp, identity_file
 from tests.kit.house import House, open_house
-from tests.kit.pages import Browser
+from tests.kit.pages import ORIGIN, Browser
 
 LOGOUT: dict[str, dict[str, str]] = {"http://schemas.openid.net/event/backchannel-logout": {}}
 
@@ -172,3 +176,26 @@ async def test_a_disabled_account_stays_out(house: House, idp: FakeIdp) -> None:
     await house.caught_up()
     assert (await browser.get("/api/account")).status == 401
     assert (await arrives(Browser(house.web), idp)).status in (401, 403)
+
+
+async def test_the_word_of_a_silent_provider_ends(house: House, idp: FakeIdp) -> None:
+    browser = Browser(house.web)
+    await arrives(browser, idp)
+    made = await browser.request(
+        "POST", "/api/account/tokens", {"content-type": "application/json", "origin": ORIGIN}, b'{"name": "ci"}'
+    )
+    assert made.status == 200, made.body
+    token = house.web.with_headers({"x-auth": made.json()["token"]})
+    for days, status in ((29, 200), (31, 401)):
+        await house.services.db.write(partial(grow_silent, micros=days * DAY))
+        await house.caught_up()
+        assert await sees(browser) == (await token.get("/api/channels/secret")).status == status
+    assert "has not done so for 30 days" in (await token.get("/api/account")).json()["message"]
+    await arrives(Browser(house.web), idp)
+    assert (await token.get("/api/channels/secret")).status == await sees(browser) == 200
+
+
+async def grow_silent(unit: Unit, micros: int) -> None:
+    """Let time pass since the provider vouched for anybody."""
+    await unit.execute("UPDATE account SET confirmed_at = :at WHERE confirmed_at > 0", at=unit.now - micros)
+    await note(unit, "people")

@@ -41,6 +41,7 @@ class Account(msgspec.Struct, frozen=True):
     totp_since: int | None = None  #: since when a second factor is asked for
     last_login_at: int | None = None
     disabled_by: str = ""  #: who did: an actor, or `directory`
+    confirmed_at: int | None = None  #: when its provider last vouched for it
 
 
 def check_username(username: str) -> str:

@@ -24,7 +24,7 @@ from packhouse.catalog.accounts.throttle import Throttle
 from packhouse.catalog.accounts.token import decode_scopes
 from packhouse.catalog.accounts.uses import Uses
 from packhouse.catalog.grants.signing_keys import verifier
-from packhouse.core.clock import SECOND, monotonic
+from packhouse.core.clock import DAY, SECOND, monotonic
 from packhouse.core.db import Database
 from packhouse.core.errors import PackhouseError
 
@@ -55,11 +55,13 @@ class Authenticator:
         fresh: Callable[[], bool] = lambda: True,
         doubt: Callable[[], None] = lambda: None,
         elsewhere: Elsewhere | None = None,
+        trust: int = 30 * DAY,
     ) -> None:
         self._db = db
         self._keys = keys
         self._fresh, self._doubt = fresh, doubt  # of the list of changes
         self._elsewhere = elsewhere  # who knows passwords that are not kept here
+        self._trust = trust  # how long the word of a provider counts, in microseconds
         self._known: dict[bytes, Proof] = {}  # by the hash of what was shown; b"" by whoever shows nothing
         self._pending: dict[tuple[int, bytes], asyncio.Task[Account]] = {}
         self._epoch = 0
@@ -142,8 +144,8 @@ class Authenticator:
         row = await token_store.bearer(self._db, self._keys.hash_of("token", value))
         if row is None:
             raise _refused()
-        account_id, username, uuid, number, kind, scopes, expires_at = row
-        left = _left(expires_at, now)
+        account_id, username, uuid, number, kind, scopes, expires_at, provider_id, confirmed_at = row
+        left = min(_left(expires_at, now), self._trusted(provider_id, confirmed_at, now))
         resources = await token_store.grants(self._db, number) if kind == "resource" else None
         holder = await self._principal(account_id, username)
         shown = msgspec.structs.replace(holder, scopes=decode_scopes(scopes), token_id=uuid, resources=resources)
@@ -158,17 +160,31 @@ class Authenticator:
         if session is None or login is None or account is None or account.disabled_at:
             raise _refused()
         holder = await self._principal(account.id, account.username)
-        return msgspec.structs.replace(holder, login_id=login.uuid), _left(
-            min(session.expires_at, login.expires_at), now
-        )
+        left = _left(min(session.expires_at, login.expires_at), now)
+        left = min(left, self._trusted(account.provider_id, account.confirmed_at, now))
+        return msgspec.structs.replace(holder, login_id=login.uuid), left
 
     async def _cookie(self, value: str, now: int) -> tuple[Principal, float]:
         found = await cookies.bearer(self._db, self._keys, value, now)
         if found is None:
             raise _refused()
         account, login, ends = found
+        left = min(_left(ends, now), self._trusted(account.provider_id, account.confirmed_at, now))
         holder = await self._principal(account.id, account.username)
-        return msgspec.structs.replace(holder, login_id=login.uuid), _left(ends, now)
+        return msgspec.structs.replace(holder, login_id=login.uuid), left
+
+    def _trusted(self, provider_id: int | None, confirmed_at: int | None, now: int) -> float:
+        """Return for how many seconds the word of an account's provider still counts."""
+        if provider_id is None:
+            return REMEMBER_SECONDS
+        left = (confirmed_at or 0) + self._trust - now
+        if left <= 0:
+            raise PackhouseError(
+                "unauthenticated",
+                f"Whoever vouches for this account has not done so for {self._trust // DAY} days.",
+                "Sign in through them again; what you hold works again then.",
+            )
+        return left / SECOND
 
     async def _principal(self, account_id: int | None, username: str) -> Principal:
         return (await holding_of(self._db, account_id)).principal(account_id, username)

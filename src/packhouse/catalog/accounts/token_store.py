@@ -68,10 +68,11 @@ _REVOKE = (
     .values(revoked_at=bindparam("now"))
 )
 _BEARER = (
-    select(account.c.id, account.c.username, token.c.uuid, token.c.id, token.c.kind, token.c.scopes, token.c.expires_at)
+    select(account.c.id, account.c.username, token.c.uuid, token.c.id, token.c.kind, token.c.scopes, token.c.expires_at,
+           account.c.provider_id, account.c.confirmed_at)
     .join(account, account.c.id == token.c.account_id)
     .where(token.c.hash == bindparam("hash"), token.c.revoked_at.is_(None), account.c.disabled_at.is_(None))
-)
+)  # fmt: skip
 _GRANTS = (
     select(token_grant.c.channel_id, token_grant.c.level)
     .where(token_grant.c.token_id == bindparam("token_id"))
@@ -161,7 +162,10 @@ async def revoke(unit: Unit, uuid: str) -> None:
 
 
 async def bearer(reader: Reader, token_hash: bytes) -> Row | None:
-    """Return (account id, username, uuid, number, kind, scopes, expires_at) of the live token with that hash."""
+    """Return the live token with that hash.
+
+    That is (account id, username, uuid, number, kind, scopes, expires_at) and of its account (provider, confirmed_at).
+    """
     return await reader.fetch_one(_BEARER, hash=token_hash)
 
 

@@ -139,7 +139,7 @@ async def _apply(services: Services, provider_id: int, changes: Sequence[Change]
         disabled = 0
         for change in changes:
             account = await account_store.by_id(unit, change.account.account_id)
-            if account is None or await _is_last_admin(unit, account, change):
+            if account is None or await _keeps_last_admin(unit, account, change):
                 continue
             await replace(unit, account.id, provider_id, change.groups, change.roles, actor=DIRECTORY)
             if change.known is not None:
@@ -153,7 +153,7 @@ async def _apply(services: Services, provider_id: int, changes: Sequence[Change]
     return await services.db.write(work)
 
 
-async def _is_last_admin(unit: Unit, account: Account, change: Change) -> bool:
+async def _keeps_last_admin(unit: Unit, account: Account, change: Change) -> bool:
     """Tell whether a change would leave nobody to put it right; such an account stays as it is, and that is told."""
     admin = ROLE_IDS["admin"]
     loses = change.known is None or (admin in change.account.roles and admin not in change.roles)
@@ -163,6 +163,7 @@ async def _is_last_admin(unit: Unit, account: Account, change: Change) -> bool:
     if await account_store.count_admins(unit) > 1:
         return False
     await record_event(unit, type="user_kept_admin", actor=DIRECTORY, object=f"user {account.username}", data={})
+    await store.confirm(unit, [account.id])  # or what they hold would stop in the end
     return True
 
 
