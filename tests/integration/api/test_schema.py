@@ -30,7 +30,8 @@ class Size(NamedTuple):
     strangers: int
 
 
-CI, FULL = Size(10, 3, 2, 0, 6), Size(400, 100, 100, 20, 5)
+#: most of the time goes into making requests, so few of them are made for each operation by default
+CI, FULL = Size(5, 2, 2, 0, 5), Size(400, 100, 100, 20, 5)
 
 
 async def fill(house: House) -> None:

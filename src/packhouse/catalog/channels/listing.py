@@ -97,6 +97,7 @@ _MANAGERS = (
     .order_by(account.c.username)
 )
 _VISIBLE_PATHS = select(channel.c.path).where(any_of(channel.c.path, "paths"), VISIBLE)
+_VISIBLE_IDS = select(channel.c.id).where(any_of(channel.c.id, "ids"), VISIBLE)
 
 
 async def channels(
@@ -136,6 +137,14 @@ async def visible_paths(reader: Reader, principal: Principal, paths: Iterable[st
     if not wanted:
         return set()
     return {row[0] for row in await reader.fetch_all(_VISIBLE_PATHS, paths=wanted, **viewer(principal))}
+
+
+async def visible_ids(reader: Reader, principal: Principal, channel_ids: Iterable[int]) -> set[int]:
+    """Return those of `channel_ids` that the caller sees: for numbers that may count others' channels."""
+    wanted = sorted(set(channel_ids))
+    return (
+        {row[0] for row in await reader.fetch_all(_VISIBLE_IDS, ids=wanted, **viewer(principal))} if wanted else set()
+    )
 
 
 async def _completed(reader: Reader, principal: Principal, rows: list[ChannelRow]) -> list[ChannelRow]:

@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.channels.listing import visible_ids
 from packhouse.catalog.mirrors import store
 from packhouse.catalog.mirrors.filters import Filters
 from packhouse.catalog.mirrors.mirror import Credential, Mirror, Options, Spec
@@ -102,17 +103,18 @@ SortName = Annotated[str | None, QueryParameter(max_length=64)]
 @get("/api/mirrors", tags=["mirrors"], responses=refused())
 async def list_all_mirrors(
     request: Request[Any, Any, Any],
+    caller: Caller,
     services: House,
     limit: PageNumber = None,
     offset: PageNumber = None,
     sort: SortName = None,
 ) -> Page[GlobalMirror]:
-    """List the mirrors of all channels. Paging may also come as a JSON body, as an old client sends it."""
+    """List the mirrors of all channels one may see. Paging may also come as a JSON body, as an old client sends it."""
     paging = _paging(await request.body())
     order = sort or paging.sort or "mirror_name"
     if (chosen := _SORTS.get(order.removeprefix("-"))) is None:
         raise PackhouseError("bad_request", f"`sort`: {order[:40]!r} is no order.", f"Use one of {', '.join(_SORTS)}.")
-    pairs = await _with_channels(services, await store.all_mirrors(services.db))
+    pairs = await _with_channels(services, caller, await store.all_mirrors(services.db))
     pairs.sort(key=chosen, reverse=order.startswith("-"))
     first = next((number for number in (offset, paging.offset) if number is not None), 0)
     most = next((number for number in (limit, paging.limit) if number is not None), 100)
@@ -265,12 +267,19 @@ async def _checked(
     return data
 
 
-async def _with_channels(services: Services, mirrors: list[Mirror]) -> list[tuple[Mirror, Channel]]:
+async def _with_channels(services: Services, caller: Principal, mirrors: list[Mirror]) -> list[tuple[Mirror, Channel]]:
+    """Return mirrors with their channels, as far as the caller's account sees these, whatever else a token is for."""
     known: dict[int, Channel | None] = {}
     for mirror in mirrors:
         if mirror.channel_id not in known:
             known[mirror.channel_id] = await channels.by_id(services.db, mirror.channel_id)
-    return [(mirror, channel) for mirror in mirrors if (channel := known[mirror.channel_id]) is not None]
+    person = msgspec.structs.replace(caller, scopes=None)
+    seen = await visible_ids(services.db, person, known)
+    return [
+        (mirror, channel)
+        for mirror in mirrors
+        if (channel := known[mirror.channel_id]) is not None and channel.id in seen
+    ]
 
 
 def _paging(body: bytes) -> Paging:

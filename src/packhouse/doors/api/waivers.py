@@ -56,7 +56,7 @@ class WaiverShape(msgspec.Struct, kw_only=True):
     created_by: str
     created_at: str  #: RFC 3339
     until: str
-    matches: Matches | None  #: what it selects now, whether that is hidden or not; null in lists
+    matches: Matches | None  #: what it selects now where the caller may look, whether hidden or not; null in lists
 
 
 @get("/api/waivers", tags=["waivers"], responses=refused())
@@ -102,14 +102,14 @@ async def create(data: JSONBody[WaiverRequest], caller: Caller, services: House)
         channel_id=channel_id,
     )
     row = await create_waiver(services, caller.username, wanted)
-    return _shape(row, row.at, await matched(services.db, row))
+    return _shape(row, row.at, await matched(services.db, caller, row))
 
 
 @get("/api/waivers/{waiver_id:str}", tags=["waivers"], responses=refused())
 async def show(waiver_id: FromPath[str], caller: Caller, services: House) -> WaiverShape:
     """Show a waiver."""
     row = await _found(services, caller, waiver_id)
-    return _shape(row, await services.db.now(), await matched(services.db, row))
+    return _shape(row, await services.db.now(), await matched(services.db, caller, row))
 
 
 @delete("/api/waivers/{waiver_id:str}", tags=["waivers"], status_code=200, responses=refused("conflict"))
@@ -117,7 +117,7 @@ async def end(waiver_id: FromPath[str], caller: Caller, services: House) -> Waiv
     """Let a waiver end now: what it let pass is hidden again. It stays to be read."""
     row = await _found(services, caller, waiver_id)
     ended = await end_waiver(services, caller.username, row.uuid)
-    return _shape(ended, ended.until, await matched(services.db, ended))
+    return _shape(ended, ended.until, await matched(services.db, caller, ended))
 
 
 async def _found(services: Services, caller: Principal, waiver_id: str) -> WaiverRow:

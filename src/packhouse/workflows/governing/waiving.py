@@ -11,7 +11,9 @@ from typing import Any
 
 import msgspec
 
+from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.audit.store import record_event
+from packhouse.catalog.channels.listing import visible_ids
 from packhouse.catalog.policies import waivers
 from packhouse.catalog.policies.waivers import Lifts, WaiverRow
 from packhouse.catalog.vulnerabilities import unjudged
@@ -46,7 +48,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Matches(msgspec.Struct, frozen=True):
-    """How far a waiver reaches."""
+    """How far a waiver reaches, in the channels that whoever asks may see."""
 
     files: int  #: 0 for a name or a version that is nowhere, for example a misspelt one
     channels: int  #: that have any of them
@@ -75,10 +77,11 @@ async def create_waiver(services: Services, actor: str, wanted: Wanted) -> Waive
     return await services.db.write(work)
 
 
-async def matched(db: Database, row: WaiverRow) -> Matches:
-    """Count the files that a waiver selects now, whether anything hides them or not."""
+async def matched(db: Database, caller: Principal, row: WaiverRow) -> Matches:
+    """Count the files that a waiver selects now, whether anything hides them or not, as far as the caller sees them."""
     matcher = registry.get(row.family).matcher(f"{row.name} {row.spec}".strip())
     places = [row.channel_id] if row.channel_id is not None else await store.channels_of(db, row.family, [row.name])
+    places = sorted(await visible_ids(db, caller, places))
     counts = [await _count(db, place, row, matcher) for place in places]
     return Matches(sum(counts), sum(count > 0 for count in counts))
 
