@@ -74,6 +74,7 @@ from packhouse.workflows.notifying.gathering import gather_news
 from packhouse.workflows.notifying.sending import send_due
 from packhouse.workflows.reporting.exporting import check_schedule, export_due
 from packhouse.workflows.reporting.identification import Identification
+from packhouse.workflows.reporting.retention import keep_downloads
 from packhouse.workflows.services import Services
 from packhouse.workflows.signin.directory.logging_in import log_in
 from packhouse.workflows.signin.directory.syncing import synchronise_due
@@ -326,6 +327,7 @@ async def _duties(services: Services) -> list[Periodic]:
         Periodic("directories", 1.0, partial(synchronise_due, services, directories(services.providers))),
         Periodic("federated logins", 1.0, partial(federation.recheck, keys)),
         Periodic("audit export", 15.0, partial(export_due, services)),
+        Periodic("single downloads", 3600.0, partial(keep_downloads, services)),
         Periodic("sweeper", 86_400 / SWEEPS_A_DAY, sweeping),
         Periodic("old rows", 600.0, partial(_forget_old, services.db)),
     ]

@@ -1,8 +1,9 @@
 """`backup`: a copy of an installation on SQLite and a folder, made beside a live server.
 
-The database goes first and the packages after it: what the copied catalogue names stays for an hour after its last
-owner has gone (`sweep_grace_seconds`), so the copy has it all. The key of sealed secrets goes along: without it they
-would not open.
+The database goes before the packages: what the copied catalogue names stays for an hour after its last owner has gone
+(`sweep_grace_seconds`), so the copy has it all. Single downloads go before the database, which knows what they name;
+of those of the last second or two it may have the counts without the rows. The key of sealed secrets goes along:
+without it they would not open.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ import sys
 from pathlib import Path
 
 from packhouse.app import require_installation
+from packhouse.catalog.downloads.months import DOWNLOADS, month_files
 from packhouse.cli.running import settings_of
 from packhouse.core.blobs import MARKER, copy_folder, local_folder
 from packhouse.core.blobs.flushing import flush_folder
 from packhouse.core.clock import to_iso, wall_micros
+from packhouse.core.db import folder_beside
 from packhouse.core.db.backup import copy_database
 from packhouse.core.errors import PackhouseError
 from packhouse.core.sealing import KEY_FILE
@@ -81,7 +84,12 @@ def _packages(settings: Settings) -> Path:
 
 def _copy(settings: Settings, folder: Path, draft: Path) -> tuple[int, int]:
     """Return how many packages were copied, and their bytes."""
-    copy_database(Path(settings.database_url.removeprefix(_SQLITE)), draft / "packhouse.db")
+    database = draft / "packhouse.db"
+    for month in month_files(settings.database_url):
+        beside = folder_beside(f"{_SQLITE}{database}", DOWNLOADS)
+        beside.mkdir(exist_ok=True)
+        copy_database(month, beside / month.name)
+    copy_database(Path(settings.database_url.removeprefix(_SQLITE)), database)
     file = settings.data_dir / "packhouse.toml"
     if file.is_file():
         (draft / file.name).write_text(_PLACE_LINE.sub("# in the original: ", file.read_text()))

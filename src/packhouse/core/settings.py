@@ -59,6 +59,8 @@ DESCRIPTIONS: dict[str, str] = {
     "export_target": "Where these files lie: `file:///FOLDER`, or `s3://BUCKET[/PREFIX]` at the S3 service of the "
     "packages, best a bucket that keeps what it was given.",
     "export_format": "`json`, which can be checked, or `csv` for spreadsheets.",
+    "download_days": "How long single downloads are kept, in days (SQLite: in whole months); counts, and who has which "
+    "file, are kept for ever.",
     "upload_bytes": "Largest upload in bytes.",
     "sweep_grace_seconds": "How long content without an owner is kept before its bytes are deleted, in seconds.",
     "shrink_guard_percent": "A run of a mirror or feed that would remove more than this share, in percent, asks first.",
@@ -111,6 +113,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     export_cron: str = ""
     export_target: Annotated[str, Meta(pattern=r"^$|^file://(localhost)?/.|^s3://.")] = ""
     export_format: Literal["json", "csv"] = "json"
+    download_days: Annotated[int, Meta(ge=1, le=36_500)] = 400
     upload_bytes: Annotated[int, Meta(ge=1)] = 20 * 2**30
     sweep_grace_seconds: Annotated[int, Meta(ge=0)] = 3600
     shrink_guard_percent: Annotated[int, Meta(ge=0, le=100)] = 50

@@ -6,6 +6,9 @@ import stat
 import tomllib
 from pathlib import Path
 
+from packhouse.catalog.downloads.items import Wanted
+from packhouse.catalog.downloads.store import open_items
+from packhouse.core.db import open_database
 from packhouse.core.settings import load
 from packhouse.workflows.maintaining.belonging import require_own_store
 from tests.conftest import Backend
@@ -19,6 +22,8 @@ async def test_a_copy_beside_a_live_server_is_an_installation(backend: Backend, 
         await require_own_store(house.services)
         await house.channel("lab")
         await house.upload("lab", "numpy")
+        assert (await house.web.get("/api/repo/lab/noarch/numpy-1.0-0.conda")).status == 200
+        await house.server._counter.fold()
         names = {sha256 async for sha256, _ in house.services.blobs.iterate()}
         (end,) = run(tmp_path, ("backup", "copy"), env=backend.env)
     copy = tmp_path / "copy"
@@ -31,6 +36,12 @@ async def test_a_copy_beside_a_live_server_is_an_installation(backend: Backend, 
     assert names == {path.name for path in copy.glob("blobs/??/*")}
     assert stat.S_IMODE(copy.stat().st_mode) == 0o700
     assert stat.S_IMODE((copy / "packhouse.db").stat().st_mode) == 0o600
+    [month] = (copy / "packhouse-downloads").iterdir()
+    assert stat.S_IMODE(month.stat().st_mode) == 0o600
+    db = open_database(f"sqlite:///{copy}/packhouse.db")
+    told = [item async for batch in open_items(db).read(Wanted(0, 2**52)) for item in batch]
+    await db.close()
+    assert len(told) == 1
     assert tomllib.loads((copy / "packhouse.toml").read_text()) == {"upload_bytes": 77777}
     assert load({}, data_dir=copy).blob_url == (copy / "blobs").as_uri()
     verify, again = run(tmp_path, ("verify", "--deep", "--data", "copy"), ("backup", "copy"), env={})

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from packhouse.app import _duties
 from packhouse.catalog.downloads import dictionaries
 from packhouse.catalog.downloads.items import Item, Wanted, day_of
 from packhouse.catalog.downloads.store import open_items
@@ -18,6 +19,9 @@ from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.workflows.delivering import counting
 from packhouse.workflows.delivering.counting import DownloadCounter
+from packhouse.workflows.maintaining.verify import verify
+from packhouse.workflows.reporting.retention import AHEAD
+from tests.kit.calls import read
 from tests.kit.house import House
 
 FILE = "/api/repo/pub/noarch/one-1.0-0.conda"
@@ -172,3 +176,44 @@ async def test_the_files_of_months_are_their_owner_s_only(house: House) -> None:
     assert {path.name for path in folder.iterdir()} >= {f"{month}.db", f"{month}.db-wal"}
     rights: Callable[[Path], int] = lambda path: stat.S_IMODE(path.stat().st_mode)  # noqa: E731  # used twice
     assert rights(folder) == 0o700 and rights(folder / f"{month}.db") == 0o600
+
+
+async def test_what_is_older_than_it_is_to_be_kept_is_dropped(house: House) -> None:
+    db = house.services.db
+    today = await db.now() // DAY
+    days = house.services.settings.download_days
+    await house.upload("pub", "one")
+    counter = house.server._counter
+    for age in (days + 40, days - 1, 0):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(counting, "wall_micros", lambda at=(today - age) * DAY: at)
+            counter.count(await house.download("pub", "one"), agent=b"agent %d" % age)
+        await counter.fold()
+    [old] = [
+        agent for (agent,) in await db.fetch_all("SELECT id FROM agent WHERE agent LIKE :name", name=f"%{days + 40}")
+    ]
+    await db.write(
+        lambda unit: unit.execute("UPDATE agent SET last_day = :day WHERE id = :old", day=today - days - 40, old=old)
+    )
+    [keeping] = [duty for duty in await _duties(house.services) if duty.name == "single downloads"]
+    for _ in range(2):
+        await keeping.function()
+    assert [item.at // DAY - today for item in await kept(house)] == [1 - days, 0]
+    assert await db.fetch_value("SELECT count(*) FROM agent") == 2
+    assert await db.fetch_value("SELECT count FROM download") == 3, "counts stay"
+    events = await read(house.admin, "/api/events?type=downloads_dropped")
+    assert events["total_count"] == 1 and events["items"][0]["data"]["count"] == 1
+    assert [finding async for finding in verify(house.services, deep=True) if finding.invariant == "I10"] == []
+    if db.dialect == "postgresql":
+        known = await db.fetch_all("SELECT relname FROM pg_class WHERE relname LIKE 'download_item_2%'")
+        assert len(known) == 2 + AHEAD
+
+
+async def test_a_file_that_cannot_be_read_is_found(house: House) -> None:
+    if house.services.db.dialect != "sqlite":
+        pytest.skip("PostgreSQL looks after its own files")
+    folder = house.services.settings.data_dir / "packhouse-downloads"
+    folder.mkdir(mode=0o700)
+    (folder / "2026-01.db").write_bytes(b"no database" * 1000)
+    found = [str(one) async for one in verify(house.services) if one.invariant == "I10"]
+    assert len(found) == 1 and found[0].startswith("I10 downloads 2026-01.db: it cannot be read")

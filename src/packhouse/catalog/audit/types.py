@@ -41,6 +41,7 @@ EVENTS: dict[str, str] = {
     "directory_sync_failed": "A directory could not be synchronised with; nothing was changed",
     "directory_sync_held": "A synchronisation would have shut out too many people, so that nothing was changed",
     "directory_synced": "Accounts, groups and roles follow what a directory says",
+    "downloads_dropped": "Single downloads older than `download_days` were dropped",
     "events_exported": "The audit trail was written to a file, by its schedule",
     "feed_applied": "What a feed of advisories says was taken in",
     "feed_deleted": "A feed of advisories was deleted, with what it said",

@@ -20,6 +20,8 @@ from packhouse.core.clock import DAY
 from packhouse.core.db import Database, Unit, folder_beside, open_beside, remove_beside
 from packhouse.core.errors import PackhouseError
 
+#: the folder beside `packhouse.db` is `packhouse-downloads`
+DOWNLOADS = "downloads"
 #: rows read at a time, away from the event loop
 PAGE = 2000
 #: files that a process keeps open to write to: around the turn of a month there are two
@@ -48,7 +50,7 @@ class Months(ItemStore):
     """The files of one installation, as one process uses them."""
 
     def __init__(self, url: str) -> None:
-        self._folder = folder_beside(url, "downloads")
+        self._folder = folder_beside(url, DOWNLOADS)
         self._open: dict[str, Database] = {}
 
     async def make_room(self, first_day: int, last_day: int) -> None:
@@ -78,7 +80,7 @@ class Months(ItemStore):
 
     async def read(self, wanted: Wanted) -> AsyncIterator[list[Item]]:
         first, last = (_month(day_of(at // DAY)) for at in (wanted.since, wanted.before - 1))
-        for file in self._files():
+        for file in _files(self._folder):
             if first <= file.stem <= last:
                 db = open_beside(file)
                 try:
@@ -91,7 +93,7 @@ class Months(ItemStore):
         return number_of(day_of(day).replace(day=1))
 
     async def drop_before(self, day: int) -> list[str]:
-        old = [file for file in self._files() if file.stem < _month(day_of(day))]
+        old = [file for file in _files(self._folder) if file.stem < _month(day_of(day))]
         for file in old:
             if (db := self._open.pop(file.stem, None)) is not None:
                 await db.close()
@@ -99,16 +101,13 @@ class Months(ItemStore):
         return [file.stem for file in old]
 
     async def faults(self, *, deep: bool) -> AsyncIterator[tuple[str, str]]:
-        for file in self._files():
+        for file in _files(self._folder):
             if sentence := await _fault(file, deep):
                 yield file.name, sentence
 
     async def close(self) -> None:
         while self._open:
             await self._open.popitem()[1].close()
-
-    def _files(self) -> list[Path]:
-        return sorted(self._folder.glob("[0-9][0-9][0-9][0-9]-[0-9][0-9].db"))
 
     async def _database(self, month: str) -> Database:
         if (db := self._open.get(month)) is None:
@@ -122,7 +121,11 @@ class Months(ItemStore):
 
 def month_files(url: str) -> list[Path]:
     """Return the files of an installation whose catalogue is at `sqlite:///FILE`, the oldest first."""
-    return Months(url)._files()
+    return _files(folder_beside(url, DOWNLOADS))
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("[0-9][0-9][0-9][0-9]-[0-9][0-9].db"))
 
 
 async def _create(unit: Unit) -> None:

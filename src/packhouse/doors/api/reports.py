@@ -29,9 +29,11 @@ class DownloadsRequest(Body, kw_only=True):
 
 
 class DownloadItem(msgspec.Struct, kw_only=True):
-    """What somebody downloaded of a file on one day (UTC)."""
+    """One download."""
 
+    time: str  #: RFC 3339
     user_name: str | None  #: null: nobody in particular
+    token_id: str | None  #: of the token that was shown, if it was one
     channel_name: str
     family: str
     platform: str
@@ -39,18 +41,18 @@ class DownloadItem(msgspec.Struct, kw_only=True):
     version: str
     filename: str
     sha256: str
-    cves: list[str]  #: known now of this version
-    downloads: int
-    first_at: str  #: RFC 3339
-    last_at: str  #: RFC 3339
+    cves: list[str]  #: known of this version when it was downloaded
+    address: str
+    user_agent: str
+    client_tokens: dict[str, str]  #: sent by anaconda-anon-usage and the like, by kind
 
 
 @post("/api/reports/artifact_downloads", tags=["reports"], status_code=200, responses=refused())
 async def artifact_downloads(data: JSONBody[DownloadsRequest], caller: Caller, services: House) -> Stream:
     """Download who downloaded what, for a year at most: `{"downloaded_items": […]}`, or a table for spreadsheets.
 
-    An item is what somebody downloaded of one file on one day, told whole if any of it may lie between the dates. Items
-    come by file and day; of the users that are named, one after the other. In CSV, `cves` are separated by spaces.
+    An item is one download; they come by time. In CSV, `cves` and `client_tokens` are separated by spaces, the latter
+    as `kind=token`. What is older than the setting `download_days` is not known any more.
     """
     wanted = Wanted(
         moment("from_date", data.from_date),
@@ -88,24 +90,32 @@ async def _csv(rows: AsyncIterator[list[Activity]]) -> AsyncIterator[bytes]:
 
 def _cells(item: DownloadItem) -> list[object]:
     values = [getattr(item, name) for name in DownloadItem.__struct_fields__]
-    return [" ".join(value) if isinstance(value, list) else value for value in values]
+    return [_cell(value) for value in values]
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, dict):
+        return " ".join(f"{kind}={token}" for kind, texts in value.items() for token in texts.split())
+    return " ".join(value) if isinstance(value, list) else value
 
 
 def _item(one: Activity) -> DownloadItem:
-    row = one.what
+    file = one.file
     return DownloadItem(
-        user_name=row.username,
-        channel_name=row.channel,
-        family=row.family,
-        platform=row.partition,
-        package=row.name,
-        version=row.version,
-        filename=row.filename,
-        sha256=bytes(row.sha256).hex(),
-        cves=list(one.cves),
-        downloads=row.downloads,
-        first_at=to_iso(row.first_at) or "",
-        last_at=to_iso(row.last_at) or "",
+        time=to_iso(one.what.at) or "",
+        user_name=one.username,
+        token_id=one.what.token,
+        channel_name=file.channel,
+        family=file.family,
+        platform=file.partition,
+        package=file.name,
+        version=file.version,
+        filename=file.filename,
+        sha256=file.sha256.hex(),
+        cves=one.cves,
+        address=one.what.address,
+        user_agent=one.agent,
+        client_tokens=one.tokens,
     )
 
 

@@ -8,7 +8,7 @@ import msgspec
 class Finding(msgspec.Struct, frozen=True):
     """One thing that is not as it must be, or worth knowing, about one object."""
 
-    invariant: str  #: I1 … I6, I9: which of the invariants
+    invariant: str  #: I1 … I6, I9, I10: which of the invariants
     object: str  #: what it is about, as a user would write it
     sentence: str
     information: bool = False  #: only worth knowing: nothing is wrong

@@ -4,7 +4,8 @@ I1 what an active entry shows has a stored file of the size and hashes that are 
 what a pinned index shows an entry · I2 the published index is what the catalogue says, in numbers without a gap · I3 a
 coordinate is bound to the content it shows · I4 nothing stored is unknown, nothing known is missing · I5 every change
 has its event, and the events form an unbroken chain · I6 what hides a file is what rules say of it now · I9 every
-channel has an owner who can log in and manages it among the group of its owners.
+channel has an owner who can log in and manages it among the group of its owners · I10 single downloads can be read, and
+lie where those of their time belong.
 What may be so for a while (a name that waits for publishing, bytes that wait for the sweep) is said as information.
 """
 
@@ -16,6 +17,7 @@ from packhouse.catalog.audit import store as audit
 from packhouse.catalog.audit.chain import verify_chain
 from packhouse.catalog.audit.keys import find_public_key
 from packhouse.catalog.channels import store as channels
+from packhouse.catalog.downloads.store import open_items
 from packhouse.catalog.groups.integrity import ill_kept
 from packhouse.catalog.packages import contents, integrity, leftovers, needs
 from packhouse.core.db import Database
@@ -38,12 +40,13 @@ _ILL_KEPT = {
 async def verify(services: Services, *, deep: bool = False, after: str = "") -> AsyncIterator[Finding]:
     """Yield everything that is not as it must be, and with `information` what is only worth knowing.
 
-    `deep` reads and hashes every stored byte as well, in the order of SHA-256; `after` resumes that above a hash.
+    `deep` looks at all single downloads, and reads and hashes every stored byte as well, in the order of SHA-256;
+    `after` resumes that above a hash.
     Raises PackhouseError("try_later") when the database or the store goes away.
     """
     db = services.db
     parts = (_claims(db), _stored(services), _judged(db), _index(db), _bindings(db), _causes(db), _chain(db))
-    for part in (*parts, _owners(db)):
+    for part in (*parts, _owners(db), _downloads(db, deep)):
         async for finding in part:
             yield finding
     if deep:
@@ -157,6 +160,11 @@ async def _causes(db: Database) -> AsyncIterator[Finding]:
     for table, what in (("entry", "arrival"), ("removal", "removal")):
         async for place, event_id in integrity.without_cause(db, table):
             yield Finding("I5", place, f"the audit event {event_id} of its {what} does not exist")
+
+
+async def _downloads(db: Database, deep: bool) -> AsyncIterator[Finding]:
+    async for place, sentence in open_items(db).faults(deep=deep):
+        yield Finding("I10", f"downloads {place}", sentence)
 
 
 async def _chain(db: Database) -> AsyncIterator[Finding]:

@@ -1,23 +1,31 @@
-"""The user activity report: who downloaded which package, when, and with which vulnerabilities."""
+"""The user activity report: who downloaded which file when, from where, and with which vulnerabilities then."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import AsyncIterator, Container, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Container, Sequence
+from contextlib import aclosing
 from functools import partial
+from typing import Generic, TypeVar
 
 import msgspec
 
 from packhouse.catalog.audit.store import record_event
-from packhouse.catalog.packages import download_rows
-from packhouse.catalog.packages.download_rows import DownloadRow
-from packhouse.catalog.vulnerabilities import findings
+from packhouse.catalog.downloads import dictionaries, items, names
+from packhouse.catalog.downloads.items import Item
+from packhouse.catalog.downloads.names import FileName
+from packhouse.catalog.downloads.store import open_items
 from packhouse.core.clock import DAY, to_iso
 from packhouse.core.db import Database, Unit
 from packhouse.core.errors import PackhouseError
 
+T = TypeVar("T")
+
 #: a leap year, whole
 MOST_DAYS = 366
+#: names of each kind that a report keeps in memory
+REMEMBERED = 10_000
+#: what became of a file is not known any more; only of a catalogue that was put back from an older copy
+LOST = FileName("", "", "", "", "", "", b"")
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -30,18 +38,22 @@ class Wanted(msgspec.Struct, frozen=True):
     form: str = "json"
 
 
-class Activity(msgspec.Struct, frozen=True):
-    """A row of the report."""
+class Activity(msgspec.Struct, frozen=True, gc=False):
+    """A row of the report: one download."""
 
-    what: DownloadRow
-    cves: tuple[str, ...]
+    username: str | None  #: None: nobody in particular; accounts that were deleted keep their name here
+    what: Item
+    file: FileName
+    agent: str
+    tokens: dict[str, str]  #: that the client sent, by kind
+    cves: list[str]  #: that were known then
 
 
 async def activity(db: Database, wanted: Wanted, actor: str) -> AsyncIterator[list[Activity]]:
-    """Return the rows of a report in batches, in constant memory; that it was asked for is an event.
+    """Return the rows of a report in batches, by time and in constant memory; that it was asked for is an event.
 
-    Vulnerabilities are those known now of the version that was downloaded. Raises PackhouseError("bad_request") for
-    times that are no year or less, and names that nobody and no channel ever had.
+    Raises PackhouseError("bad_request") for times that are no year or less, and names that nobody and no channel ever
+    had.
     """
     if not 0 < wanted.before - wanted.since <= MOST_DAYS * DAY:
         raise PackhouseError(
@@ -49,38 +61,57 @@ async def activity(db: Database, wanted: Wanted, actor: str) -> AsyncIterator[li
             "`from_date` and `to_date` are a year apart at most, the second one not before the first.",
             "Ask for one year after the other.",
         )
-    accounts = await download_rows.accounts_named(db, wanted.usernames)
+    accounts = await names.accounts_named(db, wanted.usernames)
     _all_known("user", wanted.usernames, accounts)
-    _all_known("channel", wanted.channels, await download_rows.channels_named(db, wanted.channels))
+    channels = await names.channels_named(db, wanted.channels) if wanted.channels else {}
+    _all_known("channel", wanted.channels, channels)
     await db.write(partial(_tell, wanted, actor))
-    numbers = [number for name in dict.fromkeys(wanted.usernames) for number in accounts[name]]
-    return _rows(db, wanted, numbers if wanted.usernames else [None])
+    return _rows(
+        db,
+        items.Wanted(
+            wanted.since,
+            wanted.before,
+            {number for name in wanted.usernames for number in accounts[name]} if wanted.usernames else None,
+            {number for path in wanted.channels for number in channels[path]} if wanted.channels else None,
+        ),
+    )
 
 
-async def _rows(db: Database, wanted: Wanted, accounts: Sequence[int | None]) -> AsyncIterator[list[Activity]]:
-    for number in accounts:
-        found = download_rows.rows(
-            db, wanted.since, wanted.before, account_id=number, channels=frozenset(wanted.channels)
-        )
+class _Known(Generic[T]):
+    """What numbers stand for, asked of the catalogue once for each and batch; so many are remembered."""
+
+    def __init__(self, ask: Callable[[Collection[int]], Awaitable[dict[int, T]]]) -> None:
+        self._ask, self._known = ask, dict[int, T]()
+
+    async def of(self, numbers: set[int]) -> dict[int, T]:
+        missing = numbers - self._known.keys()
+        if len(self._known) + len(missing) > REMEMBERED:
+            self._known, missing = {}, numbers
+        if missing:
+            self._known.update(await self._ask(missing))
+        return self._known
+
+
+async def _rows(db: Database, wanted: items.Wanted) -> AsyncIterator[list[Activity]]:
+    files, people = _Known(partial(names.files, db)), _Known(partial(names.people, db))
+    agents, sets = _Known(partial(dictionaries.agents, db)), _Known(partial(dictionaries.sets, db))
+    store = open_items(db)
+    async with aclosing(store.read(wanted)) as found:  # type: ignore[type-var]  # a generator, which its type hides
         async for batch in found:
-            yield await _with_cves(db, batch)
-
-
-async def _with_cves(db: Database, batch: list[DownloadRow]) -> list[Activity]:
-    packages: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
-    for row in batch:
-        packages[row.family].add((row.name, row.version))
-    ids: defaultdict[tuple[str, str, str], list[int]] = defaultdict(list)
-    for family, some in packages.items():
-        names, versions = {name for name, _ in some}, {version for _, version in some}
-        for one in await findings.of_versions(db, family, names, versions):
-            ids[one.family, one.name, one.version].append(one.vulnerability_id)
-    known = await findings.vulnerabilities(db, {number for some in ids.values() for number in some}) if ids else {}
-
-    def keys(row: DownloadRow) -> tuple[str, ...]:
-        return tuple(sorted({known[number].key for number in ids.get((row.family, row.name, row.version), ())}))
-
-    return [Activity(row, keys(row)) for row in batch]
+            file = await files.of({one.file_id for one in batch})
+            person = await people.of({one.account_id for one in batch})
+            agent = await agents.of({one.agent_id for one in batch})
+            cves = await sets.of({one.cve_set_id for one in batch if one.cve_set_id is not None})
+            yield [
+                Activity(
+                    person.get(one.account_id),
+                    one,
+                    file.get(one.file_id, LOST),
+                    *agent.get(one.agent_id, ("", {})),
+                    cves.get(one.cve_set_id or 0, []),
+                )
+                for one in batch
+            ]
 
 
 def _all_known(kind: str, asked: Sequence[str], known: Container[str]) -> None:
