@@ -1,20 +1,27 @@
-"""People sign in through a real Keycloak, by its own pages in a real browser, and reach what their groups may."""
+"""People sign in through a real Keycloak, by its own pages in a real browser, and reach what their groups may.
+
+One Keycloak, with a second realm that speaks SAML, serves all these tests: each has people of its own.
+"""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.conftest import Backend
 from tests.kit.browser import chromium
+from tests.kit.condapkg import make_conda
 from tests.kit.keycloak import SECRET, Keycloak, keycloak, unpacked
 from tests.kit.processes import free_port
+from tests.kit.rattler_client import Result, solve_and_install
 from tests.kit.server import Site
 
+pytestmark = pytest.mark.xdist_group("keycloak")
 IDENTITY = """[[provider]]
 kind = "oidc"
 name = "keycloak"
@@ -28,84 +35,134 @@ recheck_seconds = 2
 """
 
 
-@pytest.fixture
-def served(backend: Backend, tmp_path: Path) -> Iterator[tuple[Site, Keycloak]]:
+class Served(NamedTuple):
     """A server whose people come from Keycloak, and that Keycloak."""
-    if backend.name != "sqlite+folder":
-        pytest.skip("the browser sees no difference")
+
+    site: Site
+    keycloak: Keycloak
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Both running; the group `science` may read the channel `secret`, and nobody may read `other`."""
     unpacked()
-    port, file = free_port(), tmp_path / "identity.toml"
+    folder = tmp_path_factory.mktemp("keycloak")
+    port, file = free_port(), folder / "identity.toml"
     file.write_text(IDENTITY.format(port=port, secret=SECRET))
-    site = Site({**backend.env, "PACKHOUSE_IDENTITY_FILE": str(file)}, tmp_path)
+    env = {"DATA_DIR": str(folder / "data"), "DEFAULT_FEEDS": "false", "IDENTITY_FILE": str(file)}
+    site = Site({f"PACKHOUSE_{name}": value for name, value in env.items()}, folder)
     try:
-        with keycloak(tmp_path, port, site.url) as server:
+        with keycloak(folder, port, site.url) as server:
             site.call("POST", "/api/groups", {"name": "science"})
             for name in ("secret", "other"):
                 site.call("POST", "/api/channels", {"name": name, "privacy": "private"})
+                put = site.request("PUT", f"/api/repo/{name}/noarch/tool-1.0-0.conda", make_conda("tool", "1.0"))
+                assert put.status in (200, 201), put.data
             site.call("PUT", "/api/channels/secret/groups/science", {"level": "read"})
-            yield site, server
+            yield Served(site, server)
     finally:
         site.stop()
 
 
-def sign_in(page: Page, site: Site, name: str) -> None:
-    """Sign in as people do; leaves the page that says who is signed in."""
+@pytest.fixture
+def browser(served: Served) -> Iterator[Browser]:
+    """A browser of this test."""
+    with chromium() as running:
+        yield running
+
+
+def sign_in(page: Page, site: Site, name: str, through: str = "") -> None:
+    """Sign in as people do, at another provider that Keycloak offers if one is named; leaves the page that says who."""
     page.goto(f"{site.url}/login")
     page.click("text=Sign in with Keycloak")
+    if through:
+        page.click(f"#social-{through}")
     page.fill("#username", name)
     page.fill("#password", f"{name}-password")
     page.click("#kc-login")
     page.wait_for_url(f"{site.url}/**")
 
 
-def status(context: BrowserContext, site: Site, path: str) -> int:
-    """What the browser's cookie is answered."""
-    return context.request.get(f"{site.url}{path}").status
+def own_token(context: BrowserContext, site: Site) -> str:
+    """Return a token that somebody who is signed in makes for themselves."""
+    made = context.request.post(f"{site.url}/api/account/tokens", data={"name": "conda"}, headers={"Origin": site.url})
+    assert made.status == 200, made.text()
+    return str(made.json()["token"])
+
+
+def seen(context: BrowserContext, site: Site) -> list[int]:
+    """What a browser is answered of the two channels."""
+    return [context.request.get(f"{site.url}/api/channels/{name}").status for name in ("secret", "other")]
+
+
+def told(site: Site, token: str) -> int:
+    """Return what a request with a token is answered."""
+    return site.request("GET", "/api/account", headers={"Authorization": f"Bearer {token}"}).status
+
+
+def install(site: Site, channel: str, token: str, folder: Path) -> Result:
+    """Install from a channel by a real conda client that remembers nothing."""
+    folder.mkdir()
+    auth = folder / "auth.json"
+    auth.write_text(json.dumps({"127.0.0.1": {"BearerToken": token}}))
+    url = f"{site.url}/api/repo/{channel}"
+    return solve_and_install(url, ["tool"], folder / "env", auth_file=auth, cache_dir=folder / "cache")
 
 
 def soon(holds: Callable[[], bool], what: str) -> None:
     """Wait for what happens within the time of a recheck, with room for a busy machine."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while not holds():
         assert time.monotonic() < deadline, what
         time.sleep(0.3)
 
 
-def test_a_group_of_keycloak_opens_exactly_its_channels(served: tuple[Site, Keycloak]) -> None:
+def test_a_group_of_keycloak_opens_exactly_its_channels(served: Served, browser: Browser, tmp_path: Path) -> None:
     site, server = served
-    with chromium() as browser:
-        context = browser.new_context()
-        page = context.new_page()
-        sign_in(page, site, "kim")
-        assert page.inner_text("#who") == "kim"
-        assert status(context, site, "/api/channels/secret") == 200
-        assert status(context, site, "/api/channels/other") == 404
-        made = context.request.post(
-            f"{site.url}/api/account/tokens", data={"name": "conda"}, headers={"Origin": site.url}
-        )
-        assert made.status == 200, made.text()
-        conda = browser.new_context(extra_http_headers={"X-Auth": made.json()["token"]})
-        reached = [status(conda, site, f"/api/repo/{name}/noarch/repodata.json") for name in ("secret", "other")]
-        assert reached == [200, 404]
+    context = browser.new_context()
+    page = context.new_page()
+    sign_in(page, site, "kim")
+    assert page.inner_text("#who") == "kim"
+    assert seen(context, site) == [200, 404]
+    token = own_token(context, site)
+    reached = install(site, "secret", token, tmp_path / "secret")
+    assert reached.ok and reached.installed == {"tool": "1.0"}, reached.error
+    assert "404" in install(site, "other", token, tmp_path / "other").error
 
-        foreign = browser.new_context()
-        sign_in(foreign.new_page(), site, "lou")
-        assert status(foreign, site, "/api/account") == 200
-        assert status(foreign, site, "/api/channels/secret") == 404, "of another group"
+    server.join("kim", "finance")
+    server.leave("kim", "data-science")
+    soon(lambda: seen(context, site) == [404, 404], "out of the group, and its channel is open")
+    assert "404" in install(site, "secret", token, tmp_path / "left").error
+    assert context.request.get(f"{site.url}/api/account").status == 200, "in another group that may sign in"
 
-        server.call("POST", f"users/{server.number_of('lou')}/logout")
-        soon(lambda: status(foreign, site, "/api/account") == 401, "signed out in Keycloak, and not here")
+    server.leave("kim", "finance")
+    soon(lambda: context.request.get(f"{site.url}/api/account").status == 401, "in no group, and still signed in")
+    page.goto(f"{site.url}/login")
+    page.click("text=Sign in with Keycloak")
+    page.wait_for_selector("[role=alert]")
+    assert "none of the groups" in page.inner_text("[role=alert]")
+    soon(lambda: told(site, token) == 401, "may not sign in, and their token still works")
 
-        page.goto(f"{site.url}/login")
-        page.click("#sign-out")
-        page.wait_for_url(f"{site.url}/login")
-        page.click("text=Sign in with Keycloak")
-        page.wait_for_selector("#password")  # it has forgotten the session, too
-        sign_in(page, site, "kim")
+    server.join("kim", "data-science")
+    page.goto(f"{site.url}/login")
+    page.click("text=Sign in with Keycloak")
+    page.wait_for_selector("#who")  # Keycloak still knows them
+    assert seen(context, site) == [200, 404]
+    assert install(site, "secret", token, tmp_path / "back").ok
 
-        server.leave_groups("kim")
-        soon(lambda: status(context, site, "/api/account") == 401, "in no required group, and still signed in")
-        page.goto(f"{site.url}/login")
-        page.click("text=Sign in with Keycloak")
-        page.wait_for_selector("[role=alert]")
-        assert "none of the groups" in page.inner_text("[role=alert]")
+
+def test_signing_out_works_in_both_directions(served: Served, browser: Browser) -> None:
+    site, server = served
+    context = browser.new_context()
+    page = context.new_page()
+    sign_in(page, site, "lou")
+    assert seen(context, site) == [404, 404], "of another group"
+    page.goto(f"{site.url}/login")
+    page.click("#sign-out")
+    page.wait_for_url(f"{site.url}/login")
+    page.click("text=Sign in with Keycloak")
+    page.wait_for_selector("#password")  # it has forgotten the session, too
+
+    sign_in(page, site, "lou")
+    server.call("POST", f"users/{server.number_of('lou')}/logout")
+    soon(lambda: context.request.get(f"{site.url}/api/account").status == 401, "signed out there, and not here")

@@ -78,11 +78,17 @@ class Keycloak:
         [found] = self.call("GET", f"users?username={username}&exact=true")
         return str(found["id"])
 
-    def leave_groups(self, username: str) -> None:
-        """Take somebody out of all groups."""
-        number = self.number_of(username)
-        for group in self.call("GET", f"users/{number}/groups"):
-            self.call("DELETE", f"users/{number}/groups/{group['id']}")
+    def join(self, username: str, group: str) -> None:
+        """Put somebody into a group."""
+        self.call("PUT", f"users/{self.number_of(username)}/groups/{self._group(group)}")
+
+    def leave(self, username: str, group: str) -> None:
+        """Take somebody out of a group."""
+        self.call("DELETE", f"users/{self.number_of(username)}/groups/{self._group(group)}")
+
+    def _group(self, name: str) -> str:
+        [found] = self.call("GET", f"groups?search={name}&exact=true")
+        return str(found["id"])
 
 
 def unpacked() -> str:

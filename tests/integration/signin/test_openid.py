@@ -16,7 +16,7 @@ from packhouse.core.clock import DAY
 from packhouse.core.db import Unit
 from packhouse.workflows.signin.oidc.federation import Federation
 from tests.conftest import Backend
-from tests.kit.asgi import Answer
+from tests.kit.asgi import Answer, Client
 from tests.kit.calls import call, read
 from tests.kit.fake_idp import FakeIdp, fake_idp, identity_file
 from tests.kit.house import House, open_house
@@ -63,6 +63,14 @@ async def sees(browser: Browser) -> int:
     return (await browser.get("/api/channels/secret")).status
 
 
+async def with_token(house: House, browser: Browser) -> Client:
+    """Return a client with a token that a signed-in person makes for themselves."""
+    sent = {"content-type": "application/json", "origin": ORIGIN}
+    made = await browser.request("POST", "/api/account/tokens", sent, b'{"name": "conda"}')
+    assert made.status == 200, made.body
+    return house.web.with_headers({"x-auth": made.json()["token"]})
+
+
 async def test_a_group_of_the_provider_opens_channels_and_closes_them(house: House, idp: FakeIdp) -> None:
     page = (await house.web.get("/login?next=/api/account")).body.decode()
     assert "Sign in with The Lab" in page and "/login/idp?next=%2Fapi%2Faccount" in page
@@ -83,6 +91,46 @@ async def test_a_group_of_the_provider_opens_channels_and_closes_them(house: Hou
     assert (await browser.get("/api/account")).status == 401, "who left the required groups is signed out"
     refused = await arrives(Browser(house.web), idp)
     assert refused.status == 403 and b"none of the groups" in refused.body
+
+
+@pytest.mark.parametrize("seen", ["at a recheck", "at a sign-in"])
+async def test_tokens_of_who_left_the_required_groups_stop_until_they_return(
+    house: House, idp: FakeIdp, seen: str
+) -> None:
+    browser = Browser(house.web)
+    await arrives(browser, idp)
+    conda = await with_token(house, browser)
+
+    async def reached() -> list[int]:
+        paths = ("secret", "kim")  # that of the group, and their own
+        return [(await call(conda, "GET", f"/api/channels/{path}")).status for path in paths]
+
+    assert await reached() == [200, 200]
+    idp.person["groups"] = ["/elsewhere"]
+    if seen == "at a recheck":
+        await recheck(house)
+    else:
+        assert (await arrives(Browser(house.web), idp)).status == 403
+        await house.caught_up()
+    assert await reached() == [401, 401]
+    assert (await read(house.admin, "/api/channels/kim"))["owners"] == ["admin", "kim"], "it has an heir"
+    idp.person["groups"] = ["/science"]
+    assert (await arrives(Browser(house.web), idp)).status == 303
+    await house.caught_up()
+    assert await reached() == [200, 200]
+
+
+async def test_the_last_administrator_is_not_turned_away(house: House, idp: FakeIdp) -> None:
+    browser = Browser(house.web)
+    await arrives(browser, idp)
+    assert (await call(house.admin, "PUT", "/api/users/kim", {"roles": ["admin"]})).status == 200
+    conda = await with_token(house, browser)
+    assert (await call(conda, "PUT", "/api/users/admin", {"roles": ["author"]})).status == 200
+    idp.person["groups"] = ["/elsewhere"]
+    await recheck(house)
+    assert (await browser.get("/api/account")).status == 401
+    events = (await read(conda, "/api/events"))["items"]  # with a token that still works
+    assert [one["meta"]["object"] for one in events if one["event_type"] == "user_kept_admin"] == ["user kim"]
 
 
 async def test_who_comes_again_is_the_same_account_whatever_they_are_called(house: House, idp: FakeIdp) -> None:

@@ -25,6 +25,7 @@ from packhouse.workflows.signin.oidc.claims import arrival
 from packhouse.workflows.signin.oidc.client import Client
 from packhouse.workflows.signin.oidc.flow import Upstream, Word, failed, refreshed
 from packhouse.workflows.signin.oidc.verifying import Untrusted, verify_logout_token
+from packhouse.workflows.signin.turning_away import turn_away
 
 _log = get_logger("packhouse.signin")
 #: of what is sealed in `login.upstream`
@@ -61,11 +62,12 @@ class Federation:
     async def welcome(self, client: Client, word: Word) -> Account:
         """Return the account of somebody a provider vouches for, made at the first time; groups and roles follow.
 
-        Raises PackhouseError: `forbidden` without a required group, and as `arrive`.
+        Raises PackhouseError: `forbidden` without a required group, which ends what they had, and as `arrive`.
         """
         provider = client.provider
         who = arrival(provider, await self.number(provider.name), word.claims)
         if not provider.admits(who.groups):
+            await turn_away(self.services, who.provider_id, who.subject)
             raise PackhouseError(
                 "forbidden",
                 f"{provider.shown} knows you, but you are in none of the groups that may use this server.",
