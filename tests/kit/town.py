@@ -173,29 +173,46 @@ async def _give(unit: Unit) -> None:
     await note(unit, "channel")
 
 
+async def give_roles(unit: Unit, levels: Mapping[str, Mapping[str, int]]) -> None:
+    """Give each of some people a role of their own, beside those they have: person -> category -> level."""
+    for name, row in levels.items():
+        if row:
+            await _role(unit, f"of-{name}", row)
+            await _hold(unit, name, f"of-{name}")
+    await note(unit, "people")
+
+
+async def _role(unit: Unit, name: str, levels: Mapping[str, int]) -> None:
+    number = await unit.fetch_value(
+        "INSERT INTO role (name, created_at, updated_at) VALUES (:name, 0, 0) RETURNING id", name=name
+    )
+    for category, level in levels.items():
+        await unit.execute(
+            "INSERT INTO role_level (role_id, category, level) VALUES (:number, :category, :level)",
+            number=number,
+            category=category,
+            level=level,
+        )
+
+
+async def _hold(unit: Unit, username: str, role: str) -> None:
+    await unit.execute(
+        """INSERT INTO account_role (account_id, role_id) SELECT account.id, role.id FROM account, role
+         WHERE username = :username AND role.name = :name""",
+        username=username,
+        name=role,
+    )
+
+
 async def _roles(unit: Unit) -> None:
     for name, levels in ROLES.items():
-        number = await unit.fetch_value(
-            "INSERT INTO role (name, created_at, updated_at) VALUES (:name, 0, 0) RETURNING id", name=name
-        )
-        for category, level in levels.items():
-            await unit.execute(
-                "INSERT INTO role_level (role_id, category, level) VALUES (:number, :category, :level)",
-                number=number,
-                category=category,
-                level=level,
-            )
+        await _role(unit, name, levels)
     await unit.execute(
         "DELETE FROM account_role WHERE account_id IN (SELECT id FROM account WHERE username <> 'admin')"
     )
     for username, names in _HELD.items():
         for name in names:
-            await unit.execute(
-                """INSERT INTO account_role (account_id, role_id) SELECT account.id, role.id FROM account, role
-                 WHERE username = :username AND role.name = :name""",
-                username=username,
-                name=name,
-            )
+            await _hold(unit, username, name)
 
 
 async def _token(house: House, who: Someone, name: str, scopes: frozenset[str] | None) -> str:

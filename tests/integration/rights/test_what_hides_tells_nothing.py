@@ -13,8 +13,6 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from packhouse.catalog.changes import note
-from packhouse.core.db import Unit
 from packhouse.doors.api.permissions import ROUTES
 from tests.conftest import Backend
 from tests.kit.asgi import Answer, Client
@@ -23,6 +21,7 @@ from tests.kit.condapkg import make_conda
 from tests.kit.findings import cover, found, know
 from tests.kit.house import House, open_house
 from tests.kit.judging import judged
+from tests.kit.town import give_roles
 
 SECRET = "projectx"
 #: a package that is only in private channels
@@ -99,7 +98,7 @@ async def fill(house: House) -> dict[str, str]:
     """Make what everybody sees; return the numbers of things that addresses name."""
     for name in (*CURIOUS, "owner"):
         await house.person(name)
-    await house.services.db.write(_roles)
+    await house.services.db.write(lambda unit: give_roles(unit, CURIOUS))
     await house.caught_up()
     await house.channel("open", owner="neighbour")
     await house.channel("open/dev", owner="neighbour")
@@ -153,29 +152,6 @@ async def settle(house: House) -> None:
     await judged(house)
     await house.server._counter.fold()
     await house.caught_up()
-
-
-async def _roles(unit: Unit) -> None:
-    for name, levels in CURIOUS.items():
-        if not levels:
-            continue
-        number = await unit.fetch_value(
-            "INSERT INTO role (name, created_at, updated_at) VALUES (:name, 0, 0) RETURNING id", name=f"of-{name}"
-        )
-        for category, level in levels.items():
-            await unit.execute(
-                "INSERT INTO role_level (role_id, category, level) VALUES (:number, :category, :level)",
-                number=number,
-                category=category,
-                level=level,
-            )
-        await unit.execute(
-            "INSERT INTO account_role (account_id, role_id) SELECT id, CAST(:number AS INTEGER) FROM account"
-            " WHERE username = :name",
-            number=number,
-            name=name,
-        )
-    await note(unit, "people")
 
 
 def told(answer: Answer) -> tuple[int, tuple[tuple[str, str], ...], bytes]:

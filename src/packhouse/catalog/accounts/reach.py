@@ -24,7 +24,7 @@ from packhouse.catalog.accounts.permissions import (
 )
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.accounts.token import Token
-from packhouse.catalog.accounts.visibility import levels_on, viewer
+from packhouse.catalog.accounts.visibility import NO_CHANNEL, levels_on, viewer
 from packhouse.catalog.schema import channel
 from packhouse.core.db import any_of
 from packhouse.core.db.base import Reader
@@ -94,7 +94,7 @@ async def shown(reader: Reader, principal: Principal, tokens: Collection[Token])
 async def targets(reader: Reader, principal: Principal, paths: list[str]) -> dict[str, Target]:
     """Return what permissions ask of the channels at `paths`, as far as there are any, with the caller's grants."""
     rows = await reader.fetch_all(_BY_PATHS, paths=[path for path in paths if "\0" not in path])
-    held = await levels_on(reader, principal, [row[0] for row in rows])
+    held = await levels_on(reader, principal, [row[0] for row in rows] or [NO_CHANNEL])  # the same for none at all
     return {
         path: Target(privacy, owner_id, held.get(channel_id, 0), channel_id, subchannel=parent_id is not None)
         for channel_id, path, privacy, owner_id, parent_id in rows

@@ -15,6 +15,8 @@ import msgspec
 from packhouse.catalog.accounts import store as accounts
 from packhouse.catalog.accounts import token_store as store
 from packhouse.catalog.accounts.account import Account
+from packhouse.catalog.accounts.accounts import absent
+from packhouse.catalog.accounts.assigning import owner_of
 from packhouse.catalog.accounts.holding import covers, holding_of
 from packhouse.catalog.accounts.keys import Keys
 from packhouse.catalog.accounts.permissions import ACTIONS, Level
@@ -235,17 +237,18 @@ async def revoke(db: Database, principal: Principal, token_id: str, username: st
 async def governed(reader: Reader, principal: Principal, username: str) -> Account:
     """Return the account of that name if the caller, who may manage accounts, has all that it has.
 
-    Raises PackhouseError: `not_found`, `forbidden`.
+    Raises PackhouseError: `not_found` for one that may do more, too, `forbidden` where only the token may do less.
     """
     found = await accounts.by_name(reader, username)
-    if found is None:
-        raise PackhouseError("not_found", "There is no such user.", "List the users to find the name.")
-    holding = await holding_of(reader, found.id)
-    if found.id != principal.account_id and not covers(principal, holding.levels, admin=holding.role == "admin"):
+    holding = await holding_of(reader, None if found is None else found.id)
+    above = holding.role == "admin"
+    if found is None or (
+        found.id != principal.account_id and not covers(owner_of(principal), holding.levels, admin=above)
+    ):
+        raise absent(username)
+    if found.id != principal.account_id and not covers(principal, holding.levels, admin=above):
         raise PackhouseError(
-            "forbidden",
-            f"{username} may do more than you, or than the token you show.",
-            "Ask an administrator, or log in.",
+            "forbidden", f"{username} may do more than the token you show.", "Log in, or use a token without limits."
         )
     return found
 

@@ -7,7 +7,7 @@ from typing import Any
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from packhouse.catalog.accounts.permissions import INSTALLATION, NOWHERE, Action, Decision, in_scope, permit, refusal
+from packhouse.catalog.accounts.permissions import INSTALLATION, Action, Decision, in_scope, permit, refusal
 from packhouse.catalog.accounts.principal import ANONYMOUS, Principal
 from packhouse.catalog.accounts.visibility import target_at
 from packhouse.catalog.channels import store as channels
@@ -61,7 +61,7 @@ async def permitted_channel(db: Database, principal: Principal, action: Action, 
 async def permitted_group(db: Database, principal: Principal, action: Action, name: str) -> Group:
     """Return the group of that name if the caller may do `action` to it; a hidden one is refused like a missing one."""
     found = None if "\0" in name else await groups.by_name(db, name)
-    target = NOWHERE if found is None else await target_of_group(db, principal, found)
+    target = await target_of_group(db, principal, found)
     decision = permit(principal, action, target)
     if decision is Decision.INVISIBLE:
         raise PackhouseError("not_found", "There is no such group.", "List the groups that you may see.")

@@ -66,7 +66,8 @@ class Gate:
         known ones who may not know of it.
         """
         epoch = self._epoch  # what was read before a change must not be remembered after it
-        found = self._channels.get(path) if self._feed.fresh else None
+        remembered = self._channels.get(path) if self._feed.fresh else None
+        found = remembered
         if found is None:
             found = await channels.by_path(self._db, path)
             if found is None:
@@ -75,6 +76,8 @@ class Gate:
             if epoch == self._epoch:
                 self._channels[path] = found
         decision = await self._decision(principal, action, found, epoch)
+        if decision is Decision.INVISIBLE and remembered is not None:
+            await channels.by_path(self._db, path)  # as one that is not there is asked for, so that no clock tells
         if decision is not Decision.ALLOWED:
             raise refusal(decision, principal, action, data_plane=True)
         return found
@@ -85,7 +88,7 @@ class Gate:
         if known is not None:
             return known
         decision = permit(principal, action, await target_of(self._db, principal, channel))
-        if epoch == self._epoch:
+        if epoch == self._epoch and decision is not Decision.INVISIBLE:  # what is not there is asked for each time, too
             if len(self._rights) > CAPACITY:
                 self._rights.clear()
             self._rights[key] = decision

@@ -21,7 +21,7 @@ from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.groups import grants, store
 from packhouse.catalog.groups.group import Group
-from packhouse.catalog.groups.target import target_of_group
+from packhouse.catalog.groups.target import NO_GROUP, target_of_group
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.workflows.channels.creating import gone
@@ -103,16 +103,15 @@ async def _held(unit: Unit, caller: Principal, channel: Channel, level: Level) -
 async def _group(unit: Unit, caller: Principal, held: Channel, name: str) -> Group:
     """Return a group that the caller may see, or that the channel is shared with already; nobody deletes it meanwhile.
 
-    Others are refused in the words for one that there is not.
+    Others are refused in the words for one that there is not, by the same questions.
     """
     found = await store.by_name(unit, name)
-    group = await store.lock(unit, found.id) if found is not None else None
-    if group is not None:
-        if await grants.of_group(unit, held.id, group.id):
-            return group
-        seen = permit(caller, "channel.group:view", await target_of_group(unit, caller, group))
-        if seen is not Decision.INVISIBLE:
-            return group
+    number = NO_GROUP if found is None else found.id
+    group = await store.lock(unit, number)
+    shared = await grants.of_group(unit, held.id, number)
+    seen = permit(caller, "channel.group:view", await target_of_group(unit, caller, group))
+    if group is not None and (shared or seen is not Decision.INVISIBLE):
+        return group
     raise PackhouseError(
         "not_found", f"There is no group {name[:80]!r} that you may see.", "Name one that you are in, or ask an admin."
     )

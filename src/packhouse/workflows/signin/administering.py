@@ -214,11 +214,11 @@ def _kept(account: Account, profile: dict[str, Any], edit: PersonEdit) -> dict[s
 
 
 async def _reached(reader: Reader, caller: Principal, username: str) -> Account:
+    """Return an account that `caller` may look after; another one costs the same questions as none."""
     account = await store.by_name(reader, username)
-    if account is not None:
-        held = await holding_of(reader, account.id)
-        if covers(owner_of(caller), held.levels, admin=held.role == "admin"):
-            return account
+    held = await holding_of(reader, None if account is None else account.id)
+    if account is not None and covers(owner_of(caller), held.levels, admin=held.role == "admin"):
+        return account
     raise accounts.absent(username)
 
 
