@@ -139,6 +139,8 @@ async def test_what_changes_upstream_changes_here(backend: Backend) -> None:
         assert now["patched-1.0-0.conda"]["depends"] == ["python >=3.11"]
         count = mirror.progress.count
         assert (count.added, count.updated, count.removed) == (1, 1, 1)
+        told = [(kind, data.get("count")) for kind, _, data in await events(services, "artifact_")]
+        assert told == [("artifact_metadata_updated", 1)], "one event, however many files it was"
 
 
 async def test_only_changed_shards_are_fetched(backend: Backend) -> None:

@@ -90,6 +90,11 @@ async def test_a_run_says_when_nothing_passes_the_filters(backend: Backend, form
             assert mirror.state == "completed"
             assert "passes the filters (subdirs, only_specs)" in mirror.progress.current_step_description
             assert (await events(services, "mirroring_completed"))[-1][2]["takes_nothing"] is True
+            skipped = [
+                (data["count"], sum(data["why"].values())) for _, _, data in await events(services, "artifact_s")
+            ]
+            assert len(skipped) <= 1, "nothing is passed over when the upstream is the same again"
+            assert form != "json" or (skipped[0][0] == skipped[0][1] > 0)
         source.add("pyhton")
         up.files = source.files(forms=[form])
         mirror = await run_and_wait(services, mirror)

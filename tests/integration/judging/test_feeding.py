@@ -62,6 +62,12 @@ async def test_a_feed_is_taken_in_and_the_same_bytes_change_nothing(backend: Bac
         await take(services)
         assert await waiting(services) == set()
         assert len([one for one in await events(services, "feed_") if one[0] == "feed_applied"]) == 1
+        told = await events(services, "cve_")
+        assert [kind for kind, _, _ in told] == ["cve_updated", "cve_update_finished"], (
+            "once, and nothing for nothing new"
+        )
+        assert (told[0][2]["count"], told[0][2]["all"][6]) == (30, "CVE-2024-0007")
+        assert (told[1][2]["updated"], told[1][2]["deleted"]) == (30, 0)
 
 
 async def test_only_what_changed_is_judged_again(backend: Backend, tmp_path: Path) -> None:
@@ -81,6 +87,9 @@ async def test_only_what_changed_is_judged_again(backend: Backend, tmp_path: Pat
         found = await vulnerabilities(services)
         assert found["CVE-2024-0003"][1] == 18
         assert "CVE-2024-0010" not in found
+        updated, deleted, finished = [data for _, _, data in (await events(services, "cve_"))[2:]]
+        assert (updated["all"], deleted["all"]) == (["CVE-2024-0003", "CVE-2024-0011"], ["CVE-2024-0010"])
+        assert (finished["updated"], finished["deleted"]) == (2, 1)
         now = {row[0]: row[1] for row in await services.db.fetch_all(KEYS)}
         assert now["CVE-2024-0003"] == numbers["CVE-2024-0003"], "findings refer to the number"
         assert await services.db.fetch_value("SELECT count(*) FROM advisory") == 10

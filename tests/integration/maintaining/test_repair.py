@@ -92,9 +92,11 @@ async def test_what_we_wrote_is_no_bomb_however_well_it_compresses(
 async def test_a_repair_is_an_event(stocked: House) -> None:
     await change(stocked, "UPDATE package SET file_count = 9 WHERE name = 'numpy'")
     await mend(stocked)
-    rows = await stocked.services.db.fetch_all("SELECT type, data FROM event ORDER BY id DESC LIMIT 1")
+    rows = await stocked.services.db.fetch_all("SELECT type, data FROM event ORDER BY id DESC LIMIT 2")
     # the package row, and the sums that the wrong count had spoilt
-    assert rows == [("index_repaired", '{"repaired":1}')]
+    assert rows == [("index_repaired", '{"repaired":1}'), ("channel_reindex", '{"repaired":1}')]
+    await mend(stocked)
+    assert await stocked.services.db.fetch_value("SELECT count(*) FROM event WHERE type = 'channel_reindex'") == 1
 
 
 async def test_the_catalogue_wins_over_the_index(stocked: House) -> None:

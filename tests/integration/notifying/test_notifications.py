@@ -106,6 +106,8 @@ async def test_the_owner_hears_once_of_what_was_found(backend: Backend) -> None:
         assert [one["digest"]["vulnerability_count"] for one in listed["items"]] == [1, 2]
         built = [data for _, _, data in await events(house.services, "cve_notification_built")]
         assert built[0] == {"vulnerabilities": 2, "files": 2, "mails": 1, "webhooks": 0}
+        counted = await events(house.services, "channel_cve_count_update")
+        assert counted[0] == ("channel_cve_count_update", "system", {"vulnerabilities": 2, "files": 2})
         for table in ("news", "news_round"):
             assert await house.services.db.fetch_value(f"SELECT count(*) FROM {table}") == 0
 
@@ -139,6 +141,9 @@ async def test_subscribers_opt_in_and_owners_out(backend: Backend) -> None:
         await learn(house, 3)
         await tell(house)
         assert len(mailbox.mails) == 3 and await house.services.db.fetch_value("SELECT count(*) FROM news") == 0
+        told = await events(house.services, "channel_cve_count_update")
+        built = await events(house.services, "cve_notification_built")
+        assert len(told) == len(built) + 1, "it is known of a channel of which nobody is told"
 
 
 async def test_who_lost_the_right_hears_nothing_more(backend: Backend) -> None:

@@ -1,6 +1,9 @@
 """The vocabulary of the audit trail: every type of event that is ever written, and what it says.
 
-Whoever writes a new one adds its line here; the house tests compare the two. Names stay for ever, as events do.
+Whoever writes a new one adds its line here; the house tests compare the two. Names stay for ever, as events do. What a
+run does to many files or vulnerabilities is one event with counts: the trail grows with what people and runs do, not
+with what is in the channels. Downloads are not among them (docs/audit.md says where they are, and which names of other
+systems mean something else here).
 """
 
 from __future__ import annotations
@@ -8,15 +11,18 @@ from __future__ import annotations
 #: type -> what happened, for the reference page
 EVENTS: dict[str, str] = {
     "artifact_copied": "Files of another channel were shown in this one, too",
+    "artifact_metadata_updated": "A run of a mirror took in other records of files that were there",
     "artifact_moved": "Files of another channel are shown in this one, and no longer there",
     "artifact_registered": "A file was uploaded",
     "artifact_removed": "Files were taken out of a channel",
     "artifact_restored": "Files that a mirror had kept out may come again",
+    "artifact_skipped": "A run of a mirror passed over files of its upstream",
     "authorization_code_replayed": "A code was shown again that a command line had used, so that its logins were ended",
     "auto_role_added": "Newcomers get a role from now on",
     "auto_role_deleted": "Newcomers no longer get a role",
     "auto_role_updated": "A role that newcomers get was changed",
     "channel_created": "A channel or subchannel was made",
+    "channel_cve_count_update": "Vulnerabilities were newly found in files of a channel",
     "channel_deleted": "A channel was deleted, with all that was in it",
     "channel_frozen": "The index of a channel was pinned",
     "channel_group_added": "A channel was shared with a group, or at another level",
@@ -26,6 +32,8 @@ EVENTS: dict[str, str] = {
     "channel_owner_changed": "A channel has another owner",
     "channel_policy_assigned": "A policy decides about a channel from now on",
     "channel_policy_unassigned": "No policy decides about a channel any more",
+    "channel_refresh_complete": "The index of a channel that was unfrozen shows everything it has again",
+    "channel_reindex": "What a channel shows was made anew from the catalogue, as it differed",
     "channel_unfrozen": "The index of a channel follows its files again",
     "channel_updated": "What is said of a channel was changed, such as its description or privacy",
     "channel_user_added": "A channel was shared with somebody, or at another level",
@@ -34,9 +42,12 @@ EVENTS: dict[str, str] = {
     "command_line_denied": "Somebody refused a command line that asked to act in their name",
     "content_swept": "Bytes that nothing showed any more were deleted",
     "cve_curated": "People said what a vulnerability means for files, or took that back",
+    "cve_deleted": "No feed says anything of some vulnerabilities any more",
     "cve_notification_built": "What is new about the vulnerabilities of a channel was put together for its subscribers",
     "cve_notification_failed": "Subscribers of a channel could not be told what is new",
     "cve_notifications_repeated": "What could not be delivered about a channel is tried again",
+    "cve_update_finished": "What a feed said anew has reached all vulnerabilities and names to be judged",
+    "cve_updated": "Feeds say something else of some vulnerabilities",
     "directory_sync_asked": "Somebody asked for a synchronisation with a directory",
     "directory_sync_failed": "A directory could not be synchronised with; nothing was changed",
     "directory_sync_held": "A synchronisation would have shut out too many people, so that nothing was changed",

@@ -39,6 +39,7 @@ _CURATED = (
     select(statement.c.key, func.max(statement.c.at)).where(any_of(statement.c.key, "keys")).group_by(statement.c.key)
 )
 _DROP = delete(vulnerability).where(any_of(vulnerability.c.key, "keys"))
+_KNOWN = select(vulnerability.c.key).where(any_of(vulnerability.c.key, "keys"))
 _AFFECTED = (
     select(finding.c.family, finding.c.name)
     .select_from(vulnerability.join(finding, finding.c.vulnerability_id == vulnerability.c.id))
@@ -56,6 +57,11 @@ async def put(unit: Unit, rows: Sequence[VulnerabilityRow]) -> None:
 async def drop(unit: Unit, keys: Sequence[str]) -> None:
     """Remove vulnerabilities of which no feed says anything any more."""
     await unit.execute(_DROP, keys=list(keys))
+
+
+async def known(reader: Reader, keys: Sequence[str]) -> list[str]:
+    """Return those of the vulnerabilities of which a feed says something."""
+    return [row[0] for row in await reader.fetch_all(_KNOWN, keys=list(keys))]
 
 
 async def affected(reader: Reader, keys: Sequence[str]) -> list[tuple[str, str]]:

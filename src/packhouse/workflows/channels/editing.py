@@ -220,6 +220,8 @@ async def _unfreeze(services: Services, channel_id: int, actor: str) -> bool:
 
     async def end(unit: Unit) -> None:
         await record_event(unit, type="channel_unfrozen", actor=actor, object=held.path, channel_id=channel_id)
+        # the same unit shows everything
+        await record_event(unit, type="channel_refresh_complete", actor=actor, object=held.path, channel_id=channel_id)
         await changes.note(unit, "channel", channel_id, held.path)
 
     return await services.publisher.unfreeze(channel_id, end)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -25,6 +26,8 @@ from packhouse.workflows.feeding.turn import Turn
 
 #: vulnerabilities of one unit
 BATCH = 100
+#: vulnerabilities that an event names; it says how many there are
+NAMED = 100
 _decode = msgspec.msgpack.Decoder(Advisory).decode
 
 
@@ -40,11 +43,34 @@ async def settle(turn: Turn) -> None:
             progress.counts.settled += len(batch)
             progress.percentage = bisect_right(keys, batch[-1]) * 100 // len(keys)
         progress.settled_key = ""
-        await turn.write(lambda unit: feeds.set_settled(unit, feed.id, feed.run))
+        await _settled(turn, keys)
         turn.feed = msgspec.structs.replace(feed, settled_run=feed.run)
     turn.step(5, "Clearing")
     for ids in batches(await advisories.past(turn.services.db, feed.id, feed.run)):
         await turn.write(partial(advisories.remove, ids=ids))
+
+
+async def _settled(turn: Turn, keys: Sequence[str]) -> None:
+    """Say that what a run says anew, of the vulnerabilities `keys`, is worked in: three events at most."""
+    feed, gone = turn.feed, set(keys)
+    for batch in batches(keys):
+        gone.difference_update(await records.known(turn.services.db, batch))
+    told = {"cve_updated": [key for key in keys if key not in gone], "cve_deleted": sorted(gone)}
+
+    async def work(unit: Unit) -> None:
+        if told["cve_updated"]:
+            await turn.event(unit, "cve_updated", _named(told["cve_updated"]))
+        if told["cve_deleted"]:
+            await turn.event(unit, "cve_deleted", _named(told["cve_deleted"]))
+        counts = {kind.removeprefix("cve_"): len(found) for kind, found in told.items()}
+        await turn.event(unit, "cve_update_finished", counts)
+        await feeds.set_settled(unit, feed.id, feed.run)
+
+    await turn.write(work)
+
+
+def _named(keys: Sequence[str]) -> dict[str, Any]:
+    return {"count": len(keys), "first" if len(keys) > NAMED else "all": keys[:NAMED]}
 
 
 async def _settle_batch(turn: Turn, keys: Sequence[str]) -> None:

@@ -36,7 +36,7 @@ async def repair(services: Services, *, actor: str = "system") -> AsyncIterator[
     Whoever serves beside it goes on. Raises PackhouseError("try_later") when the database goes away.
     """
     repaired = 0
-    async for finding in _everything(services):
+    async for finding in _everything(services, actor):
         repaired += not finding.information
         yield finding
     if repaired:
@@ -46,13 +46,17 @@ async def repair(services: Services, *, actor: str = "system") -> AsyncIterator[
         )
 
 
-async def _everything(services: Services) -> AsyncIterator[Finding]:
+async def _everything(services: Services, actor: str) -> AsyncIterator[Finding]:
     await judgements.finish_taking_over(services)
     for channel_id in await store.channel_ids(services.db):
         channel = await channels.by_id(services.db, channel_id)
         if channel is not None:
+            repaired = 0
             async for finding in _channel(services, channel):
+                repaired += not finding.information
                 yield finding
+            if repaired:
+                await services.db.write(partial(_tell, actor=actor, channel=channel, repaired=repaired))
     async for part, sentence in published.damaged_parts(services.db):
         yield await _part(services, part, sentence)
     for row in await store.wrong_totals(services.db):
@@ -64,6 +68,17 @@ async def _everything(services: Services) -> AsyncIterator[Finding]:
     if gaps := await integrity.search_gaps(services.db):
         await services.db.write(integrity.rebuild_search)
         yield Finding("I2", "search", f"{gaps} packages were missing from the search index, or gone; it was made anew")
+
+
+async def _tell(unit: Unit, actor: str, channel: Channel, repaired: int) -> None:
+    await record_event(
+        unit,
+        type="channel_reindex",
+        actor=actor,
+        object=channel.path,
+        channel_id=channel.id,
+        data={"repaired": repaired},
+    )
 
 
 async def _channel(services: Services, channel: Channel) -> AsyncIterator[Finding]:

@@ -128,12 +128,31 @@ async def _complete(turn: Turn, looked: bool) -> None:
 
     async def work(unit: Unit, channel: Channel) -> None:
         data = _summary(progress) | ({"takes_nothing": True} if progress.takes_nothing else {})
+        if looked:
+            await _tell_counts(unit, turn, channel)
         await _event(unit, turn.mirror, channel, "mirroring_completed", data)
         await store.set_state(unit, turn.mirror.id, progress.state_after("completed"), progress)
         await store.set_last_run(unit, turn.mirror.id)
         await changes.note(unit, "mirror", channel.id)
 
     await turn.write(work)
+
+
+async def _tell_counts(unit: Unit, turn: Turn, channel: Channel) -> None:
+    """Say by events of their own, one of a kind, what a run changed of files and which it passed over."""
+    counts = turn.counts
+    if counts.updated:
+        await _event(unit, turn.mirror, channel, "artifact_metadata_updated", {"count": counts.updated})
+    if skipped := _skipped(counts):
+        data = {"count": sum(skipped.values()), "why": skipped}
+        await _event(unit, turn.mirror, channel, "artifact_skipped", data)
+
+
+def _skipped(counts: Counts) -> dict[str, int]:
+    """Return why the files of the upstream that a run met were not taken in, and how many of them."""
+    reasons = ("failed", "conflicts", "held", "kept_out", "unsupported")
+    found = {name: getattr(counts, name) for name in reasons} | msgspec.structs.asdict(counts.mirror_filtered)
+    return {name: count for name, count in found.items() if count}
 
 
 def _empty(counts: Counts) -> bool:

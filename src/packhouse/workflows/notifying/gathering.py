@@ -107,10 +107,14 @@ async def _subjects(db: Database, ids: Sequence[int]) -> Mapping[int, Subject]:
 
 async def _keep(unit: Unit, channel_id: int, upto: int, digest: Digest, mails: bool) -> None:
     channel = await channels.hold(unit, channel_id)
-    if channel is None or await subscriptions.is_silent(unit, channel_id):
+    digest_id = await outbox.add_digest(unit, channel_id, upto, _encode(digest).decode()) if channel else None
+    if channel is None or digest_id is None:
         return
-    digest_id = await outbox.add_digest(unit, channel_id, upto, _encode(digest).decode())
-    if digest_id is None:
+    counts = {"vulnerabilities": digest.vulnerability_count, "files": digest.file_count}
+    await record_event(
+        unit, type="channel_cve_count_update", actor="system", object=channel.path, channel_id=channel_id, data=counts
+    )
+    if await subscriptions.is_silent(unit, channel_id):
         return
     people = [one for one in await subscriptions.recipients(unit, channel) if one.address and mails]
     others = await hooks.of_channel(unit, channel_id)
@@ -118,7 +122,6 @@ async def _keep(unit: Unit, channel_id: int, upto: int, digest: Digest, mails: b
         await outbox.add_delivery(unit, new_uuid(), digest_id, channel_id, account_id=person.account_id)
     for hook in others:
         await outbox.add_delivery(unit, new_uuid(), digest_id, channel_id, hook=hook.id)
-    counts = {"vulnerabilities": digest.vulnerability_count, "files": digest.file_count}
     told = {"mails": len(people), "webhooks": len(others)}
     await record_event(
         unit, type="cve_notification_built", actor="system", object=channel.path, channel_id=channel_id,
