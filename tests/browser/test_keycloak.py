@@ -19,6 +19,7 @@ from tests.kit.condapkg import make_conda
 from tests.kit.keycloak import SECRET, Keycloak, keycloak, unpacked
 from tests.kit.processes import free_port
 from tests.kit.rattler_client import Result, solve_and_install
+from tests.kit.saml_idp import NAME, SAML_REALM, broker
 from tests.kit.server import Site
 
 pytestmark = pytest.mark.xdist_group("keycloak")
@@ -52,7 +53,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     env = {"DATA_DIR": str(folder / "data"), "DEFAULT_FEEDS": "false", "IDENTITY_FILE": str(file)}
     site = Site({f"PACKHOUSE_{name}": value for name, value in env.items()}, folder)
     try:
-        with keycloak(folder, port, site.url) as server:
+        with keycloak(folder, port, site.url, SAML_REALM) as server:
+            broker(server, folder)
             site.call("POST", "/api/groups", {"name": "science"})
             for name in ("secret", "other"):
                 site.call("POST", "/api/channels", {"name": name, "privacy": "private"})
@@ -166,3 +168,20 @@ def test_signing_out_works_in_both_directions(served: Served, browser: Browser) 
     sign_in(page, site, "lou")
     server.call("POST", f"users/{server.number_of('lou')}/logout")
     soon(lambda: context.request.get(f"{site.url}/api/account").status == 401, "signed out there, and not here")
+
+
+def test_people_of_a_saml_provider_come_by_keycloak_as_broker(served: Served, browser: Browser) -> None:
+    site, server = served
+    context = browser.new_context()
+    page = context.new_page()
+    sign_in(page, site, "sam", through=NAME)
+    assert page.inner_text("#who") == "sam"
+    account = context.request.get(f"{site.url}/api/account").json()
+    assert (account["user"]["email"], account["user"]["last_name"]) == ("sam@example.org", "Ito")
+    assert seen(context, site) == [200, 404], "an attribute of the assertion is a group of Keycloak's"
+
+    server.leave("sam", "scientists", realm=NAME)
+    another = browser.new_context().new_page()
+    sign_in(another, site, "sam", through=NAME)
+    assert "none of the groups" in another.inner_text("[role=alert]")
+    soon(lambda: context.request.get(f"{site.url}/api/account").status == 401, "the earlier login lives on")

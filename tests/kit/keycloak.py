@@ -50,45 +50,56 @@ PEOPLE: list[dict[str, Any]] = [
 class Keycloak:
     """A running server, called as its administrator."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, home: Path) -> None:
+        self.home = home
         self.url = f"http://127.0.0.1:{port}"
         self.issuer = f"{self.url}/realms/packhouse"
         self._pool = urllib3.PoolManager(retries=False)
 
     def ready(self) -> bool:
-        """Tell whether the realm is there."""
+        """Tell whether the realm is there; it is served when all realms are imported."""
         try:
             return self._pool.request("GET", f"{self.issuer}/.well-known/openid-configuration", timeout=5).status == 200
         except urllib3.exceptions.HTTPError:
             return False
 
-    def call(self, method: str, path: str) -> Any:
-        """Ask the admin API about the realm; returns the decoded body, if there is one."""
+    def fetch(self, url: str) -> bytes:
+        """Return what anybody is answered at an address of it."""
+        answer = self._pool.request("GET", url, timeout=60)
+        assert answer.status == 200, (url, answer.status, answer.data)
+        return answer.data
+
+    def call(self, method: str, path: str, body: Any = None, realm: str = "packhouse") -> Any:
+        """Ask the admin API about a realm, with JSON or a document as it is; returns the decoded body, if any."""
         form = {"grant_type": "password", "client_id": "admin-cli", "username": ADMIN, "password": ADMIN}
         address = f"{self.url}/realms/master/protocol/openid-connect/token"
         kind = {"Content-Type": "application/x-www-form-urlencoded"}
         token = self._pool.request("POST", address, body=urlencode(form), headers=kind, timeout=60).json()
         headers = {"Authorization": f"Bearer {token['access_token']}"}
-        answer = self._pool.request(method, f"{self.url}/admin/realms/packhouse/{path}", headers=headers, timeout=60)
+        if body is not None:
+            headers["Content-Type"] = "application/xml" if isinstance(body, bytes) else "application/json"
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        address = f"{self.url}/admin/realms/{realm}/{path}"
+        answer = self._pool.request(method, address, body=data, headers=headers, timeout=60)
         assert answer.status < 300, (method, path, answer.status, answer.data)
         return answer.json() if answer.data else None
 
-    def number_of(self, username: str) -> str:
+    def number_of(self, username: str, realm: str = "packhouse") -> str:
         """Return the id of a person."""
-        [found] = self.call("GET", f"users?username={username}&exact=true")
+        [found] = self.call("GET", f"users?username={username}&exact=true", realm=realm)
         return str(found["id"])
 
-    def join(self, username: str, group: str) -> None:
+    def join(self, username: str, group: str, realm: str = "packhouse") -> None:
         """Put somebody into a group."""
-        self.call("PUT", f"users/{self.number_of(username)}/groups/{self._group(group)}")
+        self._membership("PUT", username, group, realm)
 
-    def leave(self, username: str, group: str) -> None:
+    def leave(self, username: str, group: str, realm: str = "packhouse") -> None:
         """Take somebody out of a group."""
-        self.call("DELETE", f"users/{self.number_of(username)}/groups/{self._group(group)}")
+        self._membership("DELETE", username, group, realm)
 
-    def _group(self, name: str) -> str:
-        [found] = self.call("GET", f"groups?search={name}&exact=true")
-        return str(found["id"])
+    def _membership(self, method: str, username: str, group: str, realm: str) -> None:
+        [found] = self.call("GET", f"groups?search={group}&exact=true", realm=realm)
+        self.call(method, f"users/{self.number_of(username, realm)}/groups/{found['id']}", realm=realm)
 
 
 def unpacked() -> str:
@@ -99,14 +110,15 @@ def unpacked() -> str:
 
 
 @contextmanager
-def keycloak(folder: Path, port: int, packhouse: str) -> Iterator[Keycloak]:
-    """Run one on that port, for a server at the address `packhouse`."""
+def keycloak(folder: Path, port: int, packhouse: str, *realms: dict[str, Any]) -> Iterator[Keycloak]:
+    """Run one on that port, for a server at the address `packhouse`, with further realms besides the one we ship."""
     home = folder / "keycloak"
     shutil.copytree(unpacked(), home, ignore=shutil.ignore_patterns("data"))
     (home / "data" / "import").mkdir(parents=True)
     realm = json.loads(REALM.read_text())
     realm |= {"sslRequired": "none", "users": PEOPLE, "groups": [{"name": "data-science"}, {"name": "finance"}]}
-    (home / "data" / "import" / "packhouse-realm.json").write_text(json.dumps(realm))
+    for one in (realm, *realms):
+        (home / "data" / "import" / f"{one['realm']}-realm.json").write_text(json.dumps(one))
     env = {
         **plain_environment(),
         "PACKHOUSE_URL": packhouse,
@@ -117,7 +129,7 @@ def keycloak(folder: Path, port: int, packhouse: str) -> Iterator[Keycloak]:
     }
     log, place = folder / "keycloak.log", ["--http-host=127.0.0.1", f"--http-port={port}"]
     process = start([home / "bin" / "kc.sh", "start", *OPTIONS, *place, "--import-realm"], log=log, env=env)
-    server, deadline = Keycloak(port), time.monotonic() + START_SECONDS
+    server, deadline = Keycloak(port, home), time.monotonic() + START_SECONDS
     try:
         while not server.ready():
             assert process.poll() is None and time.monotonic() < deadline, log.read_text(errors="replace")[-3000:]
