@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from tests.kit.calls import call, read
@@ -168,6 +169,21 @@ async def test_a_token_gives_no_more_than_it_can_do(house: House) -> None:
     for more in ({"roles": ["admin"]}, {"password": "x" * 12}):
         assert (await call(robot, "PUT", "/api/users/ann", more)).status == 403
     assert (await call(robot, "POST", "/api/users", {"username": "eve", "role": "admin"})).status == 403
+
+
+async def test_nobody_sets_their_own_password_without_the_old_one(house: House) -> None:
+    """Whoever sits down at an open session, or finds a token, would have the account for good."""
+    refused = await call(house.admin, "PUT", "/api/users/admin", {"password": "x" * 12})
+    assert refused.status == 403
+    assert "/api/account/password" in json.dumps(refused.json())
+    assert (await call(house.admin, "PUT", "/api/users/admin", {"first_name": "Root"})).status == 200
+
+
+async def test_one_edit_takes_the_role_and_disables(house: House) -> None:
+    """The last administrator is kept by what is so after the edit, not before it."""
+    await house.person("second", "admin")
+    after = await change(house, "second", {"roles": ["author"], "disabled": True})
+    assert (after["roles"], after["disabled"]) == (["author"], True)
 
 
 async def test_a_role_counts_at_once_and_the_last_administrator_keeps_theirs(house: House) -> None:

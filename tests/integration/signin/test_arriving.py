@@ -196,5 +196,26 @@ async def test_a_disabled_account_stays_so_unless_the_provider_did_it(house: Hou
     assert (await corp.sends("ann")).disabled_at is None
 
 
+async def test_what_an_administrator_disables_no_provider_enables(house: House) -> None:
+    corp, db = await provider(house), house.services.db
+    ann = await corp.sends("ann")
+    await db.write(lambda unit: accounts.disable(unit, ann, True, "directory"))
+    for _ in range(2):  # the second time it is theirs already, and nothing is told
+        answer = await call(house.admin, "PUT", "/api/users/ann", {"disabled": True})
+        assert (answer.status, answer.json()["disabled"]) == (200, True)
+    assert await corp.refused("ann") == "unauthenticated"
+    told = (await read(house.admin, "/api/events?type=user_disabled"))["items"]
+    assert sorted(event["meta"]["actor"] for event in told) == ["admin", "directory"]
+
+
+async def test_nobody_gives_a_password_to_whom_a_provider_vouches_for(house: House) -> None:
+    await (await provider(house)).sends("ann")
+    answer = await call(house.admin, "PUT", "/api/users/ann", {"password": PASSWORD, "first_name": "Ann"})
+    assert (answer.status, answer.json()["error"]["code"]) == (409, "conflict")
+    assert (await read(house.admin, "/api/users/ann"))["first_name"] == ""
+    login = await call(house.web, "POST", "/api/auth/login", {"username": "ann", "password": PASSWORD})
+    assert login.status == 401
+
+
 def test_an_arrival_shows_no_secret() -> None:
     assert {field.name for field in msgspec.structs.fields(Arrival)} & {"password", "token"} == set()

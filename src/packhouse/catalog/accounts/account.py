@@ -12,8 +12,10 @@ from packhouse.core.errors import PackhouseError
 
 #: lower case only, so that no two accounts look alike; never the colon that ends a user name in Basic authentication
 USERNAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,127}")
+#: the actor of what a provider says, who disables an account when it is gone there
+DIRECTORY = "directory"
 #: names that mean something else wherever an actor is named
-RESERVED = frozenset({"anonymous", "directory", "everyone", "mirror", "system", "x-auth-token"})
+RESERVED = frozenset({"anonymous", DIRECTORY, "everyone", "mirror", "system", "x-auth-token"})
 #: what the names of service accounts begin with, and nobody else's
 SERVICE_PREFIX = "service-account-channel-"
 ROLES: tuple[Role, ...] = ("author", "admin")
@@ -40,7 +42,7 @@ class Account(msgspec.Struct, frozen=True):
     provider_id: int | None = None  #: who vouches for it; None: this installation
     totp_since: int | None = None  #: since when a second factor is asked for
     last_login_at: int | None = None
-    disabled_by: str = ""  #: who did: an actor, or `directory`
+    disabled_by: str = ""  #: who did: an actor, or DIRECTORY
     confirmed_at: int | None = None  #: when its provider last vouched for it
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from packhouse.catalog.accounts import logins, store
-from packhouse.catalog.accounts.account import Account, check_username
+from packhouse.catalog.accounts.account import DIRECTORY, Account, check_username
 from packhouse.catalog.accounts.assigning import RoleRow, all_roles, assign, chosen, roles_of
 from packhouse.catalog.accounts.passwords import check_strength, hash_password
 from packhouse.catalog.audit.store import record_event
@@ -106,8 +106,12 @@ async def set_disabled(db: Database, username: str, disabled: bool, actor: str) 
 
 
 async def disable(unit: Unit, account: Account, disabled: bool, actor: str) -> bool:
-    """Disable or enable an account; say whether that changed anything. Raises PackhouseError("conflict")."""
-    if (account.disabled_at is not None) == disabled:
+    """Disable or enable an account; say whether that changed anything. Raises PackhouseError("conflict").
+
+    What a person disabled no directory enables, also where the directory had disabled it before.
+    """
+    taken_over = account.disabled_by == DIRECTORY and actor != DIRECTORY
+    if (account.disabled_at is not None) == disabled and not (disabled and taken_over):
         return False
     if disabled:
         await _keep_an_admin(unit, account)
@@ -154,7 +158,16 @@ async def set_password(db: Database, username: str, password: str, actor: str) -
 
 
 async def change_password(unit: Unit, account: Account, hashed: str, actor: str, but: int | None = None) -> int:
-    """Set a password's hash; every login of the account ends, except the one with the id `but`; return how many."""
+    """Set a password's hash; every login of the account ends, except the one with the id `but`; return how many.
+
+    Raises PackhouseError("conflict") for an account whose password, if any, another system checks.
+    """
+    if account.provider_id is not None or account.kind != "person":
+        raise PackhouseError(
+            "conflict",
+            f"{account.username} does not log in with a password of this installation.",
+            "Change it in the system that checks it.",
+        )
     await store.set_password(unit, account.id, hashed)
     ended = await logins.end_all(unit, account.id, but)
     await _tell(unit, "user_password_changed", actor, account.username)

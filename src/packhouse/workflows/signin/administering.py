@@ -96,8 +96,15 @@ async def edit_person(db: Database, caller: Principal, username: str, edit: Pers
     """Change what `edit` names of an account and nothing else.
 
     Raises PackhouseError: `bad_request`, `not_found` also for accounts beyond the caller, `forbidden` for rights the
-    caller or their token lacks, `conflict` for the last administrator.
+    caller or their token lacks and for the caller's own password, `conflict` for the last administrator and for the
+    password of whom another system vouches for.
     """
+    if edit.password is not UNSET and username == caller.username:
+        raise PackhouseError(
+            "forbidden",
+            "Nobody sets their own password without the one they have.",
+            "Send both to `PUT /api/account/password`, or ask another administrator.",
+        )
     profile = _profile(edit)
     hashed = None if edit.password is UNSET else await hash_password(check_strength(edit.password))
 
@@ -108,6 +115,7 @@ async def edit_person(db: Database, caller: Principal, username: str, edit: Pers
             await accounts.change_password(unit, account, hashed, caller.username)
         if edit.roles is not UNSET:
             await _edit_roles(unit, caller, account, edit.roles)
+            account = await accounts.found(unit, username)  # who is no administrator any more may be disabled
         if edit.disabled is True:
             await settle(unit, account.id, caller.username)
         if edit.disabled is not UNSET:
@@ -175,12 +183,6 @@ async def reset_password(db: Database, username: str, hashed: str, *, second_fac
 
     async def work(unit: Unit) -> int:
         account = await accounts.found(unit, username)
-        if account.provider_id is not None or account.kind != "person":
-            raise PackhouseError(
-                "conflict",
-                f"{username} does not log in with a password of this installation.",
-                "Change it in the system that checks it.",
-            )
         if second_factor:
             await accounts.drop_second_factor(unit, account, "system")
         return await accounts.change_password(unit, account, hashed, "system")

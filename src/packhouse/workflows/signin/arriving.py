@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from packhouse.catalog.accounts import accounts, store
-from packhouse.catalog.accounts.account import NAME_LENGTH, RESERVED, USERNAME, Account, check_email
+from packhouse.catalog.accounts.account import DIRECTORY, NAME_LENGTH, RESERVED, USERNAME, Account, check_email
 from packhouse.catalog.accounts.assigning import RoleRow, all_roles
 from packhouse.catalog.accounts.holding import holding_of
 from packhouse.catalog.accounts.permissions import INSTALLATION, Action, Decision, permit
@@ -29,8 +29,6 @@ from packhouse.workflows.services import Services
 from packhouse.workflows.signin.mapping import ensure_groups
 from packhouse.workflows.signin.profile import set_default_channel
 
-#: who disabled an account when its provider did
-DIRECTORY = "directory"
 _ILLEGAL_IN_USERNAME = re.compile(r"[^a-z0-9._@+-]")
 _ILLEGAL_IN_CHANNEL = re.compile(r"[^a-z0-9_-]")
 _OWN_CHANNEL: tuple[Action, ...] = ("channel:create", "channel.default-channel:edit")

@@ -65,10 +65,6 @@ async def change_password(db: Database, caller: Principal, password: str) -> Non
 
     async def work(unit: Unit) -> None:
         account = await _own(unit, caller)
-        if account.provider_id is not None:
-            raise PackhouseError(
-                "conflict", "Another system checks the password of this account.", "Change it in that system."
-            )
         shown = await logins.by_uuid(unit, caller.login_id) if caller.login_id else None
         await accounts.change_password(unit, account, hashed, caller.username, but=shown.id if shown else None)
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from packhouse.catalog.accounts import accounts, store
-from packhouse.catalog.accounts.account import Account
+from packhouse.catalog.accounts.account import DIRECTORY, Account
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.groups.membership import replace
 from packhouse.catalog.identities.store import account_of
 from packhouse.core.db import Unit
 from packhouse.workflows.services import Services
 from packhouse.workflows.sharing.heirs import settle
-from packhouse.workflows.signin.arriving import DIRECTORY
 
 
 async def turn_away(services: Services, provider_id: int, subject: str) -> None:

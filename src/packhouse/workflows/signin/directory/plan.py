@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
+from packhouse.catalog.accounts.account import DIRECTORY
 from packhouse.catalog.identities.store import Vouched
 from packhouse.workflows.signin.directory.asking import Known
 
-#: who disables accounts that a directory knows no more, and may enable them again
-DIRECTORY = "directory"
 #: so few people may leave at once whatever share they are: small teams shrink
 FEW = 3
 

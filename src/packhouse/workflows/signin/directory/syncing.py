@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from packhouse.catalog.accounts import accounts
 from packhouse.catalog.accounts import store as account_store
-from packhouse.catalog.accounts.account import Account
+from packhouse.catalog.accounts.account import DIRECTORY, Account
 from packhouse.catalog.accounts.assigning import all_roles
 from packhouse.catalog.accounts.store import ROLE_IDS
 from packhouse.catalog.audit.store import record_event
@@ -20,7 +20,7 @@ from packhouse.core.log import get_logger
 from packhouse.workflows.services import Services
 from packhouse.workflows.sharing.heirs import settle
 from packhouse.workflows.signin.directory.asking import Known, everybody
-from packhouse.workflows.signin.directory.plan import DIRECTORY, Change, Plan, plan, profile, shrinks
+from packhouse.workflows.signin.directory.plan import Change, Plan, plan, profile, shrinks
 from packhouse.workflows.signin.identity import LdapProvider
 from packhouse.workflows.signin.mapping import ensure_groups, known_groups
 
@@ -170,7 +170,7 @@ async def _keeps_last_admin(unit: Unit, account: Account, change: Change) -> boo
 async def _let_in(unit: Unit, provider_id: int, account: Account, change: Change, known: Known) -> None:
     await store.remember(unit, provider_id, change.account.subject, account.id, known.person.dn)
     if change.account.own:
-        if change.account.disabled_by == DIRECTORY:
+        if account.disabled_by == DIRECTORY:
             await accounts.disable(unit, account, False, DIRECTORY)
         values = dict(zip(("email", "first_name", "last_name"), profile(known), strict=True))
         await accounts.change_profile(unit, account, values, DIRECTORY)
