@@ -10,6 +10,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     ForeignKey,
+    Index,
     Integer,
     PrimaryKeyConstraint,
     Table,
@@ -125,18 +126,20 @@ group_grant = Table(
     "group_grant",
     METADATA,
     Column("channel_id", ForeignKey("channel.id"), nullable=False),
-    Column("group_id", ForeignKey("user_group.id"), nullable=False, index=True),
+    Column("group_id", ForeignKey("user_group.id"), nullable=False),
     Column("level", Integer, nullable=False),  # 1 read, 2 write, 3 manage
     PrimaryKeyConstraint("channel_id", "group_id"),
+    Index("ix_group_grant_of", "group_id", "channel_id", "level"),  # lists read all that somebody's groups reach
 )
 
 channel_grant = Table(
     "channel_grant",
     METADATA,
     Column("channel_id", ForeignKey("channel.id"), nullable=False),
-    Column("user_id", ForeignKey("account.id"), nullable=False, index=True),
+    Column("user_id", ForeignKey("account.id"), nullable=False),
     Column("level", Integer, nullable=False),  # 1 read, 2 write, 3 manage
     PrimaryKeyConstraint("channel_id", "user_id"),
+    Index("ix_channel_grant_of", "user_id", "channel_id", "level"),
 )
 
 # ---------------------------------------------------------------- tokens

@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from packhouse.catalog.accounts import visibility
 from packhouse.catalog.accounts.principal import ANONYMOUS
 from packhouse.catalog.accounts.visibility import viewer
 from packhouse.catalog.packages import contents, entries, listing, needs, summaries
@@ -58,18 +59,26 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Conn
 @pytest.mark.parametrize("what", HOT)
 def test_rows_are_found_by_all_key_columns_and_nothing_is_sorted(catalogue: sqlite3.Connection, what: str) -> None:
     statement, columns = HOT[what]
-    text, literals = compiled(statement, "sqlite")
-    values = dict.fromkeys(re.findall(r":(\w+)", text), 1) | literals
-    plan = [row[3] for row in catalogue.execute(f"EXPLAIN QUERY PLAN {text}", values)]
+    plan = _plan(catalogue, statement)
     assert not [step for step in plan if step.startswith("SCAN") and "VIRTUAL TABLE" not in step], plan
     searched = " AND ".join(f"{column}=?" for column in columns)
     assert any(f"({searched}" in step for step in plan), plan
 
 
-def test_files_of_the_newest_version_are_not_searched_for_in_all_of_the_channel(catalogue: sqlite3.Connection) -> None:
-    text, literals = compiled(hidden._LATEST_IN, "sqlite")
+def test_levels_on_a_page_of_channels_are_not_asked_of_every_group(catalogue: sqlite3.Connection) -> None:
+    plan = _plan(catalogue, visibility._LEVELS)
+    assert any("SEARCH group_grant USING" in step and "(channel_id=?)" in step for step in plan), plan
+    assert any("SEARCH group_member USING" in step and "(group_id=? AND account_id=?)" in step for step in plan), plan
+
+
+def _plan(catalogue: sqlite3.Connection, statement: Statement) -> list[str]:
+    text, literals = compiled(statement, "sqlite")
     values = dict.fromkeys(re.findall(r":(\w+)", text), 1) | literals
-    plan = [row[3] for row in catalogue.execute(f"EXPLAIN QUERY PLAN {text}", values)]
+    return [row[3] for row in catalogue.execute(f"EXPLAIN QUERY PLAN {text}", values)]
+
+
+def test_files_of_the_newest_version_are_not_searched_for_in_all_of_the_channel(catalogue: sqlite3.Connection) -> None:
+    plan = _plan(catalogue, hidden._LATEST_IN)
     assert "SEARCH entry USING INTEGER PRIMARY KEY (rowid=?)" in plan, plan
 
 

@@ -172,6 +172,10 @@ def _statements(names: frozenset[str], sort: str) -> tuple[Select[Any], Select[A
     where = [VISIBLE, *(_FILTERS[name] for name in names)]
     chosen = _SORTS[sort.removeprefix("-")]
     order = [chosen.desc(), channel.c.id.desc()] if sort.startswith("-") else [chosen, channel.c.id]
-    rows = select(*_COLUMNS).select_from(_FROM).where(*where).order_by(*order)
-    counted = select(func.count()).select_from(channel).where(*where)
-    return rows.limit(bindparam("limit")).offset(bindparam("offset")), counted
+    # first which channels, then their columns: those of the pages before are not looked up
+    sorted_by = channel.outerjoin(package_total, package_total.c.channel_id == channel.c.id)
+    chosen_from = sorted_by if chosen is not channel.c.path else channel
+    page = select(channel.c.id).select_from(chosen_from).where(*where).order_by(*order)
+    page = page.limit(bindparam("limit")).offset(bindparam("offset"))
+    rows = select(*_COLUMNS).select_from(_FROM).where(channel.c.id.in_(page)).order_by(*order)
+    return rows, select(func.count()).select_from(channel).where(*where)
