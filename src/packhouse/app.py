@@ -65,6 +65,7 @@ from packhouse.workflows.indexing.publishing import Publisher
 from packhouse.workflows.indexing.reading import IndexReader
 from packhouse.workflows.judging import duty
 from packhouse.workflows.maintaining.belonging import require_own_key, require_own_store
+from packhouse.workflows.maintaining.sealing import seal_readable
 from packhouse.workflows.maintaining.sweep import clean_daily, sweep
 from packhouse.workflows.mirroring.fetching import OnDemand
 from packhouse.workflows.mirroring.listing import Listings
@@ -262,6 +263,7 @@ class WorkerProcess:
         services, name = self.services, f"{socket.gethostname()}-{os.getpid()}"
         await require_own_store(services)
         await require_own_key(services)
+        await seal_readable(services)
         await ensure_feeds(services)
         worker = Worker(services.db, mirror_handlers(services), name)
         feeding = Worker(services.db, feed_handlers(services), name, 2)  # not behind hours of mirroring
@@ -391,6 +393,7 @@ async def prepare(settings: Settings) -> str | None:
     try:
         await require_own_store(services)
         await require_own_key(services)
+        await seal_readable(services)
         return await ensure_admin(services.db, settings.admin_password or None)
     except PackhouseError as error:
         if error.code == "bad_request":

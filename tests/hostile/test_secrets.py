@@ -7,19 +7,31 @@ import io
 import json
 import logging
 import random
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from pyotp import TOTP
 
+from packhouse.catalog.mirrors.store import all_mirrors
+from packhouse.catalog.notifications import hooks
 from packhouse.core import log
+from packhouse.core.errors import PackhouseError
+from packhouse.core.fetch import FetchSettings
+from packhouse.core.webhooks import deliver
 from packhouse.doors.api.permissions import ROUTES
 from packhouse.doors.credentials import mask
+from packhouse.workflows.signin.directory.syncing import synchronise
+from packhouse.workflows.signin.identity import directories
 from tests.conftest import Backend
+from tests.kit.calls import call
 from tests.kit.house import House, basic, open_house
+from tests.kit.mirroring import run_and_wait
 
 NUMBER = 1000
+ANN = {"username": "ann", "password": "correct horse battery"}
 #: what is sent that is neither a credential nor a body of a route
 JSON = {"content-type": "application/json"}
 FORM = {"content-type": "application/x-www-form-urlencoded"}
@@ -87,6 +99,18 @@ async def everything(house: House) -> bytes:
     return repr(rows).encode()
 
 
+def found(secrets: Sequence[str], places: Mapping[str, bytes]) -> list[tuple[str, str]]:
+    """Return (place, secret) of what can be read somewhere."""
+    return [
+        (place, secret) for place, text in places.items() for secret in secrets if any(f in text for f in forms(secret))
+    ]
+
+
+def files(backend: Backend) -> bytes:
+    """Return what lies in the data folder: the database, too, where it is one file."""
+    return b"".join(path.read_bytes() for path in backend.data_dir.rglob("*") if path.is_file())
+
+
 async def test_no_secret_is_found_in_what_is_written(
     backend: Backend, written: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,11 +135,57 @@ async def test_no_secret_is_found_in_what_is_written(
             logging.getLogger("library").log(getattr(logging, level.upper()), "sent Authorization: Bearer %s", used)
         rows = await everything(house)
     assert "request failed" in written.getvalue() and "library" in written.getvalue()
-    files = b"".join(path.read_bytes() for path in backend.data_dir.rglob("*") if path.is_file())
-    for place, text in {
-        "the log": written.getvalue().encode(), "an answer": b"".join(said), "the database": rows, "a file": files,
-    }.items():  # fmt: skip
-        assert used.encode() not in text, place
-        for number, secret in enumerate(secrets):
-            for form in forms(secret):
-                assert form not in text, (place, number, secret)
+    places = {"the log": written.getvalue().encode(), "an answer": b"".join(said), "a file": files(backend)}
+    assert found([used, *secrets], {**places, "the database": rows}) == []
+
+
+#: what is looked at once secrets that are read back have been used
+LOOKED_AT = (
+    "/api/account", "/api/users", "/api/mirrors", "/api/channels/team/mirrors", "/api/channels/team/history",
+    "/api/channels/team/notifications", "/api/channels/team/notifications/deliveries", "/api/events?limit=1000",
+    "/api/events/export", "/api/identity-providers", "/api/system", "/api/account/logins",
+)  # fmt: skip
+
+
+async def test_no_secret_is_found_that_is_read_back(
+    backend: Backend, written: io.StringIO, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Seeds of second factors, what opens mirrors and webhooks, and what binds to a directory."""
+    chance = random.Random(7)
+    plain = [f"s3cr3t-{chance.randbytes(18).hex()}" for _ in range(9)]
+    identity = tmp_path_factory.mktemp("elsewhere") / "identity.toml"
+    directory = {"kind": "ldap", "name": "corp", "url": "ldaps://127.0.0.1:1", "user_base": "dc=x", "bind_dn": "cn=me"}
+    lines = [f'{key} = "{value}"' for key, value in {**directory, "bind_password": plain[0]}.items()]
+    identity.write_text("\n".join(["[[provider]]", "timeout_seconds = 1.0", *lines]))
+    mirror = {
+        "mirror_name": "m", "mirror_type": "conda", "mirror_mode": "passive", "run_now": False,
+        "source_root": f"http://me:{plain[1]}@127.0.0.1:1/t/{plain[2]}/main", "proxy": f"http://p:{plain[3]}@127.0.0.1:1",
+        "credential": {"username": "me", "password": plain[4], "token": plain[5], "headers": {"X-Auth": plain[6]}},
+    }  # fmt: skip
+    hook = {"url": f"http://127.0.0.1:1/{plain[7]}", "secret": plain[8]}
+    async with open_house(backend, allowed_private_hosts="127.0.0.1:1", identity_file=str(identity)) as house:
+        await house.person("ann", password="correct horse battery")
+        await house.channel("team", "private")
+        session = (await call(house.web, "POST", "/api/auth/login", ANN)).json()["token"]
+        bearer = house.web.with_headers({"authorization": f"Bearer {session}"})
+        seed = (await call(bearer, "POST", "/api/account/totp", {"password": ANN["password"]})).json()["secret"]
+        code = TOTP(seed).at(int(time.time()))
+        recovery = (await call(bearer, "POST", "/api/account/totp/confirm", {"code": code})).json()["recovery_codes"]
+        for path, body in (("mirrors", mirror), ("notifications/webhooks", hook)):
+            made = await call(house.admin, "POST", f"/api/channels/team/{path}", body)
+            assert made.status == 201, made.body
+        [one] = await all_mirrors(house.services.db)
+        assert (await run_and_wait(house.services, one)).state == "failed"
+        [provider] = directories(house.services.providers)
+        assert (await synchronise(house.services, provider)).state == "failed"
+        [kept] = await hooks.of_channel(house.services.db, one.channel_id)
+        with pytest.raises(PackhouseError):
+            await deliver(hooks.unseal(house.services.sealer, kept), "x", "d1", b"{}", FetchSettings(attempts=1))
+        for wrong in ({**ANN, "code": "000000"}, {**ANN, "username": "bob"}, {**ANN, "code": recovery[0]}):
+            await call(house.web, "POST", "/api/auth/login", wrong)
+        answers = [await house.admin.get(path) for path in LOOKED_AT]
+        assert {answer.status for answer in answers} == {200}
+        said = b"".join(answer.body + repr(answer.headers).encode() for answer in answers)
+        rows = await everything(house)
+    places = {"the log": written.getvalue().encode(), "an answer": said, "the database": rows, "a file": files(backend)}
+    assert found([session, seed, seed.lower(), *recovery, *plain], places) == []

@@ -239,7 +239,7 @@ async def test_copies_outlive_their_mirror_and_are_still_fetched(backend: Backen
             await delete_mirror(services, channel, mirror, "ann", files=ends == "mirror and files")
         await schedule_mirrors(services)
         gone = await get(services, mirror)
-        assert (gone.state, gone.credential) == ("deleted", Credential())
+        assert (gone.state, gone.credential) == ("deleted", "")
         assert await store.indexes(services.db, mirror.id) == {}
         assert [set(await shown(services, one)) for one in (pinned, other)] == [{"a-1.0-0.conda", "b-1.0-0.conda"}] * 2
         await services.db.write(origins.forget_unused)

@@ -184,7 +184,7 @@ async def test_an_edit_sees_the_source_that_an_edit_before_it_set(backend: Backe
 
         async def turn_elsewhere(unit: Unit) -> None:
             elsewhere = msgspec.structs.replace(same, source="https://example.org/main")
-            await store.edit(unit, mirror.id, elsewhere, None)
+            await store.edit(unit, mirror.id, elsewhere, "", None)
 
         async with beside(services, mirror, turn_elsewhere):
             await update_mirror(services, channel, mirror, "ann", same, administrator=True)

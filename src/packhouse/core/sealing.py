@@ -25,6 +25,11 @@ _FORM = b"\x01"  #: of what follows: 12 bytes of nonce, then AES-256-GCM's text 
 _NONCE = 12
 
 
+def is_sealed(data: bytes) -> bool:
+    """Say whether `data` has the form of what `Sealer.seal` returns; no text that people write has."""
+    return data[:1] == _FORM
+
+
 class Sealer:
     """Seals and opens bytes under the key of this installation, which is read when it is needed first."""
 

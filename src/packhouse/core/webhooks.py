@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -33,6 +34,12 @@ class Webhook(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return "Webhook(…)"
+
+
+def origin_of(url: str) -> str:
+    """Return what may be shown of a webhook's address: its path and query are often a secret."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
 
 
 def webhook_settings(allowed_private: frozenset[str]) -> FetchSettings:

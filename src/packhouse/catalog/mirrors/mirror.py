@@ -151,7 +151,7 @@ class Mirror(msgspec.Struct, frozen=True):
     cron: str
     filters: Filters
     options: Options
-    credential: Credential
+    credential: str  #: sealed (see `credentials`); empty: none
     state: str
     progress: Progress
     needs_full_run: bool
@@ -186,7 +186,7 @@ def unborn(channel_id: int) -> Mirror:
         cron="",
         filters=spec.filters,
         options=spec.options,
-        credential=Credential(),
+        credential="",
         state="stopped",
         progress=Progress(),
         needs_full_run=True,

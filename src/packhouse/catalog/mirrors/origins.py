@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import bindparam, delete, select, update
 
 from packhouse.catalog.mirrors import store
-from packhouse.catalog.mirrors.mirror import Credential, Mirror, Options, unborn
+from packhouse.catalog.mirrors.mirror import Mirror, Options, unborn
 from packhouse.catalog.schema import entry, origin
 from packhouse.core.db import Unit, any_of
 from packhouse.core.db.base import Reader
@@ -73,7 +73,7 @@ def _mirror(origin_id: int, source: str, options: str | None, credential: str | 
         uuid=f"origin-{origin_id}",
         source=source,
         options=msgspec.json.decode(options or "{}", type=Options),
-        credential=msgspec.json.decode(credential or "{}", type=Credential),
+        credential=credential or "",
     )
 
 
@@ -109,7 +109,7 @@ async def part(unit: Unit, mirror: Mirror) -> None:
         of_mirror=mirror.id,
         new_source=mirror.source,
         new_options=store.text(mirror.options),
-        new_credential=store.text(mirror.credential),
+        new_credential=mirror.credential or None,
         new_bases=store.text({name: taken.base_url for name, taken in indexes.items() if taken.base_url}),
     )
 

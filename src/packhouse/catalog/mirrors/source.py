@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from packhouse.catalog.mirrors.credentials import Opened
 from packhouse.catalog.mirrors.filters import check_filters
 from packhouse.catalog.mirrors.mirror import FAMILIES, MODES, Credential, Mirror, Spec
 from packhouse.core.errors import PackhouseError
@@ -19,15 +20,16 @@ _MAX_URL = 2000
 _PORTS = {"http": 80, "https": 443}
 
 
-def check_spec(spec: Spec, *, administrator: bool, before: Mirror | None = None) -> Spec:
+def check_spec(spec: Spec, *, administrator: bool, now: Opened | None = None) -> Spec:
     """Return the spec as it is stored: its secrets in the credential, and marked with whether it is trusted.
 
-    With `before`, the mirror that is updated, what was shown masked and comes back so stays what it was. Only an
+    With `now`, the mirror that is updated, what was shown masked and comes back so stays what it was. Only an
     administrator may name a file tree, certificate files or a private address. Raises PackhouseError: `bad_request`,
     `unsupported_type`, `forbidden`.
     """
     if not spec.name.strip() or len(spec.name) > _MAX_NAME or not spec.name.isprintable():
         raise _refusal("A mirror needs a name of printable characters.", f"At most {_MAX_NAME}.")
+    before = now.mirror if now else None
     family = FAMILIES.get(spec.type)
     if family is None or family not in registry.FORMATS:
         offered = ", ".join(type for type, family in FAMILIES.items() if family in registry.FORMATS)
@@ -46,8 +48,8 @@ def check_spec(spec: Spec, *, administrator: bool, before: Mirror | None = None)
             "A mirror has either the policy of its channel or one of its own.",
             "Send `use_channel_policy` false with `policy_id`.",
         )
-    if before is not None:
-        spec = _with_kept_secrets(spec, before)
+    if now is not None:
+        spec = _with_kept_secrets(spec, now)
     _check_address(spec.source)
     if registry.get(family).upstream is not None and spec.source.startswith("file:"):
         raise _refusal("A mirror that asks for one name at a time needs a server.", "Write http://… or https://….")
@@ -102,13 +104,13 @@ def _without_secrets(spec: Spec) -> Spec:
     return msgspec.structs.replace(spec, source=shown, options=options, credential=None if unchanged else credential)
 
 
-def _with_kept_secrets(spec: Spec, mirror: Mirror) -> Spec:
+def _with_kept_secrets(spec: Spec, now: Opened) -> Spec:
     """Return the spec of an update as meant: what was shown masked and comes back so stays what it was.
 
     A credential that is not sent is kept while the source is the same; another source never gets it. To drop it, send
     an empty one.
     """
-    kept = mirror.credential
+    mirror, kept = now
     same = spec.source in (mirror.source, kept.source)
     if not same:
         return spec
@@ -120,10 +122,10 @@ def _with_kept_secrets(spec: Spec, mirror: Mirror) -> Spec:
     return msgspec.structs.replace(spec, source=source, options=options, credential=credential)
 
 
-def fetch_settings(mirror: Mirror, private_hosts: frozenset[str], connections: int) -> FetchSettings:
+def fetch_settings(source: Opened, private_hosts: frozenset[str], connections: int) -> FetchSettings:
     """Return how the mirror's source is dialled; its own address may be private when an administrator named it."""
-    options, credential = mirror.options, mirror.credential
-    own, trusted = own_host(mirror), options.trusted
+    options, credential = source.mirror.options, source.credential
+    own, trusted = own_host(source), options.trusted
     return FetchSettings(
         proxy=credential.proxy or options.proxy,
         ca_bundle=options.ca_bundle,
@@ -135,27 +137,27 @@ def fetch_settings(mirror: Mirror, private_hosts: frozenset[str], connections: i
         bearer=credential.token,
         headers=credential.headers,
         allowed_private=private_hosts | ({own} if trusted and own else frozenset()),
-        file_roots=_roots(mirror) if trusted else frozenset(),
+        file_roots=_roots(source) if trusted else frozenset(),
         connections=connections,
     )
 
 
-def address(mirror: Mirror) -> str:
+def address(source: Opened) -> str:
     """Return the source's real address, secrets included, as a folder."""
-    return (mirror.credential.source or mirror.source).rstrip("/") + "/"
+    return (source.credential.source or source.mirror.source).rstrip("/") + "/"
 
 
-def own_host(mirror: Mirror) -> str | None:
+def own_host(source: Opened) -> str | None:
     """Return `host:port` of the source, None for a file tree."""
-    parts = urlsplit(address(mirror))
+    parts = urlsplit(address(source))
     if parts.scheme not in _PORTS:
         return None
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     return f"{host}:{parts.port or _PORTS[parts.scheme]}"
 
 
-def _roots(mirror: Mirror) -> frozenset[str]:
-    parts = urlsplit(address(mirror))
+def _roots(source: Opened) -> frozenset[str]:
+    parts = urlsplit(address(source))
     return frozenset({posixpath.normpath(unquote(parts.path))}) if parts.scheme == "file" else frozenset()
 
 

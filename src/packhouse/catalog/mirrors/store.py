@@ -8,14 +8,15 @@ import msgspec
 from sqlalchemy import Text, and_, bindparam, delete, func, insert, or_, select, update
 
 from packhouse.catalog.mirrors.filters import Filters
-from packhouse.catalog.mirrors.mirror import MOST_FAILURES, Credential, Failure, Mirror, Options, Progress, Spec
+from packhouse.catalog.mirrors.mirror import MOST_FAILURES, Failure, Mirror, Options, Progress, Spec
 from packhouse.catalog.runs import LIVE
 from packhouse.catalog.schema import channel, mirror, mirror_conflict, mirror_index, removal
 from packhouse.core.db import Row, Unit
 from packhouse.core.db.base import Reader
 
 _FIELDS = tuple(mirror.c[name] for name in Mirror.__struct_fields__)
-_JSON = {8: Filters, 9: Options, 10: Credential, 12: Progress}
+_JSON = {8: Filters, 9: Options, 12: Progress}
+_CREDENTIAL = 10
 _SHOWN = mirror.c.deleted_at.is_(None)
 
 _BY_UUID = select(*_FIELDS).where(mirror.c.uuid == bindparam("uuid"), _SHOWN)
@@ -186,6 +187,7 @@ def _mirror(row: Row) -> Mirror:
     values = list(row)
     for position, kind in _JSON.items():
         values[position] = msgspec.json.decode(values[position] or "{}", type=kind)
+    values[_CREDENTIAL] = values[_CREDENTIAL] or ""
     values[13] = bool(values[13])
     return Mirror(*values)
 
@@ -233,8 +235,10 @@ async def due(reader: Reader, now: int) -> list[Mirror]:
     return [_mirror(row) for row in await reader.fetch_all(_DUE, now=now)]
 
 
-async def insert_mirror(unit: Unit, uuid: str, channel_id: int, spec: Spec, state: str, next_run_at: int | None) -> int:
-    """Add a mirror and return its id."""
+async def insert_mirror(
+    unit: Unit, uuid: str, channel_id: int, spec: Spec, sealed: str, state: str, next_run_at: int | None
+) -> int:
+    """Add a mirror and return its id; `sealed` is the credential of the spec as it is kept."""
     return int(
         await unit.fetch_value(
             _INSERT,
@@ -249,14 +253,14 @@ async def insert_mirror(unit: Unit, uuid: str, channel_id: int, spec: Spec, stat
             created_at=unit.now,
             updated_at=unit.now,
             deleted_at=None,
-            **_columns(spec),
+            **_columns(spec, sealed),
         )
     )
 
 
-async def edit(unit: Unit, mirror_id: int, spec: Spec, next_run_at: int | None) -> None:
-    """Replace the spec; the next run looks at every file anew."""
-    values = {f"new_{name}": value for name, value in _columns(spec).items()}
+async def edit(unit: Unit, mirror_id: int, spec: Spec, sealed: str, next_run_at: int | None) -> None:
+    """Replace the spec; the next run looks at every file anew. `sealed` is its credential as it is kept."""
+    values = {f"new_{name}": value for name, value in _columns(spec, sealed).items()}
     await unit.execute(_EDIT, mirror_id=mirror_id, now=unit.now, new_next=next_run_at, **values)
 
 
@@ -265,7 +269,7 @@ async def set_options(unit: Unit, mirror_id: int, options: Options) -> None:
     await unit.execute(_OPTIONS, mirror_id=mirror_id, now=unit.now, new_options=text(options))
 
 
-def _columns(spec: Spec) -> dict[str, Any]:
+def _columns(spec: Spec, sealed: str) -> dict[str, Any]:
     return {
         "name": spec.name,
         "mode": spec.mode,
@@ -273,7 +277,7 @@ def _columns(spec: Spec) -> dict[str, Any]:
         "cron": spec.cron,
         "filters": text(spec.filters),
         "options": text(spec.options),
-        "credential": text(spec.credential) if spec.credential else None,
+        "credential": sealed or None,
     }
 
 

@@ -13,6 +13,7 @@ from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.mirrors import origins, pages, store
+from packhouse.catalog.mirrors.credentials import seal, unseal
 from packhouse.catalog.mirrors.mirror import Mirror, Spec
 from packhouse.catalog.mirrors.source import check_spec
 from packhouse.catalog.packages import entries
@@ -47,13 +48,13 @@ async def create_mirror(
     """
     checked = check_spec(spec, administrator=administrator)
     policy_of(checked.filters)
-    uuid = new_uuid()
+    uuid, sealed = new_uuid(), seal(services.sealer, checked.credential, checked.source)
 
     async def work(unit: Unit) -> Mirror:
         policy = await held_policy(unit, checked)
         await _require_free_name(unit, channel, checked.name)
         next_run_at = next_time(checked.cron, unit.now) if checked.cron else None
-        mirror_id = await store.insert_mirror(unit, uuid, channel.id, checked, "stopped", next_run_at)
+        mirror_id = await store.insert_mirror(unit, uuid, channel.id, checked, sealed, "stopped", next_run_at)
         mirror = await _required(unit, mirror_id)
         await _event(unit, "mirror_registered", actor, channel, mirror, {"mode": mirror.mode, "cron": mirror.cron})
         if policy is not None:
@@ -80,8 +81,9 @@ async def update_mirror(
 
     Raises PackhouseError as `create_mirror`, and `not_found`.
     """
-    checked = check_spec(spec, administrator=administrator, before=mirror)
+    checked = check_spec(spec, administrator=administrator, now=unseal(services.sealer, mirror))
     policy_of(checked.filters)
+    sealed = seal(services.sealer, checked.credential, checked.source)
     if checked.source != mirror.source:
         await _tell_origin(services, mirror)
 
@@ -95,7 +97,8 @@ async def update_mirror(
             await origins.part(unit, now)
             await store.drop_index(unit, mirror.id)
             await pages.drop(unit, mirror.id)
-        await store.edit(unit, mirror.id, checked, next_time(checked.cron, unit.now) if checked.cron else None)
+        next_run_at = next_time(checked.cron, unit.now) if checked.cron else None
+        await store.edit(unit, mirror.id, checked, sealed, next_run_at)
         edited = await _required(unit, mirror.id)
         await _event(unit, "mirror_updated", actor, channel, edited, {"mode": edited.mode, "cron": edited.cron})
         if checked.options.policy_id != now.options.policy_id:

@@ -6,6 +6,7 @@ Bytes arrive in a partial file named by address and claims, so that a killed pro
 from __future__ import annotations
 
 from packhouse.catalog.mirrors import origins
+from packhouse.catalog.mirrors.credentials import unseal
 from packhouse.catalog.mirrors.holdings import Fetched, Wanted
 from packhouse.catalog.mirrors.mirror import Mirror
 from packhouse.catalog.mirrors.source import address, fetch_settings
@@ -23,8 +24,8 @@ from packhouse.workflows.services import Services
 
 def fetcher_of(services: Services, mirror: Mirror) -> Fetcher:
     """Return the fetcher of a mirror's source, to be opened with `async with`."""
-    settings = services.settings
-    return Fetcher(address(mirror), fetch_settings(mirror, settings.private_hosts, settings.mirror_concurrency))
+    settings, source = services.settings, unseal(services.sealer, mirror)
+    return Fetcher(address(source), fetch_settings(source, settings.private_hosts, settings.mirror_concurrency))
 
 
 async def locate(db: Database, entry: Entry) -> tuple[Mirror, Wanted, str]:

@@ -18,6 +18,7 @@ from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.mirrors import holdings, pages, store
+from packhouse.catalog.mirrors.credentials import unseal
 from packhouse.catalog.mirrors.holdings import Incoming, Known
 from packhouse.catalog.mirrors.mirror import Mirror
 from packhouse.catalog.mirrors.pages import TakenPage
@@ -76,6 +77,7 @@ async def take_page(services: Services, channel: Channel, mirror: Mirror, name: 
     upstream = registry.get(mirror.family).upstream
     if upstream is None:
         raise ValueError("the upstream of this family is not asked for one name at a time")
+    where = address(unseal(services.sealer, mirror))
     before = (await pages.of_name(services.db, [mirror.id], name)).get(mirror.id)
     answer = await _ask(services, mirror, upstream, name, before)
     if answer.status == 304:
@@ -87,8 +89,8 @@ async def take_page(services: Services, channel: Channel, mirror: Mirror, name: 
         partition = next(iter(registry.get(mirror.family).born_with))
         listing = Listing(name, partition, [], status="gone")
     else:
-        listing = await _read(mirror, upstream, answer, name)
-    taking = _Taking(services, channel, mirror, listing, lease)
+        listing = await _read(where, upstream, answer, name)
+    taking = _Taking(services, channel, mirror, _source(mirror, listing, where), listing, lease)
     return await taking.run(TakenPage(mirror.id, name, answer.etag, answer.last_modified, len(listing.files), 0))
 
 
@@ -108,8 +110,8 @@ async def _ask(
     return answer if answer.status in (404, 410) else answer.require()
 
 
-async def _read(mirror: Mirror, upstream: LazyUpstream, answer: Response, name: str) -> Listing:
-    asked = address(mirror) + upstream.address(name)
+async def _read(where: str, upstream: LazyUpstream, answer: Response, name: str) -> Listing:
+    asked = where + upstream.address(name)
     redirected = answer.url != mask_url(asked)
     base = answer.url if redirected else _without_login(asked)
     try:
@@ -129,14 +131,16 @@ def _without_login(url: str) -> str:
 class _Taking:
     """The units that one listing takes."""
 
-    def __init__(self, services: Services, channel: Channel, mirror: Mirror, listing: Listing, lease: Lease) -> None:
+    def __init__(
+        self, services: Services, channel: Channel, mirror: Mirror, source: Source, listing: Listing, lease: Lease
+    ) -> None:
         self._services, self._channel, self._mirror = services, channel, mirror
-        self._listing, self._lease = listing, lease
+        self._source, self._listing, self._lease = source, listing, lease
         self._event_id = 0
 
     async def run(self, page: TakenPage) -> Done:
         """Write additions first, removals and the page's validators last."""
-        source = _source(self._mirror, self._listing)
+        source = self._source
         found = await self._plan(source)
         todo = tasks(found)
         batch, refused = await asyncio.to_thread(prepared, source, todo)
@@ -210,9 +214,9 @@ class _Taking:
         return done._replace(removed=removed)
 
 
-def _source(mirror: Mirror, listing: Listing) -> Source:
-    """Return a listing as what a plan is made from; addresses below the source are kept relative to it."""
-    base = _without_login(address(mirror))
+def _source(mirror: Mirror, listing: Listing, where: str) -> Source:
+    """Return a listing as what a plan is made from; addresses below the mirror's own are kept relative to it."""
+    base = _without_login(where)
     files = {
         one.filename: msgspec.Raw(_json.encode({**one.record, "url": one.url.removeprefix(base)}))
         for one in listing.files

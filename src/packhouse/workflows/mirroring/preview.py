@@ -9,8 +9,9 @@ import msgspec
 
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.mirrors import holdings, store
+from packhouse.catalog.mirrors.credentials import seal, unseal
 from packhouse.catalog.mirrors.holdings import Incoming
-from packhouse.catalog.mirrors.mirror import Counts, Credential, Failure, Mirror, Spec, unborn
+from packhouse.catalog.mirrors.mirror import Counts, Failure, Mirror, Spec, unborn
 from packhouse.catalog.mirrors.source import check_spec
 from packhouse.catalog.mirrors.store import TakenIndex
 from packhouse.core.errors import PackhouseError
@@ -77,10 +78,11 @@ async def preview_spec(
 
     Raises PackhouseError as creating and updating do, and `upstream_failed`.
     """
-    checked = check_spec(spec, administrator=administrator, before=before)
+    sealer = services.sealer
+    checked = check_spec(spec, administrator=administrator, now=unseal(sealer, before) if before else None)
     base = before or unborn(channel.id)
     values = {name: getattr(checked, name) for name in ("name", "type", "source", "mode", "cron", "filters", "options")}
-    mirror = msgspec.structs.replace(base, credential=checked.credential or Credential(), **values)
+    mirror = msgspec.structs.replace(base, credential=seal(sealer, checked.credential, checked.source), **values)
     taken = await store.indexes(services.db, base.id) if checked.source == base.source else {}
     return await _preview(services, channel, mirror, taken)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels import store as channels
@@ -15,7 +14,7 @@ from packhouse.core.errors import PackhouseError
 from packhouse.core.fetch.posting import check_name
 from packhouse.core.mail import is_address
 from packhouse.core.randomness import new_uuid, random_hex
-from packhouse.core.webhooks import Webhook, check, webhook_settings
+from packhouse.core.webhooks import Webhook, check, origin_of, webhook_settings
 from packhouse.workflows.services import Services
 
 #: webhooks of one channel
@@ -44,8 +43,10 @@ async def subscribe(services: Services, channel: Channel, account_id: int, actor
     await services.db.write(work)
 
 
-async def add_hook(services: Services, channel: Channel, actor: str, url: str, secret: str | None) -> Hook:
+async def add_hook(services: Services, channel: Channel, actor: str, url: str, secret: str | None) -> tuple[Hook, str]:
     """Let notifications go to an address, too; without a secret one is made. They are signed with it.
+
+    Returns the webhook and the secret, which is not shown again.
 
     Raises PackhouseError: `bad_request`, `forbidden` for an address that may not be reached, `conflict` for too many
     webhooks, `not_found`.
@@ -54,17 +55,18 @@ async def add_hook(services: Services, channel: Channel, actor: str, url: str, s
     reach = webhook_settings(services.settings.private_hosts)
     check(wanted, reach)
     await check_name(url, reach)
+    uuid = new_uuid()
 
     async def work(unit: Unit) -> Hook:
         await _hold(unit, channel)
         if len(await hooks.of_channel(unit, channel.id)) >= MOST_HOOKS:
             raise PackhouseError("conflict", f"A channel has at most {MOST_HOOKS} webhooks.", "Remove one first.")
-        made = Hook(0, new_uuid(), channel.id, wanted.url, wanted.secret.encode(), actor, unit.now)
-        made = await hooks.add(unit, made)
-        await _tell(unit, "webhook_added", channel, actor, {"webhook": made.uuid, "origin": origin_of(url)})
+        sealed, shown = hooks.seal(services.sealer, uuid, wanted), origin_of(url)
+        made = await hooks.add(unit, Hook(0, uuid, channel.id, shown, sealed, actor, unit.now))
+        await _tell(unit, "webhook_added", channel, actor, {"webhook": uuid, "origin": shown})
         return made
 
-    return await services.db.write(work)
+    return await services.db.write(work), wanted.secret
 
 
 async def remove_hook(services: Services, channel: Channel, actor: str, uuid: str) -> None:
@@ -112,12 +114,6 @@ async def set_address(services: Services, account_id: int, actor: str, address: 
         await record_event(unit, type="user_address_updated", actor=actor, object=actor)
 
     await services.db.write(work)
-
-
-def origin_of(url: str) -> str:
-    """Return what may be shown of a webhook's address: its path and query are often a secret."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
 
 
 async def _hold(unit: Unit, channel: Channel) -> None:

@@ -22,7 +22,7 @@ from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.core.log import get_logger
 from packhouse.core.mail import Mail, mail_server, send
-from packhouse.core.webhooks import RETRY_SECONDS, Webhook, deliver, webhook_settings
+from packhouse.core.webhooks import RETRY_SECONDS, deliver, webhook_settings
 from packhouse.workflows.notifying.digests import Digest, subject, text
 from packhouse.workflows.services import Services
 
@@ -99,7 +99,7 @@ async def _post(services: Services, one: Delivery, body: str) -> None:
         "digest": msgspec.Raw(body.encode()),
     }
     await deliver(
-        Webhook(hook.url, hook.secret.decode()),
+        hooks.unseal(services.sealer, hook),
         EVENT,
         one.uuid,
         msgspec.json.encode(said),

@@ -11,7 +11,6 @@ from packhouse.catalog.notifications.outbox import Delivery, Digest
 from packhouse.catalog.notifications.subscriptions import Subscription
 from packhouse.core.clock import to_iso
 from packhouse.doors.api.words import DeliveryState
-from packhouse.workflows.notifying.choosing import origin_of
 
 
 class WebhookShape(msgspec.Struct, kw_only=True):
@@ -79,13 +78,12 @@ class DeliveryShape(msgspec.Struct, kw_only=True):
 
 def webhook_shape(one: Hook) -> WebhookShape:
     """Fill the shape of a webhook."""
-    return WebhookShape(id=one.uuid, origin=origin_of(one.url), added_by=one.by, added_at=to_iso(one.at) or "")
+    return WebhookShape(id=one.uuid, origin=one.url, added_by=one.by, added_at=to_iso(one.at) or "")
 
 
-def new_webhook(one: Hook) -> NewWebhook:
+def new_webhook(one: Hook, secret: str) -> NewWebhook:
     """Fill the shape of a webhook that was made just now."""
-    shape = webhook_shape(one)
-    return NewWebhook(**msgspec.structs.asdict(shape), secret=bytes(one.secret).decode())
+    return NewWebhook(**msgspec.structs.asdict(webhook_shape(one)), secret=secret)
 
 
 def subscription_shape(one: Subscription) -> SubscriptionShape:
