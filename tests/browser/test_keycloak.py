@@ -1,6 +1,6 @@
 """People sign in through a real Keycloak, by its own pages in a real browser, and reach what their groups may.
 
-One Keycloak, with a second realm that speaks SAML, serves all these tests: each has people of its own.
+One Keycloak, with a second realm that speaks SAML, serves all tests of this file: each has people of its own.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from tests.kit.rattler_client import Result, solve_and_install
 from tests.kit.saml_idp import NAME, SAML_REALM, broker
 from tests.kit.server import Site
 
-pytestmark = pytest.mark.xdist_group("keycloak")
 IDENTITY = """[[provider]]
 kind = "oidc"
 name = "keycloak"
