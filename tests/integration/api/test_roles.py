@@ -177,8 +177,23 @@ async def test_nobody_gives_what_they_lack(house: House) -> None:
         assert await change(outsider, "author", levels=levels) == (403, "forbidden")
     assert await change(outsider, "strong", default=True) == (403, "forbidden")
     assert await make(outsider, "mine", levels={"channel": "write", "roles": "manage"}, default=True) == 201
-    assert (await change(outsider, "strong", levels={"policy": "write"}))["levels"]["policy"] == "write"  # less
-    assert await change(outsider, "strong", levels={"policy": "manage"}) == (403, "forbidden")
+
+
+async def test_nobody_takes_away_what_they_lack(house: House) -> None:
+    """Who may change roles lowers, renames and deletes only what they could have given."""
+    await make(house.admin, "keeper", levels={"roles": "manage"})
+    await make(house.admin, "strong", levels={"policy": "manage", "cve": "read", "roles": "read"})
+    await make(house.admin, "weak", levels={"roles": "read"}, default=True)
+    await give(house, "outsider", "keeper")
+    outsider = house.as_("outsider")
+    for edit in ({"levels": {"policy": "write"}}, {"levels": {"policy": "none"}}, {"name": "other"}):
+        assert await change(outsider, "strong", **edit) == (403, "forbidden")
+    assert (await call(outsider, "DELETE", "/api/roles/strong")).status == 403
+    assert (await change(outsider, "strong", levels={"roles": "none"}))["levels"]["policy"] == "manage"
+    assert (await change(outsider, "weak", name="other", default=False))["default"] is False
+    assert (await call(outsider, "DELETE", "/api/roles/other")).status == 204
+    await change(house.admin, "strong", default=True)
+    assert await change(outsider, "strong", default=False) == (403, "forbidden")
 
 
 async def test_a_limited_token_gives_nothing(house: House) -> None:

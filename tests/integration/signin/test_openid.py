@@ -6,8 +6,10 @@ import time
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import msgspec
 import pytest
 
 from packhouse.catalog.accounts.keys import load_keys
@@ -19,9 +21,10 @@ from tests.conftest import Backend
 from tests.kit.asgi import Answer, Client
 from tests.kit.calls import call, read
 from tests.kit.fake_idp import FakeIdp, fake_idp, identity_file
-from tests.kit.house import House, open_house
+from tests.kit.house import House, basic, open_house
 from tests.kit.pages import ORIGIN, Browser
 
+PASSWORD = "correct horse battery"
 LOGOUT: dict[str, dict[str, str]] = {"http://schemas.openid.net/event/backchannel-logout": {}}
 
 
@@ -61,6 +64,12 @@ async def recheck(house: House) -> None:
 
 async def sees(browser: Browser) -> int:
     return (await browser.get("/api/channels/secret")).status
+
+
+async def sends(browser: Browser, method: str, path: str, body: dict[str, Any]) -> int:
+    """Return what a signed-in browser is answered that sends JSON."""
+    headers = {"content-type": "application/json", "origin": ORIGIN}
+    return (await browser.request(method, path, headers, msgspec.json.encode(body))).status
 
 
 async def with_token(house: House, browser: Browser) -> Client:
@@ -150,6 +159,64 @@ async def test_no_role_admin_unless_the_file_gives_it(house: House, idp: FakeIdp
     browser = Browser(house.web)
     await arrives(browser, idp)
     assert (await browser.get("/api/users")).status == 403
+
+
+async def test_no_name_of_a_role_makes_more_of_whom_the_provider_sends(house: House, idp: FakeIdp) -> None:
+    """Else who may change roles would call a strong one as Keycloak calls a role that everybody has."""
+    await call(house.admin, "POST", "/api/roles", {"name": "keepers", "levels": {"roles": "manage"}})
+    await call(house.admin, "POST", "/api/roles", {"name": "operators", "levels": {"system": "manage"}})
+    idp.person["realm_access"] = {"roles": ["offline_access"]}
+    browser = Browser(house.web)
+    await arrives(browser, idp)
+    await call(house.admin, "PUT", "/api/users/kim", {"roles": ["author", "keepers"]})
+    await house.caught_up()
+    assert await sends(browser, "PUT", "/api/roles/operators", {"name": "offline_access"}) == 403
+    assert await sends(browser, "PUT", "/api/roles/keepers", {"name": "offline_access"}) == 200, "they have all of it"
+    await recheck(house)
+    assert (await browser.get("/api/system/settings")).status == 403
+
+
+async def test_no_name_of_a_group_lets_in_whom_the_provider_sends(house: House, idp: FakeIdp) -> None:
+    await call(house.admin, "POST", "/api/roles", {"name": "grouping", "levels": {"channel.group": "manage"}})
+    await call(house.admin, "POST", "/api/groups", {"name": "admins", "roles": ["admin"]})
+    await call(house.admin, "POST", "/api/groups", {"name": "hidden"})
+    await house.channel("other", "private")
+    await call(house.admin, "PUT", "/api/channels/other/groups/hidden", {"level": "read"})
+    browser = Browser(house.web)
+    await arrives(browser, idp)
+    await call(house.admin, "PUT", "/api/users/kim", {"roles": ["author", "grouping"]})
+    await house.caught_up()
+    assert await sends(browser, "PUT", "/api/groups/science", {"name": "before"}) == 200, "they are in it"
+    for name in ("admins", "hidden"):
+        assert await sends(browser, "PUT", f"/api/groups/{name}", {"name": "science"}) == 403
+    await recheck(house)
+    assert (await browser.get("/api/users/admin")).status == 403
+    assert (await browser.get("/api/channels/other")).status == 404
+
+
+async def test_no_user_administrator_says_whose_a_mail_address_is(
+    backend: Backend, idp: FakeIdp, tmp_path: Path
+) -> None:
+    """Else they would say it of an account of their own, and become what the provider makes of its owner."""
+    file = tmp_path / "identity.toml"
+    file.write_text(identity_file(idp, link_by_email=True, roles={"ops": "admin"}))
+    mine = {"email": idp.person["email"], "email_verified": True}
+    async with open_house(backend, identity_file=str(file)) as house:
+        for name in ("mal", "eve"):
+            await house.person(name, password=PASSWORD)
+        await call(house.admin, "PUT", "/api/users/mal", {"roles": ["author", "user-administrator"]})
+        await house.caught_up()
+        mal = house.web.with_headers({"authorization": basic("mal", PASSWORD)})
+        for name in ("mal", "eve"):
+            assert (await call(mal, "PUT", f"/api/users/{name}", mine)).status == 403
+        assert (await call(mal, "POST", "/api/users", {"username": "new", "password": PASSWORD, **mine})).status == 403
+        assert (await call(mal, "PUT", "/api/users/eve", {"email": mine["email"]})).status == 200, "not that it is hers"
+        assert (await call(house.admin, "PUT", "/api/users/admin", mine)).status == 403, "nor of themselves"
+        idp.person["realm_access"] = {"roles": ["ops"]}
+        browser = Browser(house.web)
+        assert (await arrives(browser, idp)).status == 303
+        assert (await browser.get("/api/account")).json()["username"] == "kim"
+        assert (await call(mal, "GET", "/api/users/admin")).status == 404
 
 
 async def test_what_the_provider_no_longer_vouches_for_ends(house: House, idp: FakeIdp) -> None:

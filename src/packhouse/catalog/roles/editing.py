@@ -1,7 +1,8 @@
 """Making, changing and deleting roles. Each change is one unit with an audit event, which every process hears of.
 
-Whether the caller may change roles at all is asked before, of `permissions`; here it is seen to that nobody gives what
-they lack, by whatever way: not by raising a role, and not by having new accounts get one.
+Whether the caller may change roles at all is asked before, of `permissions`; here it is seen to that nobody gives or
+takes away what they lack, by whatever way: not by raising a role or lowering it, not by having new accounts get one,
+and not by its name, since a provider gives people the roles that it calls by their names.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ async def edit_role(db: Database, giver: Principal, name: str, edit: Edit) -> Ro
     """Change a role and return it as it is then.
 
     Raises PackhouseError: `not_found`; `conflict` for `admin`, for another name of a builtin role and for a taken one;
-    `bad_request` for an ill-formed name and for what `everyone` cannot have; `forbidden` for levels `giver` lacks.
+    `bad_request` for an ill-formed name and for what `everyone` cannot have; `forbidden` for levels `giver` lacks:
+    those that become others, and for another name all.
     """
 
     async def work(unit: Unit) -> Role:
@@ -62,7 +64,7 @@ async def edit_role(db: Database, giver: Principal, name: str, edit: Edit) -> Ro
         levels = _without_none({**old.levels, **(edit.levels or {})})
         new_name = edit.name if edit.name is not None else old.name
         _check(giver, old, new_name, levels)
-        if edit.default and not old.default:
+        if edit.default is not None and edit.default != old.default:
             _check_default(giver, old, levels)
         changes = _changes(old, new_name, edit.description, levels)
         if changes:
@@ -76,12 +78,17 @@ async def edit_role(db: Database, giver: Principal, name: str, edit: Edit) -> Ro
 
 
 async def delete_role(db: Database, giver: Principal, name: str) -> None:
-    """Delete a role. Raises PackhouseError: `not_found`, or `conflict` for a builtin one and one that somebody has."""
+    """Delete a role.
+
+    Raises PackhouseError: `not_found`; `conflict` for a builtin one and one that somebody has; `forbidden` for levels
+    `giver` lacks.
+    """
 
     async def work(unit: Unit) -> None:
         old = await _held(unit, name)
         if old.builtin:
             raise PackhouseError("conflict", f"The role {name} is part of every installation.", "It cannot be deleted.")
+        check_giving(giver, old.levels)
         if uses := _uses(old):
             raise PackhouseError("conflict", f"The role {name} is in use: {uses}.", "Take it away there first.")
         await store.delete_role(unit, old.id)
@@ -104,14 +111,17 @@ def no_role(name: str) -> PackhouseError:
 
 
 def check_giving(giver: Principal, levels: Mapping[str, int], *, admin: bool = False) -> None:
-    """Raise PackhouseError("forbidden") unless `giver` may give these levels, or the role `admin`, to anybody."""
+    """Raise PackhouseError("forbidden") unless `giver` may give these levels, or the role `admin`, to anybody.
+
+    Who may give them may take them away, and nobody else.
+    """
     if covers(giver, ordered(levels), admin=admin):
         return
     lacking = [f"{WORDS[level]} in {one}" for one, level in levels.items() if level > role_level(giver, one)]
     if admin or not lacking:
-        message = "Nobody gives more than they have, and a token that is limited gives nothing."
+        message = "Nobody gives or takes away more than they have, and a token that is limited neither."
     else:
-        message = f"Nobody gives what they lack, and you lack {', '.join(lacking)}."
+        message = f"Nobody gives or takes away what they lack, and you lack {', '.join(lacking)}."
     raise PackhouseError("forbidden", message, "Have it done by somebody who has all of it, such as an administrator.")
 
 
@@ -131,7 +141,13 @@ def _check(giver: Principal, old: Role, name: str, levels: Mapping[str, int]) ->
     check_name(name)
     if old.id == EVERYONE:
         check_everyone(levels)
-    check_giving(giver, {one: level for one, level in levels.items() if level > old.levels.get(one, 0)})
+    check_giving(giver, _touched(old, name, levels))
+
+
+def _touched(old: Role, name: str, levels: Mapping[str, int]) -> dict[str, int]:
+    """Return the levels that an edit gives to somebody or takes from them: under another name all that there are."""
+    both = {one: (old.levels.get(one, 0), levels.get(one, 0)) for one in CATEGORIES}
+    return {one: max(pair) for one, pair in both.items() if any(pair) and (name != old.name or pair[0] != pair[1])}
 
 
 def _check_default(giver: Principal, old: Role, levels: Mapping[str, int]) -> None:

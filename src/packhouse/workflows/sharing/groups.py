@@ -62,14 +62,15 @@ async def edit_group(services: Services, caller: Principal, group: Group, edit: 
     """Change a group's name, description or roles; return whether anything was otherwise before.
 
     Raises PackhouseError: `bad_request`, `not_found`, `conflict` (the name is taken, or that of a channel's owners),
-    `forbidden` for a role that the caller may neither give nor take.
+    `forbidden` for a role that the caller may neither give nor take, and for another name of a group that gives what
+    they lack: a provider puts people into the groups that the identity file names.
     """
     if edit.description is not None:
         check_description(edit.description)
 
     async def work(unit: Unit) -> bool:
         held = await _held(unit, group)
-        changed = await _edit_fields(unit, held, edit)
+        changed = await _edit_fields(unit, caller, held, edit)
         if edit.roles is not None:
             changed |= await _edit_roles(unit, caller, held, set(edit.roles))
         if changed:
@@ -80,7 +81,7 @@ async def edit_group(services: Services, caller: Principal, group: Group, edit: 
     return await services.db.write(work)
 
 
-async def _edit_fields(unit: Unit, held: Group, edit: GroupEdit) -> dict[str, Any]:
+async def _edit_fields(unit: Unit, caller: Principal, held: Group, edit: GroupEdit) -> dict[str, Any]:
     name = held.name if edit.name is None else edit.name
     description = held.description if edit.description is None else edit.description
     changed: dict[str, Any] = {}
@@ -91,6 +92,7 @@ async def _edit_fields(unit: Unit, held: Group, edit: GroupEdit) -> dict[str, An
             )
         if await store.by_name(unit, check_group_name(name)) is not None:
             raise _taken(name)
+        await check_reach(unit, caller, held)
         changed["name"] = {"from": held.name, "to": name}
     if description != held.description:
         changed["description"] = {"from": held.description, "to": description}

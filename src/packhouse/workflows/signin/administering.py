@@ -76,10 +76,13 @@ async def show_person(reader: Reader, caller: Principal, username: str) -> Perso
 async def create_person(db: Database, caller: Principal, new: NewPerson) -> Person:
     """Make an account.
 
-    Raises PackhouseError: `bad_request`, `conflict` if the name is taken, `forbidden` for roles beyond the caller's.
+    Raises PackhouseError: `bad_request`, `conflict` if the name is taken, `forbidden` for roles beyond the caller's and
+    for a mail address that they may not vouch for.
     """
     check_username(new.username)
     profile = _profile(new)
+    if new.email_verified:
+        _check_vouching(caller, None)
     hashed = await hash_password(check_strength(new.password)) if new.password is not None else None
 
     async def work(unit: Unit) -> Person:
@@ -120,7 +123,10 @@ async def edit_person(db: Database, caller: Principal, username: str, edit: Pers
             await settle(unit, account.id, caller.username)
         if edit.disabled is not UNSET:
             await accounts.disable(unit, account, edit.disabled, caller.username)
-        await accounts.change_profile(unit, account, _kept(account, profile, edit), caller.username)
+        values = _kept(account, profile, edit)
+        if _vouches(account, values):
+            _check_vouching(caller, account)
+        await accounts.change_profile(unit, account, values, caller.username)
         return await show_person(unit, owner_of(caller), username)
 
     return await db.write(work)
@@ -213,6 +219,25 @@ def _kept(account: Account, profile: dict[str, Any], edit: PersonEdit) -> dict[s
     """Return what to write: that an address was verified says nothing about another one."""
     other = profile.get("email", account.email) != account.email
     return {**profile, "email_verified": False} if other and edit.email_verified is UNSET else profile
+
+
+def _vouches(account: Account, values: dict[str, Any]) -> bool:
+    """Say whether an edit says of a mail address that it is somebody's, which nobody had said of it."""
+    same = account.email_verified and values.get("email", account.email) == account.email
+    return bool(values.get("email_verified")) and not same
+
+
+def _check_vouching(caller: Principal, account: Account | None) -> None:
+    """Let nobody but administrators say whose a mail address is: a provider's people join the account that has it."""
+    unlimited = caller.scopes is None and caller.resources is None
+    if caller.role == "admin" and unlimited and (account is None or account.id != caller.account_id):
+        return
+    raise PackhouseError(
+        "forbidden",
+        "Only administrators say that a mail address is somebody's, never of themselves and with no limited token.",
+        "Leave `email_verified` out, or have another administrator say it.",
+        field="email_verified",
+    )
 
 
 async def _reached(reader: Reader, caller: Principal, username: str) -> Account:
