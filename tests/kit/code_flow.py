@@ -78,3 +78,8 @@ async def exchange_repo(web: Client, code: str, **other: str | None) -> Answer:
     """Exchange a code as the old command line does."""
     plain: dict[str, str | None] = {"client_id": REPO_CLI, "redirect_uri": REPO_BACK, "code_verifier": None}
     return await exchange(web, code, **{**plain, **other})
+
+
+def error(answer: Answer) -> tuple[int, str]:
+    """Return the status and the error of a refusal (RFC 6749 section 5.2)."""
+    return answer.status, answer.json()["error"]

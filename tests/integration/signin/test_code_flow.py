@@ -27,6 +27,7 @@ from tests.kit.code_flow import (
     carried,
     challenge_of,
     decide,
+    error,
     exchange,
     exchange_repo,
     repo_asks,
@@ -61,10 +62,6 @@ async def until_refused(house: House, token: str) -> None:
 async def events(house: House, type: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = (await read(house.admin, f"/api/events?type={type}"))["items"]
     return found
-
-
-def error(answer: Answer) -> tuple[int, str]:
-    return answer.status, answer.json()["error"]
 
 
 async def test_a_person_lets_the_anaconda_command_in(house: House) -> None:
@@ -170,12 +167,12 @@ NOT_THERE: list[tuple[dict[str, str | None], str]] = [
 
 async def test_what_there_is_not_is_told_to_the_command_line(house: House) -> None:
     browser = await browser_of(house)
-    for other, error in NOT_THERE:
+    for other, expected in NOT_THERE:
         asked = anaconda_asks(**other)
         answer = await browser.get(f"{AUTHORIZE}?{urlencode(asked)}")
         address, _, query = answer.headers["location"].partition("?")
         back = dict(parse_qsl(query))
-        assert (answer.status, address, back["error"]) == (303, ANACONDA_BACK, error), other
+        assert (answer.status, address, back["error"]) == (303, ANACONDA_BACK, expected), other
         assert back["state"] == asked["state"]
     stranger = await Browser(house.web).get(f"{AUTHORIZE}?{urlencode(anaconda_asks(prompt='none'))}")
     assert "error=login_required" in stranger.headers["location"]
