@@ -12,6 +12,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from packhouse.catalog.downloads import names
+from packhouse.catalog.downloads.items import Wanted
+from packhouse.catalog.downloads.store import open_items
 from packhouse.catalog.packages import downloads
 from packhouse.core.db import open_database
 from packhouse.workflows.delivering.counting import SECONDS
@@ -99,7 +102,10 @@ async def test_killed_processes_take_a_second_of_downloads_with_them_and_add_non
     content = await db.fetch_value("SELECT id FROM content")
     told = Counter({one.username: one.count for one in await downloads.who(db, contents=[content])})
     total = await db.fetch_value("SELECT count FROM download")
+    single = Counter([one.account_id async for batch in open_items(db).read(Wanted(0, 2**52)) for one in batch])
+    people = await names.people(db, set(single))
     await db.close()
+    assert {people.get(number): count for number, count in single.items()} == told, "each count has its row"
     assert told.total() == total
     assert told <= visitors.asked
     sure = visitors.outside(killed_at - SECONDS - SLACK, killed_at + SLACK)

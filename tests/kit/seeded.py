@@ -6,7 +6,7 @@ import random
 from functools import partial
 
 from packhouse.catalog.downloads import dictionaries
-from packhouse.catalog.downloads.items import Items, ItemStore
+from packhouse.catalog.downloads.items import File, Items, ItemStore
 from packhouse.catalog.downloads.store import open_items
 from packhouse.core.clock import DAY
 from packhouse.core.db import Database, Unit
@@ -27,14 +27,13 @@ async def seed_downloads(db: Database, count: int, first: int, last: int) -> Non
     for begin in range(0, count, BATCH):
         size = min(BATCH, count - begin)
         items = Items(
+            [File(file, 1, dice.randrange(PEOPLE), None, dice.choice([None, cves])) for file in files],
+            [f"192.0.2.{number}" for number in range(256)],
+            agents,
             [first + (last - first) * number // count for number in range(begin, begin + size)],
-            dice.choices(files, k=size),
-            [1] * size,
-            dice.choices(range(PEOPLE), k=size),
-            [None] * size,
-            dice.choices([f"192.0.2.{number}" for number in range(256)], k=size),
-            dice.choices(agents, k=size),
-            dice.choices([None, cves], k=size),
+            dice.choices(range(FILES), k=size),
+            dice.choices(range(256), k=size),
+            dice.choices(range(AGENTS), k=size),
         )
         await db.write(partial(_within, store, items))
         await store.add_after(random_bytes(12).hex(), items, lambda: True)

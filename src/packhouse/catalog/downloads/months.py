@@ -12,8 +12,8 @@ from datetime import date
 from functools import partial
 from itertools import compress
 from pathlib import Path
-from typing import Any
-from uuid import UUID
+
+import msgspec
 
 from packhouse.catalog.downloads.items import Item, Items, ItemStore, Wanted, day_of, number_of
 from packhouse.core.clock import DAY
@@ -29,15 +29,23 @@ OPEN = 2
 
 _TABLES = (
     """CREATE TABLE IF NOT EXISTS item (at INTEGER NOT NULL, number INTEGER NOT NULL, file_id INTEGER NOT NULL,
- channel_id INTEGER NOT NULL, account_id INTEGER NOT NULL, token BLOB, address TEXT NOT NULL,
+ channel_id INTEGER NOT NULL, account_id INTEGER NOT NULL, token TEXT, address TEXT NOT NULL,
  agent_id INTEGER NOT NULL, cve_set_id INTEGER, PRIMARY KEY (at, number)) WITHOUT ROWID""",
     "CREATE TABLE IF NOT EXISTS chunk (name TEXT PRIMARY KEY) WITHOUT ROWID",
 )
 _TAKE = "INSERT INTO chunk (name) VALUES (:name) ON CONFLICT (name) DO NOTHING"
 _FORGET = "DELETE FROM chunk WHERE name = :name"
-_COLUMNS = ("at", "number", "file_id", "channel_id", "account_id", "token", "address", "agent_id", "cve_set_id")
-_ADD = """INSERT INTO item (at, number, file_id, channel_id, account_id, token, address, agent_id, cve_set_id)
- VALUES (:at, :number, :file_id, :channel_id, :account_id, :token, :address, :agent_id, :cve_set_id)"""
+_ADD = """WITH file AS MATERIALIZED (SELECT key, json_extract(value, '$[0]') AS file_id,
+ json_extract(value, '$[1]') AS channel_id, json_extract(value, '$[2]') AS account_id,
+ json_extract(value, '$[3]') AS token, json_extract(value, '$[4]') AS cve_set_id FROM json_each(:files)),
+ address AS MATERIALIZED (SELECT key, value FROM json_each(:addresses)),
+ agent AS MATERIALIZED (SELECT key, value FROM json_each(:agent_ids))
+ INSERT INTO item (at, number, file_id, channel_id, account_id, token, address, agent_id, cve_set_id)
+ SELECT json_extract(given.value, '$[0]'), :begin + given.key, file_id, channel_id, account_id, token, address.value,
+ agent.value, cve_set_id FROM json_each(:given) AS given
+ CROSS JOIN file ON file.key = json_extract(given.value, '$[1]')
+ CROSS JOIN address ON address.key = json_extract(given.value, '$[2]')
+ CROSS JOIN agent ON agent.key = json_extract(given.value, '$[3]')"""
 _READ = """SELECT at, number, file_id, channel_id, account_id, token, address, agent_id, cve_set_id FROM item
  WHERE (at, number) > (:at, :number) AND at < :before{accounts}{channels} ORDER BY at, number LIMIT :limit"""
 _OF_ACCOUNTS = " AND account_id IN (SELECT value FROM json_each(:accounts))"
@@ -67,8 +75,8 @@ class Months(ItemStore):
         of = [_month(day_of(at // DAY)) for at in items.at]
         for month in sorted(set(of)):
             mine = [one == month for one in of]
-            columns: list[Any] = [list(compress(column, mine)) for column in items]
-            await self._add(month, chunk, Items(*columns), there)
+            at, file, address, agent = (list(compress(column, mine)) for column in items[3:])
+            await self._add(month, chunk, items._replace(at=at, file=file, address=address, agent=agent), there)
 
     async def _add(self, month: str, chunk: str, items: Items, there: Callable[[], bool]) -> None:
         db = await self._database(month)
@@ -137,13 +145,15 @@ async def _add(chunk: str, items: Items, there: Callable[[], bool], unit: Unit) 
     # as in the catalogue, the file is asked for after the name is taken
     if not await unit.execute(_TAKE, name=chunk) or not there():
         return
-    begin = int(chunk[:10] or "0", 16) << 14  # with which no other chunk begins; a chunk has fewer rows than that
-    numbers = range(begin, begin + len(items.at))
-    tokens = {token: None if token is None else UUID(token).bytes for token in set(items.token)}
-    columns: list[Any] = [items.at, numbers, *items[1:]]
-    columns[_COLUMNS.index("token")] = [tokens[token] for token in items.token]
-    rows = zip(*columns, strict=True)
-    await unit.execute_many(_ADD, (dict(zip(_COLUMNS, row, strict=True)) for row in rows))
+    texts = {name: _json(getattr(items, name)) for name in ("files", "addresses", "agent_ids")}
+    given = _json(list(zip(items.at, items.file, items.address, items.agent, strict=True)))
+    # no other chunk begins with the same number, and one has fewer rows than come before the next
+    begin = int(chunk[:10] or "0", 16) << 14
+    await unit.execute(_ADD, begin=begin, given=given, **texts)
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 async def _forget(names: Collection[str], unit: Unit) -> None:
@@ -160,16 +170,10 @@ async def _read(db: Database, wanted: Wanted) -> AsyncIterator[list[Item]]:
     while True:
         rows = await db.fetch_large(statement, before=wanted.before, limit=PAGE, **after, **chosen)
         if rows:
-            yield [_item(*row) for row in rows]
+            yield [Item(row[0], *row[2:]) for row in rows]
         if len(rows) < PAGE:
             return
         after = {"at": rows[-1][0], "number": rows[-1][1]}
-
-
-def _item(
-    at: int, _number: int, file_id: int, channel_id: int, account_id: int, token: bytes | None, *rest: Any
-) -> Item:
-    return Item(at, file_id, channel_id, account_id, str(UUID(bytes=token)) if token else None, *rest)
 
 
 async def _fault(file: Path, deep: bool) -> str | None:

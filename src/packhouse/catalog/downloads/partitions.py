@@ -6,13 +6,13 @@ year keeps nobody from writing, and old days can be dropped meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import aclosing
 from datetime import date
 from functools import partial
 from typing import Any
 
-from packhouse.catalog.downloads.items import Item, Items, ItemStore, Wanted, day_of, number_of
+from packhouse.catalog.downloads.items import File, Item, Items, ItemStore, Wanted, day_of, number_of
 from packhouse.core.clock import DAY
 from packhouse.core.db import Database, Unit
 
@@ -26,11 +26,17 @@ _KNOWN = """SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhr
  WHERE inhparent = 'download_item'::regclass"""
 # Arrays as texts: the driver would turn each value into text by itself, at ten times the cost.
 _ADD = """INSERT INTO download_item (day, at, file_id, channel_id, account_id, token, address, agent_id, cve_set_id)
- SELECT at / 86400000000, * FROM unnest(CAST(CAST(:at AS text) AS bigint[]), CAST(CAST(:file_id AS text) AS bigint[]),
- CAST(CAST(:channel_id AS text) AS bigint[]), CAST(CAST(:account_id AS text) AS bigint[]),
- CAST(CAST(:token AS text) AS uuid[]), CAST(CAST(:address AS text) AS text[]),
- CAST(CAST(:agent_id AS text) AS bigint[]), CAST(CAST(:cve_set_id AS text) AS bigint[]))
- AS given (at, file_id, channel_id, account_id, token, address, agent_id, cve_set_id)"""
+ SELECT at / 86400000000, at, file_id, channel_id, account_id, token, address, agent_id, cve_set_id
+ FROM unnest(CAST(CAST(:at AS text) AS bigint[]), CAST(CAST(:file AS text) AS integer[]),
+ CAST(CAST(:place AS text) AS integer[]), CAST(CAST(:agent AS text) AS integer[])) AS given (at, file, place, agent)
+ JOIN unnest(CAST(CAST(:file_id AS text) AS bigint[]), CAST(CAST(:channel_id AS text) AS bigint[]),
+ CAST(CAST(:account_id AS text) AS bigint[]), CAST(CAST(:token AS text) AS uuid[]),
+ CAST(CAST(:cve_set_id AS text) AS bigint[])) WITH ORDINALITY
+ AS f (file_id, channel_id, account_id, token, cve_set_id, number) ON f.number = file + 1
+ JOIN unnest(CAST(CAST(:addresses AS text) AS text[])) WITH ORDINALITY AS d (address, number) ON d.number = place + 1
+ JOIN unnest(CAST(CAST(:agent_ids AS text) AS bigint[])) WITH ORDINALITY AS a (agent_id, number)
+ ON a.number = agent + 1"""
+_GIVEN = ("at", "file", "place", "agent", *File._fields, "addresses", "agent_ids")
 _READ = """SELECT at, file_id, channel_id, account_id, CAST(token AS text), address, agent_id, cve_set_id
  FROM {name} WHERE at >= :since AND at < :before{accounts}{channels} ORDER BY at"""
 
@@ -47,8 +53,10 @@ class Partitions(ItemStore):
             await self._db.write(partial(_make, days))
 
     async def add_within(self, unit: Unit, items: Items) -> None:
-        columns = {name: _array(column) for name, column in items._asdict().items()}
-        await unit.execute(_ADD, **columns)
+        if items.at:
+            files = dict(zip(File._fields, zip(*items.files, strict=True), strict=True))
+            columns: dict[str, Sequence[Any]] = {**items._asdict(), **files, "place": items.address}
+            await unit.execute(_ADD, **{name: _array(columns[name]) for name in _GIVEN})
 
     async def add_after(self, chunk: str, items: Items, there: Callable[[], bool]) -> None:
         pass  # they were part of the transaction

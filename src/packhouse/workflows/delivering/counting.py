@@ -18,7 +18,7 @@ from typing import TypeVar
 import msgspec
 
 from packhouse.catalog.downloads import dictionaries
-from packhouse.catalog.downloads.items import Items, ItemStore
+from packhouse.catalog.downloads.items import File, Items, ItemStore
 from packhouse.catalog.downloads.store import open_items
 from packhouse.catalog.packages import downloads
 from packhouse.catalog.packages.downloads import Download, Tally
@@ -167,22 +167,16 @@ async def _each_second(work: Callable[[], Awaitable[None]]) -> None:
 
 
 def _chunk(at: list[int], who: list[Download], addresses: list[str], agents: list[bytes]) -> Chunk:
-    short = [agent[:AGENT_BYTES] for agent in agents]
-    return Chunk(
-        list(dict.fromkeys(who)),
-        list(dict.fromkeys(addresses)),
-        list(dict.fromkeys(short)),
-        at,
-        _places(who),
-        _places(addresses),
-        _places(short),
-    )
+    downloads, which = _coded(who)
+    places, where = _coded(addresses)
+    clients, by = _coded([agent[:AGENT_BYTES] for agent in agents])
+    return Chunk(downloads, places, clients, at, which, where, by)
 
 
-def _places(values: list[T]) -> list[int]:
-    """Return where each value is in the list of the different ones."""
+def _coded(values: list[T]) -> tuple[list[T], list[int]]:
+    """Return the different values, and where in that list each value is."""
     places = {value: place for place, value in enumerate(dict.fromkeys(values))}
-    return [places[value] for value in values]
+    return list(places), [places[value] for value in values]
 
 
 def _read(file: Path) -> Chunk:
@@ -222,17 +216,8 @@ async def _rows(unit: Unit, chunk: Chunk) -> Items:
     known = await dictionaries.known_of(unit, set(versions))
     sets = await dictionaries.put_sets(unit, known.values(), day)
     cves = [sets[known.get(version, ())] for version in versions]
-    return Items(
-        chunk.at,
-        _spread([files[one[:3]][0] for one in chunk.downloads], chunk.download),
-        _spread([one.channel_id for one in chunk.downloads], chunk.download),
-        _spread([one.account_id for one in chunk.downloads], chunk.download),
-        _spread([one.token for one in chunk.downloads], chunk.download),
-        _spread(chunk.addresses, chunk.address),
-        _spread(agents, chunk.agent),
-        _spread(cves, chunk.download),
-    )
-
-
-def _spread(values: list[T], places: list[int]) -> list[T]:
-    return [values[place] for place in places]
+    found = [
+        File(files[one[:3]][0], one.channel_id, one.account_id, one.token, cve)
+        for one, cve in zip(chunk.downloads, cves, strict=True)
+    ]
+    return Items(found, chunk.addresses, agents, chunk.at, chunk.download, chunk.address, chunk.agent)
