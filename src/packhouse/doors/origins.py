@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 
 from packhouse.core.errors import PackhouseError
@@ -12,6 +13,8 @@ from packhouse.doors.asgi import Scope, header
 SECURE_COOKIE = "__Host-packhouse"
 #: where there is no TLS
 PLAIN_COOKIE = "packhouse"
+#: a name or an address, and perhaps a port: what else a `Host` says would become part of addresses
+_HOST = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
 
 
 class Origins:
@@ -43,8 +46,7 @@ class Origins:
         if self._public:
             return self._public
         host = _host(scope)
-        name = host.rpartition(":")[0] if ":" in host.rpartition("]")[2] else host
-        if name in self._hosts or _loopback(name.strip("[]")):
+        if (parts := _HOST.fullmatch(host)) and (parts[1] in self._hosts or _loopback(parts[1].strip("[]"))):
             return f"{scope.get('scheme', 'http')}://{host}"
         raise PackhouseError(
             "bad_request",

@@ -8,7 +8,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from packhouse.catalog.accounts import accounts
+from packhouse.catalog.accounts import accounts, store
+from packhouse.catalog.accounts.account import Account
 from packhouse.catalog.accounts.authenticator import Authenticator
 from packhouse.catalog.accounts.credential import Credential
 from packhouse.catalog.accounts.keys import Keys, load_keys
@@ -116,8 +117,35 @@ async def test_right_passwords_are_free(nodes: list[Database], keys: Keys) -> No
     await people(nodes[0], "ann")
     throttle = Throttle(nodes[0], keys)
     for _ in range(100):
-        await throttle.admit("ann", HOME)
-        await throttle.succeeded(1, "ann", HOME)
+        await throttle.succeeded(await throttle.admit("ann", HOME), 1)
+
+
+async def test_logins_of_ones_own_pay_for_no_guesses_at_others(nodes: list[Database], keys: Keys) -> None:
+    await people(nodes[0], "ann")
+    throttle = Throttle(nodes[0], keys)
+    await throttle.succeeded(await throttle.admit("ann", HOME), 1)
+    tried = 0
+    for number in range(60):
+        tried += await admitted(throttle, f"somebody{number}")
+        await throttle.succeeded(await throttle.admit("ann", HOME), 1)
+    assert 40 <= tried <= 45  # one a minute comes back by itself
+
+
+async def test_what_could_not_be_checked_costs_nothing(nodes: list[Database], keys: Keys) -> None:
+    await people(nodes[0], "ann")
+    away = True
+
+    async def directory(name: str, password: str) -> Account | None:
+        if away:
+            raise PackhouseError("directory_failed", "The directory does not answer.", "Try again later.")
+        return await store.by_name(nodes[0], "ann")
+
+    authenticator = Authenticator(nodes[0], keys, elsewhere=directory)
+    for _ in range(50):
+        with pytest.raises(PackhouseError, match="does not answer"):
+            await authenticator.check_password("kim", "kim-password", HOME)
+    away = False
+    assert (await authenticator.check_password("kim", "kim-password", HOME)).username == "ann"
 
 
 async def admitted(throttle: Throttle, username: str, address: str = HOME) -> bool:
@@ -169,8 +197,7 @@ async def test_what_is_guessed_is_counted_by_itself(nodes: list[Database], keys:
 async def test_nothing_readable_is_kept_and_full_buckets_go(nodes: list[Database], keys: Keys) -> None:
     throttle = Throttle(nodes[0], keys)
     await people(nodes[0], "ann")
-    await throttle.admit("ann", HOME)
-    await throttle.succeeded(1, "ann", HOME)
+    await throttle.succeeded(await throttle.admit("ann", HOME), 1)
     await throttle.admit("bob", OFFICE)
     rows = [await nodes[0].fetch_all(f"SELECT * FROM {table}") for table in ("bucket", "known_place")]
     assert not [word for word in ("ann", "bob", HOME, OFFICE) if word in repr(rows)]

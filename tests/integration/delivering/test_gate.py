@@ -9,13 +9,17 @@ from typing import Any
 import pytest
 
 from packhouse.catalog import changes as change_list
+from packhouse.catalog.accounts import authenticator
+from packhouse.catalog.accounts.holding import Holding, holding_of
 from packhouse.catalog.channels import store as channels
+from packhouse.core.db.base import Reader
 from packhouse.workflows.answering.refusing import refusal_of
 from packhouse.workflows.channels.deleting import delete_channel
 from packhouse.workflows.channels.editing import Edit, edit_channel
 from packhouse.workflows.delivering import gate as gates
 from packhouse.workflows.delivering.gate import Gate
 from tests.conftest import Backend
+from tests.kit.calls import call
 from tests.kit.house import House, second_process
 from tests.kit.judging import govern
 
@@ -134,3 +138,28 @@ async def test_memory_is_bounded(house: House, monkeypatch: pytest.MonkeyPatch) 
         await gate.entry(channel, "conda", "noarch", f"p{number}-1.0-0.conda")
         remembered = [entry for entries in gate._entries.values() for entry in entries]
         assert len(remembered) == gate._count <= 3
+
+
+async def test_a_role_that_changes_while_its_holder_is_looked_up_counts(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is let in once on the word of yesterday must not be remembered as let in."""
+    await house.channel("shared", "authenticated")
+    await house.upload("shared", "one")
+    await house.person("outsider")
+    file, outsider = "/api/repo/shared/noarch/one-1.0-0.conda", house.people["outsider"].principal
+    edited: list[str] = []
+
+    async def overtaken(reader: Reader, account_id: int | None) -> Holding:
+        found = await holding_of(reader, account_id)
+        if account_id == outsider.account_id and not edited:
+            for role in ("everyone", "author"):
+                edited.append(role)
+                answer = await call(house.admin, "PUT", f"/api/roles/{role}", {"levels": {"artifact": "none"}})
+                assert answer.status == 200
+            await house.caught_up()
+        return found
+
+    monkeypatch.setattr(authenticator, "holding_of", overtaken)
+    await house.as_("outsider").get(file)
+    assert edited and (await house.as_("outsider").get(file)).status == 403

@@ -105,6 +105,25 @@ async def test_a_command_line_is_let_in(house: House) -> None:
     assert types[:2] == ["user_api_key_created", "command_line_approved"]
 
 
+async def test_an_approval_ends_with_the_login_it_was_given_in(house: House) -> None:
+    """Whoever notices that they approved a stranger's command line changes the password."""
+    for ending in (("DELETE", "/api/users/ann/logins", None), ("PUT", "/api/users/ann", {"password": PASSWORD + "!"})):
+        grant = await begun(house)
+        browser = await browser_of(house, "ann")
+        await browser.post("/device", {"user_code": grant["user_code"], "answer": "approve"})
+        assert (await call(house.admin, *ending)).status in (200, 204)
+        refused = await poll(house, grant)
+        assert (refused.status, refused.json()["error"]) == (400, "access_denied")
+
+
+async def test_decided_logins_of_command_lines_keep_no_others_away(house: House) -> None:
+    browser = await browser_of(house, "ann")
+    for _ in range(2):
+        grants = [await begun(house) for _ in range(30)]
+        for grant in grants:
+            assert (await browser.post("/device", {"user_code": grant["user_code"], "answer": "deny"})).status == 200
+
+
 async def test_what_is_limited_or_kept_makes_no_further_key(house: House) -> None:
     await house.person("ann", password=PASSWORD)
     answer = await call(house.web, "POST", "/api/auth/login", {"username": "ann", "password": PASSWORD})

@@ -20,7 +20,7 @@ from packhouse.catalog.accounts.holding import holding_of
 from packhouse.catalog.accounts.keys import Keys
 from packhouse.catalog.accounts.passwords import PasswordChecker
 from packhouse.catalog.accounts.principal import ANONYMOUS, Principal
-from packhouse.catalog.accounts.throttle import Throttle
+from packhouse.catalog.accounts.throttle import Charge, Throttle
 from packhouse.catalog.accounts.token import decode_scopes
 from packhouse.catalog.accounts.uses import Uses
 from packhouse.catalog.grants.signing_keys import verifier
@@ -201,11 +201,11 @@ class Authenticator:
 
     async def _password(self, username: str, password: str, address: str) -> Account:
         name = username.lower() if USERNAME.fullmatch(username.lower()) else ""
-        await self.throttle.admit(name, address)
+        charge = await self.throttle.admit(name, address)
         found = await store.with_password(self._db, name)
         account = found[0] if found else None
         if not await self._passwords.matches(found[1] if found else None, password):
-            account = await self._elsewhere(name, password) if self._elsewhere and not found else None
+            account = await self._asked_elsewhere(name, password, charge) if not found else None
         if account is None:
             raise PackhouseError(
                 "unauthenticated",
@@ -213,8 +213,16 @@ class Authenticator:
                 "Check both; an administrator can set a new password.",
             )
         # Where only the password is known nobody is at home: from there the code could be guessed without the buckets.
-        await self.throttle.succeeded(account.id, name, address, at_home=account.totp_since is None)
+        await self.throttle.succeeded(charge, account.id, at_home=account.totp_since is None)
         return account
+
+    async def _asked_elsewhere(self, name: str, password: str, charge: Charge) -> Account | None:
+        try:
+            return await self._elsewhere(name, password) if self._elsewhere else None
+        except PackhouseError as error:
+            if error.code == "directory_failed":  # while it is away its people would be locked out for later
+                await self.throttle.undecided(charge)
+            raise
 
     def _remember(self, key: bytes, proof: Proof) -> None:
         self._known[key] = proof

@@ -11,7 +11,7 @@ Role = Literal["everyone", "author", "admin"]
 Levels = tuple[int, ...]
 
 
-class Principal(msgspec.Struct, frozen=True):
+class Principal(msgspec.Struct, frozen=True, cache_hash=True):
     """A caller. `everyone` is whoever shows no credential; the others have an account."""
 
     account_id: int | None

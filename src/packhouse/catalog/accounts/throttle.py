@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Mapping
 from functools import partial
 from ipaddress import IPv6Address, ip_address
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from packhouse.catalog.accounts import throttle_store
 from packhouse.catalog.accounts.keys import Keys
@@ -32,6 +32,13 @@ CAPACITY = 50_000
 Purpose = Literal["password", "code"]
 
 
+class Charge(NamedTuple):
+    """What one check was charged to."""
+
+    buckets: tuple[bytes, ...]
+    place: bytes  #: from where
+
+
 class Throttle:
     """Counts failed checks of whatever can be guessed."""
 
@@ -40,7 +47,7 @@ class Throttle:
         self._turn = asyncio.Lock()
         self._refused: dict[bytes, float] = {}  # bucket -> until when (monotonic) it is known to be empty
 
-    async def admit(self, username: str, address: str, purpose: Purpose = "password") -> None:
+    async def admit(self, username: str, address: str, purpose: Purpose = "password") -> Charge:
         """Charge one check before it is made, so that checks under way count too.
 
         Raises PackhouseError("too_many_attempts") with `retry_after`, charging nothing.
@@ -57,17 +64,21 @@ class Throttle:
             self._recall(buckets)
             self._refuse(await throttle_store.waits(self._db, buckets, await self._db.now()))
             self._refuse(await throttle_store.try_charge(self._db, buckets))
+        return Charge(tuple(buckets), self._place(place))
 
-    async def succeeded(
-        self, account_id: int, username: str, address: str, purpose: Purpose = "password", *, at_home: bool = True
-    ) -> None:
-        """Give back what `admit` charged and, if so, remember that the account is at home at this address."""
-        place = network(address)
-        parts = (("pair", username, place), ("address", place), ("account", username))
-        keys = [self._key(purpose, *part) for part in parts]
-        known = self._place(place) if at_home else None
-        await self._db.write(partial(throttle_store.give_back, keys=keys, account_id=account_id, place=known))
-        self._refused.pop(keys[0], None)
+    async def succeeded(self, charge: Charge, account_id: int, *, at_home: bool = True) -> None:
+        """Give back what was charged and nothing besides, so that nobody pays for guesses with logins of their own.
+
+        If so, remember that the account is at home at this address.
+        """
+        place = charge.place if at_home else None
+        work = partial(throttle_store.give_back, keys=charge.buckets, account_id=account_id, place=place)
+        await self._db.write(work)
+        self._refused.pop(charge.buckets[0], None)
+
+    async def undecided(self, charge: Charge) -> None:
+        """Give back what was charged for a check that could not be made."""
+        await self._db.write(partial(throttle_store.give_back, keys=charge.buckets, account_id=0, place=None))
 
     def _refuse(self, waits: Mapping[bytes, float]) -> None:
         """Raise if some bucket has to be waited for; seconds by bucket."""

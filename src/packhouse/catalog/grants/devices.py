@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from packhouse.catalog.accounts.keys import Keys
-from packhouse.catalog.sign_in_tables import device_grant
+from packhouse.catalog.sign_in_tables import device_grant, login
 from packhouse.core.clock import SECOND
 from packhouse.core.db import Unit
 from packhouse.core.db.base import Reader
@@ -46,7 +46,9 @@ _INSERT = insert(device_grant).values(
                                         "created_at", "expires_at")}
 )  # fmt: skip
 _LIVE = device_grant.c.expires_at > bindparam("now")
-_WAITING = select(func.count()).where(device_grant.c.address == bindparam("address"), _LIVE)
+_WAITING = select(func.count()).where(
+    device_grant.c.address == bindparam("address"), device_grant.c.state == "pending", _LIVE
+)
 _BY_DEVICE = select(*_GRANT).where(
     device_grant.c.device_hash == bindparam("hash"), device_grant.c.client_id == bindparam("client_id")
 )
@@ -67,6 +69,11 @@ _USE = (
     update(device_grant)
     .where(device_grant.c.id == bindparam("grant_id"), device_grant.c.state == "approved", _LIVE)
     .values(state="used")
+)
+_STANDS = (
+    select(login.c.id)
+    .join(device_grant, device_grant.c.login_id == login.c.id)
+    .where(device_grant.c.id == bindparam("grant_id"), login.c.ended_at.is_(None))
 )
 _OLD = select(device_grant.c.id).where(device_grant.c.expires_at < bindparam("before")).limit(bindparam("limit"))
 _FORGET = delete(device_grant).where(device_grant.c.id.in_(_OLD))
@@ -91,7 +98,7 @@ async def ask(unit: Unit, keys: Keys, client_id: str, address: str) -> tuple[str
 
 
 async def count_waiting(unit: Unit, address: str) -> int:
-    """Return how many grants that have not expired were asked for from an address."""
+    """Return how many grants that nobody has decided about yet were asked for from an address."""
     return int(await unit.fetch_value(_WAITING, address=address, now=unit.now))
 
 
@@ -130,6 +137,11 @@ async def decide(unit: Unit, grant_id: int, approved: bool, account_id: int, log
 async def use(unit: Unit, grant_id: int) -> bool:
     """Take what was approved; return True once only."""
     return await unit.execute(_USE, grant_id=grant_id, now=unit.now) == 1
+
+
+async def stands(unit: Unit, grant_id: int) -> bool:
+    """Say whether the login that approved a grant has not been ended."""
+    return await unit.fetch_one(_STANDS, grant_id=grant_id) is not None
 
 
 async def forget_old(unit: Unit, before: int, limit: int = 2000) -> int:

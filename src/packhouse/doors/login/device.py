@@ -28,9 +28,9 @@ async def device_page(request: Asked, caller: Caller, services: House, authentic
     if not code:
         return _page(caller.username)
     try:
-        await authenticator.throttle.admit(caller.username, _address(request), "code")
+        charge = await authenticator.throttle.admit(caller.username, _address(request), "code")
         shown = await _asking(services, caller.username, code)
-        await authenticator.throttle.succeeded(caller.account_id or 0, caller.username, _address(request), "code")
+        await authenticator.throttle.succeeded(charge, caller.account_id or 0)
         return shown
     except PackhouseError as refusal:
         return _page(caller.username, code=code, problem=str(refusal), status=refusal.status)
@@ -46,9 +46,9 @@ async def decide(request: Asked, caller: Caller, services: House, authenticator:
     if answer not in ("approve", "deny"):
         return go_to(f"/device?user_code={quote(code[:80])}")
     try:
-        await authenticator.throttle.admit(caller.username, _address(request), "code")
+        charge = await authenticator.throttle.admit(caller.username, _address(request), "code")
         await device.decide(services, caller, code, answer == "approve")
-        await authenticator.throttle.succeeded(caller.account_id or 0, caller.username, _address(request), "code")
+        await authenticator.throttle.succeeded(charge, caller.account_id or 0)
     except PackhouseError as refusal:
         return _page(caller.username, code=code, problem=str(refusal), status=refusal.status)
     return page("device", who=caller.username, state=answer, code="", problem="", client="", address="", minutes=0)

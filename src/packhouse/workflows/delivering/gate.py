@@ -30,7 +30,7 @@ class Gate:
     def __init__(self, db: Database, feed: ChangeFeed) -> None:
         self._db, self._feed = db, feed
         self._channels: dict[str, Channel] = {}
-        self._rights: dict[tuple[int | None, str | None, int, str], Decision] = {}
+        self._rights: dict[tuple[Principal, int, str], Decision] = {}
         self._entries: dict[int, dict[tuple[str, str, str], Entry]] = {}  # by channel: a change drops those of one
         self._count = 0
         self._refusals: dict[tuple[int, int], PackhouseError] = {}  # by channel and entry
@@ -83,7 +83,7 @@ class Gate:
         return found
 
     async def _decision(self, principal: Principal, action: Action, channel: Channel, epoch: int) -> Decision:
-        key = (principal.account_id, principal.token_id, channel.id, action)
+        key = (principal, channel.id, action)  # with all it holds: who was looked up before a change comes in after it
         known = self._rights.get(key) if self._feed.fresh else None
         if known is not None:
             return known

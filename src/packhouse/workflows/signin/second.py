@@ -73,14 +73,14 @@ async def check_code(
             await _tell(unit, "user_recovery_code_used", account.username, account, {"left": left})
         return left is not None
 
-    await authenticator.throttle.admit(account.username, address, "code")
+    charge = await authenticator.throttle.admit(account.username, address, "code")
     if not await services.db.write(work):
         raise PackhouseError(
             "unauthenticated",
             "The code is wrong, too old, or was used before.",
             "Wait for the next code, look at the clock of the telephone, or use a recovery code.",
         )
-    await authenticator.throttle.succeeded(account.id, account.username, address, "code")
+    await authenticator.throttle.succeeded(charge, account.id)
 
 
 async def ticket(services: Services, account: Account) -> str:
@@ -133,9 +133,9 @@ async def confirm(
     """
     await _require_person(services.db, caller)
     keys = authenticator.keys
-    await authenticator.throttle.admit(caller.username, address, "code")
+    charge = await authenticator.throttle.admit(caller.username, address, "code")
     codes, account = await services.db.write(lambda unit: _confirmed(unit, services, keys, caller, code))
-    await authenticator.throttle.succeeded(account.id, account.username, address, "code")
+    await authenticator.throttle.succeeded(charge, account.id)
     return codes
 
 

@@ -77,6 +77,8 @@ async def take(services: Services, client_id: str, device_code: str, client: str
         account = await store.by_id(unit, grant.account_id or 0)
         if account is None or account.disabled_at is not None:
             return OAuthError("access_denied", "The account is disabled.")
+        if not await devices.stands(unit, grant.id):
+            return OAuthError("access_denied", "Who approved it has signed out since, or was signed out.")
         lifetime = ACCESS_SECONDS * SECOND
         token, _ = await key_of(unit, key, keys, account, "api", client=client, lifetime=lifetime)
         return token
