@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from packhouse.catalog.accounts import accounts, tokens
@@ -129,6 +130,23 @@ async def test_a_token_makes_no_stronger_token(db: Database, keys: Keys) -> None
         await tokens.reissue(db, keys, weak, strong.id)
     assert error.value.code == "forbidden"
     await tokens.create(db, keys, weak, "less", ["artifact:view"], None)
+
+
+async def test_a_token_that_ends_makes_none_that_outlives_it(db: Database, keys: Keys) -> None:
+    ann = await person(db, "ann")
+    shown, _ = await tokens.create(db, keys, ann, "shown", None, "2030-06-30")
+    by_it = msgspec.structs.replace(ann, token_id=shown.id)
+    for later in ("2030-07-01", "2999-01-01"):
+        with pytest.raises(PackhouseError, match="would outlive the one you show"):
+            await tokens.create(db, keys, by_it, "another", None, later)
+        with pytest.raises(PackhouseError, match="would outlive the one you show"):
+            await tokens.reissue(db, keys, by_it, shown.id, later)
+    made, _ = await tokens.create(db, keys, by_it, "another", None, None)
+    assert made.expires_at == shown.expires_at
+    endless, _ = await tokens.create(db, keys, ann, "endless", None, None)
+    assert endless.expires_at is None
+    renewed, _ = await tokens.reissue(db, keys, by_it, endless.id)
+    assert renewed.expires_at == shown.expires_at
 
 
 async def test_a_token_revokes_itself_and_none_that_can_do_more(db: Database, keys: Keys) -> None:

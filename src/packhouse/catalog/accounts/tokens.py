@@ -25,7 +25,7 @@ from packhouse.catalog.accounts.reach import WORDS, Resource, resolve
 from packhouse.catalog.accounts.token import Kind, Token
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.changes import note
-from packhouse.core.clock import LATEST, end_from_iso
+from packhouse.core.clock import LATEST, end_from_iso, to_iso
 from packhouse.core.db import Database, Unit
 from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
@@ -89,7 +89,7 @@ async def create(
 
     Raises PackhouseError: `bad_request` for an ill-formed name, scope or expiry, and for scopes and resources together;
     `conflict` for the name of another that works; `not_found` or `forbidden` for a channel, see `resolve`; `forbidden`
-    if it could do more than the token the caller shows; `unauthenticated` without an account.
+    if it could do more, or for longer, than the token the caller shows; `unauthenticated` without an account.
     """
     owner = _owner(principal)
     check_name(name)
@@ -100,7 +100,7 @@ async def create(
     async def work(unit: Unit) -> Token:
         if await store.has_live(unit, owner, name):
             raise taken(name)
-        until = parse_expiry(expires_at, unit.now)
+        until = await no_later(unit, principal, parse_expiry(expires_at, unit.now))
         draft = Token(0, new_uuid(), owner, kind, name, wanted, unit.now, until, description, metadata or {})
         _within(principal, draft)
         levels = None if resources is None else await resolve(unit, principal, resources)
@@ -147,8 +147,8 @@ async def reissue(
     """Give one of the caller's own tokens a new value; the old one stops at once.
 
     Without `expires_at` the new value lives as long as the old one was made to. Raises PackhouseError: `not_found`,
-    `bad_request`, `forbidden` if the token can do more than the one the caller shows, `conflict` when another one of
-    its name works.
+    `bad_request`, `forbidden` if the token can do more than the one the caller shows, or would for longer, `conflict`
+    when another one of its name works.
     """
     owner, value = _owner(principal), new_value()
 
@@ -160,6 +160,7 @@ async def reissue(
         until = parse_expiry(expires_at, unit.now)
         if until is None and token.expires_at is not None:
             until = min(unit.now + token.expires_at - token.created_at, LATEST)
+        until = await no_later(unit, principal, until)
         await store.reissue(unit, token_id, keys.hash_of("token", value), until)
         await tell(unit, "user_token_updated", principal, token)
         return msgspec.structs.replace(token, created_at=unit.now, expires_at=until)
@@ -274,6 +275,20 @@ def _within(principal: Principal, token: Token) -> None:
         raise PackhouseError(
             "forbidden", "The token would be able to do more than the one you show.", "Log in, or ask for fewer scopes."
         )
+
+
+async def no_later(unit: Unit, principal: Principal, until: int | None) -> int | None:
+    """Return when a token made with the one the caller shows ends: with that one, unless it says an earlier time.
+
+    Else one that was found or forgotten would give itself another life. Raises PackhouseError("forbidden") for a later.
+    """
+    shown = await store.by_uuid(unit, principal.token_id) if principal.token_id else None
+    end = None if shown is None else shown.expires_at
+    if until is not None and end is not None and until > end:
+        raise PackhouseError(
+            "forbidden", "The token would outlive the one you show.", f"Log in, or let it end by {to_iso(end)}."
+        )
+    return end if until is None else until
 
 
 def _covers(principal: Principal, token: Token) -> bool:

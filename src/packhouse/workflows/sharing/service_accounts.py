@@ -67,8 +67,8 @@ async def make_token(
         if await token_store.has_live(unit, account.id, name):
             raise tokens.taken(name)
         levels = await _give(unit, principal, account, resources)
-        now = unit.now
-        draft = Token(0, new_uuid(), account.id, "resource", name, None, now, now + lifetime, description, told)
+        now, until = unit.now, await tokens.no_later(unit, principal, unit.now + lifetime)
+        draft = Token(0, new_uuid(), account.id, "resource", name, None, now, until, description, told)
         made = await token_store.add(unit, draft, keys.hash_of("token", value), principal.account_id, levels)
         await tokens.tell(unit, "user_token_created", principal, made, resources)
         return made
@@ -109,8 +109,9 @@ async def edit_token(
         if resources is not None:
             await token_store.give(unit, token.number, await _give(unit, principal, account, resources))
         if lifetime is not None:
-            now = msgspec.structs.replace(now, expires_at=unit.now + lifetime)
-            await token_store.expire(unit, token.id, unit.now + lifetime)
+            until = await tokens.no_later(unit, principal, unit.now + lifetime)
+            now = msgspec.structs.replace(now, expires_at=until)
+            await token_store.expire(unit, token.id, until)
         said_only = resources is None and lifetime is None
         type_ = "user_token_metadata_updated" if said_only else "user_token_updated"
         await tokens.tell(unit, type_, principal, now, resources)
