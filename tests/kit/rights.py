@@ -113,6 +113,7 @@ OF_CHANNEL: dict[str, str] = {
     "POST /kept_out/restore": "channel.mirror:edit",
     "GET /service-accounts": "channel:edit",
     "POST /service-accounts": "channel:edit",
+    "DELETE /service-accounts/{account_id}": "channel:edit",
     "GET /service-accounts/{account_id}/tokens": "channel:edit",
     "POST /service-accounts/{account_id}/tokens": "channel:edit",
     "PUT /service-accounts/{account_id}/tokens/{token_id}": "channel:edit",

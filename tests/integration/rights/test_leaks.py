@@ -78,6 +78,9 @@ def people() -> Iterator[Probe]:
             yield Probe(
                 method, _filled(template.replace("{group}", "CHANNEL_owners").replace("{channel}", "mine")), b"{}"
             )
+        machine = template.replace("{username}", "service-account-channel-CHANNEL").replace("{channel}", "mine")
+        if "{username}" in template and "{subchannel}" not in template:
+            yield Probe(method, _filled(machine), b"{}" if method == "PUT" else b"")
         if template.startswith("/api/users/{username}"):
             yield Probe(method, _filled(template.replace("{username}", "CHANNEL")), b"{}" if method == "PUT" else b"")
 
@@ -166,6 +169,7 @@ async def fill(house: House) -> None:
         await house.channel(path, "private", "admin" if path.startswith("open") else "owner")
     for path in (HIDDEN, f"{HIDDEN}/dev", f"open/{HIDDEN}"):
         await house.upload(path, "tea")
+    assert (await call(house.admin, "POST", f"/api/channels/{HIDDEN}/service-accounts", {})).status == 200
 
 
 def _filled(template: str) -> str:

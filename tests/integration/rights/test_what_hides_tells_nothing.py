@@ -31,7 +31,7 @@ TEA = make_conda("tea", "1.0", "0", "noarch")
 CURIOUS: dict[str, dict[str, int]] = {
     "outsider": {},
     "curator": {"cve": 3, "policy": 3, "roles": 1, "notification": 3, "channel.mirror": 3},
-    "host": {"channel.group": 3},
+    "host": {"channel.group": 3, "account": 3},
     "neighbour": {},  # owns the open channel
 }
 PARAMETERS = {

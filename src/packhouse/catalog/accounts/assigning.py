@@ -41,6 +41,7 @@ _HAS = select(account_role.c.role_id).where(
     account_role.c.account_id == bindparam("of_account"), account_role.c.source_id == BY_HAND
 )
 _GIVE = insert(account_role).values(account_id=bindparam("of_account"), role_id=bindparam("role"), source_id=BY_HAND)
+_PERSON = account.c.kind == "person"
 # An account's levels are the highest of its roles', so whoever holds each role's levels holds the account's.
 _BEYOND = or_(
     exists().where(account_role.c.account_id == account.c.id, not_(any_of(account_role.c.role_id, "roles"))),
@@ -52,12 +53,12 @@ _BEYOND = or_(
 )
 _PAGE = (
     select(*account_columns())
-    .where(not_(_BEYOND))
+    .where(_PERSON, not_(_BEYOND))
     .order_by(account.c.username)
     .limit(bindparam("limit"))
     .offset(bindparam("offset"))
 )
-_COUNT = select(func.count()).select_from(account).where(not_(_BEYOND))
+_COUNT = select(func.count()).select_from(account).where(_PERSON, not_(_BEYOND))
 
 
 class RoleRow(NamedTuple):
@@ -95,7 +96,7 @@ async def roles_of(reader: Reader, accounts: Collection[int]) -> dict[int, list[
 
 
 async def page_for(reader: Reader, caller: Principal, limit: int, offset: int) -> tuple[list[Account], int]:
-    """Return the accounts by name that `caller` may look after, and how many there are: those that have no more."""
+    """Return the people by name whom `caller` may look after, and how many there are: those that have no more."""
     person = owner_of(caller)
     known = [one.id for one in (await all_roles(reader)).values() if covers(person, one.levels, admin=one.admin)]
     rows = await reader.fetch_all(_PAGE, roles=known, limit=limit, offset=offset)

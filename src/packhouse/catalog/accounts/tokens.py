@@ -12,12 +12,8 @@ from typing import Any
 
 import msgspec
 
-from packhouse.catalog.accounts import store as accounts
 from packhouse.catalog.accounts import token_store as store
-from packhouse.catalog.accounts.account import Account
-from packhouse.catalog.accounts.accounts import absent
-from packhouse.catalog.accounts.assigning import owner_of
-from packhouse.catalog.accounts.holding import covers, holding_of
+from packhouse.catalog.accounts.governing import looked_after
 from packhouse.catalog.accounts.keys import Keys
 from packhouse.catalog.accounts.permissions import ACTIONS, Level
 from packhouse.catalog.accounts.principal import Principal
@@ -223,7 +219,7 @@ async def revoke(db: Database, principal: Principal, token_id: str, username: st
 
     async def work(unit: Unit) -> None:
         if username is not None:
-            owner: int | None = (await governed(unit, principal, username)).id
+            owner: int | None = (await looked_after(unit, principal, username, whole=True)).id
         else:
             owner = None if everybodys else _owner(principal)
         token = await _found(unit, token_id, owner)
@@ -233,25 +229,6 @@ async def revoke(db: Database, principal: Principal, token_id: str, username: st
         await tell(unit, "user_token_revoked", principal, token)
 
     await db.write(work)
-
-
-async def governed(reader: Reader, principal: Principal, username: str) -> Account:
-    """Return the account of that name if the caller, who may manage accounts, has all that it has.
-
-    Raises PackhouseError: `not_found` for one that may do more, too, `forbidden` where only the token may do less.
-    """
-    found = await accounts.by_name(reader, username)
-    holding = await holding_of(reader, None if found is None else found.id)
-    above = holding.role == "admin"
-    if found is None or (
-        found.id != principal.account_id and not covers(owner_of(principal), holding.levels, admin=above)
-    ):
-        raise absent(username)
-    if found.id != principal.account_id and not covers(principal, holding.levels, admin=above):
-        raise PackhouseError(
-            "forbidden", f"{username} may do more than the token you show.", "Log in, or use a token without limits."
-        )
-    return found
 
 
 async def of_account(reader: Reader, account_id: int, limit: int = LATEST, offset: int = 0) -> tuple[list[Token], int]:

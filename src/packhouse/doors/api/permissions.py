@@ -74,6 +74,7 @@ _OF_CHANNEL: dict[tuple[str, str], Action] = {
     # service accounts
     ("GET", "/service-accounts"): "channel:edit",
     ("POST", "/service-accounts"): "channel:edit",
+    ("DELETE", "/service-accounts/{account_id}"): "channel:edit",
     ("GET", "/service-accounts/{account_id}/tokens"): "channel:edit",
     ("POST", "/service-accounts/{account_id}/tokens"): "channel:edit",
     ("PUT", "/service-accounts/{account_id}/tokens/{token_id}"): "channel:edit",

@@ -35,7 +35,8 @@ from packhouse.doors.api.tokens import ResourceRequest
 from packhouse.workflows.sharing import service_accounts as verbs
 
 ACCOUNTS = "/service-accounts"
-TOKENS = ACCOUNTS + "/{account_id:int}/tokens"
+ACCOUNT = ACCOUNTS + "/{account_id:int}"
+TOKENS = ACCOUNT + "/tokens"
 TOKEN = TOKENS + "/{token_id:str}"
 
 
@@ -89,6 +90,13 @@ async def list_here(services: House, here: Here) -> Page[ServiceAccountShape]:
 async def create(caller: Caller, services: House, here: Here) -> ServiceAccountShape:
     """Make the service account of a channel; if there is one already, that is it."""
     return _shape(await verbs.ensure(services, here, caller.username))
+
+
+@delete(of_channel(ACCOUNT), tags=["service accounts"], responses=refused())
+async def delete_account(account_id: Number, caller: Caller, services: House, here: Here, authenticator: Login) -> None:
+    """Delete the service account of a channel: its tokens stop, on every channel."""
+    username = await verbs.delete(services, here, account_id, caller.username)
+    authenticator.forget("account", username)  # other processes hear of it by the list of changes
 
 
 @get(of_channel(TOKENS), tags=["service accounts"], responses=refused())
@@ -165,4 +173,4 @@ def _shape(one: ServiceAccount) -> ServiceAccountShape:
     )
 
 
-HANDLERS = [list_all, list_here, create, list_tokens, create_token, edit_token, revoke_token]
+HANDLERS = [list_all, list_here, create, delete_account, list_tokens, create_token, edit_token, revoke_token]

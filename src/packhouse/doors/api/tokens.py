@@ -9,6 +9,7 @@ from litestar import delete, get, patch, post, put
 from litestar.params import FromPath, JSONBody
 
 from packhouse.catalog.accounts import reach, tokens
+from packhouse.catalog.accounts.governing import looked_after
 from packhouse.catalog.accounts.keys import load_keys
 from packhouse.catalog.accounts.permissions import grantable
 from packhouse.catalog.accounts.principal import Principal
@@ -137,7 +138,7 @@ async def list_tokens_of(
     username: FromPath[str], caller: Caller, services: House, limit: Limit = 100, offset: Offset = 0
 ) -> Page[TokenShape]:
     """List somebody's tokens, for who may manage accounts and has all that this one has."""
-    found = await tokens.governed(services.db, caller, username)
+    found = await looked_after(services.db, caller, username, whole=True)
     return await _page(services, caller, found.id, limit, offset)
 
 

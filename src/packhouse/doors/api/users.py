@@ -41,7 +41,7 @@ class UserEdit(Body):
 
 @get("/api/users", tags=["users"], responses=refused())
 async def list_users(caller: Caller, services: House, limit: Limit = 100, offset: Offset = 0) -> Page[UserShape]:
-    """List the accounts by name; without the role admin those that can do no more than the caller."""
+    """List the people by name; without the role admin those whose roles give no more than the caller's."""
     people, total = await administering.list_people(services.db, caller, page_size(limit), offset)
     return Page([user_shape(*person) for person in people], total)
 
@@ -71,7 +71,11 @@ async def show_user(username: FromPath[str], caller: Caller, services: House) ->
 async def edit_user(
     username: FromPath[str], data: JSONBody[UserEdit], caller: Caller, services: House, authenticator: Login
 ) -> UserShape:
-    """Change an account: password, roles, profile; disable or enable it. All of it is done, or nothing."""
+    """Change an account: password, roles, profile; disable or enable it. All of it is done, or nothing.
+
+    Without the role admin, what decides how somebody logs in is changed only of whom reaches no channel that the caller
+    does not reach.
+    """
     edit = PersonEdit(**{name: getattr(data, name) for name in data.__struct_fields__})
     person = await administering.edit_person(services.db, caller, username, edit)
     authenticator.forget("account", username)  # other processes hear of it by the list of changes

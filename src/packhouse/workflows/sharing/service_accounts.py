@@ -40,6 +40,17 @@ async def ensure(services: Services, here: Channel, actor: str) -> ServiceAccoun
     return await services.db.write(lambda unit: service_accounts.ensure(unit, here, actor))
 
 
+async def delete(services: Services, here: Channel, account_id: int, actor: str) -> str:
+    """Delete the service account of a channel with its tokens; return its name. Raises PackhouseError("not_found")."""
+
+    async def work(unit: Unit) -> str:
+        account = await found(unit, here, account_id)
+        await service_accounts.end(unit, here.id, actor)
+        return account.username
+
+    return await services.db.write(work)
+
+
 async def make_token(
     services: Services,
     keys: Keys,

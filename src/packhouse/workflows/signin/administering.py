@@ -1,7 +1,9 @@
 """Accounts of others: made, edited and deleted by administrators, and by whoever looks after accounts.
 
-Who is no administrator sees, and changes, only accounts that can do nothing they cannot do themselves; to them others
-are not there. An edit is one unit: all of what was sent, or nothing; what was not sent stays as it is.
+Who is no administrator sees, and changes, only people who can do nothing they cannot do themselves; to them others are
+not there. How somebody logs in, and whether they can, is decided only by who reaches all channels that they reach.
+Accounts for machines belong to their channels (`workflows/sharing/service_accounts.py`). An edit is one unit: all of
+what was sent, or nothing; what was not sent stays as it is.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from msgspec import UNSET, UnsetType
 from packhouse.catalog.accounts import accounts, store
 from packhouse.catalog.accounts.account import Account, check_email, check_name, check_username
 from packhouse.catalog.accounts.assigning import all_roles, chosen, given_by_hand, owner_of, page_for, roles_of
-from packhouse.catalog.accounts.holding import covers, holding_of
+from packhouse.catalog.accounts.governing import looked_after, require_reach
 from packhouse.catalog.accounts.passwords import check_strength, hash_password
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.grants import signing_keys
@@ -61,7 +63,7 @@ class Person(NamedTuple):
 
 
 async def list_people(db: Database, caller: Principal, limit: int, offset: int) -> tuple[list[Person], int]:
-    """Return the accounts that `caller` may look after by name, and how many there are."""
+    """Return the people that `caller` may look after by name, and how many there are."""
     rows, total = await page_for(db, caller, limit, offset)
     names = await roles_of(db, [row.id for row in rows])
     return [Person(row, names[row.id]) for row in rows], total
@@ -69,7 +71,7 @@ async def list_people(db: Database, caller: Principal, limit: int, offset: int) 
 
 async def show_person(reader: Reader, caller: Principal, username: str) -> Person:
     """Return an account that `caller` may look after. Raises PackhouseError("not_found")."""
-    account = await _reached(reader, caller, username)
+    account = await looked_after(reader, caller, username)
     return Person(account, (await roles_of(reader, [account.id]))[account.id])
 
 
@@ -98,9 +100,9 @@ async def create_person(db: Database, caller: Principal, new: NewPerson) -> Pers
 async def edit_person(db: Database, caller: Principal, username: str, edit: PersonEdit) -> Person:
     """Change what `edit` names of an account and nothing else.
 
-    Raises PackhouseError: `bad_request`, `not_found` also for accounts beyond the caller, `forbidden` for rights the
-    caller or their token lacks and for the caller's own password, `conflict` for the last administrator and for the
-    password of whom another system vouches for.
+    Raises PackhouseError: `bad_request`, `not_found` also for accounts beyond the caller; `forbidden` for rights the
+    caller or their token lacks, for the caller's own password, and for how somebody logs in who reaches channels that
+    the caller does not; `conflict` for the last administrator and for the password of whom another system vouches for.
     """
     if edit.password is not UNSET and username == caller.username:
         raise PackhouseError(
@@ -112,9 +114,11 @@ async def edit_person(db: Database, caller: Principal, username: str, edit: Pers
     hashed = None if edit.password is UNSET else await hash_password(check_strength(edit.password))
 
     async def work(unit: Unit) -> Person:
-        account = await _reached(unit, caller, username)
+        account = await looked_after(unit, caller, username, whole=hashed is not None)
+        values = _kept(account, profile, edit)
+        if hashed is not None or _shuts(account, edit):
+            await require_reach(unit, caller, account)
         if hashed is not None:
-            await _require_whole(unit, caller, account)
             await accounts.change_password(unit, account, hashed, caller.username)
         if edit.roles is not UNSET:
             await _edit_roles(unit, caller, account, edit.roles)
@@ -123,7 +127,6 @@ async def edit_person(db: Database, caller: Principal, username: str, edit: Pers
             await settle(unit, account.id, caller.username)
         if edit.disabled is not UNSET:
             await accounts.disable(unit, account, edit.disabled, caller.username)
-        values = _kept(account, profile, edit)
         if _vouches(account, values):
             _check_vouching(caller, account)
         await accounts.change_profile(unit, account, values, caller.username)
@@ -135,7 +138,8 @@ async def edit_person(db: Database, caller: Principal, username: str, edit: Pers
 async def delete_person(db: Database, caller: Principal, username: str, heir: str | None = None) -> None:
     """Delete an account; its channels go to `heir`, or to whom `settle` finds.
 
-    Raises PackhouseError: `not_found`, `conflict`, `forbidden` for an heir whom no administrator names.
+    Raises PackhouseError: `not_found`, `conflict`, `forbidden` for an heir whom no administrator names, and for
+    somebody who reaches channels that the caller does not.
     """
     if heir is not None and caller.role != "admin":
         raise PackhouseError(
@@ -143,7 +147,8 @@ async def delete_person(db: Database, caller: Principal, username: str, heir: st
         )
 
     async def work(unit: Unit) -> None:
-        account = await _reached(unit, caller, username)
+        account = await looked_after(unit, caller, username)
+        await require_reach(unit, caller, account)
         await settle(unit, account.id, caller.username, heir)
         await accounts.remove(unit, account, caller.username)
 
@@ -153,8 +158,8 @@ async def delete_person(db: Database, caller: Principal, username: str, heir: st
 async def drop_second_factor(db: Database, caller: Principal, username: str) -> None:
     """Let somebody in without their second factor, until they set one up anew.
 
-    Raises PackhouseError: `not_found` also for accounts beyond the caller, `forbidden` for the caller's own, and for
-    tokens that can do less than the account.
+    Raises PackhouseError: `not_found` also for accounts beyond the caller, `forbidden` for the caller's own, for tokens
+    that can do less than the account, and for somebody who reaches channels that the caller does not.
     """
     if username == caller.username:
         raise PackhouseError(
@@ -164,8 +169,8 @@ async def drop_second_factor(db: Database, caller: Principal, username: str) -> 
         )
 
     async def work(unit: Unit) -> None:
-        account = await _reached(unit, caller, username)
-        await _require_whole(unit, caller, account)
+        account = await looked_after(unit, caller, username, whole=True)
+        await require_reach(unit, caller, account)
         await accounts.drop_second_factor(unit, account, caller.username)
 
     await db.write(work)
@@ -175,7 +180,7 @@ async def end_logins(db: Database, caller: Principal, username: str) -> None:
     """End all logins of somebody. Raises PackhouseError("not_found"), also for accounts beyond the caller."""
 
     async def work(unit: Unit) -> None:
-        account = await _reached(unit, caller, username)
+        account = await looked_after(unit, caller, username)
         await end_others(unit, account.id, username, caller.username)
 
     await db.write(work)
@@ -240,24 +245,9 @@ def _check_vouching(caller: Principal, account: Account | None) -> None:
     )
 
 
-async def _reached(reader: Reader, caller: Principal, username: str) -> Account:
-    """Return an account that `caller` may look after; another one costs the same questions as none."""
-    account = await store.by_name(reader, username)
-    held = await holding_of(reader, None if account is None else account.id)
-    if account is not None and covers(owner_of(caller), held.levels, admin=held.role == "admin"):
-        return account
-    raise accounts.absent(username)
-
-
-async def _require_whole(reader: Reader, caller: Principal, account: Account) -> None:
-    """Refuse a token that can do less than the account whose password it would set."""
-    held = await holding_of(reader, account.id)
-    if not covers(caller, held.levels, admin=held.role == "admin"):
-        raise PackhouseError(
-            "forbidden",
-            "The token you show can do less than whoever logs in with this password could.",
-            "Log in to set a password.",
-        )
+def _shuts(account: Account, edit: PersonEdit) -> bool:
+    """Whether the account shall be disabled, or enabled again."""
+    return edit.disabled is True or (edit.disabled is False and account.disabled_at is not None)
 
 
 async def _edit_roles(unit: Unit, caller: Principal, account: Account, names: Sequence[str]) -> None:
