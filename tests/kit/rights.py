@@ -268,6 +268,13 @@ ROUTES: dict[str, str] = {
     "POST /api/namespaces/{channel}/channels/{subchannel}/sharing": "channel.group:edit",
 }
 
+#: what a bulk request does -> the action it should need on its channel, and on the one it names, if it does
+BULK: dict[str, tuple[str, str]] = {
+    "copy": ("artifact:download", "artifact:create"),
+    "move": ("artifact:delete", "artifact:create"),
+    "delete": ("artifact:delete", ""),
+}
+
 #: what package clients read and write, below `/api/repo/CHANNEL`
 DATA: dict[str, str] = {
     "GET /noarch/repodata.json": "channel:view-artifacts",
@@ -338,6 +345,26 @@ def answer(
     if _may(who, place, action) and _reaches(place, action, scopes, listed):
         return 0
     return 403 if who.known else 401
+
+
+def answer_in_bulk(
+    who: Someone,
+    places: tuple[Place, Place],
+    does: str,
+    *,
+    scopes: frozenset[str] | None = None,
+    listed: tuple[int, int] | tuple[None, None] = (None, None),
+) -> int:
+    """Return the same for a bulk request on a channel that names another one; 0: it should do what it is asked."""
+    on_source, on_target = BULK[does]
+    for place, level, action in (
+        (places[0], listed[0], "channel:view-artifacts"),
+        (places[0], listed[0], on_source),
+        (places[1], listed[1], on_target),
+    ):
+        if action and (status := answer(who, place, action, scopes=scopes, listed=level)):
+            return status
+    return 0
 
 
 def _sees(who: Someone, place: Place, listed: int | None) -> bool:
