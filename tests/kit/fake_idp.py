@@ -139,7 +139,12 @@ class FakeIdp:
         access = "access-token"
         claims = self.claims(nonce, access)
         token = self.forge(self, claims) if self.forge else self.signed(claims)
-        return {"access_token": access, "token_type": "Bearer", "id_token": token, "refresh_token": "refresh-1"}
+        return {
+            "access_token": access,
+            "token_type": "Bearer",
+            "id_token": token,
+            "refresh_token": f"refresh-{self.asked}",
+        }
 
 
 @asynccontextmanager

@@ -131,7 +131,7 @@ async def test_whom_a_provider_sends_has_an_account_from_then_on(house: House) -
     again = await corp.sends("renamed", "s-1")  # says nothing of the rest, which stays
     for name in ("id", "username", "first_name", "last_name", "email", "default_channel_id"):
         assert getattr(again, name) == getattr(made, name), name
-    assert made.default_channel_id is not None
+    assert (made.default_channel_id, made.last_login_at) == (None, None), "to be known is no login"
     assert bool(again.email_verified) is True
     assert (await corp.sends("erica.lamara@x", "s-1", last_name="Other")).last_name == "Other"
 

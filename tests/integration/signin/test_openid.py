@@ -14,8 +14,10 @@ import pytest
 
 from packhouse.catalog.accounts.keys import load_keys
 from packhouse.catalog.changes import note
+from packhouse.catalog.identities import federated
 from packhouse.core.clock import DAY
 from packhouse.core.db import Unit
+from packhouse.core.errors import PackhouseError
 from packhouse.workflows.signin.oidc.federation import Federation
 from tests.conftest import Backend
 from tests.kit.asgi import Answer, Client
@@ -140,6 +142,66 @@ async def test_the_last_administrator_is_not_turned_away(house: House, idp: Fake
     assert (await browser.get("/api/account")).status == 401
     events = (await read(conda, "/api/events"))["items"]  # with a token that still works
     assert [one["meta"]["object"] for one in events if one["event_type"] == "user_kept_admin"] == ["user kim"]
+
+
+async def test_no_word_of_a_provider_takes_the_last_administrator_away(
+    backend: Backend, idp: FakeIdp, tmp_path: Path
+) -> None:
+    file = tmp_path / "identity.toml"
+    file.write_text(identity_file(idp, roles={"ops": "admin"}))
+    async with open_house(backend, identity_file=str(file)) as house:
+        idp.person["realm_access"] = {"roles": ["ops"]}
+        browser = Browser(house.web)
+        await arrives(browser, idp)
+        idp.person["realm_access"] = {"roles": []}
+        await recheck(house)
+        assert (await browser.get("/api/users")).status == 403, "there is another one"
+        idp.person["realm_access"] = {"roles": ["ops"]}
+        await recheck(house)
+        assert await sends(browser, "PUT", "/api/users/admin", {"roles": ["author"]}) == 200
+        idp.person |= {"realm_access": {"roles": []}, "groups": ["/others"]}
+        await recheck(house)
+        assert (await browser.get("/api/users")).status == 200
+        again = Browser(house.web)
+        assert (await arrives(again, idp)).status == 303
+        assert (await again.get("/api/account")).json()["roles"] == ["admin", "author"]
+        told = (await again.get("/api/events?type=user_kept_admin")).json()["items"]
+        assert {one["meta"]["object"] for one in told} == {"user kim"}
+
+
+async def test_who_is_asked_about_has_not_logged_in(house: House, idp: FakeIdp) -> None:
+    browser, db = Browser(house.web), house.services.db
+    await arrives(browser, idp)
+    noted = "SELECT last_login_at FROM account WHERE username = 'kim'"
+    assert await db.fetch_value(noted) is not None
+    await db.write(lambda unit: unit.execute("UPDATE account SET last_login_at = 5 WHERE username = 'kim'"))
+    await recheck(house)
+    assert await db.fetch_value(noted) == 5
+
+
+async def test_a_new_refresh_token_is_kept_whatever_becomes_of_what_it_told(
+    house: House, idp: FakeIdp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await arrives(Browser(house.web), idp)
+
+    async def busy(*_: object) -> None:
+        raise PackhouseError("try_later", "The database is busy.", "Ask again.")
+
+    monkeypatch.setattr(Federation, "welcome", busy)
+    await recheck(house)
+    sealed = await house.services.db.fetch_value("SELECT upstream FROM login WHERE upstream IS NOT NULL")
+    assert Federation(house.services).opened(sealed).refresh_token == f"refresh-{idp.asked}"
+
+
+async def test_an_end_that_two_tell_of_is_one(house: House, idp: FakeIdp) -> None:
+    browser, door = Browser(house.web), Federation(house.services)
+    await arrives(browser, idp)
+    found = await federated.named(house.services.db, await door.number("idp"), "sid-1", None)
+    assert len(found) == 1
+    await browser.post("/logout")
+    await door._end(found, "signed out at the provider")  # which began before the browser's end was written
+    ended = "SELECT count(*) FROM event WHERE type = 'user_signed_out'"
+    assert await house.services.db.fetch_value(ended) == 1
 
 
 async def test_who_comes_again_is_the_same_account_whatever_they_are_called(house: House, idp: FakeIdp) -> None:

@@ -6,7 +6,7 @@ What takes a `unit` is a part of a larger change; see `workflows/signin/administ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
 from packhouse.catalog.accounts import logins, store
@@ -197,6 +197,26 @@ async def change_roles(unit: Unit, account: Account, roles: Sequence[RoleRow], a
     now = (await roles_of(unit, [account.id]))[account.id]
     await note(unit, "people")
     await _tell(unit, "user_roles_changed", actor, account.username, {"from": before, "to": now})
+    return True
+
+
+async def keeps_last_admin(
+    unit: Unit, account: Account, provider_id: int, roles: Collection[int], *, stops: bool = False
+) -> bool:
+    """Tell whether nobody would be an administrator once a provider's word counts; an event tells it, too.
+
+    `roles` are those that it gives now, `stops` says that it lets the account in no more. Who asks leaves the account,
+    or its role, as it is: a mistake elsewhere must not take away whoever could put it right.
+    """
+    if account.role != "admin" or account.disabled_at is not None:
+        return False
+    stays = store.ROLE_IDS["admin"] in roles or await store.admin_sources(unit, account.id) != {provider_id}
+    if stays and not stops:
+        return False
+    await store.lock_admins(unit)
+    if await store.count_admins(unit) > 1:
+        return False
+    await record_event(unit, type="user_kept_admin", actor=DIRECTORY, object=f"user {account.username}", data={})
     return True
 
 

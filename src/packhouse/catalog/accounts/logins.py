@@ -142,11 +142,12 @@ async def use(unit: Unit, login_id: int) -> None:
     await unit.execute(_USE, login_id=login_id, now=unit.now)
 
 
-async def end(unit: Unit, login_id: int) -> None:
-    """End a login in every process; one that has ended stays as it is."""
+async def end(unit: Unit, login_id: int) -> bool:
+    """End a login in every process; one that has ended stays as it is, and that is said."""
     uuid = await unit.fetch_value(_END, login_id=login_id, now=unit.now)
     if uuid is not None:
         await note(unit, "login", name=uuid)
+    return uuid is not None
 
 
 async def end_all(unit: Unit, account_id: int, but: int | None = None) -> int:

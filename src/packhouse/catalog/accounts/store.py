@@ -71,6 +71,9 @@ _PASSWORD = select(account.c.password_hash, account.c.disabled_at, *_ACCOUNT).wh
 )
 _BY_ID = select(*_ACCOUNT).where(account.c.id == bindparam("account_id"))
 _ADMINS = select(func.count()).select_from(account).where(_holds("admin"), account.c.disabled_at.is_(None))
+_ADMIN_SOURCES = select(account_role.c.source_id).where(
+    account_role.c.account_id == bindparam("account_id"), account_role.c.role_id == ROLE_IDS["admin"]
+)
 #: changes nothing, but makes units that count administrators wait for each other
 _LOCK_ADMINS = update(account_role).where(account_role.c.role_id == ROLE_IDS["admin"]).values(role_id=ROLE_IDS["admin"])
 _INSERT = """INSERT INTO account (uuid, username, kind, password_hash, provider_id, created_at)
@@ -164,6 +167,11 @@ async def count_admins(reader: Reader) -> int:
 async def lock_admins(unit: Unit) -> None:
     """Let no other unit change an administrator until this one ends."""
     await unit.execute(_LOCK_ADMINS)
+
+
+async def admin_sources(reader: Reader, account_id: int) -> set[int]:
+    """Return who made somebody an administrator: 0 a person, else the numbers of providers."""
+    return {row[0] for row in await reader.fetch_all(_ADMIN_SOURCES, account_id=account_id)}
 
 
 async def insert_account(

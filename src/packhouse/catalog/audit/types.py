@@ -109,7 +109,7 @@ EVENTS: dict[str, str] = {
     "user_deleted": "An account was deleted",
     "user_disabled": "An account was disabled: its logins and tokens stopped",
     "user_enabled": "An account works again",
-    "user_kept_admin": "A directory would have left no administrator, so that the last one stayed as they were",
+    "user_kept_admin": "A provider would have left no administrator, so that the last one stayed as they were",
     "user_logins_ended": "Logins of somebody were ended, in every process",
     "user_password_changed": "The password of an account was changed",
     "user_recovery_code_used": "Somebody signed in by a recovery code, which does not work again",

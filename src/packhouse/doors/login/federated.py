@@ -26,6 +26,7 @@ from packhouse.doors.login.pages import (
     with_cookie,
 )
 from packhouse.workflows.services import Services
+from packhouse.workflows.signin.arriving import logged_in
 from packhouse.workflows.signin.browsing import sign_in
 from packhouse.workflows.signin.oidc.flow import come_back, leave
 
@@ -89,6 +90,7 @@ async def callback(
         upstream_sid=sid if isinstance(sid, str) else None,
         upstream=house.sealed(word.upstream),
     )
+    await logged_in(services, account)
     forget_login(authenticator, caller)
     return signed_in(request, services, value, word.onward)
 

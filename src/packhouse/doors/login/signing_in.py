@@ -95,9 +95,9 @@ async def _begun(
     amr: tuple[str, ...],
     onward: str,
 ) -> Response[bytes]:
-    account = await logged_in(services, account)
     agent = request.headers.get("user-agent", "")
     value = await sign_in(services, authenticator.keys, account, client=agent, amr=amr, before=caller.login_id)
+    await logged_in(services, account)
     forget_login(authenticator, caller)
     return signed_in(request, services, value, onward)
 

@@ -17,6 +17,7 @@ from packhouse.catalog.accounts.account import DIRECTORY, NAME_LENGTH, RESERVED,
 from packhouse.catalog.accounts.assigning import RoleRow, all_roles
 from packhouse.catalog.accounts.holding import holding_of
 from packhouse.catalog.accounts.permissions import INSTALLATION, Action, Decision, permit
+from packhouse.catalog.accounts.store import ROLE_IDS
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.groups.membership import replace
@@ -73,22 +74,23 @@ async def arrive(
             await accounts.change_profile(unit, account, _profile(account, arrival), account.username)
         groups = await ensure_groups(unit, arrival.provider_id, mapping, arrival.groups, DIRECTORY)
         roles = _roles(await all_roles(unit), arrival.roles, admin_roles)
+        if await accounts.keeps_last_admin(unit, account, arrival.provider_id, roles):
+            roles.append(ROLE_IDS["admin"])
         await replace(unit, account.id, arrival.provider_id, set(groups.values()), roles)
-        return account
+        return await accounts.found(unit, account.username)
 
     try:
-        account = await services.db.write(work)
+        return await services.db.write(work)
     except PackhouseError as refusal:
         if refusal.code != "conflict":
             raise
-        account = await services.db.write(work)  # somebody of that name came at the same time: perhaps the same one
-    return await logged_in(services, account)
+        return await services.db.write(work)  # somebody of that name came at the same time: perhaps the same one
 
 
 async def logged_in(services: Services, account: Account) -> Account:
-    """Note that somebody has logged in; at the first time they get a channel of their own, if that can be.
+    """Note that a login has begun, which is more than to be known; at the first time they get a channel of their own.
 
-    Return the account as it is now.
+    None where that cannot be. Return the account as it is now.
     """
     first = account.last_login_at is None and account.kind == "person" and account.default_channel_id is None
     own = await _own_channel(services, account) if first else None

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from packhouse.catalog.accounts import accounts, store
-from packhouse.catalog.accounts.account import DIRECTORY, Account
-from packhouse.catalog.audit.store import record_event
+from packhouse.catalog.accounts.account import DIRECTORY
 from packhouse.catalog.groups.membership import replace
 from packhouse.catalog.identities.store import account_of
 from packhouse.core.db import Unit
@@ -22,22 +21,15 @@ async def turn_away(services: Services, provider_id: int, subject: str) -> None:
     async def work(unit: Unit) -> None:
         number = await account_of(unit, provider_id, subject)
         account = None if number is None else await store.by_id(unit, number)
-        if account is None or await _is_last_admin(unit, account):
+        if account is None:
+            return
+        stops = account.provider_id == provider_id
+        if await accounts.keeps_last_admin(unit, account, provider_id, (), stops=stops):
             return
         await replace(unit, account.id, provider_id, (), (), actor=DIRECTORY)
-        if account.provider_id == provider_id and account.disabled_at is None:
+        if stops and account.disabled_at is None:
             await settle(unit, account.id, DIRECTORY)
             left = await accounts.found(unit, account.username)  # without the roles it had
             await accounts.disable(unit, left, True, DIRECTORY)
 
     await services.db.write(work)
-
-
-async def _is_last_admin(unit: Unit, account: Account) -> bool:
-    if account.role != "admin" or account.disabled_at is not None:
-        return False
-    await store.lock_admins(unit)
-    if await store.count_admins(unit) > 1:
-        return False
-    await record_event(unit, type="user_kept_admin", actor=DIRECTORY, object=f"user {account.username}", data={})
-    return True

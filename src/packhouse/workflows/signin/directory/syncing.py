@@ -8,7 +8,6 @@ from packhouse.catalog.accounts import accounts
 from packhouse.catalog.accounts import store as account_store
 from packhouse.catalog.accounts.account import DIRECTORY, Account
 from packhouse.catalog.accounts.assigning import all_roles
-from packhouse.catalog.accounts.store import ROLE_IDS
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.groups.membership import replace
 from packhouse.catalog.identities import store
@@ -139,7 +138,11 @@ async def _apply(services: Services, provider_id: int, changes: Sequence[Change]
         disabled = 0
         for change in changes:
             account = await account_store.by_id(unit, change.account.account_id)
-            if account is None or await _keeps_last_admin(unit, account, change):
+            if account is None:
+                continue
+            stops = change.known is None and change.account.own
+            if await accounts.keeps_last_admin(unit, account, provider_id, change.roles, stops=stops):
+                await store.confirm(unit, [account.id])  # or what they hold would stop in the end
                 continue
             await replace(unit, account.id, provider_id, change.groups, change.roles, actor=DIRECTORY)
             if change.known is not None:
@@ -151,20 +154,6 @@ async def _apply(services: Services, provider_id: int, changes: Sequence[Change]
         return disabled
 
     return await services.db.write(work)
-
-
-async def _keeps_last_admin(unit: Unit, account: Account, change: Change) -> bool:
-    """Tell whether a change would leave nobody to put it right; such an account stays as it is, and that is told."""
-    admin = ROLE_IDS["admin"]
-    loses = change.known is None or (admin in change.account.roles and admin not in change.roles)
-    if account.role != "admin" or account.disabled_at is not None or not loses:
-        return False
-    await account_store.lock_admins(unit)
-    if await account_store.count_admins(unit) > 1:
-        return False
-    await record_event(unit, type="user_kept_admin", actor=DIRECTORY, object=f"user {account.username}", data={})
-    await store.confirm(unit, [account.id])  # or what they hold would stop in the end
-    return True
 
 
 async def _let_in(unit: Unit, provider_id: int, account: Account, change: Change, known: Known) -> None:

@@ -30,6 +30,8 @@ from packhouse.workflows.signin.turning_away import turn_away
 _log = get_logger("packhouse.signin")
 #: of what is sealed in `login.upstream`
 ABOUT = "upstream"
+#: refusals that say nothing of the person
+_PASSING = frozenset({"upstream_failed", "try_later", "internal"})
 
 
 class Federation:
@@ -116,14 +118,14 @@ class Federation:
             return
         if word.claims["sub"] != login.subject:
             raise failed(client.provider, "a refresh told about somebody else")
+        await self._keep(login, self.sealed(word.upstream))  # at once: the token that was shown counts no more
         try:
             await self.welcome(client, word)
         except PackhouseError as refusal:
-            if refusal.code in ("upstream_failed", "try_later", "internal"):
-                raise
-            await self._end([login], refusal.code)
-            return
-        await self._keep(login, self.sealed(word.upstream))
+            if refusal.code in _PASSING:
+                _log.warning("could not take over what was said", login=login.uuid, why=refusal.message)
+            else:
+                await self._end([login], refusal.code)
 
     async def _keep(self, login: Federated, sealed: bytes) -> None:
         """Note that a login was asked about just now."""
@@ -156,7 +158,8 @@ class Federation:
     async def _end(self, found: Sequence[Federated], why: str) -> None:
         async def work(unit: Unit) -> None:
             for login in found:
-                await logins.end(unit, login.id)
+                if not await logins.end(unit, login.id):
+                    continue
                 about = {"login": login.uuid, "why": why}
                 await record_event(
                     unit, type="user_signed_out", actor="system", object=f"user {login.username}", data=about
