@@ -182,6 +182,7 @@ ROUTES: dict[str, str] = {
     "PUT /api/users/{username}": "account:manage",
     "DELETE /api/users/{username}": "account:manage",
     "DELETE /api/users/{username}/totp": "account:manage",
+    "GET /api/users/{username}/logins": "account:manage",
     "DELETE /api/users/{username}/logins": "account:manage",
     "GET /api/users/{username}/tokens": "account:manage",
     "DELETE /api/users/{username}/tokens/{token_id}": "account:manage",
@@ -378,6 +379,8 @@ def _sees(who: Someone, place: Place, listed: int | None) -> bool:
 
 
 def _may(who: Someone, place: Place | None, action: str) -> bool:
+    if action == "account:view" and who.known:  # who they are, everybody is told
+        return True
     category = _CATEGORY.get(action, action.partition(":")[0])
     level = MANAGE if who.admin else who.levels.get(category, NONE)
     if place is not None and LEVELS[category][3]:
@@ -390,8 +393,9 @@ def _reaches(place: Place | None, action: str, scopes: frozenset[str] | None, li
     if action == "account:view":
         return True
     if listed is not None:
-        strangers = place is not None and place.privacy == "public" and _may(STRANGER, Place("public"), action)
-        return place is not None and (listed >= ACTIONS[action] or strangers)
+        public = place is None or place.privacy == "public"
+        strangers = public and _may(STRANGER, Place("public") if place else None, action)
+        return strangers or (place is not None and listed >= ACTIONS[action])
     return scopes is None or action in scopes
 
 

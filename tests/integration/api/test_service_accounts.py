@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from packhouse.doors.api.permissions import ROUTES
 from tests.conftest import Backend
 from tests.kit.asgi import Client
 from tests.kit.calls import call, read
@@ -61,6 +62,26 @@ async def test_a_manager_makes_tokens_for_a_machine(house: House) -> None:
     await until(lowered_here, seconds=2)
     assert (await call(owner, "DELETE", f"{made['url']}/{made['id']}")).status == 204
     assert (await robot.get("/api/repo/mine/noarch/one-1.0-0.conda")).status == 401
+
+
+async def test_a_machine_is_told_who_it_is_and_refused_nothing_that_strangers_get(house: House) -> None:
+    owner = house.as_("owner")
+    await house.channel("mine", "private", "owner")
+    await house.channel("open", "public", "owner")
+    made = await machine(owner, resources=[on("mine", "read")])
+    robot = house.web.with_headers({"x-auth": made["token"]})
+    for address in ("/api/account", "/api/account/me", "/api/auth/account/profile"):
+        assert "service-account-channel-mine" in str(await read(robot, address)), address
+    assert (await read(robot, "/api/account/token-info"))["id"] == made["id"]
+    assert (await call(robot, "PUT", "/api/account", {"first_name": "Robby"})).status == 403
+    people = await call(owner, "POST", "/api/account/tokens", {"name": "mine", "resources": [on("mine", "read")]})
+    limited = house.web.with_headers({"x-auth": people.json()["token"]})
+    for token in (robot, limited):
+        for method, path in ROUTES:
+            if method == "GET" and "{" not in path and (await house.web.get(path)).status == 200:
+                assert (await token.get(path)).status == 200, path
+        assert {one["name"] for one in (await read(token, "/api/channels"))["items"]} == {"mine", "open"}
+        assert (await call(token, "POST", "/api/channels", {"name": "another"})).status == 403
 
 
 async def test_who_does_not_manage_a_channel_makes_no_token_for_its_machine(house: House) -> None:

@@ -191,7 +191,7 @@ class Life:
                 assert on_it in limit or action == "account:view"
             if isinstance(limit, dict) and action != "account:view":
                 strangers = permit(shown.stranger, action, target) is Decision.ALLOWED
-                assert path is not None and (strangers or needed <= limit.get(path, 0)), (path, action)
+                assert strangers or (path is not None and needed <= limit.get(path, 0)), (path, action)
 
 
 def _set_level(role: int, category: str, level: int) -> tuple[tuple[str, dict[str, Any]], ...]:

@@ -135,6 +135,25 @@ async def test_what_is_limited_or_kept_makes_no_further_key(house: House) -> Non
     assert (await call(house.web, "POST", "/api/auth/api-keys", {})).status == 401
 
 
+async def test_a_key_is_listed_among_what_can_be_revoked(house: House) -> None:
+    await house.person("ann", password=PASSWORD)
+    await house.person("bob")
+    answer = await call(house.web, "POST", "/api/auth/login", {"username": "ann", "password": PASSWORD})
+    login = house.web.with_headers({"authorization": f"Bearer {answer.json()['token']}"})
+    made = (await call(login, "POST", "/api/iam/api-keys", {})).json()
+    keyed = house.web.with_headers({"authorization": f"Bearer {made['api_key']}"})
+    mine = await read(keyed, "/api/account/logins")
+    assert [(one["id"], one["kind"], one["current"]) for one in mine["items"]][:1] == [(made["id"], "key", True)]
+    hers = await read(house.admin, "/api/users/ann/logins")
+    assert [one["id"] for one in hers["items"]] == [one["id"] for one in mine["items"]]
+    assert (hers["total_count"], {one["current"] for one in hers["items"]}) == (2, {False})
+    assert (await house.as_("bob").get("/api/users/ann/logins")).status == 403
+    assert (await house.admin.get("/api/users/nobody/logins")).status == 404
+    assert (await call(login, "DELETE", f"/api/account/logins/{made['id']}")).status == 204
+    assert (await keyed.get("/api/account")).status == 401
+    assert (await read(login, "/api/account/logins"))["total_count"] == 1
+
+
 async def test_denied_expired_and_unknown_ones_give_nothing(house: House) -> None:
     browser = await browser_of(house, "ann")
     denied, late = await begun(house), await begun(house)

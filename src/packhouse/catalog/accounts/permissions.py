@@ -7,8 +7,9 @@ has in each category the highest of
 - on a channel they own or were granted, themselves or through a group, their level on *that channel*, in the categories
   a channel's owner governs.
 
-Subchannels are channels of their own: nothing is inherited from the parent. A token can only take away. A resource
-token reaches its channels up to their levels, and elsewhere what a stranger may do.
+Whoever shows a credential that counts may ask who that makes them, whatever their roles. Subchannels are channels of
+their own: nothing is inherited from the parent. A token can only take away. A resource token reaches its channels up to
+their levels, and elsewhere, also where no channel is asked about, what a stranger may.
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ ACTIONS: dict[Action, tuple[str, Level]] = {
     "system:manage": ("system", MANAGE),
 }
 
-#: what any token may do, whatever its scopes: the clients ask who they are before anything else
+#: what anybody known may do, and any token of theirs, whatever its scopes: clients ask who they are before all else
 ALWAYS_IN_TOKENS: frozenset[str] = frozenset({"account:view"})
 #: where a category stands in `Levels`
 _PLACE = {category: place for place, category in enumerate(CATEGORIES)}
@@ -192,6 +193,8 @@ def _open_to(principal: Principal, target: Target) -> bool:
 
 
 def _right(principal: Principal, action: Action, target: Target) -> bool:
+    if principal.known and action in ALWAYS_IN_TOKENS:
+        return True
     category, needed = ACTIONS[action]
     level = role_level(principal, category)
     if CATEGORIES[category].of_channel:
@@ -203,8 +206,6 @@ def _in_reach(principal: Principal, action: Action, target: Target) -> bool:
     """Whether the resource token shown, if any, reaches as far as `action` on the target."""
     if principal.resources is None or action in ALWAYS_IN_TOKENS:
         return True
-    if target.privacy is None:
-        return False
     stranger = principal.stranger
     return ACTIONS[action][1] <= _listed(principal, target) or (
         _open_to(stranger, target) and _right(stranger, action, target)

@@ -9,7 +9,9 @@ from litestar import delete, get
 from litestar.params import FromPath
 
 from packhouse.catalog.accounts.login_list import live_logins
+from packhouse.catalog.accounts.principal import Principal
 from packhouse.core.clock import to_iso
+from packhouse.core.db import Database
 from packhouse.doors.api.parameters import Caller, House, Limit, Login, Offset, Page, page_size
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.words import LoginKind
@@ -32,8 +34,11 @@ class LoginShape(msgspec.Struct, kw_only=True):
 @get("/api/account/logins", tags=["account"], responses=refused())
 async def list_logins(caller: Caller, services: House, limit: Limit = 100, offset: Offset = 0) -> Page[LoginShape]:
     """List the caller's logins, the last used first: browsers, API keys and sessions."""
-    now = await services.db.now()
-    found, total = await live_logins(services.db, caller.account_id or 0, now, page_size(limit), offset)
+    return await _page(services.db, caller.account_id or 0, caller, limit, offset)
+
+
+async def _page(db: Database, account_id: int, caller: Principal, limit: int, offset: int) -> Page[LoginShape]:
+    found, total = await live_logins(db, account_id, await db.now(), page_size(limit), offset)
     shown = [
         LoginShape(
             id=one.uuid,
@@ -64,6 +69,15 @@ async def end_login(login_id: FromPath[str], caller: Caller, services: House, au
     authenticator.forget("login", login_id)
 
 
+@get("/api/users/{username:str}/logins", tags=["users"], responses=refused())
+async def list_logins_of(
+    username: FromPath[str], caller: Caller, services: House, limit: Limit = 100, offset: Offset = 0
+) -> Page[LoginShape]:
+    """List where somebody is logged in, with their API keys, which are no tokens."""
+    person = await administering.show_person(services.db, caller, username)
+    return await _page(services.db, person.account.id, caller, limit, offset)
+
+
 @delete("/api/users/{username:str}/logins", tags=["users"], responses=refused())
 async def end_logins_of(username: FromPath[str], caller: Caller, services: House, authenticator: Login) -> None:
     """End all logins of somebody; their tokens go on working."""
@@ -71,4 +85,4 @@ async def end_logins_of(username: FromPath[str], caller: Caller, services: House
     authenticator.forget("account", username)
 
 
-HANDLERS: list[Any] = [list_logins, end_logins, end_login, end_logins_of]
+HANDLERS: list[Any] = [list_logins, end_logins, end_login, list_logins_of, end_logins_of]

@@ -116,6 +116,7 @@ ROUTES: dict[tuple[str, str], Action | None] = {
     ("PUT", "/api/users/{username}"): "account:manage",
     ("DELETE", "/api/users/{username}"): "account:manage",
     ("DELETE", "/api/users/{username}/totp"): "account:manage",
+    ("GET", "/api/users/{username}/logins"): "account:manage",
     ("DELETE", "/api/users/{username}/logins"): "account:manage",
     # groups of people; below a group the right on that group
     ("GET", "/api/groups"): "account:view",  # the caller's own, unless they may see the others

@@ -202,10 +202,21 @@ def test_a_resource_token_is_its_maker_on_its_channels_and_a_stranger_elsewhere(
     if answer is ALLOWED:
         assert makers is ALLOWED
         assert level >= ACTIONS[wanted][1] or strangers is ALLOWED or action == "account:view"  # type: ignore[index]  # an action
-    elif makers is ALLOWED and target.privacy is not None:
+    elif makers is ALLOWED:
         assert level < ACTIONS[wanted][1]  # type: ignore[index]  # an action
+    if strangers is ALLOWED:
+        assert answer is ALLOWED, "clients send one token to every channel of a host"
     if level == 0 and target.privacy in ("private", "authenticated"):
         assert answer is INVISIBLE
+
+
+def test_whoever_is_known_may_ask_who_they_are() -> None:
+    nothing = Principal(3, "service-account-channel-x", "everyone", levels=(0,) * len(CATEGORIES))
+    token = msgspec.structs.replace(nothing, resources=((7, READ),), token_id="t")
+    for who in (nothing, token, msgspec.structs.replace(nothing, scopes=frozenset())):
+        assert permit(who, "account:view", INSTALLATION) is ALLOWED
+        assert permit(who, "account:edit", INSTALLATION) is FORBIDDEN
+    assert permit(ANONYMOUS, "account:view", INSTALLATION) is UNAUTHENTICATED
 
 
 def test_a_group_is_known_to_its_members_and_to_who_may_make_groups() -> None:
