@@ -34,6 +34,7 @@ BENCHES = {
     "mirror": "another channel is taken over",
     "listing": "lists and search over a million files",
     "judging": "advisories and policies over a million files",
+    "reports": "a year of downloads, told one by one",
     "tokens": "what the check of a token costs",
     "memory": "what the server keeps resident",
 }
@@ -93,7 +94,9 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("bench", nargs="*", choices=[*BENCHES, []], help="which (default: all)")
     parser.add_argument("--size", choices=("small", "full"), default="full")
-    parser.add_argument("--largest", type=int, default=1_000_000, help="files in the largest channel")
+    parser.add_argument(
+        "--largest", type=int, default=1_000_000, help="files in the largest channel, and downloads of the report"
+    )
     parser.add_argument("--only-sqlite", action="store_true", help="leave PostgreSQL and S3 out")
     parser.add_argument("--no-peers", action="store_true", help="leave the others out")
     parser.add_argument("--folder", type=Path, help="where to put data, on the disk to measure (default: temporary)")

@@ -27,4 +27,5 @@ def _cell(value: object) -> object:
     if value is None or isinstance(value, int | float):
         return "" if value is None else value
     text = str(value)
-    return "'" + text.translate(_ENDS) if text.lstrip(" ").startswith(_RUN) else text.translate(_ENDS)
+    line = text if text.isprintable() else text.translate(_ENDS)  # no end of a line is printable
+    return "'" + line if text.lstrip(" ").startswith(_RUN) else line

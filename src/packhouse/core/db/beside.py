@@ -25,7 +25,7 @@ def open_beside(path: Path) -> Database:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    return SqliteDatabase(path, CACHE_KIB)
+    return SqliteDatabase(path, CACHE_KIB, mapped=0)
 
 
 def remove_beside(path: Path) -> None:

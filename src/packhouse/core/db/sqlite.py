@@ -43,6 +43,8 @@ LARGE_THREADS = 2
 CACHE_KIB = 65_536
 LARGE_CACHE_KIB = 8192
 STREAM_CACHE_KIB = 2048
+#: so much of the file is read as memory, in bytes; of one that is read from begin to end all would stay there
+MAPPED_BYTES = 2**31
 
 sqlite3.register_adapter(list, json.dumps)
 
@@ -63,10 +65,10 @@ def connect(path: Path, cache_kib: int = CACHE_KIB) -> sqlite3.Connection:
     return connection
 
 
-def _connect_to_read(path: Path, cache_kib: int) -> sqlite3.Connection:
+def _connect_to_read(path: Path, cache_kib: int, mapped: int) -> sqlite3.Connection:
     connection = connect(path, cache_kib)
     connection.execute("PRAGMA query_only = ON")
-    connection.execute("PRAGMA mmap_size = 2147483648")
+    connection.execute(f"PRAGMA mmap_size = {mapped}")
     connection.execute("PRAGMA busy_timeout = 2000")
     return connection
 
@@ -308,9 +310,9 @@ class SqliteDatabase(Database):
 
     dialect = "sqlite"
 
-    def __init__(self, path: Path, cache_kib: int = CACHE_KIB) -> None:
+    def __init__(self, path: Path, cache_kib: int = CACHE_KIB, mapped: int = MAPPED_BYTES) -> None:
         self.url = f"sqlite:///{path}"
-        self._path, self._cache_kib = path, cache_kib
+        self._path, self._cache_kib, self._mapped = path, cache_kib, mapped
         path.parent.mkdir(parents=True, exist_ok=True)
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
@@ -321,7 +323,7 @@ class SqliteDatabase(Database):
     def _reader(self, cache_kib: int) -> sqlite3.Connection:
         """Return the calling thread's connection for reads."""
         if (connection := getattr(self._local, "connection", None)) is None:
-            connection = self._local.connection = _connect_to_read(self._path, cache_kib)
+            connection = self._local.connection = _connect_to_read(self._path, cache_kib, self._mapped)
             self._readers.append(connection)
         return connection
 
@@ -337,12 +339,14 @@ class SqliteDatabase(Database):
 
     async def fetch_large(self, statement: Statement, **values: Any) -> list[Row]:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._large, self._fetch, statement, values, LARGE_CACHE_KIB)
+        return await loop.run_in_executor(
+            self._large, self._fetch, statement, values, min(LARGE_CACHE_KIB, self._cache_kib)
+        )
 
     async def stream(self, statement: Statement, **values: Any) -> AsyncIterator[list[Row]]:
         text, literals = compiled(statement, "sqlite")
         try:
-            with closing(_connect_to_read(self._path, STREAM_CACHE_KIB)) as connection:
+            with closing(_connect_to_read(self._path, STREAM_CACHE_KIB, self._mapped)) as connection:
                 cursor = connection.execute(text, {**literals, **values})
                 while rows := cursor.fetchmany(STREAM_ROWS):
                     yield rows

@@ -89,11 +89,12 @@ async def _csv(rows: AsyncIterator[list[Activity]]) -> AsyncIterator[bytes]:
 
 
 def _cells(item: DownloadItem) -> list[object]:
-    values = [getattr(item, name) for name in DownloadItem.__struct_fields__]
-    return [_cell(value) for value in values]
+    return [_cell(value) for value in msgspec.structs.astuple(item)]
 
 
 def _cell(value: object) -> object:
+    if isinstance(value, str):
+        return value
     if isinstance(value, dict):
         return " ".join(f"{kind}={token}" for kind, texts in value.items() for token in texts.split())
     return " ".join(value) if isinstance(value, list) else value
