@@ -12,6 +12,7 @@ from packhouse.catalog.groups import membership, store
 from packhouse.core.db import Unit
 from tests.kit.calls import call, read
 from tests.kit.house import House
+from tests.kit.town import give_roles
 
 
 async def made(house: House, who: str, name: str, **more: Any) -> Any:
@@ -175,3 +176,27 @@ async def test_what_a_directory_says_is_taken_away_by_the_directory(house: House
     assert await house.services.db.write(says)
     assert (await house.as_("owner").get("/api/groups/team")).status == 404
     assert ("group_user_deleted", "directory", {"user": "owner"}) in await events(house, "group team")
+
+
+async def test_nobody_keeps_by_hand_whom_they_could_not_let_in(house: House) -> None:
+    """Somebody whom a directory put there would stay in the group when it takes them out."""
+    await house.person("keeper")
+    await house.person("kim")
+    await house.channel("lab", "private", "owner")
+    await made(house, "admin", "team")
+    assert (await call(house.admin, "PUT", "/api/channels/lab/groups/team", {"level": "read"})).status == 200
+
+    async def work(unit: Unit) -> None:
+        await give_roles(unit, {"keeper": {"channel.group": 3}})
+        found = await store.by_name(unit, "team")
+        assert found is not None
+        await store.set_member(unit, found.id, house.people["kim"].principal.account_id or 0, 0, source_id=7)
+
+    await house.services.db.write(work)
+    await house.caught_up()
+    assert await put_in(house, "keeper", "team", "outsider") == 403
+    assert await put_in(house, "keeper", "team", "kim") == 403
+    assert await put_in(house, "admin", "team", "kim") == 200
+    assert await put_in(house, "keeper", "team", "kim", "manage") == 403  # who manages it lets others in
+    assert await put_in(house, "admin", "team", "kim", "manage") == 200
+    assert await put_in(house, "keeper", "team", "kim", "read") == 200  # taking away needs nothing

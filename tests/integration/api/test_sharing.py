@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from packhouse.catalog.accounts.permissions import ACTIONS, CATEGORIES, READ
 from tests.conftest import Backend
 from tests.kit.calls import call, read, upload
 from tests.kit.condapkg import make_conda
@@ -77,6 +78,27 @@ async def test_nobody_shares_more_than_they_have(house: House) -> None:
     assert await status(house, "outsider", "PUT", "/api/channels/lab", {"owner": "outsider"}) == 403
     assert await status(house, "outsider", "PUT", "/api/channels/lab/users/owner", {"level": "read"}) == 409
     assert await status(house, "outsider", "DELETE", "/api/channels/lab/groups/lab_owners") == 409
+
+
+async def test_a_limited_token_shares_no_more_than_it_can_do(house: House) -> None:
+    """Or it would give its finder, or whoever wrote the pipeline, what it was limited not to do."""
+    await house.channel("mine", "private", "owner")
+    await team(house, "owner")
+    readable = [one for one, (of, level) in ACTIONS.items() if CATEGORIES[of].of_channel and level <= READ]
+    for who in ("owner", "admin"):
+        few = ["channel.group:edit", "channel:view", "channel.group:view"]
+        for scopes, read_status in ((few, 403), ([*few, *readable], 200)):
+            body = {"name": f"t{len(scopes)}", "scopes": sorted(set(scopes))}
+            token = (await call(house.as_(who), "POST", "/api/account/tokens", body)).json()["token"]
+            shown = house.web.with_headers({"x-auth": token})
+            for target in ("channels/mine/users/outsider", "channels/mine/groups/team"):
+                for level in ("write", "manage"):
+                    assert (await call(shown, "PUT", f"/api/{target}", {"level": level})).status == 403, (who, target)
+                assert (await call(shown, "PUT", f"/api/{target}", {"level": "read"})).status == read_status, target
+            into = "/api/groups/mine_owners/members/outsider"
+            assert (await call(shown, "PUT", into, {"level": "read"})).status == 403
+        for target in ("channels/mine/users/outsider", "channels/mine/groups/team"):
+            assert (await call(shown, "DELETE", f"/api/{target}")).status == 204  # what it gives away is less
 
 
 async def test_a_group_one_may_not_see_is_answered_like_none(house: House) -> None:

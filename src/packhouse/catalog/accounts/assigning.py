@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import bindparam, delete, exists, func, insert, not_, or_, select
 
 from packhouse.catalog.accounts.account import Account
-from packhouse.catalog.accounts.holding import covers
+from packhouse.catalog.accounts.giving import covers
 from packhouse.catalog.accounts.permissions import CATEGORIES
 from packhouse.catalog.accounts.principal import Levels, Principal
 from packhouse.catalog.accounts.store import ROLE_IDS, account_columns

@@ -15,7 +15,8 @@ from packhouse.catalog.accounts import store
 from packhouse.catalog.accounts.account import Account
 from packhouse.catalog.accounts.accounts import absent
 from packhouse.catalog.accounts.assigning import owner_of
-from packhouse.catalog.accounts.holding import covers, holding_of
+from packhouse.catalog.accounts.giving import covers
+from packhouse.catalog.accounts.holding import holding_of
 from packhouse.catalog.accounts.permissions import MANAGE
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.people_tables import channel_grant, group_grant, group_member

@@ -40,15 +40,6 @@ async def holding_of(reader: Reader, account_id: int | None) -> Holding:
     return Holding(role, _levels(given), _levels(everybodys))
 
 
-def covers(giver: Principal, levels: Levels, *, admin: bool) -> bool:
-    """Say whether somebody may give these levels, or the role `admin`: nobody gives what they lack."""
-    if giver.role == "admin":
-        return giver.scopes is None and giver.resources is None
-    if admin or giver.scopes is not None or giver.resources is not None or giver.levels is None:
-        return False
-    return all(given <= own for given, own in zip(levels, giver.levels, strict=True))
-
-
 def _levels(given: Sequence[tuple[int, str, int]]) -> Levels:
     highest: dict[str, int] = {}
     for _, category, level in given:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from packhouse.catalog.accounts.holding import covers
+from packhouse.catalog.accounts.giving import covers
 from packhouse.catalog.accounts.permissions import CATEGORIES, role_level
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.audit.store import record_event

@@ -1,10 +1,10 @@
-"""Nobody gives what they lack: the one place that says so of groups, their roles and their channels."""
+"""Nobody gives what they lack by a group: neither its roles nor the channels it reaches."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
-from packhouse.catalog.accounts.holding import covers
+from packhouse.catalog.accounts.giving import check_scopes, covers
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.accounts.store import ROLE_IDS
 from packhouse.catalog.accounts.visibility import levels_on
@@ -36,13 +36,15 @@ async def coverable(unit: Unit, giver: Principal, names: Collection[str]) -> dic
 async def check_reach(unit: Unit, giver: Principal, group: Group) -> None:
     """Refuse to let somebody into a group that reaches farther than whoever lets them in.
 
-    Raises PackhouseError("forbidden"). Whoever is in the group has what it gives, and so may always.
+    Raises PackhouseError("forbidden"). Whoever is in the group has what it gives, and so may always, but with a token
+    that can do less.
     """
     if names := (await groups.roles_of(unit, [group.id])).get(group.id):
         await coverable(unit, giver, names)
+    grants = await groups.grants_of(unit, group.id)
+    check_scopes(giver, max(grants.values(), default=0))
     if giver.role == "admin":
         return
-    grants = await groups.grants_of(unit, group.id)
     own = await levels_on(unit, giver, list(grants))
     if any(level > own.get(channel_id, 0) for channel_id, level in grants.items()):
         raise PackhouseError(

@@ -23,6 +23,9 @@ from packhouse.workflows.channels.creating import check_description
 from packhouse.workflows.services import Services
 from packhouse.workflows.sharing.giving import check_reach, coverable
 
+#: below the level of any member
+_OUTSIDE = -1
+
 
 class GroupEdit(msgspec.Struct, frozen=True, kw_only=True):
     """What shall be otherwise with a group; None: as it is."""
@@ -146,9 +149,9 @@ async def set_member(services: Services, caller: Principal, group: Group, userna
         sources = await store.sources_of(unit, held.id, person.id)
         if sources.get(store.BY_HAND) == level:
             return False
-        if not sources:
+        if level > sources.get(store.BY_HAND, _OUTSIDE):  # by hand they stay, also when a provider takes them out
             await check_reach(unit, caller, held)
-        elif level < MANAGE:
+        if sources and level < MANAGE:
             await _refuse_owner(unit, held, person.id)
         await store.set_member(unit, held.id, person.id, level)
         data = {"user": person.username, "level": level.name.lower()}

@@ -13,9 +13,10 @@ import msgspec
 
 from packhouse.catalog import changes
 from packhouse.catalog.accounts import service_accounts, token_store, tokens
+from packhouse.catalog.accounts.giving import check_scopes
 from packhouse.catalog.accounts.holding import holding_of
 from packhouse.catalog.accounts.keys import Keys
-from packhouse.catalog.accounts.permissions import ACTIONS, Decision, Level, grantable, permit
+from packhouse.catalog.accounts.permissions import Decision, Level, permit
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.accounts.reach import PROOF, WORDS, Resource, resolve, targets
 from packhouse.catalog.accounts.service_accounts import ServiceAccount
@@ -31,8 +32,6 @@ from packhouse.workflows.services import Services
 
 #: how long a token of a machine lives at most, and unless said otherwise, in days
 MOST_DAYS, DAYS = 365, 30
-#: categories that are about no channel
-_OWN = ("account", "system")
 
 
 async def ensure(services: Services, here: Channel, actor: str) -> ServiceAccount:
@@ -174,7 +173,7 @@ async def _give(
     may not share, and for more than the scopes of the token the caller shows.
     """
     levels = await resolve(unit, principal, resources)
-    _in_scopes(principal, max(levels.values()))
+    check_scopes(principal, max(levels.values()))
     machine = (await holding_of(unit, account.id)).principal(account.id, account.username)
     paths = [one.path for one in resources]
     its, callers = await targets(unit, machine, paths), await targets(unit, principal, paths)
@@ -199,17 +198,3 @@ async def _raise(unit: Unit, principal: Principal, account: ServiceAccount, one:
         unit, type="service_account_granted", actor=principal.username, object=one.path, channel_id=channel_id,
         data={"username": account.username, "permission": WORDS[one.level]},
     )  # fmt: skip
-
-
-def _in_scopes(principal: Principal, level: Level) -> None:
-    """Let a token make none that does on a channel what it may not do itself."""
-    if principal.scopes is None:
-        return
-    may = grantable(msgspec.structs.replace(principal, scopes=None))
-    reached = {action for action in may if ACTIONS[action][1] <= level and ACTIONS[action][0] not in _OWN}
-    if not reached <= principal.scopes:
-        raise PackhouseError(
-            "forbidden",
-            "The token would be able to do more than the one you show.",
-            "Log in, or ask for a lower level.",
-        )

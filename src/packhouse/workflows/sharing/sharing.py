@@ -7,6 +7,7 @@ that its owners stay. Nothing is inherited: a subchannel is shared by itself.
 from __future__ import annotations
 
 from packhouse.catalog import changes
+from packhouse.catalog.accounts.giving import check_scopes
 from packhouse.catalog.accounts.permissions import (
     CATEGORIES,
     Decision,
@@ -85,7 +86,10 @@ async def _tell(unit: Unit, kind: str, caller: Principal, held: Channel, level: 
 
 
 async def _held(unit: Unit, caller: Principal, channel: Channel, level: Level) -> Channel:
-    """Return the channel, which nobody else changes meanwhile, if the caller has the level there to give."""
+    """Return the channel, which nobody else changes meanwhile, if the caller has the level there to give.
+
+    What the token shown may not do there, it gives nobody either.
+    """
     held = await lock(unit, channel.id)
     if held is None:
         raise gone()
@@ -97,6 +101,7 @@ async def _held(unit: Unit, caller: Principal, channel: Channel, level: Level) -
             f"Nobody shares more than they have: you lack {level.name.lower()} on this channel.",
             "Share it at a lower level, or ask its owner.",
         )
+    check_scopes(caller, level)
     return held
 
 
