@@ -91,13 +91,14 @@ HISTORY_DAYS = 30
 HOME_DAYS = 365
 
 
-def build_services(settings: Settings, *, create: bool = False) -> Services:
+def build_services(settings: Settings, *, create: bool = False, people: bool = True) -> Services:
     """Return the ground of one process. The schema is brought up to date; nothing else is dialled or started.
 
-    With `create` an installation is made where there is none. Raises PackhouseError: `not_found` without `create`,
+    With `create` an installation is made where there is none; without `people` the identity file, which says who else
+    vouches for them, is not read. Raises PackhouseError: `not_found` without `create`,
     `bad_request` for folders that cannot be used, and what `migrate` and `open_store` raise.
     """
-    providers = _providers(settings)
+    providers = _providers(settings) if people else ()
     try:
         _prepare(settings, create)
     except PackhouseError as error:

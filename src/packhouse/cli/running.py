@@ -74,6 +74,7 @@ def serve(
     _export(settings)
     beside = Beside([sys.executable, "-m", "packhouse", "worker", "--until-stdin-closes"]) if worker else None
     server = _granian(address, processes, pair)
+    _let_children_end()
     announcing = Announcing(server, f"{_served(address)} from {settings.data_dir}", address, ready)
     server.on_startup(announcing.start)
     try:
@@ -152,6 +153,27 @@ def _granian(address: Address, processes: int, pair: tls.Pair | None) -> Abstrac
         ssl_cert=pair.certificate if pair else None,
         ssl_key=pair.key if pair else None,
         ssl_protocol_min=SSLProtocols.tls12,
+    )
+
+
+def _let_children_end() -> None:
+    """Let a process that is forked from now on end of the signals that ask for it, until it handles them itself.
+
+    Granian forks with handlers that only note the signal for the server: a process that was still loading when its
+    server was asked to end would not hear of it, and the server would wait for it for ever. A signal that comes in
+    between is held back until it can be obeyed.
+    """
+    numbers = {signal.SIGTERM, signal.SIGINT}
+
+    def child() -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+
+    os.register_at_fork(
+        before=partial(signal.pthread_sigmask, signal.SIG_BLOCK, numbers),
+        after_in_parent=partial(signal.pthread_sigmask, signal.SIG_UNBLOCK, numbers),
+        after_in_child=child,
     )
 
 

@@ -55,10 +55,13 @@ def _told(tally: Tally) -> str:
 
 
 def with_services(data: Path | None, work: Callable[[Services], Awaitable[T]]) -> T:
-    """Return what `work` returns for the installation in `data`. Raises PackhouseError as `build_services`."""
+    """Return what `work` returns for the installation in `data`. Raises PackhouseError as `build_services`.
+
+    The identity file is left alone: it may need variables and libraries that only the server has.
+    """
 
     async def run() -> T:
-        services = build_services(settings_of(data))
+        services = build_services(settings_of(data), people=False)
         try:
             await require_own_store(services)
             return await work(services)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -78,7 +79,7 @@ def self_signed(settings: Settings) -> Pair:
     """
     folder = settings.data_dir / FOLDER
     pair = Pair(folder / "self-signed.pem", folder / "self-signed.key")
-    names = _names(settings.host)
+    names = _names(settings.host, urlsplit(settings.public_url).hostname or "")
     if not _still_good(pair, names):
         folder.mkdir(mode=0o700, exist_ok=True)
         key = generate_private_key(SECP256R1())
@@ -123,12 +124,13 @@ def _sign(key: EllipticCurvePrivateKey, names: list[x509.GeneralName]) -> x509.C
     )
 
 
-def _names(host: str) -> list[x509.GeneralName]:
-    """Return what people of this machine and of others call it."""
+def _names(host: str, public: str) -> list[x509.GeneralName]:
+    """Return what people of this machine and of others call it: `public` is the host of `public_url`."""
     own = socket.gethostname()
     found: dict[str, None] = dict.fromkeys(("localhost", "127.0.0.1", "::1", own))
     if host not in _EVERYWHERE:
         found[host.strip("[]")] = None
+    found[public] = None
     return [name for text in found if (name := _name(text)) is not None]
 
 

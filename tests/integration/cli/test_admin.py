@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import time
@@ -53,6 +54,30 @@ async def test_a_password_is_reset_beside_a_live_server(backend: Backend, tmp_pa
         assert (await house.as_("ann").get("/api/account")).status == 200
         told = (await read(house.admin, "/api/events?type=user_password_changed"))["items"]
         assert [(event["meta"]["actor"], event["meta"]["object"]) for event in told] == [("system", "user ann")]
+
+
+async def test_who_guessed_too_often_logs_in_with_the_password_that_is_set_for_them(
+    backend: Backend, tmp_path: Path
+) -> None:
+    async with open_house(backend) as house:
+        await house.person("ann", password=OLD)
+        wrong, new = ({"username": "ann", "password": one} for one in ("not her password", NEW))
+        statuses = [(await call(house.web, "POST", "/api/auth/login", wrong)).status for _ in range(12)]
+        assert set(statuses) == {401, 429}
+        # what the host does needs nothing that only the server has: not the variables of the identity file either
+        oidc = 'kind = "oidc"\nname = "corp"\nissuer = "https://id.example.org"\nclient_id = "us"\n'
+        secret = 'client_secret = "${PACKHOUSE_NOT_SET_HERE}"\n'
+        (backend.data_dir / "identity.toml").write_text(f"[[provider]]\n{oidc}{secret}")
+        done = run(tmp_path, backend.env, "reset-password", "ann", "--stdin", stdin=NEW + "\n")
+        assert done.returncode == 0, done.stderr
+        (backend.data_dir / "identity.toml").write_text('[[provider]]\nkind = "x"\n')
+        assert run(tmp_path, backend.env, "rotate-keys").returncode == 0
+
+        deadline = time.monotonic() + 90
+        while (status := (await call(house.web, "POST", "/api/auth/login", new)).status) == 429:
+            assert time.monotonic() < deadline  # the refusal itself is remembered for a second
+            await asyncio.sleep(0.2)
+        assert status == 200
 
 
 async def test_a_second_factor_goes_with_the_password_only_if_asked(backend: Backend, tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import stat
 import tomllib
 from pathlib import Path
 
+from packhouse.app import prepare
 from packhouse.catalog.downloads.items import Wanted
 from packhouse.catalog.downloads.store import open_items
 from packhouse.core.db import open_database
@@ -14,6 +16,31 @@ from packhouse.workflows.maintaining.belonging import require_own_store
 from tests.conftest import Backend
 from tests.kit.commands import run, serving
 from tests.kit.house import open_house
+
+
+def test_sign_in_and_the_certificate_are_copied_too_for_this_user_only(tmp_path: Path) -> None:
+    data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    for folder in (data, data / "tls", elsewhere, elsewhere / "secrets"):
+        folder.mkdir(mode=0o700)
+    asyncio.run(prepare(load({}, data_dir=data)))
+    (data / "tls" / "self-signed.pem").write_text("a certificate")
+    (elsewhere / "corp.toml").write_text(
+        '[[provider]]\nkind = "oidc"\nclient_secret_file = "secrets/corp"\nca_file = "/etc/corp.pem"\n'
+    )
+    (elsewhere / "secrets" / "corp").write_text("hush")
+    (elsewhere / "secrets" / "corp").chmod(0o644)
+    (data / "packhouse.toml").write_text(f'identity_file = "{elsewhere}/corp.toml"\ntls_cert = "{tmp_path}/own.pem"\n')
+    (end,) = run(tmp_path, ("backup", "--data", "data", "copy"))
+    assert end.code == 0, end.err
+    copy = tmp_path / "copy"
+    assert (copy / "secrets" / "corp").read_text() == "hush"
+    assert (copy / "identity.toml").read_text() == (elsewhere / "corp.toml").read_text()
+    assert (copy / "tls" / "self-signed.pem").is_file()
+    (copy / "tls" / "self-signed.pem").unlink()
+    assert {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in copy.rglob("*")} == {0}
+    assert load({}, data_dir=copy).identity_file == ""
+    for file in ("/etc/corp.pem", f"{tmp_path}/own.pem"):
+        assert f"Keep a copy of {file} as well" in end.out
 
 
 async def test_a_copy_beside_a_live_server_is_an_installation(backend: Backend, tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +140,42 @@ def test_a_worker_that_is_being_started_anew_is_ended_with_its_server(monkeypatc
         assert [process.poll() for process in processes] == [-signal.SIGKILL, -signal.SIGTERM]
     finally:
         processes[-1].kill()
+
+
+LOADING_FOR_EVER = """
+import os, sys, threading
+from pathlib import Path
+from packhouse import app
+from packhouse.cli import running
+from packhouse.cli.address import claim
+from packhouse.core.settings import load
+
+def load_for_ever():
+    os.write(1, b"loading\\n")
+    while True:
+        threading.Event().wait(1)
+
+app.create_from_environment = load_for_ever
+running._load_server = lambda: None
+running._prepared = lambda settings: None
+settings = load({}, data_dir=Path(sys.argv[1]), port=0)
+running.serve(settings, claim(settings), worker=False)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_that_is_asked_to_end_while_it_still_loads_ends(tmp_path: Path, number: signal.Signals) -> None:
+    words = [sys.executable, "-c", LOADING_FOR_EVER, str(tmp_path)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, process_group=0)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"loading\n"
+        process.send_signal(number)
+        assert process.wait(60) == 0
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def killed(settings: Settings) -> None:

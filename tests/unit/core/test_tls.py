@@ -76,6 +76,9 @@ def test_the_self_signed_one_is_kept_and_made_anew_when_it_must(tmp_path: Path) 
     assert named != was
     names = x509.load_pem_x509_certificate(named).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert {"localhost", "packages.example.org"} <= set(names.get_values_for_type(x509.DNSName))
+    public = tls.self_signed(settings(tmp_path, public_url="https://tea.example.org:8443/")).certificate.read_bytes()
+    names = x509.load_pem_x509_certificate(public).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert "tea.example.org" in names.get_values_for_type(x509.DNSName)
     for broken in (first.certificate, first.key):
         broken.write_bytes(b"")
         again = tls.self_signed(settings(tmp_path))

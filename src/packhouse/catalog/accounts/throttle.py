@@ -3,7 +3,8 @@
 Three token buckets stand before each check: of the account from this address, of the address, of the account. The last
 two would let an attacker lock out others (colleagues behind one proxy, the owner of an attacked account), so they do
 not count for an account at an address where it has logged in before. All of it is rows (`throttle_store.py`), so that a
-restart in the middle of an attack opens nothing and locks nobody out.
+restart in the middle of an attack opens nothing and locks nobody out. Guesses at a password that an account no longer
+has do not count against it: who was given a new one can log in at once.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class Charge(NamedTuple):
 
     buckets: tuple[bytes, ...]
     place: bytes  #: from where
+    known: bytes  #: under which a refusal of the same is remembered
 
 
 class Throttle:
@@ -53,18 +55,20 @@ class Throttle:
         Raises PackhouseError("too_many_attempts") with `retry_after`, charging nothing.
         """
         place = network(address)
-        pair = self._key(purpose, "pair", username, place)
-        self._recall([pair])
+        known = self._key(purpose, "known", username, place)
+        self._recall([known])
+        password, at_home = await throttle_store.standing(self._db, username, self._place(place))
+        pair, of_address, of_account = self._keys_of(purpose, username, place, password)
         buckets = {pair: PAIR}
-        if not await throttle_store.is_known(self._db, username, self._place(place)):
-            buckets[self._key(purpose, "address", place)] = ADDRESS
-            buckets[self._key(purpose, "account", username)] = ACCOUNT
+        if not at_home:
+            buckets |= {of_address: ADDRESS, of_account: ACCOUNT}
         # One at a time: a burst would only wait for the same rows, with all the connections there are.
         async with self._turn:
-            self._recall(buckets)
-            self._refuse(await throttle_store.waits(self._db, buckets, await self._db.now()))
-            self._refuse(await throttle_store.try_charge(self._db, buckets))
-        return Charge(tuple(buckets), self._place(place))
+            self._recall([known, *buckets])
+            aliases = {pair: known}
+            self._refuse(await throttle_store.waits(self._db, buckets, await self._db.now()), aliases)
+            self._refuse(await throttle_store.try_charge(self._db, buckets), aliases)
+        return Charge(tuple(buckets), self._place(place), known)
 
     async def succeeded(self, charge: Charge, account_id: int, *, at_home: bool = True) -> None:
         """Give back what was charged and nothing besides, so that nobody pays for guesses with logins of their own.
@@ -74,24 +78,38 @@ class Throttle:
         place = charge.place if at_home else None
         work = partial(throttle_store.give_back, keys=charge.buckets, account_id=account_id, place=place)
         await self._db.write(work)
-        self._refused.pop(charge.buckets[0], None)
+        self._refused.pop(charge.known, None)
 
     async def undecided(self, charge: Charge) -> None:
         """Give back what was charged for a check that could not be made."""
         await self._db.write(partial(throttle_store.give_back, keys=charge.buckets, account_id=0, place=None))
 
-    def _refuse(self, waits: Mapping[bytes, float]) -> None:
-        """Raise if some bucket has to be waited for; seconds by bucket."""
+    def _keys_of(self, purpose: Purpose, username: str, place: str, password: int) -> tuple[bytes, bytes, bytes]:
+        """Return the buckets of an account from an address, of the address and of the account.
+
+        Codes have theirs whatever the password is, or whoever knows it could change it for more guesses at them.
+        """
+        which = () if purpose == "code" else (str(password),)
+        return (
+            self._key(purpose, "pair", username, place, *which),
+            self._key(purpose, "address", place),
+            self._key(purpose, "account", username, *which),
+        )
+
+    def _refuse(self, waits: Mapping[bytes, float], aliases: Mapping[bytes, bytes]) -> None:
+        """Raise if some bucket has to be waited for; seconds by bucket. Some are remembered under another name, which
+        is known without asking the database.
+        """
         empty = {key: wait for key, wait in waits.items() if wait > 0}
         if not empty:
             return
         for key, wait in empty.items():
-            self._refused[key] = monotonic() + min(wait, REMEMBER_SECONDS)
+            self._refused[aliases.get(key, key)] = monotonic() + min(wait, REMEMBER_SECONDS)
         while len(self._refused) > CAPACITY:
             del self._refused[next(iter(self._refused))]
         raise _too_many(max(empty.values()))
 
-    def _recall(self, keys: Mapping[bytes, Rate] | list[bytes]) -> None:
+    def _recall(self, keys: list[bytes]) -> None:
         now = monotonic()
         left = max((self._refused.get(key, now) - now for key in keys), default=0.0)
         if left > 0:

@@ -28,10 +28,11 @@ _CHARGE = """INSERT INTO bucket (key_hash, spent, at) VALUES (:key, 1, :now)
   THEN bucket.spent - (:now - bucket.at) / :pause ELSE 0 END
  RETURNING spent"""
 _GIVE_BACK = "UPDATE bucket SET spent = CASE WHEN spent > 1 THEN spent - 1 ELSE 0 END WHERE key_hash = :key"
-_KNOWN = (
-    select(known_place.c.account_id)
-    .join(account, account.c.id == known_place.c.account_id)
-    .where(account.c.username == bindparam("username"), known_place.c.place_hash == bindparam("place"))
+_AT_PLACE = (known_place.c.account_id == account.c.id) & (known_place.c.place_hash == bindparam("place"))
+_STANDING = (
+    select(account.c.sessions, known_place.c.account_id)
+    .select_from(account.outerjoin(known_place, _AT_PLACE))
+    .where(account.c.username == bindparam("username"))
 )
 _KNOW = """INSERT INTO known_place (account_id, place_hash, seen_at)
  SELECT id, :place, :now FROM account WHERE id = :account_id
@@ -47,9 +48,10 @@ class _Empty(Exception):
     """Some bucket has to be waited for; the unit ends without a change."""
 
 
-async def is_known(reader: Reader, username: str, place: bytes) -> bool:
-    """Say whether the account of that name has logged in at that place."""
-    return await reader.fetch_one(_KNOWN, username=username, place=place) is not None
+async def standing(reader: Reader, username: str, place: bytes) -> tuple[int, bool]:
+    """Return which of its passwords an account has, as a number, and whether it has logged in at that place."""
+    row = await reader.fetch_one(_STANDING, username=username, place=place)
+    return (0, False) if row is None else (row[0], row[1] is not None)
 
 
 async def waits(reader: Reader, buckets: Mapping[bytes, Rate], now: int) -> dict[bytes, float]:

@@ -125,7 +125,7 @@ def load(settings: Settings, environ: Mapping[str, str] = os.environ) -> tuple[P
 
     Raises PackhouseError("bad_request") that names the file, the provider and the member that is wrong, never a value.
     """
-    path = Path(settings.identity_file) if settings.identity_file else settings.data_dir / FILE
+    path = place(settings)
     if not settings.identity_file and not path.is_file():
         return ()
     document = _read(path)
@@ -140,6 +140,25 @@ def load(settings: Settings, environ: Mapping[str, str] = os.environ) -> tuple[P
         if names.count(name) > 1:
             raise _wrong(path, f"two providers are called {name!r}", "Give each a `name` of its own.")
     return found
+
+
+def place(settings: Settings) -> Path:
+    """Return where the identity file is, or would be."""
+    return Path(settings.identity_file) if settings.identity_file else settings.data_dir / FILE
+
+
+def files_beside(path: Path) -> list[str]:
+    """Return the files an identity file names, as it names them: of secrets, and of authorities.
+
+    Of a file that cannot be read there are none.
+    """
+    try:
+        tables = tomllib.loads(path.read_text("utf-8")).get("provider", [])
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError):
+        return []
+    tables = [table for table in tables if isinstance(table, dict)] if isinstance(tables, list) else []
+    members = (*(f"{secret}_file" for secret in _SECRETS), "ca_file")
+    return [file for table in tables for name in members if isinstance(file := table.get(name), str) and file]
 
 
 def directories(providers: Iterable[Provider]) -> tuple[LdapProvider, ...]:
