@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from packhouse.doors.api.permissions import ROUTES
+from packhouse.formats.conda.documents import SHARDS_FOLDER
 from tests.conftest import Backend
 from tests.kit.asgi import Answer, Client
 from tests.kit.calls import call, read
+from tests.kit.channel_reader import read_subdir
 from tests.kit.condapkg import make_conda
 from tests.kit.findings import cover, found, know
 from tests.kit.house import House, open_house
@@ -92,6 +94,25 @@ async def test_a_private_channel_changes_no_answer_to_who_may_not_know_of_it(bac
         assert len(asked) >= 300
         assert not wrong, f"{len(wrong)} of {len(asked)}:\n" + "\n".join(wrong[:20])
         assert sum(one.told[0] == 200 for one in before) > len(asked) // 4
+        await digests_open_nothing(house, people)
+
+
+async def digests_open_nothing(house: House, people: Mapping[str, Client]) -> None:
+    """What is stored by its digest is of a channel: whoever knows a digest gets it nowhere else, nor learns of it."""
+    reading = await read_subdir(house.as_("owner"), SECRET, "noarch")
+    shards = {
+        name: hashlib.sha256(body).hexdigest() for name, body in reading.bodies.items() if name in ("tea", "hush")
+    }
+    assert len(shards) == 2
+    for who, client in people.items():
+        for digest in (*shards.values(), hashlib.sha256(HUSH).hexdigest()):
+            for place in ("open", "open/dev", SECRET):
+                answers = []
+                for known in (digest, "0" * 64):
+                    answer = await client.get(f"/api/repo/{place}/noarch/{SHARDS_FOLDER}{known}.msgpack.zst")
+                    assert answer.status in (401, 404), (who, place)
+                    answers.append((answer.status, answer.body.replace(known.encode(), b"DIGEST")))
+                assert answers[0] == answers[1], (who, place)
 
 
 async def fill(house: House) -> dict[str, str]:
