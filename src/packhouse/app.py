@@ -22,6 +22,7 @@ from packhouse.catalog.audit.keys import load_signing_key
 from packhouse.catalog.changes import Change, ChangeFeed, forget_old
 from packhouse.catalog.grants import codes, devices, signing_keys
 from packhouse.catalog.identities.attempts import forget_old as forget_old_attempts
+from packhouse.catalog.identities.federated import let_go
 from packhouse.catalog.mirrors.origins import forget_unused
 from packhouse.catalog.notifications.outbox import forget_old as forget_old_digests
 from packhouse.catalog.packages.downloads import forget_old_chunks
@@ -345,6 +346,7 @@ async def _forget_old(db: Database) -> None:
     for work in (
         forget_old,
         forget_old_attempts,
+        let_go,
         partial(forget_old_chunks, before=long_ago),
         partial(forget_old_digests, before=long_ago),
         partial(forget, before=long_ago),

@@ -5,7 +5,7 @@ What must never be read back is a keyed hash; what must be is sealed (`core/seal
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, ForeignKey, PrimaryKeyConstraint, Table, Text
+from sqlalchemy import Column, Float, ForeignKey, Index, PrimaryKeyConstraint, Table, Text
 
 from packhouse.core.db.types import METADATA, Bytes, Int, Json, Micros, serial
 
@@ -63,6 +63,14 @@ login = Table(
     Column("checked_at", Micros, nullable=False),  # when the provider was last asked about it
     Column("expires_at", Micros, nullable=False),
     Column("ended_at", Micros),
+)
+_FEDERATED = login.c.ended_at.is_(None) & login.c.upstream.is_not(None)
+Index(
+    "ix_login_federated",
+    login.c.provider_id,
+    login.c.checked_at,
+    sqlite_where=_FEDERATED,
+    postgresql_where=_FEDERATED,
 )
 
 recovery_code = Table(

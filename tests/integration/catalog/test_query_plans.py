@@ -13,6 +13,7 @@ import pytest
 from packhouse.catalog.accounts import visibility
 from packhouse.catalog.accounts.principal import ANONYMOUS
 from packhouse.catalog.accounts.visibility import viewer
+from packhouse.catalog.identities import federated
 from packhouse.catalog.packages import contents, entries, listing, needs, summaries
 from packhouse.catalog.policies import hidden, suspects, verdicts
 from packhouse.catalog.vulnerabilities import affected
@@ -69,6 +70,13 @@ def test_levels_on_a_page_of_channels_are_not_asked_of_every_group(catalogue: sq
     plan = _plan(catalogue, visibility._LEVELS)
     assert any("SEARCH group_grant USING" in step and "(channel_id=?)" in step for step in plan), plan
     assert any("SEARCH group_member USING" in step and "(group_id=? AND account_id=?)" in step for step in plan), plan
+
+
+def test_logins_to_ask_about_are_read_in_order_from_those_that_are_live(catalogue: sqlite3.Connection) -> None:
+    """Each second, and as many have ended as there were in a month."""
+    plan = _plan(catalogue, federated._DUE)
+    assert "SEARCH login USING INDEX ix_login_federated (provider_id=? AND checked_at<?)" in plan, plan
+    assert not [step for step in plan if "TEMP B-TREE" in step], plan
 
 
 def _plan(catalogue: sqlite3.Connection, statement: Statement) -> list[str]:

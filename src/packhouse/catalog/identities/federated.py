@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import bindparam, or_, select, update
+from sqlalchemy import bindparam, null, or_, select, update
 
 from packhouse.catalog.people_tables import account
 from packhouse.catalog.sign_in_tables import identity, login
@@ -31,7 +31,7 @@ _LOGINS = (
     .where(login.c.provider_id == bindparam("provider_id"), login.c.ended_at.is_(None), login.c.upstream.is_not(None))
 )
 _DUE = (
-    _LOGINS.where(login.c.checked_at <= bindparam("before"), login.c.expires_at > bindparam("before"))
+    _LOGINS.where(login.c.checked_at <= bindparam("before"), login.c.expires_at > bindparam("now"))
     .order_by(login.c.checked_at)
     .limit(_SOME)
 )
@@ -46,14 +46,22 @@ _CHECKED = (
     .where(login.c.id == bindparam("login_id"), login.c.ended_at.is_(None))
     .values(checked_at=bindparam("now"), upstream=bindparam("sealed"))
 )
+#: else what is due each second would be looked for among the expired ones, and these tokens open something elsewhere
+_EXPIRED = (
+    select(login.c.id)
+    .where(login.c.expires_at <= bindparam("now"), login.c.ended_at.is_(None), login.c.upstream.is_not(None))
+    .limit(bindparam("limit"))
+)
+_LET_GO = update(login).where(login.c.id.in_(_EXPIRED)).values(upstream=null())
 _UPSTREAM = select(login.c.provider_id, login.c.upstream).where(
     login.c.uuid == bindparam("uuid"), login.c.ended_at.is_(None)
 )
 
 
-async def due(reader: Reader, provider_id: int, before: int) -> list[Federated]:
-    """Return live logins that their provider was not asked about since `before` (microseconds), the oldest first."""
-    return [Federated(*row) for row in await reader.fetch_all(_DUE, provider_id=provider_id, before=before)]
+async def due(reader: Reader, provider_id: int, now: int, pause: int) -> list[Federated]:
+    """Return live logins that their provider was not asked about for `pause` (microseconds), the oldest first."""
+    rows = await reader.fetch_all(_DUE, provider_id=provider_id, now=now, before=now - pause)
+    return [Federated(*row) for row in rows]
 
 
 async def named(reader: Reader, provider_id: int, sid: str | None, subject: str | None) -> list[Federated]:
@@ -65,6 +73,11 @@ async def named(reader: Reader, provider_id: int, sid: str | None, subject: str 
 async def checked(unit: Unit, login_id: int, sealed: bytes) -> None:
     """Note that a provider was asked about a login just now, and what is kept of its tokens."""
     await unit.execute(_CHECKED, login_id=login_id, now=unit.now, sealed=sealed)
+
+
+async def let_go(unit: Unit, limit: int = 2000) -> int:
+    """Drop what providers gave for at most `limit` logins that have expired; return for how many."""
+    return await unit.execute(_LET_GO, now=unit.now, limit=limit)
 
 
 async def upstream_of(reader: Reader, uuid: str) -> tuple[int, bytes] | None:

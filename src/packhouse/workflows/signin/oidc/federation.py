@@ -99,8 +99,8 @@ class Federation:
         """
         db = self.services.db
         for name, client in self.clients.items():
-            before = await db.now() - client.provider.recheck_seconds * SECOND
-            for login in await federated.due(db, await self.number(name), before):
+            pause = client.provider.recheck_seconds * SECOND
+            for login in await federated.due(db, await self.number(name), await db.now(), pause):
                 try:
                     await self._ask_about(keys, client, login)
                 except PackhouseError as refusal:
