@@ -38,7 +38,7 @@ account = Table(
     Column("confirmed_at", Micros),  # when its provider last did
     Column("default_channel_id", Int),
     Column("service_channel_id", ForeignKey("channel.id"), unique=True),  # whose service account this is
-    Column("sessions", Int, nullable=False, server_default="0"),  # grows with each new password, and each disabling
+    Column("sessions", Int, nullable=False, server_default="0"),  # see `Account.sessions`
     Column("totp_secret", Bytes),  # sealed; null: no second factor
     Column("totp_since", Micros),
     Column("totp_step", Int, nullable=False, server_default="0"),  # the last one used: none works twice

@@ -105,7 +105,8 @@ async def test_who_a_credential_stands_for(db: Database, keys: Keys) -> None:
         assert (await authenticator.proof(None)).principal == everyone
         by_key = (await authenticator.proof(Credential("session", session))).principal
         assert by_key == msgspec.structs.replace(known, login_id=login.uuid)
-        assert (await authenticator.proof(password("ann"))).principal == known
+        by_password = (await authenticator.proof(password("ann"))).principal
+        assert by_password == msgspec.structs.replace(known, sessions=0)
         shown = (await authenticator.proof(Credential("token", value))).principal
         assert shown == msgspec.structs.replace(
             known, scopes=frozenset({"artifact:view", "channel.group:edit"}), token_id=token.id

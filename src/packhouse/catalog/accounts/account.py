@@ -30,7 +30,7 @@ class Account(msgspec.Struct, frozen=True):
     username: str
     role: Role
     default_channel_id: int | None
-    sessions: int  #: grows with each new password, after which what was shown of the old one counts for nothing
+    sessions: int  #: grows with each new password, disabling and second factor: what was shown before counts no more
     disabled_at: int | None
     created_at: int
     uuid: str = ""  #: who it is for others, for ever

@@ -132,7 +132,8 @@ class Authenticator:
             account = await self._shared(credential, key, address)
             if account.totp_since is not None:
                 raise _code_needed()
-            principal, seconds = await self._principal(account.id, account.username), REMEMBER_SECONDS
+            holder = await self._principal(account.id, account.username)
+            principal, seconds = msgspec.structs.replace(holder, sessions=account.sessions), REMEMBER_SECONDS
         else:
             raise _refused()
         proof = Proof(principal, started + min(seconds, REMEMBER_SECONDS))

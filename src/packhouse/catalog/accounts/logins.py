@@ -12,12 +12,15 @@ from typing import Literal
 import msgspec
 from sqlalchemy import bindparam, delete, insert, null, or_, select, update
 
+from packhouse.catalog.accounts import store
+from packhouse.catalog.accounts.account import Account
 from packhouse.catalog.accounts.keys import Keys
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.changes import note
 from packhouse.catalog.sign_in_tables import auth_code, device_grant, login
 from packhouse.core.db import Unit
 from packhouse.core.db.base import Reader
+from packhouse.core.errors import PackhouseError
 from packhouse.core.randomness import new_uuid, random_hex
 
 Kind = Literal["browser", "key", "api"]
@@ -76,6 +79,14 @@ _OLD = (
     .limit(bindparam("limit"))
 )
 _FORGET = delete(login).where(login.c.id.in_(_OLD))
+
+
+async def require_standing(unit: Unit, account: Account) -> None:
+    """Refuse to begin a login by what was shown before the account's password or second factor changed, or before it
+    was disabled: `account` is what it was when that was checked. Raises PackhouseError("unauthenticated").
+    """
+    if not await store.stands(unit, account.id, account.sessions):
+        raise PackhouseError("unauthenticated", "The account has changed meanwhile.", "Sign in again.")
 
 
 async def begin(

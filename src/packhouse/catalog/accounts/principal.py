@@ -22,6 +22,7 @@ class Principal(msgspec.Struct, frozen=True, cache_hash=True):
     login_id: str | None = None  #: the public id of the session shown, if it was one
     levels: Levels | None = None  #: what all its roles give it together; None: what `role` does by default
     everyone: Levels | None = None  #: what the role everyone gives; None: what it does by default
+    sessions: int | None = None  #: `Account.sessions` when a password was shown; None: it was something else
     #: (channel id, level) of what a resource token is limited to, by id; None: it is none
     resources: tuple[tuple[int, int], ...] | None = None
 

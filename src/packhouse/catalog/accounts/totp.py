@@ -45,7 +45,7 @@ _KEEP = (
 _TURN_ON = (
     update(account)
     .where(_OF_ACCOUNT, account.c.totp_since.is_(None), account.c.totp_secret == bindparam("sealed"))
-    .values(totp_since=bindparam("now"), totp_step=bindparam("step"))
+    .values(totp_since=bindparam("now"), totp_step=bindparam("step"), sessions=account.c.sessions + 1)
 )
 _USE = (
     update(account)

@@ -34,7 +34,8 @@ async def give_key(
 ) -> tuple[str, Login]:
     """Return a JWT for `account` and the login it names; `lifetime` in microseconds, `client` is what the person sees.
 
-    Ending that login stops the JWT in every process. Raises what `signer` raises.
+    Ending that login stops the JWT in every process. Raises what `signer` and
+    `key_of` raise.
     """
     key = await signer(db, sealer)
 
@@ -55,7 +56,12 @@ async def key_of(
     lifetime: int,
     amr: Sequence[str] = (),
 ) -> tuple[str, Login]:
-    """Do the same as part of a unit that does more."""
+    """Do the same as part of a unit that does more.
+
+    `account` is as it was when what was shown of it was checked: raises PackhouseError("unauthenticated") when that
+    counts for nothing any more.
+    """
+    await logins.require_standing(unit, account)
     lifetime = min(lifetime, key.verifies_until - unit.now)
     login, _ = await logins.begin(unit, keys, account.id, kind, client=client[:200], lifetime=lifetime, amr=amr)
     if kind == "key":

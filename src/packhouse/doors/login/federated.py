@@ -74,22 +74,22 @@ async def callback(
             said=_once(request),
         )
         account = await house.welcome(client, word)
+        sid = word.claims.get("sid")
+        value = await sign_in(
+            services,
+            authenticator.keys,
+            account,
+            client=request.headers.get("user-agent", ""),
+            amr=["fed"],
+            before=caller.login_id,
+            provider_id=await house.number(provider),
+            upstream_sid=sid if isinstance(sid, str) else None,
+            upstream=house.sealed(word.upstream),
+        )
     except PackhouseError as refusal:
         if refusal.code == "internal":
             raise
         return page("failed", refusal.status, problem=str(refusal))
-    sid = word.claims.get("sid")
-    value = await sign_in(
-        services,
-        authenticator.keys,
-        account,
-        client=request.headers.get("user-agent", ""),
-        amr=["fed"],
-        before=caller.login_id,
-        provider_id=await house.number(provider),
-        upstream_sid=sid if isinstance(sid, str) else None,
-        upstream=house.sealed(word.upstream),
-    )
     await logged_in(services, account)
     forget_login(authenticator, caller)
     return signed_in(request, services, value, word.onward)

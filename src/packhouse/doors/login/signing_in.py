@@ -96,7 +96,11 @@ async def _begun(
     onward: str,
 ) -> Response[bytes]:
     agent = request.headers.get("user-agent", "")
-    value = await sign_in(services, authenticator.keys, account, client=agent, amr=amr, before=caller.login_id)
+    try:
+        value = await sign_in(services, authenticator.keys, account, client=agent, amr=amr, before=caller.login_id)
+    except PackhouseError as refusal:
+        problem, status = _told(refusal)
+        return _login_page(request, caller, onward, username=account.username, problem=problem, status=status)
     await logged_in(services, account)
     forget_login(authenticator, caller)
     return signed_in(request, services, value, onward)

@@ -34,10 +34,12 @@ async def sign_in(
     """Begin a login and return the value of its cookie, which is new each time (no session can be fixed).
 
     `client` is the browser's user agent, `amr` how the person showed who they are (RFC 8176), `before` the uuid of the
-    login the browser had, which ends; `upstream` is sealed.
+    login the browser had, which ends; `upstream` is sealed. `account` is as it was when somebody showed who they are:
+    raises PackhouseError("unauthenticated") when that counts for nothing any more.
     """
 
     async def work(unit: Unit) -> str:
+        await logins.require_standing(unit, account)
         if before is not None and (old := await logins.by_uuid(unit, before)) is not None:
             await logins.end(unit, old.id)
         made, value = await logins.begin(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from packhouse.catalog.accounts import logins, store
 from packhouse.catalog.accounts.keys import load_keys
 from packhouse.catalog.accounts.logins import Login
@@ -30,6 +32,8 @@ async def make(services: Services, who: Principal, client: str) -> tuple[str, Lo
     account = await store.by_id(services.db, who.account_id or 0)
     if account is None or account.disabled_at is not None:
         raise PackhouseError("unauthenticated", "The account is gone.", "Log in again.")
+    if who.sessions is not None:  # by the password that was shown, not by one that has come since
+        account = msgspec.structs.replace(account, sessions=who.sessions)
     lifetime = services.settings.api_key_days * DAY
     keys, key = await load_keys(services.db), await signer(services.db, services.sealer)
 
