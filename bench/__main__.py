@@ -36,6 +36,7 @@ BENCHES = {
     "judging": "advisories and policies over a million files",
     "reports": "a year of downloads, told one by one",
     "tokens": "what the check of a token costs",
+    "people": "lists of what people may see, sign-in, and until a right is gone",
     "memory": "what the server keeps resident",
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from packhouse.catalog.accounts import visibility
+from packhouse.catalog.accounts import assigning, visibility
 from packhouse.catalog.accounts.principal import ANONYMOUS
 from packhouse.catalog.accounts.visibility import viewer
 from packhouse.catalog.identities import federated
@@ -77,6 +77,11 @@ def test_logins_to_ask_about_are_read_in_order_from_those_that_are_live(catalogu
     plan = _plan(catalogue, federated._DUE)
     assert "SEARCH login USING INDEX ix_login_federated (provider_id=? AND checked_at<?)" in plan, plan
     assert not [step for step in plan if "TEMP B-TREE" in step], plan
+
+
+def test_who_has_a_role_is_not_asked_of_every_group_of_every_account(catalogue: sqlite3.Connection) -> None:
+    plan = _plan(catalogue, assigning._COUNT)
+    assert not [step for step in plan if step.startswith("CORRELATED")], plan
 
 
 def _plan(catalogue: sqlite3.Connection, statement: Statement) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import bindparam, delete, exists, func, insert, not_, or_, select
+from sqlalchemy import bindparam, delete, func, insert, not_, or_, select
 
 from packhouse.catalog.accounts.account import Account
 from packhouse.catalog.accounts.giving import covers
@@ -42,13 +42,15 @@ _HAS = select(account_role.c.role_id).where(
 )
 _GIVE = insert(account_role).values(account_id=bindparam("of_account"), role_id=bindparam("role"), source_id=BY_HAND)
 _PERSON = account.c.kind == "person"
-# An account's levels are the highest of its roles', so whoever holds each role's levels holds the account's.
+# An account's levels are the highest of its roles', so whoever holds each role's levels holds the account's. Who has
+# one of the others is looked up once, from the roles: few have them, and an account may be in hundreds of groups.
+_OTHERS = select(role.c.id).where(not_(any_of(role.c.id, "roles")))
 _BEYOND = or_(
-    exists().where(account_role.c.account_id == account.c.id, not_(any_of(account_role.c.role_id, "roles"))),
-    exists().where(
-        group_member.c.account_id == account.c.id,
-        group_role.c.group_id == group_member.c.group_id,
-        not_(any_of(group_role.c.role_id, "roles")),
+    account.c.id.in_(select(account_role.c.account_id).where(account_role.c.role_id.in_(_OTHERS))),
+    account.c.id.in_(
+        select(group_member.c.account_id)
+        .join(group_role, group_role.c.group_id == group_member.c.group_id)
+        .where(group_role.c.role_id.in_(_OTHERS))
     ),
 )
 _PAGE = (
