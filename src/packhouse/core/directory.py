@@ -1,6 +1,6 @@
 """Directories: the only place that speaks LDAP (RFC 4511), through OpenLDAP's library in threads of its own.
 
-The library is optional (`pip install packhouse[ldap]`). A directory's address begins with `ldaps:`, or with `ldap:`,
+The library is optional (`pip install '.[ldap]'`). A directory's address begins with `ldaps:`, or with `ldap:`,
 where nothing is sent before StartTLS succeeded unless `plain` says that it may; certificates are always checked.
 """
 
@@ -149,7 +149,7 @@ def require() -> None:
         raise PackhouseError(
             "bad_request",
             "The identity file names a directory, but the library for LDAP is not installed.",
-            "Install it with `pip install packhouse[server,ldap]`, or remove the provider.",
+            "Install it with `pip install '.[server,ldap]'` in the clone, or remove the provider.",
         )
 
 

@@ -19,6 +19,7 @@ from packhouse.core.clock import DAY
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.workflows.signin.oidc.federation import Federation
+from packhouse.workflows.signin.oidc.flow import Upstream
 from tests.conftest import Backend
 from tests.kit.asgi import Answer, Client
 from tests.kit.calls import call, read
@@ -297,6 +298,19 @@ async def test_what_the_provider_no_longer_vouches_for_ends(house: House, idp: F
     idp.person["sub"] = "s-2"
     await recheck(house)
     assert (await other.get("/api/account")).json()["username"] == "kim", "a word about somebody else is none"
+
+
+async def test_that_a_provider_cannot_be_asked_again_is_told_once(
+    house: House, idp: FakeIdp, caplog: pytest.LogCaptureFixture
+) -> None:
+    browser, federation = Browser(house.web), Federation(house.services)
+    await arrives(browser, idp)
+    sealed, db = federation.sealed(Upstream("an ID token alone")), house.services.db
+    for _ in range(2):
+        await db.write(lambda unit: unit.execute("UPDATE login SET checked_at = 0, upstream = :sealed", sealed=sealed))
+        await federation.recheck(await load_keys(db))
+    assert [one.getMessage() for one in caplog.records].count("gave no refresh token") == 1
+    assert await sees(browser) == 200
 
 
 async def test_signing_out_works_in_both_directions(house: House, idp: FakeIdp) -> None:

@@ -42,6 +42,7 @@ class Federation:
         found = [one for one in services.providers if isinstance(one, OidcProvider)]
         self.clients = {one.name: Client(one, services.settings) for one in found}
         self._numbers: dict[str, int] = {}
+        self._warned: set[str] = set()
 
     @property
     def providers(self) -> list[OidcProvider]:
@@ -110,6 +111,7 @@ class Federation:
     async def _ask_about(self, keys: Keys, client: Client, login: Federated) -> None:
         upstream = self.opened(login.upstream)
         if not upstream.refresh_token:
+            self._warn_once(client.provider)
             await self._keep(login, login.upstream)
             return
         word = await refreshed(self.services, keys, client, upstream)
@@ -126,6 +128,16 @@ class Federation:
                 _log.warning("could not take over what was said", login=login.uuid, why=refusal.message)
             else:
                 await self._end([login], refusal.code)
+
+    def _warn_once(self, provider: OidcProvider) -> None:
+        """Say that a provider cannot be asked about whom it sent: `recheck_seconds` promises otherwise."""
+        if provider.name not in self._warned:
+            self._warned.add(provider.name)
+            _log.warning(
+                "gave no refresh token",
+                provider=provider.name,
+                hint="Add offline_access to its scopes, if it knows that.",
+            )
 
     async def _keep(self, login: Federated, sealed: bytes) -> None:
         """Note that a login was asked about just now."""
