@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
-from packhouse.catalog.accounts.permissions import ACTIONS, CATEGORIES, Level
+from packhouse.catalog.accounts.permissions import ACTIONS, ALWAYS_IN_TOKENS, CATEGORIES, Level
 from packhouse.core.errors import CODES
 from packhouse.core.settings import DESCRIPTIONS, PREFIX, SECRET, Settings
 from packhouse.doors.api import Api
@@ -63,12 +63,17 @@ def shown(name: str, default: object) -> str:
 
 def permissions() -> Iterator[str]:
     """Who may do what, and what each route needs."""
+    always = ", ".join(f"`{action}`" for action in sorted(ALWAYS_IN_TOKENS))
     yield "# Permissions"
     yield ""
     yield "Levels: none < read < write < manage. A role has a level in each category; `admin` has manage in all. What"
     yield "the table says of the two other roles is what they begin with: `/api/roles` changes them, and makes others."
     yield "Owners have manage on their channels, where the last column says so. A private channel is opened by no role"
-    yield "but `admin`. A token is limited to its scopes: the actions below."
+    yield "but `admin`. A token is limited to its scopes, the actions below, and to what its account may do: a scope"
+    yield f"that the account lacks gives nothing. Besides, every token may do {always}: a client asks who it is."
+    yield ""
+    yield "At package addresses (`/api/repo/CHANNEL/…` and their short forms) indexes need `channel:view-artifacts`,"
+    yield "files `artifact:download` and uploads `artifact:create`."
     yield ""
     rows: Any = (
         (f"`{name}`", level(row.everyone), level(row.author), "yes" if row.of_channel else "")

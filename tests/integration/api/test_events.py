@@ -35,6 +35,8 @@ async def test_administrators_read_and_filter_every_event(house: House) -> None:
     assert "channel_created" not in await found(f"until={since}")
     assert await found("limit=1&offset=1") == ["artifact_registered"]
     assert await found("limit=0") == []
+    for path in ("events", "events/export"):
+        assert (await house.admin.get(f"/api/{path}?type=chanel_created")).status == 400
 
 
 async def test_nobody_else_reads_them(house: House) -> None:

@@ -50,6 +50,10 @@ async def test_a_group_from_its_beginning_to_its_end(house: House) -> None:
     edited = (await call(house.admin, "PUT", "/api/groups/team", {"name": "crew"})).json()
     assert (edited["name"], edited["description"], edited["changed"]) == ("crew", "We.", True)
     assert not (await call(house.admin, "PUT", "/api/groups/crew", {"name": "crew"})).json()["changed"]
+    assert (await call(house.admin, "PUT", "/api/groups/crew", {"roles": ["author"]})).json()["changed"]
+    before, edited = edited, (await call(house.admin, "PUT", "/api/groups/crew", {"roles": []})).json()
+    assert (edited["name"], edited["description"]) == ("crew", "We.")
+    assert edited["updated_at"] > before["updated_at"]
     assert (await call(house.admin, "DELETE", "/api/groups/crew/members/owner")).status == 204
     assert (await house.as_("owner").get("/api/groups/crew")).status == 404
     assert (await call(house.admin, "DELETE", "/api/groups/crew")).status == 204
@@ -59,7 +63,12 @@ async def test_a_group_from_its_beginning_to_its_end(house: House) -> None:
         "group_user_added",
         "group_updated",
     ]
-    assert [type_ for type_, _, _ in await events(house, "group crew")] == ["group_user_deleted", "group_deleted"]
+    assert [type_ for type_, _, _ in await events(house, "group crew")] == [
+        "group_updated",
+        "group_updated",
+        "group_user_deleted",
+        "group_deleted",
+    ]
 
 
 async def test_who_is_not_in_a_group_cannot_tell_it_from_none(house: House) -> None:

@@ -195,6 +195,10 @@ async def test_a_role_counts_at_once_and_the_last_administrator_keeps_theirs(hou
     await change(house, "ann", {"roles": ["author"]})
     assert (await house.as_("ann").get("/api/events")).status == 403
     assert (await call(house.admin, "PUT", "/api/users/admin", {"roles": ["author"]})).status == 409
+    await house.channel("lab")
+    for method, body in (("PUT", {"disabled": True}), ("DELETE", None)):
+        kept = await call(house.admin, method, "/api/users/admin", body)
+        assert (kept.status, b"the only administrator" in kept.body) == (409, True), kept.body
     assert (await change(house, "ann", {"roles": ["admin"]}))["role"] == "admin"
     assert (await change(house, "admin", {"roles": ["author"]}, "ann"))["roles"] == ["author"]
     told = (await read(house.as_("ann"), "/api/events?type=user_roles_changed"))["items"]

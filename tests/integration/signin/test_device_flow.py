@@ -77,7 +77,7 @@ async def test_a_command_line_is_let_in(house: House) -> None:
     assert first.status == 303 and first.headers["location"].startswith("/login?next=%2Fdevice%3Fuser_code%3D")
     browser = await browser_of(house, "ann")
     page = await browser.get(link)
-    assert grant["user_code"].encode() in page.body and b"the anaconda command line" in page.body
+    assert grant["user_code"].encode() in page.body and b"The anaconda command line at" in page.body
     typed = f" {grant['user_code'].lower().replace('-', '')} "
     approved = await browser.post("/device", {"user_code": typed, "answer": "approve"})
     assert approved.status == 200 and b"goes on by itself" in approved.body

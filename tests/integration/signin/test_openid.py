@@ -360,6 +360,18 @@ async def test_what_is_kept_of_the_providers_tokens_is_sealed(house: House, idp:
     assert all(len(part) >= 32 for part in verifier)
 
 
+async def test_a_provider_that_is_away_is_told_on_a_page(backend: Backend, tmp_path: Path) -> None:
+    file = tmp_path / "identity.toml"
+    file.write_text(
+        '[[provider]]\nkind = "oidc"\nname = "corp"\ntitle = "The <Corp>"\nclient_id = "us"\n'
+        'issuer = "http://127.0.0.1:1/corp"\n'
+    )
+    async with open_house(backend, identity_file=str(file)) as house:
+        said = await Browser(house.web).get("/login/corp")
+    assert said.status == 502 and said.headers["content-type"].startswith("text/html")
+    assert b"The &lt;Corp&gt; cannot be reached" in said.body
+
+
 async def test_a_disabled_account_stays_out(house: House, idp: FakeIdp) -> None:
     browser = Browser(house.web)
     await arrives(browser, idp)

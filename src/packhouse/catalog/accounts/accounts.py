@@ -114,7 +114,7 @@ async def disable(unit: Unit, account: Account, disabled: bool, actor: str) -> b
     if (account.disabled_at is not None) == disabled and not (disabled and taken_over):
         return False
     if disabled:
-        await _keep_an_admin(unit, account)
+        await keep_an_admin(unit, account)
     await store.set_disabled(unit, account.id, unit.now if disabled else None, actor if disabled else "")
     await logins.end_all(unit, account.id)
     await _tell(unit, "user_disabled" if disabled else "user_enabled", actor, account.username)
@@ -135,7 +135,7 @@ async def delete_user(db: Database, username: str, actor: str) -> None:
 
 async def remove(unit: Unit, account: Account, actor: str) -> None:
     """Delete an account that owns no channel. Raises PackhouseError("conflict")."""
-    await _keep_an_admin(unit, account)
+    await keep_an_admin(unit, account)
     if owned := await store.count_owned(unit, account.id):
         raise PackhouseError(
             "conflict",
@@ -166,7 +166,7 @@ async def change_password(unit: Unit, account: Account, hashed: str, actor: str,
         raise PackhouseError(
             "conflict",
             f"{account.username} does not log in with a password of this installation.",
-            "Change it in the system that checks it.",
+            "Change it in the system that checks it." if account.kind == "person" else "Make tokens for it instead.",
         )
     await store.set_password(unit, account.id, hashed)
     ended = await logins.end_all(unit, account.id, but)
@@ -242,7 +242,8 @@ def absent(username: str) -> PackhouseError:
     return PackhouseError("not_found", f"There is no user {username[:80]!r}.", "List the users to find the name.")
 
 
-async def _keep_an_admin(unit: Unit, account: Account) -> None:
+async def keep_an_admin(unit: Unit, account: Account) -> None:
+    """Refuse to disable or delete the last administrator. Raises PackhouseError("conflict")."""
     if account.role != "admin" or account.disabled_at is not None:
         return
     await store.lock_admins(unit)

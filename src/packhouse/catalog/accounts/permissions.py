@@ -280,7 +280,7 @@ def refusal(decision: Decision, principal: Principal, action: Action, *, data_pl
 
 
 def _who_may(action: Action) -> str:
-    category, needed = ACTIONS[action]
+    category, _ = ACTIONS[action]
     if CATEGORIES[category].of_channel:
         return "The owner of the channel and administrators"
-    return "Users" if CATEGORIES[category].author >= needed else "Administrators, and whose role has the right,"
+    return "Administrators, and whose role has the right,"

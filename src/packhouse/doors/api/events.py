@@ -10,12 +10,23 @@ from litestar.params import QueryParameter
 from litestar.response import Stream
 
 from packhouse.catalog.audit import store as audit
+from packhouse.catalog.audit.types import EVENTS
+from packhouse.core.errors import PackhouseError
 from packhouse.doors.api.parameters import MOST, Filter, House, Limit, Moment, Offset, Page, moment, page_size
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.shapes.history import EventShape, event_shape
 from packhouse.workflows.reporting.trail import Head, csv_table, head, json_lines
 
 Form = Annotated[Literal["csv", "json"], QueryParameter(description="What is answered: JSON lines, or a table.")]
+About = Annotated[
+    Filter,
+    QueryParameter(
+        max_length=512,
+        pattern="^[^\\x00]*$",
+        description="What it is about, whole: a channel by its name, others with what they are:"
+        " `user ann`, `group crew`, `token NAME`.",
+    ),
+]
 After = Annotated[
     int, QueryParameter(ge=0, le=MOST, description="Only what follows the event with this number: that of a head.")
 ]
@@ -82,6 +93,10 @@ async def keys(services: House) -> Keys:
 def _chosen(
     type: str | None, actor: str | None, object: str | None, since: str | None, until: str | None
 ) -> dict[str, Any]:
+    if type is not None and type not in EVENTS:
+        raise PackhouseError(
+            "bad_request", f"No event has the type {type[:80]!r}.", "docs/audit.md says where all are listed."
+        )
     given: dict[str, Any] = {
         "type": type,
         "actor": actor,

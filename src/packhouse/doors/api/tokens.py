@@ -63,7 +63,7 @@ class TokenRenewal(Body):
 
 @get(["/api/account/scopes", "/api/system/scopes"], tags=["account"], responses=refused())
 async def scopes(caller: Caller) -> Scopes:
-    """List the scopes the caller can put into a token."""
+    """List the scopes that let a token of the caller do something; others can be named, and give nothing."""
     return Scopes(list(grantable(caller)))
 
 

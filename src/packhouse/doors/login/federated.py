@@ -10,6 +10,7 @@ from litestar.params import FromPath
 
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.identities.federated import upstream_of
+from packhouse.core import log
 from packhouse.core.errors import PackhouseError
 from packhouse.core.randomness import random_hex
 from packhouse.doors.api.parameters import Caller, House, Login
@@ -28,9 +29,11 @@ from packhouse.doors.login.pages import (
 from packhouse.workflows.services import Services
 from packhouse.workflows.signin.arriving import logged_in
 from packhouse.workflows.signin.browsing import sign_in
+from packhouse.workflows.signin.identity import OidcProvider
 from packhouse.workflows.signin.oidc.flow import come_back, leave
 
 Asked = Request[Any, Any, Any]
+_log = log.get_logger(__name__)
 #: the cookie that binds an outgoing sign-in to the browser it began in
 ATTEMPT = "attempt"
 ATTEMPT_SECONDS = 600
@@ -44,15 +47,18 @@ async def to_provider(
     house = federation(request)
     client = house.client(provider)
     browser = request.cookies.get(cookie_name(request, ATTEMPT)) or random_hex(32)
-    address = await leave(
-        services,
-        authenticator.keys,
-        client,
-        await house.number(provider),
-        browser=browser,
-        back=_callback(request, provider),
-        onward=local(request.query_params.get("next", "")),
-    )
+    try:
+        address = await leave(
+            services,
+            authenticator.keys,
+            client,
+            await house.number(provider),
+            browser=browser,
+            back=_callback(request, provider),
+            onward=local(request.query_params.get("next", "")),
+        )
+    except PackhouseError as refusal:
+        return _failed(client.provider, refusal)
     return with_cookie(go_to(address), request, browser, ATTEMPT_SECONDS, ATTEMPT)
 
 
@@ -87,9 +93,7 @@ async def callback(
             upstream=house.sealed(word.upstream),
         )
     except PackhouseError as refusal:
-        if refusal.code == "internal":
-            raise
-        return page("failed", refusal.status, problem=str(refusal))
+        return _failed(client.provider, refusal)
     await logged_in(services, account)
     forget_login(authenticator, caller)
     return signed_in(request, services, value, word.onward)
@@ -121,6 +125,17 @@ async def sign_out_there(request: Asked, services: Services, caller: Principal) 
         }
         return f"{address}?{urlencode(query)}" if address else ""
     return ""
+
+
+def _failed(provider: OidcProvider, refusal: PackhouseError) -> Response[bytes]:
+    """Return the page that tells people why they are not signed in; what the provider did wrong is told in the log."""
+    if refusal.code == "internal":
+        raise refusal
+    problem = str(refusal)
+    if refusal.code in ("upstream_failed", "try_later"):
+        _log.warning(f"The identity provider {provider.name} cannot be asked: {refusal}")
+        problem = f"{provider.shown} cannot be reached, or does not answer as it should. Try again in a few minutes."
+    return page("failed", refusal.status, problem=problem)
 
 
 def _callback(request: Asked, provider: str) -> str:

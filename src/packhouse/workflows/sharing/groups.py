@@ -77,6 +77,9 @@ async def edit_group(services: Services, caller: Principal, group: Group, edit: 
         if edit.roles is not None:
             changed |= await _edit_roles(unit, caller, held, set(edit.roles))
         if changed:
+            was = {"name": held.name, "description": held.description}
+            now = {part: changed[part]["to"] if part in changed else value for part, value in was.items()}
+            await store.edit(unit, held.id, **now)  # new roles are a change of the group, too
             await _tell(unit, "group_updated", caller, held.name, {"changed": changed})
             await changes.note(unit, "people")
         return bool(changed)
@@ -99,8 +102,6 @@ async def _edit_fields(unit: Unit, caller: Principal, held: Group, edit: GroupEd
         changed["name"] = {"from": held.name, "to": name}
     if description != held.description:
         changed["description"] = {"from": held.description, "to": description}
-    if changed:
-        await store.edit(unit, held.id, name, description)
     return changed
 
 

@@ -124,6 +124,7 @@ async def edit_person(db: Database, caller: Principal, username: str, edit: Pers
             await _edit_roles(unit, caller, account, edit.roles)
             account = await accounts.found(unit, username)  # who is no administrator any more may be disabled
         if edit.disabled is True:
+            await accounts.keep_an_admin(unit, account)  # before their channels are given to anybody
             await settle(unit, account.id, caller.username)
         if edit.disabled is not UNSET:
             await accounts.disable(unit, account, edit.disabled, caller.username)
@@ -149,6 +150,7 @@ async def delete_person(db: Database, caller: Principal, username: str, heir: st
     async def work(unit: Unit) -> None:
         account = await looked_after(unit, caller, username)
         await require_reach(unit, caller, account)
+        await accounts.keep_an_admin(unit, account)
         await settle(unit, account.id, caller.username, heir)
         await accounts.remove(unit, account, caller.username)
 

@@ -274,6 +274,9 @@ def test_a_refusal_says_who_may() -> None:
         return str(refusal(permit(principal, action, channel("public")), principal, action, data_plane=False))
 
     assert "Administrators, and whose role has the right, may" in told(BOB, "channel.mirror:edit"), "no owner may"
+    nobody = Principal(BOB.account_id, "bob", "everyone")
+    refused = refusal(FORBIDDEN, nobody, "account:edit", data_plane=False)
+    assert "Administrators, and whose role has the right, may" in str(refused.hint), "they are a user themselves"
     assert "The owner of the channel" in told(BOB, "artifact:delete")
     limited = Principal(BOB.account_id, "bob", "author", scopes=frozenset({"artifact:view"}))
     assert "scopes include channel:view and, for subchannels, subchannel:view" in told(limited, "channel:view")
