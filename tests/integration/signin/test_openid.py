@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from functools import partial
@@ -18,6 +19,8 @@ from packhouse.catalog.identities import federated
 from packhouse.core.clock import DAY
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
+from packhouse.workflows.signin.oidc.client import Client as OidcClient
+from packhouse.workflows.signin.oidc.client import Endpoints
 from packhouse.workflows.signin.oidc.federation import Federation
 from packhouse.workflows.signin.oidc.flow import Upstream
 from tests.conftest import Backend
@@ -350,6 +353,25 @@ async def test_signing_out_works_in_both_directions(house: House, idp: FakeIdp) 
 
 
 KIND = {"content-type": "application/x-www-form-urlencoded"}
+
+
+async def test_a_sign_out_here_does_not_wait_for_the_provider(
+    house: House, idp: FakeIdp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser, answers, ask = Browser(house.web), asyncio.Event(), OidcClient.endpoints
+    await arrives(browser, idp)
+
+    async def slowly(client: OidcClient) -> Endpoints:
+        await answers.wait()
+        return await ask(client)
+
+    monkeypatch.setattr(OidcClient, "endpoints", slowly)
+    leaving = asyncio.create_task(browser.post("/logout"))
+    async with asyncio.timeout(90):
+        while not await house.services.db.fetch_value("SELECT count(*) FROM login WHERE ended_at IS NOT NULL"):
+            await asyncio.sleep(0.05)
+    answers.set()
+    assert b"/end_session?" in (await leaving).body
 
 
 async def test_what_is_kept_of_the_providers_tokens_is_sealed(house: House, idp: FakeIdp) -> None:

@@ -8,8 +8,6 @@ from urllib.parse import urlencode
 from litestar import Request, Response, get, post
 from litestar.params import FromPath
 
-from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.identities.federated import upstream_of
 from packhouse.core import log
 from packhouse.core.errors import PackhouseError
 from packhouse.core.randomness import random_hex
@@ -26,7 +24,6 @@ from packhouse.doors.login.pages import (
     signed_in,
     with_cookie,
 )
-from packhouse.workflows.services import Services
 from packhouse.workflows.signin.arriving import logged_in
 from packhouse.workflows.signin.browsing import sign_in
 from packhouse.workflows.signin.identity import OidcProvider
@@ -107,10 +104,12 @@ async def backchannel(provider: FromPath[str], request: Asked) -> Response[bytes
     return Response(b"", headers={"Cache-Control": "no-store"}, media_type="text/plain")
 
 
-async def sign_out_there(request: Asked, services: Services, caller: Principal) -> str:
-    """Return the address at which the caller signs out at their provider, too; "" when there is none."""
+async def sign_out_there(request: Asked, found: tuple[int, bytes] | None) -> str:
+    """Return the address at which somebody signs out at their provider, too; "" when there is none.
+
+    `found` is what `upstream_of` returned of their login.
+    """
     house = federation(request)
-    found = await upstream_of(services.db, caller.login_id) if caller.login_id and house.clients else None
     for name, client in house.clients.items():
         if found is None or await house.number(name) != found[0] or not client.provider.logout:
             continue

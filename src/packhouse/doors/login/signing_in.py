@@ -10,6 +10,7 @@ from litestar import Request, Response, get, post
 from packhouse.catalog.accounts.account import Account
 from packhouse.catalog.accounts.authenticator import Authenticator
 from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.identities.federated import upstream_of
 from packhouse.core.errors import PackhouseError
 from packhouse.doors.api.parameters import Caller, House, Login
 from packhouse.doors.login.federated import sign_out_there
@@ -50,9 +51,10 @@ async def login(request: Asked, caller: Caller, services: House, authenticator: 
 @post("/logout", include_in_schema=False, status_code=200)
 async def logout(request: Asked, caller: Caller, services: House, authenticator: Login) -> Response[bytes]:
     """End the login of this browser."""
-    there = await sign_out_there(request, services, caller)
+    vouched = await upstream_of(services.db, caller.login_id) if caller.login_id else None
     await sign_out(services.db, caller)
     forget_login(authenticator, caller)
+    there = await sign_out_there(request, vouched)  # last: it may have to ask the provider, which may be slow
     return with_cookie(page("logged_out", there=there), request, "", 0)
 
 
