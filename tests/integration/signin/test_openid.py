@@ -19,6 +19,7 @@ from packhouse.catalog.identities import federated
 from packhouse.core.clock import DAY
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
+from packhouse.workflows.signin.oidc import client as client_module
 from packhouse.workflows.signin.oidc.client import Client as OidcClient
 from packhouse.workflows.signin.oidc.client import Endpoints
 from packhouse.workflows.signin.oidc.federation import Federation
@@ -372,6 +373,23 @@ async def test_a_sign_out_here_does_not_wait_for_the_provider(
             await asyncio.sleep(0.05)
     answers.set()
     assert b"/end_session?" in (await leaving).body
+
+
+async def test_a_provider_that_is_away_is_asked_once_by_all_who_wait(
+    house: House, idp: FakeIdp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, asked = Federation(house.services).clients["idp"], []
+
+    async def nobody(address: str, *_: object, **_named: object) -> None:
+        asked.append(address)
+        raise PackhouseError("upstream_failed", "Nobody answers there.", "Try again later.")
+
+    with monkeypatch.context() as away:
+        away.setattr(client_module, "ask_json", nobody)
+        answers = await asyncio.gather(*(client.endpoints() for _ in range(10)), return_exceptions=True)
+    assert {str(one) for one in answers} == {"Nobody answers there. Try again later."} and len(asked) == 1
+    monkeypatch.setattr(client_module, "AWAY_SECONDS", 0.0)
+    assert (await client.endpoints()).issuer == idp.issuer
 
 
 async def test_what_is_kept_of_the_providers_tokens_is_sealed(house: House, idp: FakeIdp) -> None:

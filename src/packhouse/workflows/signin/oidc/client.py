@@ -26,6 +26,8 @@ Keys = list[dict[str, Any]]
 
 BELIEVED_SECONDS = 3600.0
 LOOK_AGAIN_SECONDS = 60.0
+#: a provider that did not describe itself is not asked again for so long: whoever waits would ask one after the other
+AWAY_SECONDS = 5.0
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -53,6 +55,7 @@ class Client:
         allowed = settings.private_hosts | {f"{host}:{port}"}
         self._fetch = FetchSettings(ca_bundle=provider.ca_file or None, allowed_private=allowed, answer_timeout=15.0)
         self._endpoints: tuple[float, Endpoints] | None = None
+        self._away: tuple[float, PackhouseError] | None = None  # when it did not describe itself, and why
         self._keys: tuple[float, Keys] | None = None
         self._lock = asyncio.Lock()
 
@@ -61,7 +64,13 @@ class Client:
         async with self._lock:
             known = self._endpoints
             if known is None or known[0] + BELIEVED_SECONDS < monotonic():
-                known = self._endpoints = (monotonic(), await self._discover())
+                if self._away is not None and monotonic() < self._away[0] + AWAY_SECONDS:
+                    raise self._away[1]
+                try:
+                    known = self._endpoints = (monotonic(), await self._discover())
+                except PackhouseError as error:
+                    self._away = (monotonic(), error)
+                    raise
             return known[1]
 
     async def with_keys(self, check: Callable[[Keys], T]) -> T:

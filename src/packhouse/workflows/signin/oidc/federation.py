@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from functools import partial
 
@@ -96,17 +97,24 @@ class Federation:
         """Ask the providers about the logins that were not asked about for `recheck_seconds`.
 
         Whom a provider no longer vouches for, or who left the required groups, is signed out; others get the groups and
-        roles they have now. A provider that does not answer changes nothing.
+        roles they have now. A provider that does not answer changes nothing, and lets no other wait.
         """
-        db = self.services.db
-        for name, client in self.clients.items():
-            pause = client.provider.recheck_seconds * SECOND
-            for login in await federated.due(db, await self.number(name), await db.now(), pause):
-                try:
-                    await self._ask_about(keys, client, login)
-                except PackhouseError as refusal:
-                    _log.warning("could not ask about a login", provider=name, login=login.uuid, why=refusal.message)
-                    await self._keep(login, login.upstream)  # or those behind it would never have their turn
+        rounds = (self._recheck(keys, client) for client in self.clients.values())
+        for outcome in await asyncio.gather(*rounds, return_exceptions=True):
+            if outcome is not None:
+                raise outcome
+
+    async def _recheck(self, keys: Keys, client: Client) -> None:
+        db, name = self.services.db, client.provider.name
+        pause = client.provider.recheck_seconds * SECOND
+        for login in await federated.due(db, await self.number(name), await db.now(), pause):
+            try:
+                await self._ask_about(keys, client, login)
+            except PackhouseError as refusal:
+                _log.warning("could not ask about a login", provider=name, login=login.uuid, why=refusal.message)
+                await self._keep(login, login.upstream)  # or those behind it would never have their turn
+                if refusal.code == "upstream_failed":  # each of the others would wait for it, too
+                    return
 
     async def _ask_about(self, keys: Keys, client: Client, login: Federated) -> None:
         upstream = self.opened(login.upstream)
