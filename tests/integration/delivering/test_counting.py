@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from packhouse.catalog.downloads.items import Wanted
+from packhouse.catalog.downloads.store import open_items
 from packhouse.catalog.packages import downloads, entries, summaries
 from packhouse.catalog.packages.downloads import Tally
 from packhouse.core.db import Unit
@@ -32,6 +34,14 @@ async def counted(house: House) -> tuple[int, int]:
     db = house.services.db
     file = await db.fetch_value("SELECT coalesce(sum(count), 0) FROM download")
     return int(file), int(await db.fetch_value("SELECT download_count FROM package WHERE name = 'one'"))
+
+
+async def single(house: House) -> int:
+    """Return how many downloads are kept one by one."""
+    items = open_items(house.services.db)
+    found = [one async for batch in items.read(Wanted(0, 2**52)) for one in batch]
+    await items.close()
+    return len(found)
 
 
 async def note(house: House, counter: DownloadCounter, times: int) -> None:
@@ -67,7 +77,7 @@ async def test_folding_the_same_chunk_twice_never_doubles(
     await counter.fold()
     chunk.write_bytes(kept)  # as if the process had died between the commit and the removal
     await counter.fold()
-    assert await counted(house) == (5, 5)
+    assert (await counted(house), await single(house)) == ((5, 5), 5)
     assert not chunk.exists()
 
 
@@ -84,10 +94,10 @@ async def test_a_chunk_that_was_added_days_ago_is_not_added_again(
     (tmp_path / "counts" / "0.chunk").write_bytes(b"[]")  # and finds something to add before it
     later = DownloadCounter(house.services.db, tmp_path / "counts")
     await later.fold()
-    assert await counted(house) == (5, 5)
+    assert (await counted(house), await single(house)) == ((5, 5), 5)
     await note(house, later, 1)
     await later.fold()
-    assert await counted(house) == (6, 6)
+    assert (await counted(house), await single(house)) == ((6, 6), 6)
     assert await house.services.db.fetch_value("SELECT count(*) FROM download_chunk") == 1  # the last: the next time
 
 

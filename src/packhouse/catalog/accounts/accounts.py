@@ -41,7 +41,12 @@ async def ensure_admin(db: Database, password: str | None = None) -> str | None:
         await create_account(unit, username=ADMIN, actor="system", password_hash=hashed, roles=("admin",))
         return True
 
-    created = await db.write(work)
+    try:
+        created = await db.write(work)
+    except PackhouseError as error:
+        if error.code != "conflict":
+            raise
+        created = False  # another process did between our look and our writing
     return chosen_password if created and not password else None
 
 

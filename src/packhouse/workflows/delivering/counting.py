@@ -107,7 +107,7 @@ class DownloadCounter:
             chunk = await self._by_the_clock_of_all(_read(file))
             if chunk.at:
                 await self._items.make_room(min(chunk.at) // DAY, max(chunk.at) // DAY)
-            gone = list(self._gone)
+            gone = [name for name in self._gone if name != file.stem]
             items = await self._db.write(partial(_fold, self._items, file, chunk, gone))
             await self._items.forget_chunks(gone)
             await self._items.add_after(file.stem, items, file.exists)
