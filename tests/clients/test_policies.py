@@ -71,6 +71,7 @@ class Channel:
             old.unlink()
         for source in sources:
             shutil.copy(ADVISORIES / source, self.feeds)
+        self.until(lambda: self.site.call("GET", "/api/feeds")["total_count"], 90)  # made by the worker, once it is up
         asyncio.run(self._ask())
 
     async def _ask(self) -> None:

@@ -92,7 +92,7 @@ def somewhere(number: int) -> str:
     ],
     ids=["one account from one address", "many accounts from one address", "one account from many addresses"],
 )
-@pytest.mark.parametrize("guesses", [1_500, pytest.param(10_000, marks=pytest.mark.full)])
+@pytest.mark.parametrize("guesses", [500, pytest.param(10_000, marks=pytest.mark.full)])
 async def test_thousands_of_guesses_at_three_processes(
     nodes: list[Database], keys: Keys, whom: Callable[[int], str], whence: Callable[[int], str], guesses: int
 ) -> None:
