@@ -82,10 +82,13 @@ async def test_nothing_acknowledged_is_lost(backend: Backend, processes: int, ki
             site.call("POST", "/api/channels", {"name": channel, "privacy": "public"})
         async with beside(backend) as services:
             traffic = Traffic(site, dice)
-            for _ in range(kills):
+            for number in range(kills):
                 over = asyncio.Event()
                 clients = asyncio.create_task(traffic.run(over))
                 await asyncio.sleep(dice.uniform(0.05, 1.0))
+                async with asyncio.timeout(90):  # on a slow machine nothing may have been acknowledged yet
+                    while len(traffic.uploaded) < number + 2 and site.process.poll() is None:
+                        await asyncio.sleep(0.01)
                 strike(site, dice)
                 over.set()
                 await clients
