@@ -15,7 +15,6 @@ from packhouse.catalog.downloads import dictionaries
 from packhouse.catalog.downloads.items import Item, Wanted, day_of
 from packhouse.catalog.downloads.store import open_items
 from packhouse.core.clock import DAY, from_iso
-from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.workflows.delivering import counting
 from packhouse.workflows.delivering.counting import DownloadCounter
@@ -23,6 +22,7 @@ from packhouse.workflows.maintaining.verify import verify
 from packhouse.workflows.reporting.retention import AHEAD
 from tests.kit.calls import read
 from tests.kit.house import House
+from tests.kit.known import found_in
 
 FILE = "/api/repo/pub/noarch/one-1.0-0.conda"
 CONDA = "conda/26.9.0 requests/2.32.5 CPython/3.13.1"
@@ -35,25 +35,6 @@ async def kept(house: House, since: int = 0, before: int = 2**52, **wanted: Any)
     found = [item async for batch in items.read(Wanted(since, before, **wanted)) for item in batch]
     await items.close()
     return found
-
-
-async def found_in(house: House, key: str) -> None:
-    """Let a vulnerability be found in version 1.0 of the package."""
-
-    async def work(unit: Unit) -> None:
-        number = await unit.fetch_value(
-            "INSERT INTO vulnerability (key, kind, exploited, summary, body) VALUES (:key, 'vulnerability', FALSE, '',"
-            " :body) RETURNING id",
-            key=key,
-            body=b"",
-        )
-        await unit.execute(
-            "INSERT INTO finding (family, name, version, vulnerability_id, advisory_id, fixed_in, evidence)"
-            " VALUES ('conda', 'one', '1.0', :number, 0, '', '')",
-            number=number,
-        )
-
-    await house.services.db.write(work)
 
 
 async def test_who_from_where_by_which_client_and_token_with_what_was_known_then(house: House) -> None:

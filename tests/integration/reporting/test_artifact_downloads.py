@@ -11,13 +11,13 @@ import pytest
 
 from packhouse.catalog.accounts import accounts
 from packhouse.core.clock import DAY, to_iso
-from packhouse.core.db import Unit
 from packhouse.workflows.delivering import counting
 from packhouse.workflows.reporting.activity import Wanted, activity
 from tests.conftest import Backend
 from tests.kit.asgi import Answer, Client
 from tests.kit.calls import call, read
 from tests.kit.house import House, open_house
+from tests.kit.known import found_in
 from tests.kit.seeded import seed_downloads
 
 ROUTE = "/api/reports/artifact_downloads"
@@ -39,25 +39,6 @@ async def downloaded(house: House, who: Client, channel: str, times: int = 1, **
     for _ in range(times):
         assert (await who.get(f"/api/repo/{channel}/noarch/one-1.0-0.conda", **headers)).status == 200
     await house.server._counter.fold()
-
-
-async def found_in(house: House, key: str) -> None:
-    """Let a vulnerability be found in version 1.0 of the package."""
-
-    async def work(unit: Unit) -> None:
-        number = await unit.fetch_value(
-            "INSERT INTO vulnerability (key, kind, exploited, summary, body) VALUES (:key, 'vulnerability', FALSE, '',"
-            " :body) RETURNING id",
-            key=key,
-            body=b"",
-        )
-        await unit.execute(
-            "INSERT INTO finding (family, name, version, vulnerability_id, advisory_id, fixed_in, evidence)"
-            " VALUES ('conda', 'one', '1.0', :number, 0, '', '')",
-            number=number,
-        )
-
-    await house.services.db.write(work)
 
 
 async def asked(house: House, **body: Any) -> Answer:
