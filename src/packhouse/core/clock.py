@@ -44,7 +44,7 @@ _SECONDS = [f"{second:02}." for second in range(60)]
 _MILLIS = [f"{milli:03}Z" for milli in range(1000)]
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8192)
 def _minute(number: int) -> str:
     return datetime.fromtimestamp(number * 60, UTC).strftime("%Y-%m-%dT%H:%M:")
 

@@ -143,7 +143,7 @@ async def test_ten_times_the_rows_take_no_more_memory(house: House, few: int, ma
     async def peak(days: int) -> tuple[int, int]:
         rows = 0
         tracemalloc.start()
-        async for batch in await activity(db, Wanted(first, first + days * DAY), "admin"):
+        async for batch in await activity(db, Wanted(first, first + days * DAY), "admin", repr):
             rows += len(batch)
         used = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()

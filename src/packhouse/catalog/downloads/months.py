@@ -46,7 +46,7 @@ _ADD = """WITH file AS MATERIALIZED (SELECT key, json_extract(value, '$[0]') AS 
  CROSS JOIN file ON file.key = json_extract(given.value, '$[1]')
  CROSS JOIN address ON address.key = json_extract(given.value, '$[2]')
  CROSS JOIN agent ON agent.key = json_extract(given.value, '$[3]')"""
-_READ = """SELECT at, number, file_id, channel_id, account_id, token, address, agent_id, cve_set_id FROM item
+_READ = """SELECT at, file_id, channel_id, account_id, token, address, agent_id, cve_set_id, number FROM item
  WHERE (at, number) > (:at, :number) AND at < :before{accounts}{channels} ORDER BY at, number LIMIT :limit"""
 _OF_ACCOUNTS = " AND account_id IN (SELECT value FROM json_each(:accounts))"
 _OF_CHANNELS = " AND channel_id IN (SELECT value FROM json_each(:channels))"
@@ -170,10 +170,10 @@ async def _read(db: Database, wanted: Wanted) -> AsyncIterator[list[Item]]:
     while True:
         rows = await db.fetch_large(statement, before=wanted.before, limit=PAGE, **after, **chosen)
         if rows:
-            yield [Item(row[0], *row[2:]) for row in rows]
+            yield [Item._make(row[:-1]) for row in rows]
         if len(rows) < PAGE:
             return
-        after = {"at": rows[-1][0], "number": rows[-1][1]}
+        after = {"at": rows[-1][0], "number": rows[-1][-1]}
 
 
 async def _fault(file: Path, deep: bool) -> str | None:
