@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.kit.context import SQLITE, Context
 from bench.kit.report import Line, median
-from packhouse.catalog.accounts import accounts, tokens
+from packhouse.catalog.accounts import tokens
 from packhouse.catalog.accounts.authenticator import Authenticator
 from packhouse.catalog.accounts.keys import load_keys
 from packhouse.catalog.accounts.permissions import WRITE, Decision, Target, permit
@@ -20,6 +20,7 @@ from packhouse.catalog.channels import store as channels
 from packhouse.core.db import Database, Unit, open_database
 from packhouse.core.db.migrating import migrate
 from packhouse.doors.credentials import from_request
+from tests.kit import staffing
 
 #: channels of the resource token, the last of which is asked for
 CHANNELS = 20
@@ -63,7 +64,7 @@ async def _once(authenticator: Authenticator, headers: Any, target: Target, chec
 
 async def _prepared(db: Database) -> tuple[Authenticator, dict[str, str], Target]:
     keys = await load_keys(db)
-    ann = await accounts.create_user(db, "ann", None, "author", "bench")
+    ann = await staffing.create_user(db, "ann", None, "author", "bench")
     who = Principal(ann.id, "ann", "author")
 
     async def work(unit: Unit) -> list[int]:

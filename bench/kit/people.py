@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from packhouse.catalog.accounts import accounts
 from packhouse.catalog.accounts.account import Account
 from packhouse.core.db import Unit
 from packhouse.workflows.services import Services
+from tests.kit import staffing
 
 VIEWER, PASSWORD = "vera", "a-password-for-benches"
 BATCH = 2000
@@ -53,7 +53,7 @@ async def fill_people(services: Services, size: Size, seed: int = 0) -> Account:
     Of ten channels eight are private, one is for people who are known and one public; the viewer owns none.
     """
     db = services.db
-    vera = await accounts.create_user(db, VIEWER, PASSWORD, "author", "bench")
+    vera = await staffing.create_user(db, VIEWER, PASSWORD, "author", "bench")
     first = {table: int(await db.fetch_value(f"{_FIRST} {table}")) for table in ("account", "channel", "user_group")}
     rows = _rows(size, vera.id, first, random.Random(seed))
     await _insert(services, _ACCOUNT, rows.accounts)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from packhouse.app import Server
-from packhouse.catalog.accounts import accounts, tokens
+from packhouse.catalog.accounts import tokens
 from packhouse.catalog.accounts.keys import load_keys
 from packhouse.catalog.accounts.principal import Principal, Role
 from packhouse.catalog.channels import store as channels
@@ -22,6 +22,7 @@ from packhouse.workflows.publishing.moving import remove
 from packhouse.workflows.publishing.selection import Item
 from packhouse.workflows.services import Services
 from tests.conftest import Backend
+from tests.kit import staffing
 from tests.kit.asgi import Answer, Client
 from tests.kit.condapkg import make_conda, make_tarbz2
 
@@ -61,7 +62,7 @@ class House:
     async def person(self, name: str, role: Role = "author", password: str | None = None) -> Person:
         """Make an account and a token for it."""
         db = self.services.db
-        account = await accounts.create_user(db, name, password, role, "test")
+        account = await staffing.create_user(db, name, password, role, "test")
         principal = Principal(account.id, name, role)
         token, value = await tokens.create(db, await load_keys(db), principal, "for tests", None, None)
         self.people[name] = Person(principal, value, token.id)

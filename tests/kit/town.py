@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from packhouse.catalog.accounts import accounts, store, tokens
+from packhouse.catalog.accounts import store, tokens
 from packhouse.catalog.accounts.keys import load_keys
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.changes import note
@@ -13,6 +13,7 @@ from packhouse.catalog.grants.issuing import give_key
 from packhouse.core.clock import DAY
 from packhouse.core.db import Unit
 from packhouse.workflows.signin.browsing import sign_in
+from tests.kit import staffing
 from tests.kit.carriers import Credentials
 from tests.kit.house import House
 from tests.kit.rights import LEVELS, MANAGE, READ, WRITE, Place, Someone
@@ -120,7 +121,7 @@ async def build(house: House) -> Town:
     town = Town(house)
     for who in PEOPLE:
         if who.admin:
-            await accounts.set_password(house.services.db, who.name, PASSWORD, "test")
+            await staffing.set_password(house.services.db, who.name, PASSWORD, "test")
         else:
             await house.person(who.name, password=PASSWORD)
         town.limited[who.name] = await _token(house, who, "limited", SCOPES)

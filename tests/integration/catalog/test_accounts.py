@@ -27,6 +27,7 @@ from packhouse.core.clock import SECOND, to_iso
 from packhouse.core.db import Database, Unit, open_database
 from packhouse.core.errors import PackhouseError
 from tests.conftest import Backend
+from tests.kit import staffing
 from tests.kit.keys import key_for
 
 PASSWORD = "correct horse"
@@ -45,7 +46,7 @@ async def keys(db: Database) -> Keys:
 
 
 async def person(db: Database, username: str, role: str = "author") -> Principal:
-    account = await accounts.create_user(db, username, PASSWORD, role, "root")
+    account = await staffing.create_user(db, username, PASSWORD, role, "root")
     return Principal(account.id, username, account.role)
 
 
@@ -196,20 +197,20 @@ async def test_what_is_taken_back_stops_in_other_processes(db: Database, keys: K
     await feed.poll()
     assert [await refused(authenticator, c) for c in shown] == [True, False, False, False]
 
-    await accounts.set_disabled(db, "ann", True, root.username)
+    await staffing.set_disabled(db, "ann", True, root.username)
     await feed.poll()
     assert all([await refused(authenticator, c) for c in shown])
 
-    await accounts.set_disabled(db, "ann", False, root.username)
+    await staffing.set_disabled(db, "ann", False, root.username)
     await feed.poll()
     assert [await refused(authenticator, c) for c in shown] == [True, False, True, False]
 
-    await accounts.set_password(db, "ann", "another horse", "ann")
+    await staffing.set_password(db, "ann", "another horse", "ann")
     await feed.poll()
     assert await refused(authenticator, password("ann"))
     assert not await refused(authenticator, password("ann", "another horse"))
 
-    await accounts.delete_user(db, "ann", root.username)
+    await staffing.delete_user(db, "ann", root.username)
     await feed.poll()
     assert await refused(authenticator, Credential("token", other))
     assert await refused(authenticator, password("ann", "another horse"))
@@ -219,7 +220,7 @@ async def test_a_new_password_ends_sessions(db: Database, keys: Keys) -> None:
     await person(db, "ann")
     session, _ = await key_for(db, "ann")
     assert not await refused(Authenticator(db, keys), Credential("session", session))
-    await accounts.set_password(db, "ann", PASSWORD, "ann")
+    await staffing.set_password(db, "ann", PASSWORD, "ann")
     assert await refused(Authenticator(db, keys), Credential("session", session))
 
 
@@ -267,21 +268,21 @@ async def test_accounts_are_listed_and_kept_in_order(db: Database) -> None:
         ("bob", PASSWORD, "king", "bad_request"),
     ):
         with pytest.raises(PackhouseError) as error:
-            await accounts.create_user(db, username, secret, role, "root")
+            await staffing.create_user(db, username, secret, role, "root")
         assert error.value.code == code
     assert (await page_for(db, root, 10, 0))[1] == 3
 
 
 async def test_the_last_administrator_stays(db: Database) -> None:
     await person(db, "root", "admin")
-    for attempt in (accounts.set_disabled(db, "root", True, "root"), accounts.delete_user(db, "root", "root")):
+    for attempt in (staffing.set_disabled(db, "root", True, "root"), staffing.delete_user(db, "root", "root")):
         with pytest.raises(PackhouseError) as error:
             await attempt
         assert error.value.code == "conflict"
     await person(db, "other", "admin")
     outcome = await asyncio.gather(
-        accounts.set_disabled(db, "root", True, "other"),
-        accounts.delete_user(db, "other", "root"),
+        staffing.set_disabled(db, "root", True, "other"),
+        staffing.delete_user(db, "other", "root"),
         return_exceptions=True,
     )
     assert sum(isinstance(result, PackhouseError) for result in outcome) == 1
@@ -311,14 +312,14 @@ async def test_owners_are_not_deleted_and_numbers_not_inherited(db: Database) ->
     ann = await person(db, "ann")
     channel_id = await add_channel(db, "data", "private", ann.account_id or 0)
     with pytest.raises(PackhouseError) as error:
-        await accounts.delete_user(db, "ann", "root")
+        await staffing.delete_user(db, "ann", "root")
     assert error.value.code == "conflict"
 
     async def remove(unit: Unit) -> None:
         await unit.execute("DELETE FROM channel WHERE id = :id", id=channel_id)
 
     await db.write(remove)
-    await accounts.delete_user(db, "ann", "root")
+    await staffing.delete_user(db, "ann", "root")
     assert (await person(db, "ann")).account_id != ann.account_id
 
 
@@ -358,11 +359,11 @@ async def test_every_change_is_one_event_without_a_secret(db: Database, keys: Ke
     token, first = await tokens.create(db, keys, ann, "ci", ["artifact:view"], None)
     _, second = await tokens.reissue(db, keys, ann, token.id)
     await tokens.revoke(db, ann, token.id)
-    await accounts.set_password(db, "ann", "another horse", "root")
-    await accounts.set_disabled(db, "ann", True, "root")
-    await accounts.set_disabled(db, "ann", True, "root")  # changes nothing
-    await accounts.set_disabled(db, "ann", False, "root")
-    await accounts.delete_user(db, "ann", "root")
+    await staffing.set_password(db, "ann", "another horse", "root")
+    await staffing.set_disabled(db, "ann", True, "root")
+    await staffing.set_disabled(db, "ann", True, "root")  # changes nothing
+    await staffing.set_disabled(db, "ann", False, "root")
+    await staffing.delete_user(db, "ann", "root")
     assert await events(db) == [
         ("installation_keys_created", "system", "keys"),
         ("user_created", "root", "user ann"),
@@ -401,7 +402,7 @@ async def test_a_check_from_before_a_change_counts_for_nobody_who_comes_after_it
     async with asyncio.timeout(90):
         while not authenticator.evaluations:  # then it has read the account
             await asyncio.sleep(0.01)
-    await accounts.set_disabled(db, "ann", True, "root")
+    await staffing.set_disabled(db, "ann", True, "root")
     authenticator.forget("account", "ann")
     after = asyncio.create_task(authenticator.proof(password("ann")))
     await asyncio.sleep(0)  # it has begun while the other still goes on

@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from packhouse.catalog.accounts import accounts, logins
+from packhouse.catalog.accounts import logins
 from packhouse.catalog.accounts.keys import load_keys
 from packhouse.catalog.identities import federated
 from packhouse.catalog.identities.store import ensure
 from packhouse.core.clock import DAY, SECOND
 from packhouse.core.db import Database, Unit, open_database
 from tests.conftest import Backend
+from tests.kit import staffing
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ async def db(backend: Backend) -> AsyncIterator[Database]:
 
 
 async def test_only_who_is_signed_in_is_asked_about_and_what_has_expired_is_let_go(db: Database) -> None:
-    ann = await accounts.create_user(db, "ann", "correct horse", "author", "root")
+    ann = await staffing.create_user(db, "ann", "correct horse", "author", "root")
     keys = await load_keys(db)
 
     async def sign_in(unit: Unit) -> int:

@@ -7,12 +7,13 @@ from functools import partial
 
 import pytest
 
-from packhouse.catalog.accounts import accounts, logins
+from packhouse.catalog.accounts import logins
 from packhouse.catalog.accounts.keys import Keys, load_keys
 from packhouse.catalog.changes import Change, ChangeFeed
 from packhouse.core.clock import DAY
 from packhouse.core.db import Database, open_database
 from tests.conftest import Backend
+from tests.kit import staffing
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ async def begun(db: Database, keys: Keys, account_id: int, kind: logins.Kind = "
 
 
 async def person(db: Database, name: str) -> int:
-    return (await accounts.create_user(db, name, None, "author", "root")).id
+    return (await staffing.create_user(db, name, None, "author", "root")).id
 
 
 async def test_a_login_is_found_by_its_value_which_is_not_in_the_database(db: Database) -> None:
@@ -80,5 +81,5 @@ async def test_the_end_of_one_login_is_told_to_every_process_and_leaves_the_othe
 async def test_a_deleted_account_takes_its_logins_along(db: Database) -> None:
     keys, ann = await load_keys(db), await person(db, "ann")
     login, value = await begun(db, keys, ann)
-    await accounts.delete_user(db, "ann", "root")
+    await staffing.delete_user(db, "ann", "root")
     assert await logins.by_secret(db, keys, value) is None and await logins.by_uuid(db, login.uuid) is None

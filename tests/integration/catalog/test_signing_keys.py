@@ -10,7 +10,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 
-from packhouse.catalog.accounts import accounts, logins, sessions
+from packhouse.catalog.accounts import logins, sessions
 from packhouse.catalog.accounts.authenticator import Authenticator
 from packhouse.catalog.accounts.credential import Credential
 from packhouse.catalog.accounts.keys import load_keys
@@ -21,13 +21,14 @@ from packhouse.core.clock import DAY
 from packhouse.core.db import Database, Unit, open_database
 from packhouse.core.errors import PackhouseError
 from tests.conftest import Backend
+from tests.kit import staffing
 from tests.kit.keys import SEALER, key_for
 
 
 @pytest.fixture
 async def db(backend: Backend) -> AsyncIterator[Database]:
     database = open_database(backend.database_url)
-    await accounts.create_user(database, "ann", None, "author", "root")
+    await staffing.create_user(database, "ann", None, "author", "root")
     yield database
     await database.close()
 

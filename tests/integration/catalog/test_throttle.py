@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from packhouse.catalog.accounts import accounts, store
+from packhouse.catalog.accounts import store
 from packhouse.catalog.accounts.account import Account
 from packhouse.catalog.accounts.authenticator import Authenticator
 from packhouse.catalog.accounts.credential import Credential
@@ -19,6 +19,7 @@ from packhouse.core.clock import SECOND
 from packhouse.core.db import Database, Unit, open_database
 from packhouse.core.errors import PackhouseError
 from tests.conftest import Backend
+from tests.kit import staffing
 
 PASSWORD = "correct horse"
 HOME, OFFICE, AWAY = "192.0.2.1", "192.0.2.2", "198.51.100.9"
@@ -42,7 +43,7 @@ async def keys(nodes: list[Database]) -> Keys:
 
 async def people(db: Database, *names: str) -> None:
     for name in names:
-        await accounts.create_user(db, name, PASSWORD, "author", "root")
+        await staffing.create_user(db, name, PASSWORD, "author", "root")
 
 
 async def works(authenticator: Authenticator, username: str, address: str) -> bool:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from packhouse.catalog import changes
-from packhouse.catalog.accounts import accounts, store, tokens
+from packhouse.catalog.accounts import store, tokens
 from packhouse.catalog.accounts.authenticator import Authenticator
 from packhouse.catalog.accounts.credential import Credential
 from packhouse.catalog.accounts.holding import holding_of
@@ -35,6 +35,7 @@ from packhouse.catalog.channels import store as channels
 from packhouse.core.db import Database, Unit, open_database
 from packhouse.core.errors import PackhouseError
 from tests.conftest import Backend
+from tests.kit import staffing
 
 CHANNELS = ("open", "known", "closed", "closed/sub")
 PRIVACIES = ("public", "authenticated", "private")
@@ -61,7 +62,7 @@ class Life:
     async def begin(self) -> None:
         """Make people, channels and a group that ann is not in."""
         for name, role in (("ann", "author"), ("root", "admin")):  # somebody must be left who may do everything
-            account = await accounts.create_user(self.db, name, None, role, "test")
+            account = await staffing.create_user(self.db, name, None, role, "test")
             setattr(self, name, account.id)
 
         async def work(unit: Unit) -> None:
@@ -80,7 +81,7 @@ class Life:
         if what.endswith("_token"):
             await self._token(what, place, level)
         elif what in ("disable", "enable"):
-            await accounts.set_disabled(self.db, "ann", what == "disable", "root")
+            await staffing.set_disabled(self.db, "ann", what == "disable", "root")
         else:
             await self.db.write(lambda unit: self._do(unit, what, place, level))
         await self.feed.poll()

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from packhouse.catalog.accounts import accounts, tokens
+from packhouse.catalog.accounts import tokens
 from packhouse.catalog.accounts.authenticator import Authenticator
 from packhouse.catalog.accounts.credential import Credential
 from packhouse.catalog.accounts.keys import Keys, load_keys
@@ -20,6 +20,7 @@ from packhouse.core.clock import DAY, SECOND, to_iso
 from packhouse.core.db import Database, Unit, open_database
 from packhouse.core.errors import PackhouseError
 from tests.conftest import Backend
+from tests.kit import staffing
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ async def keys(db: Database) -> Keys:
 
 
 async def person(db: Database, username: str, role: str = "author") -> Principal:
-    account = await accounts.create_user(db, username, None, role, "root")
+    account = await staffing.create_user(db, username, None, role, "root")
     return Principal(account.id, username, account.role)
 
 

@@ -11,11 +11,11 @@ from alembic import command
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
-from packhouse.catalog.accounts import accounts, store
+from packhouse.catalog.accounts import store
 from packhouse.catalog.accounts.permissions import CATEGORIES
 from packhouse.core.db import open_database
 from packhouse.core.db.migrating import config, engine_for, migrate
-from tests.kit import services
+from tests.kit import services, staffing
 
 BEFORE = (
     "INSERT INTO account (id, username, password_hash, role, sessions, created_at) VALUES"
@@ -127,7 +127,7 @@ async def test_what_was_there_goes_on_working_and_no_number_is_given_twice(url: 
         root, ann = await store.by_name(db, "root"), await store.by_name(db, "ann")
         assert root is not None and root.role == "admin"
         assert ann is not None and ann.role == "author"
-        bob = await accounts.create_user(db, "bob", None, "author", "root")
+        bob = await staffing.create_user(db, "bob", None, "author", "root")
         assert (bob.id, await store.count_admins(db)) == (10, 1)
         await db.write(lambda unit: store.delete_account(unit, ann.id))
         assert await db.fetch_value("SELECT count(*) FROM token") == 0

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from packhouse.catalog.accounts import accounts
 from packhouse.catalog.packages import downloads
 from packhouse.catalog.packages.downloads import NOBODY, Downloaded
 from packhouse.core.clock import DAY, wall_micros
@@ -18,6 +17,7 @@ from packhouse.workflows.delivering import counting
 from packhouse.workflows.delivering.counting import DownloadCounter
 from packhouse.workflows.publishing.moving import copy
 from packhouse.workflows.publishing.selection import Item
+from tests.kit import staffing
 from tests.kit.house import House, basic
 
 FILE = "/api/repo/pub/noarch/one-1.0-0.conda"
@@ -141,7 +141,7 @@ async def test_what_was_downloaded_is_known_after_file_channel_and_account_are_g
     await house.server._counter.fold()
     found = await downloads.who(db, contents=[content], records=[record])
     assert counts(found) == {"ann": 2}
-    await accounts.delete_user(db, "ann", "admin")
+    await staffing.delete_user(db, "ann", "admin")
     await delete_channel(house.services, await house.find("pub"), "admin")
     assert await downloads.who(db, contents=[content]) == found
     await house.remove("other", "one")

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from packhouse.catalog.accounts import accounts
 from packhouse.core.clock import DAY, to_iso
 from packhouse.workflows.delivering import counting
 from packhouse.workflows.reporting.activity import Wanted, activity
 from tests.conftest import Backend
+from tests.kit import staffing
 from tests.kit.asgi import Answer, Client
 from tests.kit.calls import call, read
 from tests.kit.house import House, open_house
@@ -96,7 +96,7 @@ async def test_of_users_and_channels_also_of_those_who_are_gone(house: House) ->
     for name in ("ann", "bob"):
         for channel in ("pub", "other"):
             await downloaded(house, house.as_(name), channel)
-    await accounts.delete_user(house.services.db, "bob", "admin")
+    await staffing.delete_user(house.services.db, "bob", "admin")
     assert (await call(house.admin, "DELETE", "/api/channels/other")).status == 202
 
     async def chosen(**body: Any) -> set[tuple[str, str]]:

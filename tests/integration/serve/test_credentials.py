@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from packhouse.catalog import changes
-from packhouse.catalog.accounts import accounts, tokens
+from packhouse.catalog.accounts import tokens
 from packhouse.catalog.accounts.keys import load_keys
 from packhouse.catalog.accounts.permissions import READ
 from packhouse.core.db import Unit
 from packhouse.workflows.channels.editing import Edit, edit_channel
 from tests.conftest import Backend
+from tests.kit import staffing
 from tests.kit.asgi import Answer
 from tests.kit.house import House, basic, second_process
 
@@ -253,7 +254,7 @@ async def test_a_disabled_account_stops_everywhere_within_two_seconds(
         clients += [house.as_("owner"), other.as_("owner")]
         for client in clients:
             assert (await client.get(target)).status == 200
-        await accounts.set_disabled(house.services.db, "owner", True, "test")
+        await staffing.set_disabled(house.services.db, "owner", True, "test")
         await until(lambda: asyncio.gather(*(client.get(target) for client in clients)), 401)
 
 

@@ -16,6 +16,7 @@ from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.workflows.signin.arriving import Arrival, arrive, channel_name
 from tests.conftest import Backend
+from tests.kit import staffing
 from tests.kit.calls import call, read
 from tests.kit.house import House, open_house
 
@@ -189,10 +190,10 @@ async def test_roles_follow_the_provider_and_admin_only_by_the_file(house: House
 async def test_a_disabled_account_stays_so_unless_the_provider_did_it(house: House) -> None:
     corp, db = await provider(house), house.services.db
     await corp.sends("ann")
-    await accounts.set_disabled(db, "ann", True, "admin")
+    await staffing.set_disabled(db, "ann", True, "admin")
     assert await corp.refused("ann") == "unauthenticated"
-    await accounts.set_disabled(db, "ann", False, "admin")
-    await accounts.set_disabled(db, "ann", True, "directory")
+    await staffing.set_disabled(db, "ann", False, "admin")
+    await staffing.set_disabled(db, "ann", True, "directory")
     assert (await corp.sends("ann")).disabled_at is None
 
 

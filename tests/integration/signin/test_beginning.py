@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from packhouse.catalog.accounts import accounts, logins, totp
+from packhouse.catalog.accounts import logins, totp
 from packhouse.catalog.accounts.authenticator import Authenticator
 from packhouse.catalog.accounts.keys import load_keys
 from packhouse.core.db import Unit
 from tests.integration.signin.test_second_factor import code
+from tests.kit import staffing
 from tests.kit.asgi import Answer
 from tests.kit.calls import call
 from tests.kit.house import House, basic
@@ -22,13 +23,13 @@ LIVE = "SELECT count(*) FROM login JOIN account ON account.id = account_id WHERE
 
 
 async def new_password(house: House, name: str) -> None:
-    await accounts.set_password(house.services.db, name, "another horse battery", "admin")
+    await staffing.set_password(house.services.db, name, "another horse battery", "admin")
 
 
 async def disabled(house: House, name: str) -> None:
     """Disabled, and enabled again, which brings back no login."""
     for value in (True, False):
-        await accounts.set_disabled(house.services.db, name, value, "admin")
+        await staffing.set_disabled(house.services.db, name, value, "admin")
 
 
 async def second_factor(house: House, name: str) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from packhouse.catalog.accounts import accounts
 from packhouse.catalog.accounts.cookies import IDLE
 from packhouse.catalog.changes import note
 from tests.conftest import Backend
+from tests.kit import staffing
 from tests.kit.calls import read
 from tests.kit.house import House, open_house, second_process
 from tests.kit.pages import Browser
@@ -112,10 +112,10 @@ async def test_no_login_leads_to_another_site(house: House) -> None:
 
 async def test_a_cookie_ends_with_its_account_and_when_it_is_not_used(house: House) -> None:
     browser, db = await signed_in(house), house.services.db
-    await accounts.set_disabled(db, "ann", True, "admin")
+    await staffing.set_disabled(db, "ann", True, "admin")
     await house.caught_up()
     assert await who(browser) == "401"
-    await accounts.set_disabled(db, "ann", False, "admin")
+    await staffing.set_disabled(db, "ann", False, "admin")
 
     async def later(micros: int) -> None:
         await db.write(lambda unit: unit.execute("UPDATE login SET seen_at = seen_at - :micros", micros=micros))

@@ -20,6 +20,7 @@ from packhouse.workflows.signin.directory.asking import sign_in
 from packhouse.workflows.signin.directory.syncing import synchronise, synchronise_due
 from packhouse.workflows.signin.identity import LdapProvider, directories
 from tests.conftest import Backend
+from tests.kit import staffing
 from tests.kit.house import House, Person, open_house, second_process
 from tests.kit.jobs import until
 from tests.kit.slapd import GROUPS, PEOPLE, SERVICE, SERVICE_PASSWORD, Slapd, cn, group, person, slapd, uid
@@ -166,7 +167,7 @@ async def test_who_was_shut_out_by_the_directory_comes_back_with_it(office: Offi
     await until(lambda: _is(office, "sam", 401), 2.0)
     await synchronise(office.house.services, office.provider)
     assert await until(lambda: _is(office, "sam", 200), 2.0) <= 2.0
-    await accounts.set_disabled(office.db, "sam", True, "admin")
+    await staffing.set_disabled(office.db, "sam", True, "admin")
     await synchronise(office.house.services, office.provider)
     await until(lambda: _is(office, "sam", 401), 2.0)
 
@@ -261,7 +262,7 @@ async def test_the_last_administrator_stays(backend: Backend, corp: Slapd, tmp_p
         office = Office(house, corp)
         await office.arrive("kim")
         await synchronise(house.services, office.provider)
-        await accounts.set_disabled(office.db, "admin", True, "test")
+        await staffing.set_disabled(office.db, "admin", True, "test")
         corp.delete(uid("kim"))
         await synchronise(house.services, office.provider)
         assert await account_store.count_admins(office.db) == 1

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from pyotp import TOTP
 
-from packhouse.catalog.accounts import accounts
 from tests.conftest import Backend
+from tests.kit import staffing
 from tests.kit.asgi import Answer, Client
 from tests.kit.calls import call, read
 from tests.kit.house import House, basic, second_process
@@ -175,7 +175,7 @@ async def test_a_ticket_is_of_this_server_for_five_minutes_and_one_password(
     with monkeypatch.context() as patch:
         patch.setattr(db, "now", later)
         assert await refused(ticket)
-    await accounts.set_password(db, "ann", PASSWORD, "admin")
+    await staffing.set_password(db, "ann", PASSWORD, "admin")
     assert await refused(ticket)
 
 

@@ -50,19 +50,6 @@ async def ensure_admin(db: Database, password: str | None = None) -> str | None:
     return chosen_password if created and not password else None
 
 
-async def create_user(db: Database, username: str, password: str | None, role: str, actor: str) -> Account:
-    """Create an account; without a password it can only be used through what an administrator sets up for it.
-
-    Raises PackhouseError as `create_account`, and `bad_request` for an ill-formed password.
-    """
-    hashed = await hash_password(check_strength(password)) if password is not None else None
-
-    async def work(unit: Unit) -> Account:
-        return await create_account(unit, username=username, actor=actor, password_hash=hashed, roles=(role,))
-
-    return await db.write(work)
-
-
 async def create_account(
     unit: Unit,
     *,
@@ -97,19 +84,6 @@ async def create_account(
     return made
 
 
-async def set_disabled(db: Database, username: str, disabled: bool, actor: str) -> None:
-    """Disable an account, so that its logins and tokens stop at once, or enable it again (tokens work again, old
-    logins do not).
-
-    Raises PackhouseError: `not_found`, or `conflict` for the last administrator.
-    """
-
-    async def work(unit: Unit) -> None:
-        await disable(unit, await found(unit, username), disabled, actor)
-
-    await db.write(work)
-
-
 async def disable(unit: Unit, account: Account, disabled: bool, actor: str) -> bool:
     """Disable or enable an account; say whether that changed anything. Raises PackhouseError("conflict").
 
@@ -126,18 +100,6 @@ async def disable(unit: Unit, account: Account, disabled: bool, actor: str) -> b
     return True
 
 
-async def delete_user(db: Database, username: str, actor: str) -> None:
-    """Delete an account with its tokens and grants; what it did stays in the audit trail.
-
-    Raises PackhouseError: `not_found`, or `conflict` for the last administrator and for an owner of channels.
-    """
-
-    async def work(unit: Unit) -> None:
-        await remove(unit, await found(unit, username), actor)
-
-    await db.write(work)
-
-
 async def remove(unit: Unit, account: Account, actor: str) -> None:
     """Delete an account that owns no channel. Raises PackhouseError("conflict")."""
     await keep_an_admin(unit, account)
@@ -150,16 +112,6 @@ async def remove(unit: Unit, account: Account, actor: str) -> None:
     await subscriptions.forget_account(unit, account.id)
     await store.delete_account(unit, account.id)
     await _tell(unit, "user_deleted", actor, account.username)
-
-
-async def set_password(db: Database, username: str, password: str, actor: str) -> None:
-    """Set a password; every login of the account ends. Raises PackhouseError("bad_request" or "not_found")."""
-    hashed = await hash_password(check_strength(password))
-
-    async def work(unit: Unit) -> None:
-        await change_password(unit, await found(unit, username), hashed, actor)
-
-    await db.write(work)
 
 
 async def change_password(unit: Unit, account: Account, hashed: str, actor: str, but: int | None = None) -> int:
