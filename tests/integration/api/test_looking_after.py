@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.kit import staffing
 from tests.kit.asgi import Client
 from tests.kit.calls import call, read
 from tests.kit.house import House
 
 PASSWORD = "correct horse battery"
 SECRET = "/api/channels/secretproject"
-#: what decides how somebody logs in, and whether: method, what follows their name, body
+#: what decides how somebody logs in: method, what follows their name, body
 ACTS: tuple[tuple[str, str, dict[str, Any] | None], ...] = (
     ("PUT", "", {"password": PASSWORD}),
-    ("PUT", "", {"disabled": True}),
     ("DELETE", "/totp", None),
     ("DELETE", "", None),
 )
@@ -70,7 +70,7 @@ async def test_an_account_for_a_machine_is_deleted_where_it_belongs(house: House
     assert (await call(owner, "POST", f"{SECRET}/service-accounts", {})).status == 200
 
 
-async def test_who_reaches_more_channels_is_let_in_and_shut_out_by_others(house: House) -> None:
+async def test_who_reaches_more_channels_is_let_in_by_others(house: House) -> None:
     """Whoever sets a password can log in with it."""
     mine = await keeper(house)
     for name in ("granted", "member", "free"):
@@ -100,9 +100,33 @@ async def test_what_the_keeper_reaches_too_is_no_hindrance(house: House) -> None
     for level, status in (("read", 403), ("write", 403), ("manage", 200)):
         assert (await call(house.admin, "PUT", f"{SECRET}/users/keeper", {"level": level})).status < 300
         await house.caught_up()
-        assert (await call(mine, "PUT", "/api/users/owner", {"disabled": True})).status == status, level
-    assert (await call(house.admin, "PUT", "/api/users/owner", {"disabled": False})).status == 200
+        assert (await call(mine, "PUT", "/api/users/owner", {"password": PASSWORD})).status == status, level
     await house.channel("gone", "private", "outsider")
     assert (await call(mine, "PUT", "/api/users/outsider", {"password": PASSWORD})).status == 403
     assert (await call(house.admin, "DELETE", "/api/channels/gone")).status == 202
     assert (await call(mine, "PUT", "/api/users/outsider", {"password": PASSWORD})).status == 200
+
+
+async def test_whoever_leaves_the_house_is_out_at_once(house: House) -> None:
+    """Shutting out opens no channel to whoever does it, and they may think better of it, but not of another's doing."""
+    mine = await keeper(house)
+    await house.channel("secretproject", "private", "owner")
+    token = (await call(house.as_("owner"), "POST", "/api/account/tokens", {"name": "mine"})).json()["token"]
+    out, back = {"disabled": True}, {"disabled": False}
+    assert (await call(mine, "PUT", "/api/users/owner", {**out, "password": PASSWORD})).status == 403
+    assert (await house.web.get(SECRET, x_auth=token)).status == 200
+    assert (await call(mine, "PUT", "/api/users/owner", out)).status == 200
+    await house.caught_up()
+    assert (await house.web.get(SECRET, x_auth=token)).status == 401
+    assert (await call(mine, "GET", SECRET)).status == 404  # the channel has an owner, who is not the keeper
+    assert (await read(house.admin, SECRET))["owners"][0] == "admin"
+    assert (await call(mine, "PUT", "/api/users/owner", back)).status == 200
+    assert (await call(house.admin, "PUT", "/api/users/owner", out)).status == 200
+    for edit in (back, out):  # neither lets in whom another disabled, nor makes it their own doing
+        assert (await call(mine, "PUT", "/api/users/owner", edit)).status == (403 if edit is back else 200)
+    assert (await call(mine, "PUT", "/api/users/owner", back)).status == 403
+    await house.person("directed")
+    await staffing.set_disabled(house.services.db, "directed", True, "directory")
+    await house.channel("theirs", "private", "outsider")
+    assert (await call(house.admin, "PUT", "/api/channels/theirs/users/directed", {"level": "read"})).status < 300
+    assert (await call(mine, "PUT", "/api/users/directed", out)).status == 403

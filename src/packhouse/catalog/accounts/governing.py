@@ -1,7 +1,7 @@
 """Whose account somebody may look after: nobody acts for those who can do what they themselves cannot.
 
 Who is no administrator sees and changes only accounts whose roles give nothing that theirs do not. Whoever lets
-somebody in, or shuts them out, decides about their channels too, and so must reach what they reach. Accounts for
+somebody in decides about their channels too, and so must reach what they reach. Accounts for
 machines belong to channels, not to whoever looks after people: here they are not there.
 """
 
@@ -80,5 +80,5 @@ async def require_reach(reader: Reader, caller: Principal, account: Account) -> 
         raise PackhouseError(
             "forbidden",
             f"{account.username} owns a channel, or was granted a level on one, that you have not got.",
-            "Ask an administrator: who decides how they log in, and whether, decides about their channels.",
+            "Ask an administrator: who decides how they log in decides about their channels. Disabling them is yours.",
         )

@@ -1,7 +1,8 @@
 """Accounts of others: made, edited and deleted by administrators, and by whoever looks after accounts.
 
 Who is no administrator sees, and changes, only people who can do nothing they cannot do themselves; to them others are
-not there. How somebody logs in, and whether they can, is decided only by who reaches all channels that they reach.
+not there. How somebody logs in, and who may again whom another disabled, is decided only by who reaches all channels
+that they reach.
 Accounts for machines belong to their channels (`workflows/sharing/service_accounts.py`). An edit is one unit: all of
 what was sent, or nothing; what was not sent stays as it is.
 """
@@ -15,7 +16,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from packhouse.catalog.accounts import accounts, store
-from packhouse.catalog.accounts.account import Account, check_email, check_name, check_username
+from packhouse.catalog.accounts.account import DIRECTORY, Account, check_email, check_name, check_username
 from packhouse.catalog.accounts.assigning import all_roles, chosen, given_by_hand, owner_of, page_for, roles_of
 from packhouse.catalog.accounts.governing import looked_after, require_reach
 from packhouse.catalog.accounts.passwords import check_strength, hash_password
@@ -116,7 +117,7 @@ async def edit_person(db: Database, caller: Principal, username: str, edit: Pers
     async def work(unit: Unit) -> Person:
         account = await looked_after(unit, caller, username, whole=hashed is not None)
         values = _kept(account, profile, edit)
-        if hashed is not None or _shuts(account, edit):
+        if hashed is not None or _lets_in(caller, account, edit):
             await require_reach(unit, caller, account)
         if hashed is not None:
             await accounts.change_password(unit, account, hashed, caller.username)
@@ -247,9 +248,15 @@ def _check_vouching(caller: Principal, account: Account | None) -> None:
     )
 
 
-def _shuts(account: Account, edit: PersonEdit) -> bool:
-    """Whether the account shall be disabled, or enabled again."""
-    return edit.disabled is True or (edit.disabled is False and account.disabled_at is not None)
+def _lets_in(caller: Principal, account: Account, edit: PersonEdit) -> bool:
+    """Whether an edit decides that somebody may log in whom another had shut out, at once or by a second edit.
+
+    Shutting out opens no channel to anybody, and whoever did it may think better of it; but whom a directory disabled
+    they would make their own to let in.
+    """
+    if account.disabled_at is None or account.disabled_by == caller.username:
+        return False
+    return edit.disabled is False or (edit.disabled is True and account.disabled_by == DIRECTORY)
 
 
 async def _edit_roles(unit: Unit, caller: Principal, account: Account, names: Sequence[str]) -> None:
