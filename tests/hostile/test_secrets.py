@@ -23,12 +23,15 @@ from packhouse.core.fetch import FetchSettings
 from packhouse.core.webhooks import deliver
 from packhouse.doors.api.permissions import ROUTES
 from packhouse.doors.credentials import mask
+from packhouse.workflows.feeding.managing import ensure_feeds
 from packhouse.workflows.signin.directory.syncing import synchronise
 from packhouse.workflows.signin.identity import directories
 from tests.conftest import Backend
 from tests.kit.calls import call
+from tests.kit.feeding import lines, osv, take
 from tests.kit.house import House, basic, open_house
 from tests.kit.mirroring import run_and_wait
+from tests.kit.upstream import Basic, Upstream
 
 NUMBER = 1000
 ANN = {"username": "ann", "password": "correct horse battery"}
@@ -143,7 +146,7 @@ async def test_no_secret_is_found_in_what_is_written(
 LOOKED_AT = (
     "/api/account", "/api/users", "/api/mirrors", "/api/channels/team/mirrors", "/api/channels/team/history",
     "/api/channels/team/notifications", "/api/channels/team/notifications/deliveries", "/api/events?limit=1000",
-    "/api/events/export", "/api/identity-providers", "/api/system", "/api/account/logins",
+    "/api/events/export", "/api/identity-providers", "/api/system", "/api/account/logins", "/api/feeds",
 )  # fmt: skip
 
 
@@ -189,3 +192,43 @@ async def test_no_secret_is_found_that_is_read_back(
         rows = await everything(house)
     places = {"the log": written.getvalue().encode(), "an answer": said, "the database": rows, "a file": files(backend)}
     assert found([session, seed, seed.lower(), *recovery, *plain], places) == []
+
+
+async def test_no_secret_is_found_in_what_is_written_of_feeds(backend: Backend, written: io.StringIO) -> None:
+    """Passwords, tokens and signed queries in addresses: of people, and of the settings; read, moved and refused."""
+    chance = random.Random(9)
+    plain = [f"s3cr3t-{chance.randbytes(18).hex()}" for _ in range(9)]
+    records = lines([osv(1)])
+    async with Upstream({"all": records, f"t/{plain[2]}/all": records}, require=Basic("me", plain[0])) as up:
+        own = up.url.replace("http://", f"http://me:{plain[0]}@")
+        signed, token = f"{own}/all?X-Signature={plain[1]}", f"{own}/t/{plain[2]}/all"
+        gone = f"http://{plain[3]}:{plain[4]}@127.0.0.1:1/t/{plain[5]}/all.zip?k={plain[6]}#{plain[7]}"
+        async with open_house(backend, feeds=f"{token},{gone}") as house:
+            await ensure_feeds(house.services)
+            body = {"name": "signed", "source": signed, "enabled": False}
+            made = await call(house.admin, "POST", "/api/feeds", body)
+            assert (made.status, made.json()["source"]) == (201, f"{up.url.replace('//', '//***@')}/all?***")
+            shown = [made.body]
+            for source in (gone.replace("http", "ftp"), f"http://me:{plain[8]}/x@y"):
+                refused = await call(house.admin, "POST", "/api/feeds", {**body, "name": "other", "source": source})
+                assert refused.status == 400
+                shown.append(refused.body)
+            for name, state in (
+                ("signed", "completed"),
+                ("127.0.0.1-t-all", "completed"),
+                ("127.0.0.1-t-all.zip", "failed"),
+            ):
+                edited = await call(house.admin, "PUT", f"/api/feeds/{name}", {"every_seconds": 7200})
+                again = await call(house.admin, "PUT", f"/api/feeds/{name}", edited.json())
+                assert (edited.status, again.status) == (200, 200), again.body
+                assert (await take(house.services, name)).state == state
+            asked = {request.path for request in up.requests}
+            answers = [await house.admin.get(path) for path in LOOKED_AT if "team" not in path]
+            shown += [answer.body + repr(answer.headers).encode() for answer in answers]
+            rows = await everything(house)
+            await ensure_feeds(house.services)
+            assert len((await call(house.admin, "GET", "/api/feeds")).json()["items"]) == 3
+    assert asked == {"all", f"t/{plain[2]}/all"}, "each by its own credential"
+    said = b"".join(shown)
+    places = {"the log": written.getvalue().encode(), "an answer": said, "the database": rows, "a file": files(backend)}
+    assert found(plain, places) == []

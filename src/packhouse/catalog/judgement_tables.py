@@ -18,7 +18,8 @@ feed = Table(
     METADATA,
     serial(),
     Column("name", Text, nullable=False, unique=True),
-    Column("source", Text, nullable=False),  # http(s):// or file://, a file or a folder
+    Column("source", Text, nullable=False),  # http(s):// or file://, a file or a folder; as it may be shown
+    Column("sealed", Bytes),  # the whole address; null: there is no more to it
     Column("kind", Text, nullable=False),  # osv | nvd | curated | kev; empty: by what it holds
     Column("enabled", Boolean, nullable=False),
     Column("every_seconds", Int, nullable=False),

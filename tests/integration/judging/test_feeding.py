@@ -325,7 +325,7 @@ async def test_an_installation_begins_with_the_public_feeds_and_those_of_the_set
         found = {feed.name: feed for feed in await feeds.list_feeds(services.db)}
         assert {"cisa-kev", "osv-cran", "osv-pypi"} < set(found)
         assert len(found) == 5
-        assert "secret" not in "".join(feed.shown_source for feed in found.values())
+        assert "secret" not in "".join(feed.source for feed in found.values())
         assert "secret" not in json.dumps([data for _, _, data in await events(services, "feed_")])
         now = await services.db.now()
         assert all((found[name].next_run_at or 0) > now + 60_000_000 for name in ("cisa-kev", "osv-pypi"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from packhouse.catalog.vulnerabilities.sources import opened
+from packhouse.workflows.feeding.managing import list_feeds
 from tests.conftest import Backend
 from tests.kit.calls import call, read
 from tests.kit.feeding import kev, lines, osv, settled, until_gone
@@ -74,7 +76,8 @@ async def test_a_feed_that_waits_is_stopped_and_its_secrets_are_never_shown(hous
     assert b"secret" not in made.body
     edited = await call(house.admin, "PUT", f"{FEEDS}/far", {**made.json(), "enabled": False})
     assert edited.status == 200
-    assert await house.services.db.fetch_value("SELECT source FROM feed") == source
+    [feed] = await list_feeds(house.services.db)
+    assert opened(house.services.sealer, feed) == source, "sent back as it was shown, it stays"
     stopped = await call(house.admin, "POST", f"{FEEDS}/far/stop")
     assert (stopped.status, stopped.json()["state"]) == (200, "stopped")
     senseless = [

@@ -12,7 +12,6 @@ from packhouse.catalog.runs import Requests
 from packhouse.core.clock import SECOND
 from packhouse.core.db import Row, Unit
 from packhouse.core.db.base import Reader
-from packhouse.core.fetch import mask_url
 
 #: `deleting`: what it said is being taken back; then the feed is gone
 STATES = ("pending", "running", "completed", "failed", "stopped", "deleting")
@@ -71,7 +70,8 @@ class Feed(msgspec.Struct, frozen=True):
 
     id: int
     name: str
-    source: str  #: may hold a password: show `shown_source`
+    source: str  #: without secrets
+    sealed: bytes | None  #: the whole address (see `sources`); None: there is no more to it
     kind: str
     enabled: bool
     every_seconds: int
@@ -87,11 +87,6 @@ class Feed(msgspec.Struct, frozen=True):
     next_run_at: int | None
     created_at: int
     updated_at: int
-
-    @property
-    def shown_source(self) -> str:
-        """The source without its secrets."""
-        return mask_url(self.source)
 
     @property
     def shown_kind(self) -> str:
@@ -117,7 +112,7 @@ def _set(*columns: str) -> Any:
     return update(feed).where(_OF_ID).values({column: bindparam(f"new_{column}") for column in columns})
 
 
-_EDIT = _set("source", "kind", "enabled", "every_seconds", "next_run_at", "updated_at")
+_EDIT = _set("source", "sealed", "kind", "enabled", "every_seconds", "next_run_at", "updated_at")
 _FORGET = update(feed).where(_OF_ID).values(etag=None, last_modified=None, digest=None)
 _STATE = _set("state", "progress")
 _PROGRESS = _set("progress")
@@ -136,7 +131,8 @@ def _feed(row: Row) -> Feed:
     values = dict(zip(Feed.__struct_fields__, row, strict=True))
     values["enabled"] = bool(values["enabled"])
     values["progress"] = msgspec.json.decode(values["progress"], type=Progress)
-    values["digest"] = None if values["digest"] is None else bytes(values["digest"])
+    for name in ("sealed", "digest"):
+        values[name] = None if values[name] is None else bytes(values[name])
     return Feed(**values)
 
 
@@ -168,13 +164,14 @@ async def hold_all(unit: Unit) -> dict[int, Feed]:
     return {row[0]: _feed(row) for row in await unit.fetch_all(_HOLD_ALL)}
 
 
-async def add(unit: Unit, spec: Spec, next_run_at: int | None) -> Feed:
-    """Add a feed that has said nothing yet. Its name must be free."""
+async def add(unit: Unit, spec: Spec, next_run_at: int | None, sealed: bytes | None = None) -> Feed:
+    """Add a feed that has said nothing yet, as `sources.seal` returns it. Its name must be free."""
     values = dict.fromkeys(("etag", "last_modified", "digest", "last_run_at", "last_success_at"))
     feed_id = await unit.fetch_value(
         _INSERT,
         **msgspec.structs.asdict(spec),
         **values,
+        sealed=sealed,
         state="stopped",
         progress=_encode(Progress()).decode(),
         run=0,
@@ -188,20 +185,24 @@ async def add(unit: Unit, spec: Spec, next_run_at: int | None) -> Feed:
     return found
 
 
-async def edit(unit: Unit, one: Feed, spec: Spec, next_run_at: int | None) -> None:
-    """Make a feed what the spec says; another source or kind is read anew, whatever its validators say."""
+async def edit(unit: Unit, one: Feed, spec: Spec, next_run_at: int | None, sealed: bytes | None) -> None:
+    """Make a feed what the spec says, as `sources.seal` returns it."""
     await unit.execute(
         _EDIT,
         feed_id=one.id,
         new_source=spec.source,
+        new_sealed=sealed,
         new_kind=spec.kind,
         new_enabled=spec.enabled,
         new_every_seconds=spec.every_seconds,
         new_next_run_at=next_run_at,
         new_updated_at=unit.now,
     )
-    if (spec.source, spec.kind) != (one.source, one.kind):
-        await unit.execute(_FORGET, feed_id=one.id)
+
+
+async def forget(unit: Unit, feed_id: int) -> None:
+    """Let the next run read the source anew, whatever its validators say."""
+    await unit.execute(_FORGET, feed_id=feed_id)
 
 
 async def set_state(unit: Unit, feed_id: int, state: str, progress: Progress) -> None:

@@ -74,7 +74,7 @@ async def show_feed(feed_name: FromPath[str], services: House) -> FeedShape:
 async def edit_feed(feed_name: FromPath[str], data: JSONBody[FeedEdit], caller: Caller, services: House) -> FeedShape:
     """Edit a feed; another source is read at once if it is enabled. Its secrets, masked as they were shown, stay."""
     known = await _found(services, feed_name)
-    base = Spec(known.name, known.shown_source, known.kind, known.enabled, known.every_seconds)
+    base = Spec(known.name, known.source, known.kind, known.enabled, known.every_seconds)
     edited = await feeds.update_feed(services, known.name, caller.username, _spec(data, base), run_now=data.run_now)
     return feed_shape(edited)
 

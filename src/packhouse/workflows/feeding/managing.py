@@ -13,6 +13,7 @@ import msgspec
 from packhouse.catalog.accounts import store as secrets
 from packhouse.catalog.runs import LIVE
 from packhouse.catalog.vulnerabilities import feeds as store
+from packhouse.catalog.vulnerabilities import sources
 from packhouse.catalog.vulnerabilities.feeds import KINDS, Feed, Spec
 from packhouse.core.clock import SECOND
 from packhouse.core.db import Unit
@@ -20,6 +21,7 @@ from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
 from packhouse.core.fetch import mask_url
 from packhouse.core.jobs import cancel, hold
+from packhouse.core.sealing import Sealer
 from packhouse.workflows.feeding.run import KIND
 from packhouse.workflows.feeding.schedule import start
 from packhouse.workflows.feeding.turn import record_feed_event
@@ -65,7 +67,7 @@ async def create_feed(services: Services, actor: str, spec: Spec, *, run_now: bo
     async def work(unit: Unit) -> Feed:
         if await store.by_name(unit, spec.name) is not None:
             raise PackhouseError("conflict", f"There is a feed named {spec.name!r} already.", "Choose another name.")
-        feed = await _add(unit, actor, spec, unit.now)
+        feed = await _add(services.sealer, unit, actor, spec, unit.now)
         if run_now or spec.enabled:
             await start(unit, feed, actor if run_now else "")
         return await _held(unit, feed.id)
@@ -86,16 +88,18 @@ async def update_feed(services: Services, name: str, actor: str, spec: Spec, *, 
     async def work(unit: Unit) -> Feed:
         await (offer(unit, KIND, str(known.id)) if run_now else hold(unit, KIND, str(known.id)))
         now = await _held(unit, known.id)
-        wanted = _unshown(spec, now)
+        wanted = _unshown(services.sealer, spec, now)
         _check(wanted)
-        other = (wanted.source, wanted.kind) != (now.source, now.kind)
+        other = wanted.kind != now.kind or not sources.is_at(services.sealer, now, wanted.source)
         due = unit.now if other or now.next_run_at is None else now.next_run_at
         due = min(due, unit.now + wanted.every_seconds * SECOND)
         unsettled = now.settled_run < now.run
         if other:
             now.progress.kind = ""
             await store.set_progress(unit, now.id, now.progress)
-        await store.edit(unit, now, wanted, due if wanted.enabled or unsettled else None)
+            await store.forget(unit, now.id)
+        kept, sealed = sources.seal(services.sealer, wanted)
+        await store.edit(unit, now, kept, due if wanted.enabled or unsettled else None, sealed)
         edited = await _held(unit, now.id)
         await record_feed_event(unit, "feed_updated", actor, edited, _shown(wanted))
         if run_now:
@@ -167,37 +171,40 @@ async def stop_feed(services: Services, name: str, actor: str) -> Feed:
 async def ensure_feeds(services: Services) -> None:
     """Make the feeds an installation begins with, and those the settings name; what is there stays as it is."""
     settings = services.settings
-    known = {feed.source for feed in await store.every(services.db)}
+    present = await store.every(services.db)
     made = not settings.default_feeds or await secrets.secrets(services.db, (_MARK,))
-    if made and known.issuperset(settings.feed_sources):
+    if made and all(_among(services.sealer, present, source) for source in settings.feed_sources):
         return
 
     async def work(unit: Unit) -> None:
         present = await store.every(unit)
-        names, sources = {feed.name for feed in present}, {feed.source for feed in present}
         specs = [(Spec(_name_of(source), source), unit.now) for source in settings.feed_sources]
         if settings.default_feeds and await secrets.add_secret(unit, _MARK, b"made"):
             specs += [(spec, unit.now + DEFAULT_DELAY * SECOND) for spec in DEFAULTS]
         for spec, due in specs:
-            if spec.source not in sources:
+            if not _among(services.sealer, present, spec.source):
+                names = {feed.name for feed in present}
                 name = next(name for name in _names(spec.name) if name not in names)
-                await _add(unit, "system", msgspec.structs.replace(spec, name=name), due)
-                names.add(name)
-                sources.add(spec.source)
+                spec = msgspec.structs.replace(spec, name=name)
+                present.append(await _add(services.sealer, unit, "system", spec, due))
 
     await services.db.write(work)
 
 
-def _unshown(spec: Spec, now: Feed) -> Spec:
+def _among(sealer: Sealer, present: list[Feed], source: str) -> bool:
+    return any(sources.is_at(sealer, feed, source) for feed in present)
+
+
+def _unshown(sealer: Sealer, spec: Spec, now: Feed) -> Spec:
     """Return the spec with what it has as it was shown replaced by what that stands for."""
-    source = now.source if spec.source == now.shown_source else spec.source
+    source = sources.opened(sealer, now) if spec.source == now.source else spec.source
     kind = now.kind if spec.kind == now.shown_kind else spec.kind
     return msgspec.structs.replace(spec, source=source, kind=kind)
 
 
 def _name_of(source: str) -> str:
-    """Return a name made of the end of an address."""
-    parts = urlsplit(source)
+    """Return a name made of the end of an address, as it may be shown: names are."""
+    parts = urlsplit(mask_url(source))
     text = _NO_NAME.sub("-", f"{parts.hostname or ''}{parts.path}").strip("-._")
     return text[-50:].lstrip("-._") or "feed"
 
@@ -206,8 +213,9 @@ def _names(name: str) -> list[str]:
     return [name, *(f"{name}-{number}" for number in range(2, 1000))]
 
 
-async def _add(unit: Unit, actor: str, spec: Spec, due: int) -> Feed:
-    feed = await store.add(unit, spec, due if spec.enabled else None)
+async def _add(sealer: Sealer, unit: Unit, actor: str, spec: Spec, due: int) -> Feed:
+    kept, sealed = sources.seal(sealer, spec)
+    feed = await store.add(unit, kept, due if spec.enabled else None, sealed)
     await record_feed_event(unit, "feed_registered", actor, feed, _shown(spec))
     return feed
 

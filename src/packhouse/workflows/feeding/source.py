@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from packhouse.catalog.vulnerabilities.sources import opened
 from packhouse.core.blobs.spool import finish_in_thread
 from packhouse.core.errors import PackhouseError
 from packhouse.core.fetch import Fetcher, FetchSettings
@@ -36,16 +37,17 @@ class Source(NamedTuple):
 async def source_of(turn: Turn) -> AsyncIterator[Source]:
     """Yield what the source has; files that were fetched go at the end.
 
-    Raises PackhouseError: `upstream_failed`, `forbidden` for a private address that nobody named, `storage_full`.
+    Raises PackhouseError: `upstream_failed`, `forbidden` for a private address that nobody named, `storage_full`,
+    `internal` when the address does not open.
     """
-    feed = turn.feed
-    if feed.source.startswith("file:"):
-        path = Path(unquote(urlsplit(feed.source).path))
+    feed, address = turn.feed, opened(turn.services.sealer, turn.feed)
+    if address.startswith("file:"):
+        path = Path(unquote(urlsplit(address).path))
         yield _unless_known(turn, await finish_in_thread(lambda: _found(path)))
         return
-    async with turn.services.blobs.writer() as writer, Fetcher(feed.source, _settings(turn)) as fetcher:
+    async with turn.services.blobs.writer() as writer, Fetcher(address, _settings(turn, address)) as fetcher:
         answer = await turn.job.unless_ended(
-            fetcher.save(feed.source, writer, max_bytes=MOST_BYTES, etag=feed.etag, last_modified=feed.last_modified)
+            fetcher.save(address, writer, max_bytes=MOST_BYTES, etag=feed.etag, last_modified=feed.last_modified)
         )
         if answer.require().status == 304:
             yield Source([], feed.digest, feed.etag, feed.last_modified)
@@ -58,9 +60,9 @@ def _unless_known(turn: Turn, source: Source) -> Source:
     return source._replace(paths=[]) if source.digest == turn.feed.digest else source
 
 
-def _settings(turn: Turn) -> FetchSettings:
+def _settings(turn: Turn, address: str) -> FetchSettings:
     """Return how the source is dialled. Feeds are named by administrators, so its own address may be private."""
-    parts = urlsplit(turn.feed.source)
+    parts = urlsplit(address)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     own = f"{host}:{parts.port or _PORTS[parts.scheme]}"
     return FetchSettings(allowed_private=turn.services.settings.private_hosts | {own})

@@ -79,7 +79,7 @@ class Turn:
 
 async def record_feed_event(unit: Unit, kind: str, actor: str, feed: Feed, data: dict[str, Any]) -> None:
     """Record what happened to a feed."""
-    await record_event(unit, type=kind, actor=actor, object=feed.name, data={"source": feed.shown_source, **data})
+    await record_event(unit, type=kind, actor=actor, object=feed.name, data={"source": feed.source, **data})
 
 
 async def _nothing(unit: Unit) -> None:

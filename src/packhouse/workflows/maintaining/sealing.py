@@ -1,4 +1,4 @@
-"""Sealing what lay readable in the database, as installations before had it: credentials of mirrors, and webhooks."""
+"""Sealing what lay readable in the database, as installations before had it: what opens mirrors, webhooks and feeds."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from functools import partial
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.mirrors import credentials
 from packhouse.catalog.notifications import hooks
+from packhouse.catalog.vulnerabilities import sources
 from packhouse.core.db import Unit
 from packhouse.workflows.services import Services
 
@@ -21,10 +22,11 @@ async def seal_readable(services: Services) -> None:
         webhooks += count
         if not last:
             break
-    if mirrors or webhooks:
-        await services.db.write(partial(_tell, mirrors=mirrors, webhooks=webhooks))
+    feeds = await services.db.write(partial(sources.seal_readable, sealer=sealer))
+    counts = {"mirrors": mirrors, "webhooks": webhooks, "feeds": feeds}
+    if any(counts.values()):
+        await services.db.write(partial(_tell, counts=counts))
 
 
-async def _tell(unit: Unit, mirrors: int, webhooks: int) -> None:
-    counts = {"mirrors": mirrors, "webhooks": webhooks}
+async def _tell(unit: Unit, counts: dict[str, int]) -> None:
     await record_event(unit, type="secrets_sealed", actor="system", object="secrets", data=counts)

@@ -44,7 +44,7 @@ def feed_shape(feed: Feed) -> FeedShape:
     """Fill the shape of a feed; what only the next run must know is left out."""
     return FeedShape(
         name=feed.name,
-        source=feed.shown_source,
+        source=feed.source,
         kind=feed.shown_kind or None,
         enabled=feed.enabled,
         every_seconds=feed.every_seconds,
