@@ -108,6 +108,21 @@ async def test_a_subchannel_is_a_channel_of_its_own(house: House) -> None:
     assert [(item["parent"], item["name"]) for item in both["items"]] == [(None, "team"), ("team", "dev-1")]
 
 
+async def test_a_subchannel_is_at_first_as_open_as_its_channel(house: House) -> None:
+    owner = house.as_("owner")
+    for privacy in ("private", "authenticated", "public"):
+        await call(owner, "POST", "/api/channels", {"name": f"team-{privacy}", "privacy": privacy})
+        made = await call(owner, "POST", f"/api/channels/team-{privacy}/subchannels", {"name": "dev"})
+        assert (made.status, made.json()["privacy"]) == (201, privacy)
+    index = "/api/repo/team-private/dev/noarch/repodata.json"
+    assert ((await house.web.get(index)).status, (await owner.get(index)).status) == (401, 200)
+    await call(owner, "PUT", "/api/channels/team-private", {"privacy": "public"})
+    assert (await read(owner, "/api/channels/team-private/subchannels/dev"))["privacy"] == "private", (
+        "its own from then"
+    )
+    assert (await house.web.get(index)).status == 401
+
+
 async def test_channels_can_be_listed_by_privacy(house: House) -> None:
     for name, privacy in (("open", "public"), ("staff", "authenticated"), ("mine", "private"), ("free", "public")):
         await house.channel(name, privacy, "owner")

@@ -47,6 +47,14 @@ class ChannelRequest(Body):
     privacy: Privacy = "public"
 
 
+class SubchannelRequest(Body):
+    """A subchannel to be made."""
+
+    name: Word  #: a-z, 0-9, - and _, beginning with a letter
+    description: Text | None = None
+    privacy: Privacy | None = None  #: unsent: that of the channel it is made in, at that moment
+
+
 class ChannelEdit(Body):
     """What shall be otherwise with a channel; unsent members stay as they are."""
 
@@ -106,8 +114,8 @@ async def list_subchannels(
 
 
 @post("/api/channels/{channel:str}/subchannels", tags=["channels"], responses=refused("conflict", "name_reserved"))
-async def create_sub(data: JSONBody[ChannelRequest], caller: Caller, services: House, here: Here) -> ChannelShape:
-    """Create a subchannel: a channel of its own, which inherits nothing but its parent's name in its address."""
+async def create_sub(data: JSONBody[SubchannelRequest], caller: Caller, services: House, here: Here) -> ChannelShape:
+    """Create a subchannel: a channel of its own, which later edits of the channel it is made in do not change."""
     made = await create_subchannel(
         services, caller, here, data.name, description=data.description or "", privacy=data.privacy
     )

@@ -31,28 +31,31 @@ async def create_channel(
 
 
 async def create_subchannel(
-    services: Services, owner: Principal, parent: Channel, name: str, *, description: str, privacy: str
+    services: Services, owner: Principal, parent: Channel, name: str, *, description: str, privacy: str | None = None
 ) -> Channel:
-    """Create a subchannel, which is a channel of its own: nothing is inherited.
+    """Create a subchannel, a channel of its own: from then on no edit of its parent changes it.
+
+    Without `privacy` it has what its parent has at that moment, so that nothing is opened without being said.
 
     Raises PackhouseError: `bad_request`, `name_reserved`, `conflict`, `not_found` when the parent is gone.
     """
     if parent.parent_id is not None:
         raise PackhouseError("bad_request", "A subchannel has no subchannels.", "Create it in the channel itself.")
     check_subchannel_name(name)
-    return await _create(services, owner, parent, name, check_description(description), check_privacy(privacy))
+    wanted = None if privacy is None else check_privacy(privacy)
+    return await _create(services, owner, parent, name, check_description(description), wanted)
 
 
 async def _create(
-    services: Services, owner: Principal, parent: Channel | None, name: str, description: str, privacy: str
+    services: Services, owner: Principal, parent: Channel | None, name: str, description: str, wanted: str | None
 ) -> Channel:
     async def work(unit: Unit) -> Channel:
-        path, parent_id = name, None
+        path, parent_id, privacy = name, None, wanted or "public"
         if parent is not None:
             held = await lock(unit, parent.id)
             if held is None:
                 raise gone()
-            path, parent_id = f"{held.path}/{name}", held.id
+            path, parent_id, privacy = f"{held.path}/{name}", held.id, wanted or held.privacy
         if await channels.by_path(unit, path) is not None:
             raise taken(path)
         channel_id = await channels.insert_channel(unit, path, parent_id, description, privacy, owner.account_id or 0)
