@@ -392,6 +392,32 @@ async def test_a_provider_that_is_away_is_asked_once_by_all_who_wait(
     assert (await client.endpoints()).issuer == idp.issuer
 
 
+async def test_whoever_signs_in_does_not_wait_for_keys_that_do_not_come(
+    house: House, idp: FakeIdp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody may make us ask for them, with a word of nobody's."""
+    client, asked, told = Federation(house.services).clients["idp"], asyncio.Event(), asyncio.Event()
+    await client.endpoints()
+
+    async def silent(*_: object, **_named: object) -> None:
+        asked.set()
+        await told.wait()
+        raise PackhouseError("upstream_failed", "Nobody answers there.", "Try again later.")
+
+    monkeypatch.setattr(client_module, "ask_json", silent)
+    waiting = asyncio.create_task(client.with_keys(len))
+    async with asyncio.timeout(60):
+        await asked.wait()
+        assert (await client.endpoints()).issuer == idp.issuer
+    told.set()
+    with pytest.raises(PackhouseError, match="Nobody answers there"):
+        await waiting
+    asked.clear()
+    with pytest.raises(PackhouseError, match="Nobody answers there"):
+        await client.with_keys(len)
+    assert not asked.is_set()  # its silence is remembered
+
+
 async def test_what_is_kept_of_the_providers_tokens_is_sealed(house: House, idp: FakeIdp) -> None:
     await arrives(Browser(house.web), idp)
     rows = await house.services.db.fetch_all("SELECT upstream FROM login WHERE upstream IS NOT NULL")

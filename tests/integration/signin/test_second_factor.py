@@ -272,3 +272,14 @@ async def test_people_see_and_end_their_logins(house: House) -> None:
     assert (await one.get("/api/account")).status == 401
     assert (await house.as_("ann").get("/api/account")).status == 200
     assert await told(house, "user_logins_ended") == [("admin", "user ann"), ("ann", "user ann")]
+
+
+async def test_links_with_wrong_codes_of_command_lines_keep_nobody_out(house: House) -> None:
+    """Any page may send a signed-in person to one."""
+    secret, codes, _ = await enrolled(house)
+    browser = Browser(house.web)
+    fields = {"ticket": ticket_of(await browser.sign_in("ann", PASSWORD)), "code": codes[0]}
+    assert (await browser.post("/login", fields)).status == 303
+    answers = [(await browser.get(f"/device?user_code=BCDF-GHJ{last}")).status for last in "BCDFGHJKLMNP"]
+    assert answers[-1] == 429
+    assert (await log_in(house, code=code(secret))).status == 200

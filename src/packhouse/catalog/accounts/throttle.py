@@ -30,7 +30,7 @@ REMEMBER_SECONDS = 1.0
 CAPACITY = 50_000
 
 #: what is guessed; each has buckets of its own
-Purpose = Literal["password", "code"]
+Purpose = Literal["password", "code", "device"]
 
 
 class Charge(NamedTuple):
@@ -89,7 +89,7 @@ class Throttle:
 
         Codes have theirs whatever the password is, or whoever knows it could change it for more guesses at them.
         """
-        which = () if purpose == "code" else (str(password),)
+        which = (str(password),) if purpose == "password" else ()
         return (
             self._key(purpose, "pair", username, place, *which),
             self._key(purpose, "address", place),
@@ -125,7 +125,7 @@ class Throttle:
 def _too_many(seconds: float) -> PackhouseError:
     return PackhouseError(
         "too_many_attempts",
-        "There were too many failed logins.",
+        "There were too many failed attempts.",
         "Wait a few minutes, then try again.",
         retry_after=int(seconds) + 1,
     )

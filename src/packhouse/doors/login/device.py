@@ -28,7 +28,7 @@ async def device_page(request: Asked, caller: Caller, services: House, authentic
     if not code:
         return _page(caller.username)
     try:
-        charge = await authenticator.throttle.admit(caller.username, _address(request), "code")
+        charge = await authenticator.throttle.admit(caller.username, _address(request), "device")
         shown = await _asking(services, caller.username, code)
         await authenticator.throttle.succeeded(charge, caller.account_id or 0)
         return shown
@@ -46,7 +46,7 @@ async def decide(request: Asked, caller: Caller, services: House, authenticator:
     if answer not in ("approve", "deny"):
         return go_to(f"/device?user_code={quote(code[:80])}")
     try:
-        charge = await authenticator.throttle.admit(caller.username, _address(request), "code")
+        charge = await authenticator.throttle.admit(caller.username, _address(request), "device")
         await device.decide(services, caller, code, answer == "approve")
         await authenticator.throttle.succeeded(charge, caller.account_id or 0)
     except PackhouseError as refusal:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -26,7 +26,7 @@ Keys = list[dict[str, Any]]
 
 BELIEVED_SECONDS = 3600.0
 LOOK_AGAIN_SECONDS = 60.0
-#: a provider that did not describe itself is not asked again for so long: whoever waits would ask one after the other
+#: what a provider did not answer it is not asked again for so long: whoever waits would ask one after the other
 AWAY_SECONDS = 5.0
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -43,6 +43,32 @@ class Endpoints(msgspec.Struct, frozen=True):
     token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
 
 
+class _Told(Generic[T]):
+    """One thing that a provider says of itself. Who has it from before waits for nobody who asks anew."""
+
+    def __init__(self, ask: Callable[[], Awaitable[T]]) -> None:
+        self._ask = ask
+        self._known: tuple[float, T] | None = None  # since when
+        self._away: tuple[float, PackhouseError] | None = None  # when it was not answered, and why
+        self._turn = asyncio.Lock()
+
+    async def since(self, moment: float) -> tuple[float, T]:
+        """Return what was said at `moment` (monotonic) or later, and when; asked for if need be."""
+        if self._known is not None and self._known[0] >= moment:
+            return self._known
+        async with self._turn:
+            if self._known is not None and self._known[0] >= moment:  # who went before asked
+                return self._known
+            if self._away is not None and monotonic() < self._away[0] + AWAY_SECONDS:
+                raise self._away[1]
+            try:
+                self._known = (monotonic(), await self._ask())
+            except PackhouseError as error:
+                self._away = (monotonic(), error)
+                raise
+            return self._known
+
+
 class Client:
     """Asks one provider."""
 
@@ -54,34 +80,21 @@ class Client:
         # who may write the identity file may name an address inside the network
         allowed = settings.private_hosts | {f"{host}:{port}"}
         self._fetch = FetchSettings(ca_bundle=provider.ca_file or None, allowed_private=allowed, answer_timeout=15.0)
-        self._endpoints: tuple[float, Endpoints] | None = None
-        self._away: tuple[float, PackhouseError] | None = None  # when it did not describe itself, and why
-        self._keys: tuple[float, Keys] | None = None
-        self._lock = asyncio.Lock()
+        self._endpoints, self._keys = _Told(self._discover), _Told(self._ask_for_keys)
 
     async def endpoints(self) -> Endpoints:
         """Return the provider's addresses. Raises PackhouseError("upstream_failed")."""
-        async with self._lock:
-            known = self._endpoints
-            if known is None or known[0] + BELIEVED_SECONDS < monotonic():
-                if self._away is not None and monotonic() < self._away[0] + AWAY_SECONDS:
-                    raise self._away[1]
-                try:
-                    known = self._endpoints = (monotonic(), await self._discover())
-                except PackhouseError as error:
-                    self._away = (monotonic(), error)
-                    raise
-            return known[1]
+        return (await self._endpoints.since(monotonic() - BELIEVED_SECONDS))[1]
 
     async def with_keys(self, check: Callable[[Keys], T]) -> T:
         """Return `check` of the provider's keys, again with new ones if it raises UnknownKey."""
-        asked, keys = await self._keys_since(monotonic() - BELIEVED_SECONDS)
+        asked, keys = await self._keys.since(monotonic() - BELIEVED_SECONDS)
         try:
             return check(keys)
         except UnknownKey:
             if monotonic() - asked < LOOK_AGAIN_SECONDS:
                 raise
-        return check((await self._keys_since(monotonic() - LOOK_AGAIN_SECONDS))[1])
+        return check((await self._keys.since(monotonic() - LOOK_AGAIN_SECONDS))[1])
 
     async def tokens(self, form: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
         """Return the answer of the token endpoint (RFC 6749 section 5)."""
@@ -110,16 +123,12 @@ class Client:
             raise self._unusable("names an address without TLS")
         return found
 
-    async def _keys_since(self, moment: float) -> tuple[float, Keys]:
-        address = (await self.endpoints()).jwks_uri
-        async with self._lock:
-            if self._keys is None or self._keys[0] < moment:
-                status, said = await ask_json(address, self._fetch)
-                keys = said.get("keys")
-                if status != 200 or not isinstance(keys, list):
-                    raise self._unusable("shows no keys")
-                self._keys = (monotonic(), [key for key in keys if isinstance(key, dict)])
-            return self._keys
+    async def _ask_for_keys(self) -> Keys:
+        status, said = await ask_json((await self.endpoints()).jwks_uri, self._fetch)
+        keys = said.get("keys")
+        if status != 200 or not isinstance(keys, list):
+            raise self._unusable("shows no keys")
+        return [key for key in keys if isinstance(key, dict)]
 
     def _unusable(self, why: str) -> PackhouseError:
         return PackhouseError(
