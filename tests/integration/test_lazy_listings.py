@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from itertools import count
 from typing import Any
@@ -103,6 +104,24 @@ async def test_a_file_whose_page_nobody_asked_for_is_found_by_its_address(house:
     source.put_on(up)
     await mirror(house, up)
     assert (await house.web.get(f"/api/repo/lazy/simple/tea/{filename}")).status == 200
+
+
+async def test_a_token_in_the_address_of_a_mirror_is_not_kept_with_its_files(house: House, up: Upstream) -> None:
+    """Neither of those below it nor of those beside it, where many indexes have them."""
+    source, root = PythonSource(), "t/s3cr3t/simple"
+    (near, wheel), (far, other) = wheel_of("tea"), wheel_of("tea", "2.0")
+    for filename, content, url in ((near, wheel, near), (far, other, f"../../files/{far}")):
+        hashes = {"sha256": hashlib.sha256(content).hexdigest()}
+        source.projects.setdefault("tea", []).append({"filename": filename, "url": url, "hashes": hashes})
+    source.put_on(up)
+    up.files = {f"{root}/tea/": up.files["simple/tea/"], f"{root}/tea/{near}": wheel, f"t/s3cr3t/files/{far}": other}
+    up.types = {f"{root}/tea/": JSON}
+    await mirror(house, up, source_root=f"{up.url}/{root}")
+    assert await files(house, "tea") == [near, far]
+    kept = [row[0] for row in await house.services.db.fetch_all("SELECT source_url FROM entry ORDER BY filename")]
+    assert kept == [f"tea/{near}", f"../files/{far}"]
+    for filename, content in ((near, wheel), (far, other)):
+        assert (await house.web.get(f"/api/repo/lazy/simple/tea/{filename}")).body == content
 
 
 async def test_old_pages_are_asked_for_again_and_what_left_the_upstream_leaves(

@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from functools import partial
+from itertools import takewhile
 from typing import NamedTuple
 
 import msgspec
@@ -218,9 +219,20 @@ def _source(mirror: Mirror, listing: Listing, where: str) -> Source:
     """Return a listing as what a plan is made from; addresses below the mirror's own are kept relative to it."""
     base = _without_login(where)
     files = {
-        one.filename: msgspec.Raw(_json.encode({**one.record, "url": one.url.removeprefix(base)}))
+        one.filename: msgspec.Raw(_json.encode({**one.record, "url": _relative(one.url, base)}))
         for one in listing.files
     }
     digest = hashlib.sha256(b"").digest()
     taken = TakenIndex(mirror.id, listing.partition, "", None, None, digest, "", None, len(files))
     return Source(listing.partition, taken, files, {}, unsupported=listing.unsupported, faults=[])
+
+
+def _relative(url: str, base: str) -> str:
+    """Return an address relative to `base` where it is below that, or beside it and would repeat a token of it."""
+    if url.startswith(base) or mask_url(base) == base:
+        return url.removeprefix(base)
+    ours, theirs = base.split("/")[:-1], url.split("/")
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(ours, theirs[:-1], strict=False)))
+    if same < 3:  # scheme and host
+        return url
+    return "../" * (len(ours) - same) + "/".join(theirs[same:])
