@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from packhouse.catalog.accounts.permissions import ACTIONS, ALWAYS_IN_TOKENS, CATEGORIES, Level
+from packhouse.catalog.audit.types import EVENTS
 from packhouse.core.errors import CODES
 from packhouse.core.settings import DESCRIPTIONS, PREFIX, SECRET, Settings
 from packhouse.doors.api import Api
@@ -25,7 +26,13 @@ NOTE = "<!-- Written by scripts/reference.py; edit the code instead. -->"
 
 def pages() -> dict[str, str]:
     """Return file name → text of every page."""
-    made = {"api.md": api(), "errors.md": errors(), "settings.md": settings(), "permissions.md": permissions()}
+    made = {
+        "api.md": api(),
+        "errors.md": errors(),
+        "events.md": events(),
+        "settings.md": settings(),
+        "permissions.md": permissions(),
+    }
     return {name: "\n".join([NOTE, "", *lines]).rstrip() + "\n" for name, lines in made.items()}
 
 
@@ -37,6 +44,15 @@ def errors() -> Iterator[str]:
     yield "what to do next. `error.code` and `error.message` repeat both for older clients."
     yield ""
     yield from table(("code", "status", "meaning"), ((f"`{c}`", str(s), text) for c, (s, text) in CODES.items()))
+
+
+def events() -> Iterator[str]:
+    """The types of events of the audit trail."""
+    yield "# Types of events"
+    yield ""
+    yield "What the [audit trail](../audit.md) holds. `GET /api/events?type=user_created` filters by a type."
+    yield ""
+    yield from table(("type", "what happened"), ((f"`{name}`", text) for name, text in EVENTS.items()))
 
 
 def settings() -> Iterator[str]:

@@ -69,7 +69,9 @@ def serve(
     if password is not None:
         _say(f"User `admin` was made. Its password, shown this once: {password}")
     if settings.tls_self_signed:
-        pair = tls.self_signed(settings)
+        pair, instead = tls.self_signed(settings)
+        if instead:
+            _say(f"A new certificate was made in place of the one before: {instead}. Give clients the new file.")
         _say(f"The certificate signs itself; clients have to trust the file {pair.certificate}")
     _export(settings)
     beside = Beside([sys.executable, "-m", "packhouse", "worker", "--until-stdin-closes"]) if worker else None

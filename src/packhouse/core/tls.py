@@ -72,7 +72,14 @@ def given(settings: Settings) -> Pair | None:
     return pair
 
 
-def self_signed(settings: Settings) -> Pair:
+class Made(NamedTuple):
+    """The certificate that signs itself."""
+
+    pair: Pair
+    instead: str  #: why it took the place of another one, which clients may have been given; else ""
+
+
+def self_signed(settings: Settings) -> Made:
     """Return a certificate for the names of this machine that signs itself, made anew before it expires.
 
     Clients are told to trust the file itself; it can vouch for no other certificate. The data folder exists.
@@ -80,23 +87,29 @@ def self_signed(settings: Settings) -> Pair:
     folder = settings.data_dir / FOLDER
     pair = Pair(folder / "self-signed.pem", folder / "self-signed.key")
     names = _names(settings.host, urlsplit(settings.public_url).hostname or "")
-    if not _still_good(pair, names):
+    there = pair.certificate.exists()
+    fault = _fault(pair, names)
+    if fault:
         folder.mkdir(mode=0o700, exist_ok=True)
         key = generate_private_key(SECP256R1())
         _write(pair.key, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         _write(pair.certificate, _sign(key, names).public_bytes(Encoding.PEM))
-    return pair
+    return Made(pair, fault if there else "")
 
 
-def _still_good(pair: Pair, names: list[x509.GeneralName]) -> bool:
+def _fault(pair: Pair, names: list[x509.GeneralName]) -> str:
+    """Return why a certificate cannot be shown any more; "" if it can."""
     try:
         certificate = x509.load_pem_x509_certificate(pair.certificate.read_bytes())
         if _public(load_pem_private_key(pair.key.read_bytes(), None)) != _public(certificate):
-            return False
+            return "its key is that of another one"
         known = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (OSError, ValueError, TypeError, x509.ExtensionNotFound):
-        return False
-    return certificate.not_valid_after_utc - _RENEWED_BEFORE > _now() and set(known) >= set(names)
+        return "it, or its key, cannot be read"
+    if certificate.not_valid_after_utc - _RENEWED_BEFORE <= _now():
+        return f"it expires on {certificate.not_valid_after_utc:%Y-%m-%d}"
+    missing = ", ".join(str(name.value) for name in names if name not in set(known))
+    return f"it is not good for {missing}" if missing else ""
 
 
 def _sign(key: EllipticCurvePrivateKey, names: list[x509.GeneralName]) -> x509.Certificate:

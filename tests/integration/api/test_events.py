@@ -36,7 +36,10 @@ async def test_administrators_read_and_filter_every_event(house: House) -> None:
     assert await found("limit=1&offset=1") == ["artifact_registered"]
     assert await found("limit=0") == []
     for path in ("events", "events/export"):
-        assert (await house.admin.get(f"/api/{path}?type=chanel_created")).status == 400
+        refused = await house.admin.get(f"/api/{path}?type=chanel_created")
+        assert refused.status == 400 and "Did you mean channel_created or " in refused.json()["message"]
+        refused = await house.admin.get(f"/api/{path}?type=xyz")
+        assert refused.status == 400 and "docs/reference/events.md lists all" in refused.json()["message"]
 
 
 async def test_nobody_else_reads_them(house: House) -> None:

@@ -32,6 +32,22 @@ def test_a_self_signed_server_is_trusted_by_whoever_was_given_its_file(tmp_path:
         assert "BEGIN" not in said
 
 
+def test_a_certificate_that_takes_the_place_of_another_is_told_of_and_why(tmp_path: Path) -> None:
+    words = ("serve", "--port", "0", "--no-worker", "--tls-self-signed")
+    file = tmp_path / "packhouse-data" / "tls" / "self-signed.pem"
+    with serving(tmp_path, *words) as (_, said):
+        assert "new certificate" not in said, "nobody was given another one"
+    (old := tmp_path / "copy.pem").write_bytes(file.read_bytes())
+    with serving(tmp_path, *words, PACKHOUSE_PUBLIC_URL="https://packages.example.org") as (url, said):
+        assert "A new certificate was made in place of the one before: it is not good for packages.example.org." in said
+        assert "Give clients the new file" in said
+        assert ask(url, file) == 200
+        with pytest.raises(urllib3.exceptions.SSLError):
+            ask(url, old)
+    with serving(tmp_path, *words, PACKHOUSE_PUBLIC_URL="https://packages.example.org") as (_, said):
+        assert "new certificate" not in said
+
+
 def test_a_certificate_of_an_authority_is_shown_by_every_process(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     certificate, key = authority.issue("server")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import stat
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -68,25 +69,41 @@ def test_pairs_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_self_signed_one_is_kept_and_made_anew_when_it_must(tmp_path: Path) -> None:
-    first = tls.self_signed(settings(tmp_path))
+    first, instead = tls.self_signed(settings(tmp_path))
+    assert not instead, "there was none that somebody could have been given"
     was = first.certificate.read_bytes()
     assert stat.S_IMODE(first.key.stat().st_mode) == 0o600
-    assert tls.self_signed(settings(tmp_path)).certificate.read_bytes() == was
-    named = tls.self_signed(settings(tmp_path, host="packages.example.org")).certificate.read_bytes()
+    assert tls.self_signed(settings(tmp_path)) == (first, "") and first.certificate.read_bytes() == was
+    _, instead = tls.self_signed(settings(tmp_path, host="packages.example.org"))
+    assert instead == "it is not good for packages.example.org"
+    named = first.certificate.read_bytes()
     assert named != was
     names = x509.load_pem_x509_certificate(named).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert {"localhost", "packages.example.org"} <= set(names.get_values_for_type(x509.DNSName))
-    public = tls.self_signed(settings(tmp_path, public_url="https://tea.example.org:8443/")).certificate.read_bytes()
+    _, instead = tls.self_signed(settings(tmp_path, public_url="https://tea.example.org:8443/"))
+    assert instead == "it is not good for tea.example.org"
+    public = first.certificate.read_bytes()
     names = x509.load_pem_x509_certificate(public).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert "tea.example.org" in names.get_values_for_type(x509.DNSName)
     for broken in (first.certificate, first.key):
         broken.write_bytes(b"")
-        again = tls.self_signed(settings(tmp_path))
+        again, instead = tls.self_signed(settings(tmp_path))
+        assert "cannot be read" in instead
         assert tls.given(settings(tmp_path, tls_cert=str(again.certificate), tls_key=str(again.key)))
 
 
+def test_why_the_self_signed_one_is_another_is_told_when_the_old_one_expires(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(tls, "_LIFE", timedelta(days=29))
+        tls.self_signed(settings(tmp_path))
+    assert tls.self_signed(settings(tmp_path)).instead.startswith("it expires on ")
+    assert tls.self_signed(settings(tmp_path)).instead == ""
+
+
 async def test_a_client_that_was_given_the_self_signed_one_trusts_it_and_others_do_not(tmp_path: Path) -> None:
-    pair = tls.self_signed(settings(tmp_path))
+    pair, _ = tls.self_signed(settings(tmp_path))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*pair)
 

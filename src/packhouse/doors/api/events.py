@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -94,8 +95,9 @@ def _chosen(
     type: str | None, actor: str | None, object: str | None, since: str | None, until: str | None
 ) -> dict[str, Any]:
     if type is not None and type not in EVENTS:
+        near = f"Did you mean {' or '.join(found)}? " if (found := get_close_matches(type, EVENTS)) else ""
         raise PackhouseError(
-            "bad_request", f"No event has the type {type[:80]!r}.", "docs/audit.md says where all are listed."
+            "bad_request", f"No event has the type {type[:80]!r}.", f"{near}docs/reference/events.md lists all."
         )
     given: dict[str, Any] = {
         "type": type,
