@@ -52,7 +52,7 @@ class Chain:
     def _event(self, line: dict[str, Any]) -> Iterator[str]:
         if line["seq"] != self.seq + 1:
             yield f"number {self.seq + 1} should be here, number {line['seq']} is"
-        # what is hashed: the hash before it, and the seven fields as JSON without spaces, in UTF-8
+        # what is hashed: the hash before it, and all of `event` as JSON without spaces, in UTF-8
         event = json.dumps(line["event"], ensure_ascii=False, separators=(",", ":")).encode()
         if hashlib.sha256(bytes.fromhex(self.digest) + event).hexdigest() != line["hash"]:
             yield f"number {line['seq']} does not follow from what is before it"

@@ -106,6 +106,7 @@ DAMAGES = {
         "UPDATE entry SET event_id = 9999 WHERE partition = 'linux-64'", "I5", "linux-64/zlib-3.0-0.conda"),
     "a removal without its event": ("UPDATE removal SET event_id = 9999", "I5", "scipy-2.0-0.conda"),
     "an event that says something else": ("UPDATE event SET actor = 'somebody' WHERE seq = 3", "I5", "audit"),
+    "an event in the history of another channel": ("UPDATE event SET source_id = 99 WHERE seq = 3", "I5", "audit"),
     "an event that is gone": ("DELETE FROM event WHERE seq = 3", "I5", "audit"),
     "the last event gone": ("DELETE FROM event WHERE seq = (SELECT max(seq) FROM event)", "I5", "audit"),
     "a signature of something else": (

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from packhouse.catalog.audit.chain import seal
+from packhouse.catalog.audit import chain
+from packhouse.catalog.audit.chain import link, seal, verify_chain
 from packhouse.catalog.audit.keys import load_signing_key
 from packhouse.catalog.audit.store import record_event
 from packhouse.core.db import Database, Unit, open_database
@@ -83,6 +84,34 @@ async def test_exports_one_after_the_other_are_one_chain(house: House, tmp_path:
     assert check("--key", "ab" * 32, first)[0] == 1, "somebody else's key"
     later = await exported(house, first, f"?after={last['seq']}")
     assert (later, check(*key, second, first)[0]) == (last, 0), "nothing happened"
+
+
+async def test_events_sealed_before_their_source_counted_stay_whole(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db, export = house.services.db, tmp_path / "1.jsonl"
+
+    async def move() -> None:
+        await db.write(
+            lambda unit: record_event(
+                unit, type="artifact_moved", actor="ann", object="one", channel_id=1, source_id=2, data={}
+            )
+        )
+        await sealed(db, 1)
+
+    with monkeypatch.context() as before:
+        before.setattr(chain, "link", lambda previous, fields: link(previous, fields[:7]))
+        await move()
+    await move()
+    await exported(house, export)
+    moved = [line["event"] for line in map(json.loads, export.read_text().splitlines()[1:-1])]
+    assert [event[7:] for event in moved if event[2] == "artifact_moved"] == [[], [2]]
+    shown = await read(house.admin, "/api/events/keys")
+    assert check("--key", shown["public_key"], export)[0] == 0
+    key = (await load_signing_key(db)).public_key()
+    assert [wrong async for wrong in verify_chain(db, key)] == []
+    export.write_text(export.read_text().replace(',"{}",2]', ',"{}",3]'))
+    assert check("--key", shown["public_key"], export)[0] == 1
 
 
 async def test_what_was_filtered_is_told_and_is_no_chain(house: House, tmp_path: Path) -> None:

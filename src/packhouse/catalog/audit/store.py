@@ -20,6 +20,10 @@ _INSERT = (
     .returning(event.c.id)
 )
 _FIELDS = (event.c.id, event.c.at, event.c.type, event.c.actor, event.c.channel_id, event.c.object, event.c.data)
+#: what the hash of an event covers
+SEALED = (*_FIELDS, event.c.source_id)
+#: where number, hash and signature are in the rows of `sealed_events`
+SEQ, HASH, SIGNATURE = range(len(SEALED), len(SEALED) + 3)
 # Two look-ups in order of id, which the database merges, instead of one with OR, which it would sort.
 _PLACES = [column == bindparam("channel_id") for column in (event.c.channel_id, event.c.source_id)]
 _OF_CHANNEL = (
@@ -37,7 +41,7 @@ _FILTERS: dict[str, ColumnElement[bool]] = {
     "since": event.c.at >= bindparam("since"),
     "until": event.c.at < bindparam("until"),
 }
-_UNSEALED = select(*_FIELDS).where(event.c.seq.is_(None)).order_by(event.c.id).limit(bindparam("limit"))
+_UNSEALED = select(*SEALED).where(event.c.seq.is_(None)).order_by(event.c.id).limit(bindparam("limit"))
 _COUNT_UNSEALED = select(func.count()).select_from(event).where(event.c.seq.is_(None))
 _LAST_SEALED = select(event.c.seq, event.c.hash).where(event.c.seq.is_not(None)).order_by(event.c.seq.desc()).limit(1)
 _SEAL = (
@@ -136,7 +140,7 @@ def sealed_events(
 ) -> AsyncIterator[list[Row]]:
     """Stream the chain behind a number, as far as another one; of it what passes the filters `given`, as `events`.
 
-    Rows are the seven fields that are hashed, then number, hash and signature.
+    Rows are `SEALED`, then number, hash and signature.
     """
     return db.stream(_sealed(frozenset(given)), after=after, upto=upto, **given)
 
@@ -144,7 +148,7 @@ def sealed_events(
 @cache
 def _sealed(names: frozenset[str]) -> Select[Any]:
     where = [_FILTERS[name] for name in sorted(names)]
-    fields = (*_FIELDS, event.c.seq, event.c.hash, event.c.signature)
+    fields = (*SEALED, event.c.seq, event.c.hash, event.c.signature)
     return (
         select(*fields)
         .where(event.c.seq > bindparam("after"), event.c.seq <= bindparam("upto"), *where)

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from packhouse.catalog.audit import store
+from packhouse.catalog.audit.chain import HASHED, hashed
 from packhouse.catalog.audit.keys import find_public_key
 from packhouse.core.clock import to_iso
 from packhouse.core.db import Database, Row
@@ -59,10 +60,13 @@ async def json_lines(
     They are those up to `end`, or as many as there are.
     """
     yield _encode({"start": {"seq": start.seq, "hash": start.hash, "filters": dict(given)}}) + b"\n"
-    last = start.seq
+    last, digest = start.seq, bytes.fromhex(start.hash)
     async for rows in _events(db, start, given, end):
-        yield b"".join(_encode(_line(row)) + b"\n" for row in rows)
-        last = rows[-1][7]
+        lines = []
+        for row in rows:
+            lines.append(_encode(_line(row, digest)) + b"\n")
+            last, digest = row[store.SEQ], bytes(row[store.HASH])
+        yield b"".join(lines)
     yield _encode({"head": end or await head(db, None if given else last)}) + b"\n"
 
 
@@ -81,12 +85,15 @@ def _events(db: Database, start: Head, given: Mapping[str, Any], end: Head | Non
     return store.sealed_events(db, start.seq, given, upto=end.seq)
 
 
-def _line(row: Row) -> dict[str, Any]:
-    return {"seq": row[7], "event": list(row[:7]), "hash": bytes(row[8]).hex(), "signature": _hex(row[9])}
+def _line(row: Row, previous: bytes) -> dict[str, Any]:
+    seq, digest, signature = row[store.SEQ], bytes(row[store.HASH]).hex(), _hex(row[store.SIGNATURE])
+    return {"seq": seq, "event": hashed(previous, row) or list(row[:HASHED]), "hash": digest, "signature": signature}
 
 
 def _cells(row: Row) -> tuple[object, ...]:
-    return (row[7], row[0], to_iso(row[1]), row[2], row[3], row[5], row[6], bytes(row[8]).hex(), _hex(row[9]))
+    event_id, at, type_, actor, _, about, data = row[:7]
+    digest, signature = bytes(row[store.HASH]).hex(), _hex(row[store.SIGNATURE])
+    return (row[store.SEQ], event_id, to_iso(at), type_, actor, about, data, digest, signature)
 
 
 def _hex(value: bytes | None) -> str | None:
