@@ -10,8 +10,9 @@ import asyncio
 from contextlib import suppress
 from urllib.parse import unquote_to_bytes
 
-from packhouse.catalog.accounts.authenticator import Authenticator, Proof
+from packhouse.catalog.accounts.authenticator import Authenticator
 from packhouse.catalog.accounts.credential import Credential
+from packhouse.catalog.accounts.proofs import Proof
 from packhouse.core.errors import PackhouseError
 from packhouse.core.log import get_logger
 from packhouse.core.randomness import random_bytes

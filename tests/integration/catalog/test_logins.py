@@ -7,11 +7,15 @@ from functools import partial
 
 import pytest
 
-from packhouse.catalog.accounts import logins
+from packhouse.catalog.accounts import accounts, logins
+from packhouse.catalog.accounts.authenticator import Authenticator
+from packhouse.catalog.accounts.credential import Credential
 from packhouse.catalog.accounts.keys import Keys, load_keys
 from packhouse.catalog.changes import Change, ChangeFeed
 from packhouse.core.clock import DAY
-from packhouse.core.db import Database, open_database
+from packhouse.core.db import Database, Unit, open_database
+from packhouse.core.errors import PackhouseError
+from packhouse.workflows.signin.browsing import end_others
 from tests.conftest import Backend
 from tests.kit import staffing
 
@@ -75,7 +79,49 @@ async def test_the_end_of_one_login_is_told_to_every_process_and_leaves_the_othe
     assert await db.write(partial(logins.end_all, account_id=ann)) == 1
     assert await logins.by_uuid(db, bobs.uuid) == bobs
     await feed.poll()
-    assert [(change.kind, change.name) for change in told] == [("login", name.uuid) for name in (one, three, two)]
+    assert [(change.kind, change.name) for change in told] == [("login", one.uuid)]  # of all it is told by the account
+
+
+async def test_of_more_logins_than_one_unit_can_end_the_oldest_of_their_kind_ends(db: Database) -> None:
+    keys, ann = await load_keys(db), await person(db, "ann")
+    browser, _ = await begun(db, keys, ann)
+
+    async def many(unit: Unit) -> list[logins.Login]:
+        made = []
+        for _ in range(logins.MOST):
+            made.append((await logins.begin(unit, keys, ann, "api", client="ci", lifetime=DAY))[0])
+        return made
+
+    first, second, *_ = await db.write(many)
+    assert await logins.by_uuid(db, first.uuid) == first
+    await begun(db, keys, ann, "api")
+    assert await logins.by_uuid(db, first.uuid) is None
+    assert await logins.by_uuid(db, second.uuid) == second and await logins.by_uuid(db, browser.uuid) == browser
+    assert await db.write(partial(logins.end_all, account_id=ann)) == logins.MOST + 1
+
+
+@pytest.mark.parametrize("way", ["password", "others"])
+async def test_the_end_of_all_logins_is_told_once_and_heard_in_every_process(db: Database, way: str) -> None:
+    keys, ann = await load_keys(db), await person(db, "ann")
+    values = [(await begun(db, keys, ann))[1] for _ in range(5)]
+    told: list[Change] = []
+    feed = ChangeFeed(db)
+    elsewhere = Authenticator(db, keys, lambda: feed.fresh, feed.doubt)
+    feed.listen(told.append, lambda: None)
+    feed.listen(lambda change: elsewhere.forget(change.kind, change.name), elsewhere.clear)
+    await feed.poll()
+    for value in values:
+        assert (await elsewhere.proof(Credential("cookie", value))).principal.username == "ann"
+    if way == "password":
+        account = await accounts.found(db, "ann")
+        await db.write(partial(accounts.change_password, account=account, hashed="x", actor="root"))
+    else:
+        await db.write(partial(end_others, account_id=ann, username="ann", actor="ann"))
+    await feed.poll()
+    assert [(change.kind, change.name) for change in told] == [("account", "ann")]
+    for value in values:
+        with pytest.raises(PackhouseError, match="not valid"):
+            await elsewhere.proof(Credential("cookie", value))
 
 
 async def test_a_deleted_account_takes_its_logins_along(db: Database) -> None:

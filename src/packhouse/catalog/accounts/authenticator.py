@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
 
 import msgspec
 
@@ -20,6 +19,7 @@ from packhouse.catalog.accounts.holding import holding_of
 from packhouse.catalog.accounts.keys import Keys
 from packhouse.catalog.accounts.passwords import PasswordChecker
 from packhouse.catalog.accounts.principal import ANONYMOUS, Principal
+from packhouse.catalog.accounts.proofs import NAMED, Proof, Proofs
 from packhouse.catalog.accounts.throttle import Charge, Throttle
 from packhouse.catalog.accounts.token import decode_scopes
 from packhouse.catalog.accounts.uses import Uses
@@ -30,19 +30,9 @@ from packhouse.core.errors import PackhouseError
 
 #: the most a right answer is remembered, in seconds; a password, which pip sends with every request, the same
 REMEMBER_SECONDS = 60.0
-CAPACITY = 20_000
-#: the member of a principal that the change rows of a kind name
-_NAMED = {"account": "username", "token": "token_id", "login": "login_id"}
 _NOTHING = b""
 #: from a user name and a password to the account of whom they are; None: nobody's
 Elsewhere = Callable[[str, str], Awaitable[Account | None]]
-
-
-class Proof(NamedTuple):
-    """Who showed a credential, and until when (monotonic) that may be taken for true without asking again."""
-
-    principal: Principal
-    until: float
 
 
 class Authenticator:
@@ -62,7 +52,7 @@ class Authenticator:
         self._fresh, self._doubt = fresh, doubt  # of the list of changes
         self._elsewhere = elsewhere  # who knows passwords that are not kept here
         self._trust = trust  # how long the word of a provider counts, in microseconds
-        self._known: dict[bytes, Proof] = {}  # by the hash of what was shown; b"" by whoever shows nothing
+        self._known = Proofs()  # by the hash of what was shown; b"" by whoever shows nothing
         self._pending: dict[tuple[int, bytes], asyncio.Task[Account]] = {}
         self._epoch = 0
         self.throttle = Throttle(db, keys)
@@ -77,7 +67,7 @@ class Authenticator:
         """
         key = self._keys.hash_of(credential.kind, credential.username, credential.value) if credential else _NOTHING
         known = self._known.get(key)
-        if known is not None and known.until > monotonic() and self._fresh():
+        if known is not None and self._fresh():
             return known
         return await self._check(credential, key, address)
 
@@ -102,13 +92,11 @@ class Authenticator:
         """Drop what a change row makes doubtful, given by its kind and the name it carries."""
         if kind == "people":
             self.clear()
-        if kind not in _NAMED:
+        if kind not in NAMED:
             return
         self._epoch += 1
         self._doubt()
-        self._known = {
-            key: known for key, known in self._known.items() if getattr(known.principal, _NAMED[kind]) != name
-        }
+        self._known.forget(kind, name)
 
     def clear(self) -> None:
         """Drop everything that is remembered."""
@@ -138,7 +126,7 @@ class Authenticator:
             raise _refused()
         proof = Proof(principal, started + min(seconds, REMEMBER_SECONDS))
         if epoch == self._epoch:  # nothing was forgotten while the database was asked
-            self._remember(key, proof)
+            self._known.put(key, proof)
         return proof
 
     async def _token(self, value: str, now: int) -> tuple[Principal, float]:
@@ -224,11 +212,6 @@ class Authenticator:
             if error.code == "directory_failed":  # while it is away its people would be locked out for later
                 await self.throttle.undecided(charge)
             raise
-
-    def _remember(self, key: bytes, proof: Proof) -> None:
-        self._known[key] = proof
-        if len(self._known) > CAPACITY:
-            del self._known[next(iter(self._known))]
 
 
 def _left(expires_at: int | None, now: int) -> float:

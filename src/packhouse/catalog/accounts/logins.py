@@ -24,6 +24,8 @@ from packhouse.core.errors import PackhouseError
 from packhouse.core.randomness import new_uuid, random_hex
 
 Kind = Literal["browser", "key", "api"]
+#: the most live logins of a kind that an account has: one unit ends all of the three kinds
+MOST = 600
 
 
 class Login(msgspec.Struct, frozen=True):
@@ -66,7 +68,13 @@ _END_ALL = (
     update(login)
     .where(login.c.account_id == bindparam("of_account"), login.c.id != bindparam("but"), _LIVE)
     .values(_ENDED)
-    .returning(login.c.uuid)
+)
+_TOO_MANY = (
+    select(login.c.id)
+    .where(login.c.account_id == bindparam("of_account"), login.c.kind == bindparam("of_kind"), _LIVE)
+    .order_by(login.c.id.desc())
+    .limit(2)  # two that begin at once can leave one too many
+    .offset(MOST)
 )
 #: what was approved by a login goes before it
 _OLD = (
@@ -104,8 +112,8 @@ async def begin(
 ) -> tuple[Login, str]:
     """Return a new login and its value, which is shown this once; only a browser's has one, others get "".
 
-    `lifetime` is in microseconds, `upstream` (the provider's tokens) is sealed already, `amr` says how the person
-    showed who they are (RFC 8176).
+    Of more than `MOST` of its kind the oldest ends. `lifetime` is in microseconds, `upstream` (the provider's tokens)
+    is sealed already, `amr` says how the person showed who they are (RFC 8176).
     """
     value = random_hex(32) if kind == "browser" else ""
     uuid, now = new_uuid(), unit.now
@@ -125,6 +133,8 @@ async def begin(
         checked_at=now,
         expires_at=now + lifetime,
     )
+    for (oldest,) in await unit.fetch_all(_TOO_MANY, of_account=account_id, of_kind=kind):
+        await end(unit, oldest)
     return Login(int(row), uuid, account_id, kind, provider_id, client, now, now, now + lifetime, None), value
 
 
@@ -162,11 +172,11 @@ async def end(unit: Unit, login_id: int) -> bool:
 
 
 async def end_all(unit: Unit, account_id: int, but: int | None = None) -> int:
-    """End the logins of an account, except the one with the id `but`; return how many."""
-    ended = await unit.fetch_all(_END_ALL, of_account=account_id, but=but or 0, now=unit.now)
-    for (uuid,) in ended:
-        await note(unit, "login", name=uuid)
-    return len(ended)
+    """End the logins of an account, except the one with the id `but`; return how many.
+
+    The caller tells every process with an `account` change, which stands for all of them.
+    """
+    return await unit.execute(_END_ALL, of_account=account_id, but=but or 0, now=unit.now)
 
 
 async def forget_old(unit: Unit, before: int, limit: int = 2000) -> int:

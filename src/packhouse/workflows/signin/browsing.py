@@ -9,6 +9,7 @@ from packhouse.catalog.accounts.account import Account
 from packhouse.catalog.accounts.keys import Keys
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.audit.store import record_event
+from packhouse.catalog.changes import note
 from packhouse.core.clock import SECOND
 from packhouse.core.db import Database, Unit
 from packhouse.core.errors import PackhouseError
@@ -110,3 +111,4 @@ async def end_others(unit: Unit, account_id: int, username: str, actor: str, but
     if ended := await logins.end_all(unit, account_id, but):
         data = {"logins": ended}
         await record_event(unit, type="user_logins_ended", actor=actor, object=f"user {username}", data=data)
+        await note(unit, "account", name=username)
