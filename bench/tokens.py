@@ -21,6 +21,7 @@ from packhouse.core.db import Database, Unit, open_database
 from packhouse.core.db.migrating import migrate
 from packhouse.doors.credentials import from_request
 from tests.kit import staffing
+from tests.kit.keys import SEALER
 
 #: channels of the resource token, the last of which is asked for
 CHANNELS = 20
@@ -63,7 +64,7 @@ async def _once(authenticator: Authenticator, headers: Any, target: Target, chec
 
 
 async def _prepared(db: Database) -> tuple[Authenticator, dict[str, str], Target]:
-    keys = await load_keys(db)
+    keys = await load_keys(db, SEALER)
     ann = await staffing.create_user(db, "ann", None, "author", "bench")
     who = Principal(ann.id, "ann", "author")
 

@@ -75,7 +75,7 @@ class Installation:
             account = await accounts.by_name(services.db, "admin")
             assert account is not None
             self.admin = Principal(account.id, "admin", "admin")
-            keys = await load_keys(services.db)
+            keys = await load_keys(services.db, services.sealer)
             _, self.token = await tokens.create(services.db, keys, self.admin, "bench", None, None)
 
         self.run(work)

@@ -192,7 +192,7 @@ class Server:
         """Make what the first start makes, and begin to follow the changes of other processes."""
         services = self.services
         feed = services.feed
-        keys, elsewhere = await load_keys(services.db), partial(log_in, services)
+        keys, elsewhere = await load_keys(services.db, services.sealer), partial(log_in, services)
         trust = services.settings.trust_days * DAY
         authenticator = Authenticator(services.db, keys, lambda: feed.fresh, feed.doubt, elsewhere, trust)
         feed.listen(_forgetting(authenticator), authenticator.clear)
@@ -287,7 +287,7 @@ class WorkerProcess:
 
 async def _duties(services: Services) -> list[Periodic]:
     """Return what some process must do every few seconds, with the pause between two calls."""
-    key = await load_signing_key(services.db)
+    key = await load_signing_key(services.db, services.sealer)
 
     async def sealing() -> None:
         while await seal(services.db, key):
@@ -308,7 +308,7 @@ async def _duties(services: Services) -> list[Periodic]:
     async def feed_scheduling() -> None:
         await schedule_feeds(services)
 
-    keys, federation = await load_keys(services.db), Federation(services)
+    keys, federation = await load_keys(services.db, services.sealer), Federation(services)
 
     swept = 0
 

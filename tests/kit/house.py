@@ -25,6 +25,7 @@ from tests.conftest import Backend
 from tests.kit import staffing
 from tests.kit.asgi import Answer, Client
 from tests.kit.condapkg import make_conda, make_tarbz2
+from tests.kit.keys import SEALER
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class House:
         db = self.services.db
         account = await staffing.create_user(db, name, password, role, "test")
         principal = Principal(account.id, name, role)
-        token, value = await tokens.create(db, await load_keys(db), principal, "for tests", None, None)
+        token, value = await tokens.create(db, await load_keys(db, SEALER), principal, "for tests", None, None)
         self.people[name] = Person(principal, value, token.id)
         return self.people[name]
 

@@ -21,5 +21,5 @@ async def information(services: Services) -> list[str]:
 
 async def seal_all(services: Services) -> None:
     """Bring every event into the chain, as the worker does each second."""
-    while await seal(services.db, await load_signing_key(services.db)):
+    while await seal(services.db, await load_signing_key(services.db, services.sealer)):
         pass

@@ -20,4 +20,4 @@ async def key_for(db: Database, username: str, kind: Kind = "api", lifetime: int
     """Log somebody in without asking for a password; return the JWT and the login it names."""
     account = await store.by_name(db, username)
     assert account is not None
-    return await give_key(db, SEALER, await load_keys(db), account, kind, client="a test", lifetime=lifetime)
+    return await give_key(db, SEALER, await load_keys(db, SEALER), account, kind, client="a test", lifetime=lifetime)

@@ -16,6 +16,7 @@ from packhouse.workflows.signin.browsing import sign_in
 from tests.kit import staffing
 from tests.kit.carriers import Credentials
 from tests.kit.house import House
+from tests.kit.keys import SEALER
 from tests.kit.rights import LEVELS, MANAGE, READ, WRITE, Place, Someone
 
 PASSWORD = "correct horse battery staple"
@@ -219,7 +220,7 @@ async def _roles(unit: Unit) -> None:
 async def _token(house: House, who: Someone, name: str, scopes: frozenset[str] | None) -> str:
     db = house.services.db
     owner = Principal(house.people[who.name].principal.account_id, who.name, "author")
-    return (await tokens.create(db, await load_keys(db), owner, name, scopes, None))[1]
+    return (await tokens.create(db, await load_keys(db, SEALER), owner, name, scopes, None))[1]
 
 
 async def _narrow(unit: Unit, who: Someone) -> None:
@@ -260,7 +261,7 @@ async def _credentials(house: House, name: str) -> Credentials:
     services = house.services
     account = await store.by_name(services.db, name)
     assert account is not None
-    keys = await load_keys(services.db)
+    keys = await load_keys(services.db, services.sealer)
     key, _ = await give_key(services.db, services.sealer, keys, account, "key", client="a test", lifetime=DAY)
     cookie = await sign_in(services, keys, account, client="a test", amr=["pwd"])
     return Credentials(name, PASSWORD, house.people[name].token, key, cookie)

@@ -15,6 +15,7 @@ from packhouse.doors.api.permissions import ROUTES
 from tests.kit.asgi import Client
 from tests.kit.calls import call, read
 from tests.kit.house import House
+from tests.kit.keys import SEALER
 
 
 async def give(house: House, name: str, role: str) -> None:
@@ -199,7 +200,7 @@ async def test_nobody_takes_away_what_they_lack(house: House) -> None:
 async def test_a_limited_token_gives_nothing(house: House) -> None:
     db = house.services.db
     admin = house.people["admin"].principal
-    _, value = await tokens.create(db, await load_keys(db), admin, "roles", ["roles:view", "roles:edit"], None)
+    _, value = await tokens.create(db, await load_keys(db, SEALER), admin, "roles", ["roles:view", "roles:edit"], None)
     limited = house.web.with_headers({"x-auth": value})
     assert (await limited.get("/api/roles")).status == 200
     assert await make(limited, "mine", levels={"cve": "read"}) == 403

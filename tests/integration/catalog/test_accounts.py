@@ -28,7 +28,7 @@ from packhouse.core.db import Database, Unit, open_database
 from packhouse.core.errors import PackhouseError
 from tests.conftest import Backend
 from tests.kit import staffing
-from tests.kit.keys import key_for
+from tests.kit.keys import SEALER, key_for
 
 PASSWORD = "correct horse"
 
@@ -42,7 +42,7 @@ async def db(backend: Backend) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def keys(db: Database) -> Keys:
-    return await load_keys(db)
+    return await load_keys(db, SEALER)
 
 
 async def person(db: Database, username: str, role: str = "author") -> Principal:
@@ -89,7 +89,7 @@ async def test_the_first_administrator_with_a_given_password(db: Database, keys:
 
 
 async def test_keys_are_made_once(db: Database) -> None:
-    made = await asyncio.gather(*(load_keys(db) for _ in range(5)))
+    made = await asyncio.gather(*(load_keys(db, SEALER) for _ in range(5)))
     assert len({keys.token for keys in made}) == 1
     assert {len(keys.token) for keys in made} == {32}
     assert [event[0] for event in await events(db)] == ["installation_keys_created"]

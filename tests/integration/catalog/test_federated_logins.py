@@ -14,6 +14,7 @@ from packhouse.core.clock import DAY, SECOND
 from packhouse.core.db import Database, Unit, open_database
 from tests.conftest import Backend
 from tests.kit import staffing
+from tests.kit.keys import SEALER
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ async def db(backend: Backend) -> AsyncIterator[Database]:
 
 async def test_only_who_is_signed_in_is_asked_about_and_what_has_expired_is_let_go(db: Database) -> None:
     ann = await staffing.create_user(db, "ann", "correct horse", "author", "root")
-    keys = await load_keys(db)
+    keys = await load_keys(db, SEALER)
 
     async def sign_in(unit: Unit) -> int:
         provider = (await ensure(unit, name="corp", kind="oidc")).id

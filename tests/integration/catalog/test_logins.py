@@ -18,6 +18,7 @@ from packhouse.core.errors import PackhouseError
 from packhouse.workflows.signin.browsing import end_others
 from tests.conftest import Backend
 from tests.kit import staffing
+from tests.kit.keys import SEALER
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ async def person(db: Database, name: str) -> int:
 
 
 async def test_a_login_is_found_by_its_value_which_is_not_in_the_database(db: Database) -> None:
-    keys, ann = await load_keys(db), await person(db, "ann")
+    keys, ann = await load_keys(db, SEALER), await person(db, "ann")
     login, value = await begun(db, keys, ann)
     other, other_value = await begun(db, keys, ann)
     assert login.expires_at - login.created_at == DAY and len(bytes.fromhex(value)) == 32
@@ -53,7 +54,7 @@ async def test_a_login_is_found_by_its_value_which_is_not_in_the_database(db: Da
 
 
 async def test_a_signed_key_has_a_login_without_a_value(db: Database) -> None:
-    keys, ann = await load_keys(db), await person(db, "ann")
+    keys, ann = await load_keys(db, SEALER), await person(db, "ann")
     for kind in ("key", "api"):
         login, value = await begun(db, keys, ann, kind)
         assert value == "" and await logins.by_uuid(db, login.uuid) == login
@@ -61,7 +62,7 @@ async def test_a_signed_key_has_a_login_without_a_value(db: Database) -> None:
 
 
 async def test_the_end_of_one_login_is_told_to_every_process_and_leaves_the_others(db: Database) -> None:
-    keys, ann, bob = await load_keys(db), await person(db, "ann"), await person(db, "bob")
+    keys, ann, bob = await load_keys(db, SEALER), await person(db, "ann"), await person(db, "bob")
     told: list[Change] = []
     feed = ChangeFeed(db)
     feed.listen(told.append, lambda: None)
@@ -125,7 +126,7 @@ async def test_the_end_of_all_logins_is_told_once_and_heard_in_every_process(db:
 
 
 async def test_a_deleted_account_takes_its_logins_along(db: Database) -> None:
-    keys, ann = await load_keys(db), await person(db, "ann")
+    keys, ann = await load_keys(db, SEALER), await person(db, "ann")
     login, value = await begun(db, keys, ann)
     await staffing.delete_user(db, "ann", "root")
     assert await logins.by_secret(db, keys, value) is None and await logins.by_uuid(db, login.uuid) is None

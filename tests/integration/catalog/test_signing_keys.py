@@ -60,7 +60,7 @@ async def refused(authenticator: Authenticator, token: str) -> bool:
 async def follower(db: Database) -> tuple[Authenticator, ChangeFeed]:
     """Return what another process has."""
     feed = ChangeFeed(db)
-    authenticator = Authenticator(db, await load_keys(db), lambda: feed.fresh, feed.doubt)
+    authenticator = Authenticator(db, await load_keys(db, SEALER), lambda: feed.fresh, feed.doubt)
 
     def listener(change: Change) -> None:
         authenticator.forget(change.kind, change.name)

@@ -20,6 +20,7 @@ from packhouse.core.db import Database, Unit, open_database
 from packhouse.core.errors import PackhouseError
 from tests.conftest import Backend
 from tests.kit import staffing
+from tests.kit.keys import SEALER
 
 PASSWORD = "correct horse"
 HOME, OFFICE, AWAY = "192.0.2.1", "192.0.2.2", "198.51.100.9"
@@ -38,7 +39,7 @@ async def nodes(backend: Backend) -> AsyncIterator[list[Database]]:
 
 @pytest.fixture
 async def keys(nodes: list[Database]) -> Keys:
-    return await load_keys(nodes[0])
+    return await load_keys(nodes[0], SEALER)
 
 
 async def people(db: Database, *names: str) -> None:

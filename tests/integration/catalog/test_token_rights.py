@@ -36,6 +36,7 @@ from packhouse.core.db import Database, Unit, open_database
 from packhouse.core.errors import PackhouseError
 from tests.conftest import Backend
 from tests.kit import staffing
+from tests.kit.keys import SEALER
 
 CHANNELS = ("open", "known", "closed", "closed/sub")
 PRIVACIES = ("public", "authenticated", "private")
@@ -209,7 +210,7 @@ async def live(database_url: str, steps: list[Step]) -> int:
     """Let the steps happen one by one, with a look after each; return how many tokens came of it."""
     db = open_database(database_url)
     try:
-        life = Life(db, await load_keys(db))
+        life = Life(db, await load_keys(db, SEALER))
         await life.begin()
         for step in steps:
             await life.happen(*step)

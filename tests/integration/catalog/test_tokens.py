@@ -21,6 +21,7 @@ from packhouse.core.db import Database, Unit, open_database
 from packhouse.core.errors import PackhouseError
 from tests.conftest import Backend
 from tests.kit import staffing
+from tests.kit.keys import SEALER
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ async def db(backend: Backend) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def keys(db: Database) -> Keys:
-    return await load_keys(db)
+    return await load_keys(db, SEALER)
 
 
 async def person(db: Database, username: str, role: str = "author") -> Principal:

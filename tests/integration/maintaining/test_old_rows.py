@@ -13,6 +13,7 @@ from packhouse.core.db import Unit
 from packhouse.core.jobs import cancel, submit
 from packhouse.core.randomness import new_uuid
 from tests.kit.house import House
+from tests.kit.keys import SEALER
 
 
 async def test_jobs_that_ended_long_ago_are_forgotten(house: House) -> None:
@@ -83,7 +84,7 @@ async def test_what_signing_in_leaves_is_forgotten(house: House) -> None:
             await unit.execute(attempt, hash=text.encode(), end=end)
 
     await db.write(leave)
-    keys = await load_keys(db)
+    keys = await load_keys(db, SEALER)
     signed_out, _ = await db.write(
         lambda unit: logins.begin(unit, keys, account or 0, "browser", client="", lifetime=DAY)
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import json
 from base64 import b64encode
 from collections.abc import Iterator
@@ -13,6 +15,9 @@ from alembic import command
 from sqlalchemy import text
 
 from packhouse.app import prepare
+from packhouse.catalog.accounts.keys import load_keys
+from packhouse.catalog.audit.keys import load_signing_key
+from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.mirrors import credentials
 from packhouse.catalog.mirrors.mirror import Credential, Spec
 from packhouse.catalog.mirrors.origins import source_of
@@ -22,12 +27,16 @@ from packhouse.catalog.vulnerabilities.feeds import Spec as FeedSpec
 from packhouse.core.db import Unit
 from packhouse.core.db.migrating import config, engine_for
 from packhouse.core.errors import PackhouseError
+from packhouse.core.sealing import Sealer
 from packhouse.core.settings import load
 from packhouse.core.webhooks import Webhook
 from packhouse.workflows.feeding import managing
+from packhouse.workflows.maintaining.sealing import seal_readable
 from packhouse.workflows.mirroring.editing import create_mirror, update_mirror
+from packhouse.workflows.services import Services
 from tests.conftest import Backend
 from tests.kit.feeding import add_feed, take
+from tests.kit.inspection import findings, seal_all
 from tests.kit.mirroring import events, get, make_test_channel, services_on
 
 SOURCE, SECRET = "https://conda.example.org/main", "a-secret-of-many-letters"
@@ -71,8 +80,39 @@ async def test_what_lay_readable_is_sealed_at_the_next_start(backend: Backend) -
         assert hook.url == "https://chat.example.org:8443"
         assert hooks.unseal(services.sealer, hook) == Webhook(f"https://chat.example.org:8443/{SECRET}", SECRET)
         assert await events(services, "secrets_") == [
-            ("secrets_sealed", "system", {"mirrors": 2, "webhooks": 1, "feeds": 0})
+            ("secrets_sealed", "system", {"mirrors": 2, "webhooks": 1, "feeds": 0, "keys": 0})
         ]
+
+
+async def test_keys_that_lay_readable_are_sealed_once_and_stay_the_same(backend: Backend) -> None:
+    before = {"token-hashing": b"\x01" * 32, "audit-signing": b"\x02" * 32}
+    async with services_on(backend) as services:
+        db, sealer = services.db, services.sealer
+
+        async def keep(unit: Unit) -> None:
+            for name, value in before.items():
+                await unit.execute("INSERT INTO secret (name, value) VALUES (:name, :value)", name=name, value=value)
+
+        await db.write(keep)
+        await record_and_seal(services)
+        assert await findings(services) == [], "an installation that has not been started since, or a copy of it"
+        await asyncio.gather(*(seal_readable(services) for _ in range(5)))
+        rows = await db.fetch_all("SELECT value FROM secret")
+        assert not [value for value in before.values() if any(value in bytes(row[0]) for row in rows)]
+        assert (await load_keys(db, sealer)).token == before["token-hashing"]
+        assert (await load_signing_key(db, sealer)).private_bytes_raw() == before["audit-signing"]
+        counts = {"mirrors": 0, "webhooks": 0, "feeds": 0, "keys": 2}
+        assert await events(services, "secrets_") == [("secrets_sealed", "system", counts)]
+        await record_and_seal(services)
+        assert await findings(services) == []
+        elsewhere = dataclasses.replace(services, sealer=Sealer(load(backend.env, secret_key="ab" * 32)))
+        [unopened] = await findings(elsewhere)
+        assert unopened.invariant == "I5" and "the key that signed its events does not open" in str(unopened)
+
+
+async def record_and_seal(services: Services) -> None:
+    await services.db.write(lambda unit: record_event(unit, type="user_created", actor="ann", object="user bob"))
+    await seal_all(services)
 
 
 async def test_a_credential_opens_its_own_source_only(backend: Backend) -> None:
@@ -134,7 +174,7 @@ async def test_addresses_of_feeds_are_sealed_when_an_older_installation_starts(
             name: whole for name, (whole, _) in ADDRESSES.items()
         }
         assert {(feed.updated_at, feed.etag) for feed in found.values()} == {(7, '"same"')}, "nothing is read anew"
-        counts = {"mirrors": 0, "webhooks": 0, "feeds": 3}
+        counts = {"mirrors": 0, "webhooks": 0, "feeds": 3, "keys": 0}
         assert await events(services, "secrets_") == [("secrets_sealed", "system", counts)]
 
 

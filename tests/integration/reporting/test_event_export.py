@@ -22,6 +22,7 @@ from packhouse.workflows.reporting.trail import Head, json_lines
 from tests.conftest import Backend
 from tests.kit.calls import read
 from tests.kit.house import House, open_house
+from tests.kit.keys import SEALER
 from tests.unit.house.sources import ROOT
 
 SCRIPT = ROOT / "scripts" / "verify_audit.py"
@@ -52,7 +53,7 @@ async def sealed(db: Database, events: int, text: str = "made") -> None:
             )
 
     await db.write(work)
-    key = await load_signing_key(db)
+    key = await load_signing_key(db, SEALER)
     while await seal(db, key):
         pass
 
@@ -108,7 +109,7 @@ async def test_events_sealed_before_their_source_counted_stay_whole(
     assert [event[7:] for event in moved if event[2] == "artifact_moved"] == [[], [2]]
     shown = await read(house.admin, "/api/events/keys")
     assert check("--key", shown["public_key"], export)[0] == 0
-    key = (await load_signing_key(db)).public_key()
+    key = (await load_signing_key(db, SEALER)).public_key()
     assert [wrong async for wrong in verify_chain(db, key)] == []
     export.write_text(export.read_text().replace(',"{}",2]', ',"{}",3]'))
     assert check("--key", shown["public_key"], export)[0] == 1
@@ -173,7 +174,7 @@ async def test_of_100_000_one_that_was_tampered_with_is_found(tmp_path: Path) ->
     url = f"sqlite:///{tmp_path / 'packhouse.db'}"
     migrate(url)
     db = open_database(url)
-    key = (await load_signing_key(db)).public_key().public_bytes_raw().hex()
+    key = (await load_signing_key(db, SEALER)).public_key().public_bytes_raw().hex()
     await sealed(db, MANY)
     whole = b"".join([lines async for lines in json_lines(db, Head(0, "", None, None), {})]).splitlines()
     await db.close()

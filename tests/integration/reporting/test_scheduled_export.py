@@ -18,6 +18,7 @@ from tests.conftest import Backend
 from tests.integration.reporting.test_event_export import check
 from tests.kit.calls import read
 from tests.kit.house import House, open_house
+from tests.kit.keys import SEALER
 
 EVERY_MINUTE, NEVER_SOON = "* * * * *", "0 0 29 2 *"
 
@@ -25,7 +26,7 @@ EVERY_MINUTE, NEVER_SOON = "* * * * *", "0 0 29 2 *"
 async def due(house: House) -> None:
     """Seal what happened, let a minute pass, and do the duty."""
     db = house.services.db
-    key = await load_signing_key(db)
+    key = await load_signing_key(db, SEALER)
     while await seal(db, key):
         pass
 

@@ -21,6 +21,7 @@ from packhouse.doors.serve import answers
 from packhouse.doors.serve.conda import CondaDoor
 from packhouse.workflows.channels.editing import Edit, edit_channel
 from tests.kit.house import House
+from tests.kit.keys import SEALER
 
 FILE = "/api/repo/hush/noarch/one-1.0-0.conda"
 INDEX = "/api/repo/hush/noarch/repodata_shards.msgpack.zst"
@@ -123,7 +124,9 @@ async def test_who_ends_a_token_sees_it_refused_at_once(house: House, asked: lis
 async def test_a_token_that_expires_is_refused_from_that_moment(house: House, asked: list[str]) -> None:
     db = house.services.db
     ends = await db.now() + SECOND
-    _, value = await tokens.create(db, await load_keys(db), house.people["ann"].principal, "short", None, to_iso(ends))
+    _, value = await tokens.create(
+        db, await load_keys(db, SEALER), house.people["ann"].principal, "short", None, to_iso(ends)
+    )
     shown = house.web.with_headers({"x-auth": value})
     statuses = set()
     while (before := await db.now()) < ends + SECOND // 10:

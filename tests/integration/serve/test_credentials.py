@@ -20,6 +20,7 @@ from tests.conftest import Backend
 from tests.kit import staffing
 from tests.kit.asgi import Answer
 from tests.kit.house import House, basic, second_process
+from tests.kit.keys import SEALER
 
 FILES = (
     "noarch/repodata_shards.msgpack.zst",
@@ -169,7 +170,9 @@ async def test_a_scoped_token_reads_no_more_than_its_scopes(house: House) -> Non
     await private_channel(house)
     owner = house.people["owner"].principal
     db = house.services.db
-    _, index_only = await tokens.create(db, await load_keys(db), owner, "index", ["channel:view-artifacts"], None)
+    _, index_only = await tokens.create(
+        db, await load_keys(db, SEALER), owner, "index", ["channel:view-artifacts"], None
+    )
     web = house.web.with_headers({"x-auth": index_only})
     assert (await web.get("/api/repo/secret/noarch/repodata.json")).status == 200
     assert (await web.get("/api/repo/secret/noarch/one-1.0-0.conda")).status == 403

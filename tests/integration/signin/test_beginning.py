@@ -16,6 +16,7 @@ from tests.kit import staffing
 from tests.kit.asgi import Answer
 from tests.kit.calls import call
 from tests.kit.house import House, basic
+from tests.kit.keys import SEALER
 from tests.kit.pages import Browser
 
 PASSWORD = "correct horse battery"
@@ -34,7 +35,7 @@ async def disabled(house: House, name: str) -> None:
 
 async def second_factor(house: House, name: str) -> None:
     db, sealer, seed = house.services.db, house.services.sealer, totp.new_enrolment(name).secret
-    keys, number = await load_keys(db), house.people[name].principal.account_id or 0
+    keys, number = await load_keys(db, SEALER), house.people[name].principal.account_id or 0
 
     async def work(unit: Unit) -> None:
         assert await totp.keep_seed(unit, sealer, number, seed)

@@ -23,6 +23,7 @@ from tests.conftest import Backend
 from tests.kit import staffing
 from tests.kit.house import House, Person, open_house, second_process
 from tests.kit.jobs import until
+from tests.kit.keys import SEALER
 from tests.kit.slapd import GROUPS, PEOPLE, SERVICE, SERVICE_PASSWORD, Slapd, cn, group, person, slapd, uid
 
 STAFF = ("kim", "lee", "sam", "eve", "bob")
@@ -68,7 +69,9 @@ class Office:
             return made.id
 
         principal = Principal(await self.db.write(work), name, "author")
-        token, value = await tokens.create(self.db, await load_keys(self.db), principal, "for tests", None, None)
+        token, value = await tokens.create(
+            self.db, await load_keys(self.db, SEALER), principal, "for tests", None, None
+        )
         self.house.people[name] = Person(principal, value, token.id)
         return self.house.people[name]
 

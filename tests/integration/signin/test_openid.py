@@ -29,6 +29,7 @@ from tests.kit.asgi import Answer, Client
 from tests.kit.calls import call, read
 from tests.kit.fake_idp import FakeIdp, fake_idp, identity_file
 from tests.kit.house import House, basic, open_house
+from tests.kit.keys import SEALER
 from tests.kit.pages import ORIGIN, Browser
 
 PASSWORD = "correct horse battery"
@@ -65,7 +66,7 @@ async def recheck(house: House) -> None:
     """Ask about all logins now, as the worker does every few minutes."""
     db = house.services.db
     await db.write(lambda unit: unit.execute("UPDATE login SET checked_at = 0"))
-    await Federation(house.services).recheck(await load_keys(db))
+    await Federation(house.services).recheck(await load_keys(db, SEALER))
     await house.caught_up()
 
 
@@ -312,7 +313,7 @@ async def test_that_a_provider_cannot_be_asked_again_is_told_once(
     sealed, db = federation.sealed(Upstream("an ID token alone")), house.services.db
     for _ in range(2):
         await db.write(lambda unit: unit.execute("UPDATE login SET checked_at = 0, upstream = :sealed", sealed=sealed))
-        await federation.recheck(await load_keys(db))
+        await federation.recheck(await load_keys(db, SEALER))
     assert [one.getMessage() for one in caplog.records].count("gave no refresh token") == 1
     assert await sees(browser) == 200
 

@@ -17,6 +17,7 @@ from tests.kit.asgi import listening
 from tests.kit.calls import read
 from tests.kit.findings import found, know, say
 from tests.kit.house import House
+from tests.kit.keys import SEALER
 
 
 async def download(house: House, channel: str, name: str, who: str | None, at: str, count: int = 1) -> None:
@@ -156,6 +157,6 @@ async def test_a_token_without_the_audit_scope_hears_of_channels_and_not_of_user
     db = house.services.db
     await know(db, "CVE-2024-0001")
     admin = house.people["admin"].principal
-    _, value = await tokens.create(db, await load_keys(db), admin, "cves", ["cve:view", "channel:view"], None)
+    _, value = await tokens.create(db, await load_keys(db, SEALER), admin, "cves", ["cve:view", "channel:view"], None)
     shown = await read(house.web.with_headers({"x-auth": value}), "/api/cves/CVE-2024-0001/blast_radius")
     assert (shown["users"], shown["channels"]) == (None, [])

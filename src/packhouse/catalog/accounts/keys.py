@@ -1,4 +1,4 @@
-"""The secrets of the installation: made once, kept in the table `secret`, shared by all its processes."""
+"""What credentials are hashed with: the same in all processes of the installation."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ import hmac
 
 import msgspec
 
-from packhouse.catalog.accounts import store
-from packhouse.catalog.audit.store import record_event
-from packhouse.core.db import Database, Unit
-from packhouse.core.randomness import random_bytes
-
-NAMES = ("token-hashing",)
+from packhouse.catalog.accounts import sealed_keys
+from packhouse.core.db import Database
+from packhouse.core.sealing import Sealer
 
 
 class Keys(msgspec.Struct, frozen=True):
@@ -32,16 +29,6 @@ class Keys(msgspec.Struct, frozen=True):
         return hmac.digest(self.token, message.encode("utf-8", "surrogatepass"), hashlib.sha256)
 
 
-async def load_keys(db: Database) -> Keys:
-    """Return the keys, making those that are missing; two starting processes end up with the same ones."""
-    found = await store.secrets(db, NAMES)
-    if len(found) < len(NAMES):
-        found = await db.write(_make)
-    return Keys(token=found["token-hashing"])
-
-
-async def _make(unit: Unit) -> dict[str, bytes]:
-    made = [name for name in NAMES if await store.add_secret(unit, name, random_bytes(32))]
-    if made:
-        await record_event(unit, type="installation_keys_created", actor="system", object="keys", data={"keys": made})
-    return await store.secrets(unit, NAMES)
+async def load_keys(db: Database, sealer: Sealer) -> Keys:
+    """Return the keys, made if there are none; raises as `sealed_keys.load`."""
+    return Keys(token=await sealed_keys.load(db, sealer, sealed_keys.TOKEN_HASHING))

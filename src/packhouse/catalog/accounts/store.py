@@ -142,6 +142,7 @@ _DELETE: tuple[Delete | Update, ...] = (
 )
 
 _SECRETS = select(secret.c.name, secret.c.value).where(any_of(secret.c.name, "names"))
+_CHANGE = "UPDATE secret SET value = :value WHERE name = :name AND value = :before"
 _KEEP = "INSERT INTO secret (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING"
 
 
@@ -263,3 +264,8 @@ async def secrets(reader: Reader, names: Sequence[str]) -> dict[str, bytes]:
 async def add_secret(unit: Unit, name: str, value: bytes) -> bool:
     """Keep a secret if there is none of that name; return whether it was kept."""
     return await unit.execute(_KEEP, name=name, value=value) == 1
+
+
+async def change_secret(unit: Unit, name: str, before: bytes, value: bytes) -> bool:
+    """Keep a secret otherwise unless another process has meanwhile; return whether it was changed."""
+    return await unit.execute(_CHANGE, name=name, before=before, value=value) == 1

@@ -94,7 +94,7 @@ EVENTS: dict[str, str] = {
     "role_created": "A role was made",
     "role_deleted": "A role was deleted",
     "role_updated": "What a role may do, or its name, was changed",
-    "secrets_sealed": "What had opened mirrors, webhooks and feeds readably is sealed from now on",
+    "secrets_sealed": "What had opened mirrors, webhooks and feeds readably, and keys, is sealed from now on",
     "service_account_created": "A channel has an account for machines",
     "service_account_granted": "A channel was shared with an account for machines, for a token of it",
     "setting_updated": "What is set while the installation runs was changed",

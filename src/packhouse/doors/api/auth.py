@@ -40,7 +40,7 @@ async def login(
     """Log in with a password. Whatever is wrong with it is `unauthenticated`, in the same words."""
     address = request.client.host if request.client else ""
     account, amr = await second.log_in(services, authenticator, data.username, data.password, data.code, address)
-    keys, client = await load_keys(services.db), request.headers.get("user-agent", "")
+    keys, client = await load_keys(services.db, services.sealer), request.headers.get("user-agent", "")
     token, _ = await give_key(
         services.db, services.sealer, keys, account, "api", client=client, lifetime=LIFETIME, amr=amr
     )

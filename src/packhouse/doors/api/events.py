@@ -76,7 +76,7 @@ async def export(
     export goes on with `after`. What filters choose is no chain and cannot be checked, nor can a table.
     """
     chosen = _chosen(type, actor, object, since, until)
-    start = await head(services.db, after)
+    start = await head(services.db, services.sealer, after)
     csv = download_as == "csv"
     body = (csv_table if csv else json_lines)(services.db, start, chosen)
     name = "events.csv" if csv else "events.jsonl"
@@ -87,7 +87,7 @@ async def export(
 @get("/api/events/keys", tags=["history"], responses=refused())
 async def keys(services: House) -> Keys:
     """Show what exports are checked with: the public key, and the head of the chain at this moment."""
-    now = await head(services.db)
+    now = await head(services.db, services.sealer)
     return Keys(algorithm="ed25519", public_key=now.public_key, head=now)
 
 

@@ -120,7 +120,7 @@ async def create_token(
     if wanted is None:
         wanted = [Resource(here.path, READ)]
     made, value = await verbs.make_token(
-        services, await load_keys(services.db), caller, here, account_id,
+        services, await load_keys(services.db, services.sealer), caller, here, account_id,
         name=data.name, resources=wanted, max_days=verbs.DAYS if data.max_days is None else data.max_days,
         description=data.description, metadata=data.metadata,
     )  # fmt: skip

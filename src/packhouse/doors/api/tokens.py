@@ -96,7 +96,7 @@ async def _shape(services: Services, caller: Principal, token: Token) -> TokenSh
 @post("/api/account/tokens", tags=["account"], status_code=200, responses=refused("conflict"))
 async def create_token(data: JSONBody[TokenRequest], caller: Caller, services: House) -> NewToken:
     """Make a token; its value is in this answer and nowhere else."""
-    keys, wanted = await load_keys(services.db), None
+    keys, wanted = await load_keys(services.db, services.sealer), None
     if data.resources is not None:
         wanted = [reach.resource(one.resource_type, one.resource_id, one.permission) for one in data.resources]
     made, value = await tokens.create(
@@ -111,7 +111,7 @@ async def renew_token(
     token_id: FromPath[str], data: JSONBody[TokenRenewal], caller: Caller, services: House, authenticator: Login
 ) -> NewToken:
     """Give a token a new value; the old one stops at once."""
-    keys = await load_keys(services.db)
+    keys = await load_keys(services.db, services.sealer)
     made, value = await tokens.reissue(services.db, keys, caller, token_id, data.expires_at)
     authenticator.forget("token", token_id)  # other processes hear of it by the list of changes
     return new_token(made, (await reach.shown(services.db, caller, [made])).get(made.id), value)

@@ -1,9 +1,10 @@
-"""Sealing what lay readable in the database, as installations before had it: what opens mirrors, webhooks and feeds."""
+"""Sealing what lay readable in the database of older installations: keys, what opens mirrors, webhooks and feeds."""
 
 from __future__ import annotations
 
 from functools import partial
 
+from packhouse.catalog.accounts import sealed_keys
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.mirrors import credentials
 from packhouse.catalog.notifications import hooks
@@ -23,7 +24,8 @@ async def seal_readable(services: Services) -> None:
         if not last:
             break
     feeds = await services.db.write(partial(sources.seal_readable, sealer=sealer))
-    counts = {"mirrors": mirrors, "webhooks": webhooks, "feeds": feeds}
+    keys = await services.db.write(partial(sealed_keys.seal_readable, sealer=sealer))
+    counts = {"mirrors": mirrors, "webhooks": webhooks, "feeds": feeds, "keys": keys}
     if any(counts.values()):
         await services.db.write(partial(_tell, counts=counts))
 

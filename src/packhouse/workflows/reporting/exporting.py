@@ -43,11 +43,11 @@ async def export_due(services: Services) -> None:
         return
     if next_time(settings.export_cron, before.at) > await db.now():
         return
-    end = await head(db)
+    end = await head(db, services.sealer)
     name = ""
     if await runs.anything(db, before.upto, end.seq):
         name = f"events-{before.upto + 1:012}.{'csv' if settings.export_format == 'csv' else 'jsonl'}"
-        await _write(services, name, await head(db, before.upto), end)
+        await _write(services, name, await head(db, services.sealer, before.upto), end)
     await db.write(partial(_note, before, end.seq if name else before.upto, name))
     if name:
         log.info("the audit trail was exported", file=name)

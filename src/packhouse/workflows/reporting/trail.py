@@ -18,6 +18,7 @@ from packhouse.core.clock import to_iso
 from packhouse.core.db import Database, Row
 from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
+from packhouse.core.sealing import Sealer
 from packhouse.core.tables import csv_lines
 
 #: of the table for spreadsheets
@@ -35,21 +36,20 @@ class Head(msgspec.Struct, frozen=True):
     public_key: str | None  #: hexadecimal, what the signature is checked with
 
 
-async def head(reader: Reader, seq: int | None = None) -> Head:
+async def head(reader: Reader, sealer: Sealer, seq: int | None = None) -> Head:
     """Return the chain's end, or the link with that number. Raises PackhouseError("bad_request") beyond the end."""
+    key = await find_public_key(reader, sealer)
+    return await _head(reader, seq, None if key is None else key.public_bytes_raw().hex())
+
+
+async def _head(reader: Reader, seq: int | None, public_key: str | None) -> Head:
     number = (await store.last_sealed(reader))[0] if seq is None else seq
     link = (b"", None) if number == 0 else await store.find_link(reader, number)
     if link is None:
         raise PackhouseError(
             "bad_request", f"The audit trail has no event number {number} yet.", "`after`: the number of a head."
         )
-    key = await find_public_key(reader)
-    return Head(
-        number,
-        link[0].hex(),
-        None if link[1] is None else link[1].hex(),
-        None if key is None else key.public_bytes_raw().hex(),
-    )
+    return Head(number, link[0].hex(), _hex(link[1]), public_key)
 
 
 async def json_lines(
@@ -67,7 +67,7 @@ async def json_lines(
             lines.append(_encode(_line(row, digest)) + b"\n")
             last, digest = row[store.SEQ], bytes(row[store.HASH])
         yield b"".join(lines)
-    yield _encode({"head": end or await head(db, None if given else last)}) + b"\n"
+    yield _encode({"head": end or await _head(db, None if given else last, start.public_key)}) + b"\n"
 
 
 async def csv_table(

@@ -35,7 +35,7 @@ async def make(services: Services, who: Principal, client: str) -> tuple[str, Lo
     if who.sessions is not None:  # by the password that was shown, not by one that has come since
         account = msgspec.structs.replace(account, sessions=who.sessions)
     lifetime = services.settings.api_key_days * DAY
-    keys, key = await load_keys(services.db), await signer(services.db, services.sealer)
+    keys, key = await load_keys(services.db, services.sealer), await signer(services.db, services.sealer)
 
     async def work(unit: Unit) -> tuple[str, Login] | None:
         value, made = await key_of(unit, key, keys, account, "key", client=client, lifetime=lifetime)

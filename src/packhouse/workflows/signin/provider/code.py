@@ -108,7 +108,7 @@ async def decide(services: Services, who: Principal, asked: Wish, approved: bool
 
     Raises PackhouseError("unauthenticated") when the browser's login has ended.
     """
-    keys = await load_keys(services.db)
+    keys = await load_keys(services.db, services.sealer)
 
     async def work(unit: Unit) -> str | None:
         login = await logins.by_uuid(unit, who.login_id or "")
@@ -134,7 +134,7 @@ async def exchange(services: Services, shown: Exchange, *, client: str, issuer: 
     """
     if shown.client_id not in CODE_CLIENTS:
         raise OAuthError("invalid_client", "This client is not known here.")
-    keys, key = await load_keys(services.db), await signer(services.db, services.sealer)
+    keys, key = await load_keys(services.db, services.sealer), await signer(services.db, services.sealer)
 
     async def work(unit: Unit) -> Given | OAuthError:  # a refusal is returned: what it notes has to be kept
         found = await codes.by_code(unit, keys, shown.code)

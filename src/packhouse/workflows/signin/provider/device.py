@@ -41,7 +41,7 @@ class Asked(NamedTuple):
 async def ask(services: Services, client_id: str, address: str) -> Asked:
     """Begin a grant. Raises OAuthError for an unknown client, PackhouseError("too_many_attempts")."""
     _known(client_id)
-    keys, place = await load_keys(services.db), network(address)
+    keys, place = await load_keys(services.db, services.sealer), network(address)
 
     async def work(unit: Unit) -> Asked:
         if await devices.count_waiting(unit, place) >= MOST_WAITING:
@@ -62,7 +62,7 @@ async def take(services: Services, client_id: str, device_code: str, client: str
     Raises OAuthError for every other state, with the code the RFC has for it.
     """
     _known(client_id)
-    keys, key = await load_keys(services.db), await signer(services.db, services.sealer)
+    keys, key = await load_keys(services.db, services.sealer), await signer(services.db, services.sealer)
 
     async def work(unit: Unit) -> str | OAuthError:  # a refusal is returned: what it notes has to be kept
         grant = await devices.by_device_code(unit, keys, device_code, client_id)
@@ -91,7 +91,7 @@ async def take(services: Services, client_id: str, device_code: str, client: str
 
 async def waiting(services: Services, user_code: str) -> Grant:
     """Return the grant a person is to decide about. Raises PackhouseError("not_found")."""
-    keys = await load_keys(services.db)
+    keys = await load_keys(services.db, services.sealer)
     found = await devices.by_user_code(services.db, keys, user_code, await services.db.now())
     if found is None:
         raise _nothing_waits()
@@ -103,7 +103,7 @@ async def decide(services: Services, who: Principal, user_code: str, approved: b
 
     Raises PackhouseError: `not_found` when nothing does, `unauthenticated` when the browser's login has ended.
     """
-    keys = await load_keys(services.db)
+    keys = await load_keys(services.db, services.sealer)
 
     async def work(unit: Unit) -> None:
         login = await logins.by_uuid(unit, who.login_id or "")
