@@ -61,6 +61,9 @@ class FakeIdp:
         self.forge: Forge | None = None
         self.names_itself: str | None = ""  #: as `iss` of the answer; "": the truth, None: not at all
         self.refreshing: Json | None = None  #: what is answered to a refresh instead
+        self.refresh_once = False  #: whether a refresh token counts once, as with Keycloak's "Revoke Refresh Token"
+        self.away: frozenset[str] = frozenset()  #: paths at which it does not answer as it should
+        self._spent: set[str] = set()
         self._codes: dict[str, dict[str, str]] = {}
         self._given = self.asked = 0
 
@@ -117,6 +120,8 @@ class FakeIdp:
         await send({"type": "http.response.body", "body": json.dumps(said).encode()})
 
     def _answer(self, path: str, form: dict[str, str]) -> tuple[int, Json]:
+        if path in self.away:
+            return 503, {}
         if path == "/.well-known/openid-configuration":
             names = ("authorization", "token", "end_session")
             ends = {f"{name}_endpoint": f"{self.issuer}/{name}" for name in names}
@@ -128,12 +133,20 @@ class FakeIdp:
             return 404, {"error": "not_found"}
         self.asked += 1
         if form.get("grant_type") == "refresh_token":
-            return (400, self.refreshing) if self.refreshing else (200, self._tokens(None))
+            return self._refreshed(form["refresh_token"])
         asked = self._codes.pop(form.get("code", ""), None)
         proof = b64(hashlib.sha256(form.get("code_verifier", "").encode()).digest())
         if asked is None or proof != asked["code_challenge"] or form.get("redirect_uri") != asked["redirect_uri"]:
             return 400, {"error": "invalid_grant"}
         return 200, self._tokens(asked["nonce"])
+
+    def _refreshed(self, token: str) -> tuple[int, Json]:
+        if self.refreshing:
+            return 400, self.refreshing
+        if self.refresh_once and token in self._spent:
+            return 400, {"error": "invalid_grant"}
+        self._spent.add(token)
+        return 200, self._tokens(None)
 
     def _tokens(self, nonce: str | None) -> Json:
         access = "access-token"

@@ -54,6 +54,7 @@ login = Table(
     Column("account_id", ForeignKey("account.id"), nullable=False, index=True),
     Column("kind", Text, nullable=False),  # browser | key | api
     Column("provider_id", Int),  # null: a password of ours
+    Column("subject", Text),  # whom the provider vouched for; an account may be several of one provider's
     Column("upstream_sid", Text, index=True),  # the provider's name of its session
     Column("upstream", Bytes),  # sealed; the provider's tokens
     Column("client", Text, nullable=False, server_default=""),  # what the person is shown: which browser or command

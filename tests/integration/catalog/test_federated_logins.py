@@ -30,14 +30,10 @@ async def test_only_who_is_signed_in_is_asked_about_and_what_has_expired_is_let_
 
     async def sign_in(unit: Unit) -> int:
         provider = (await ensure(unit, name="corp", kind="oidc")).id
-        await unit.execute(
-            "INSERT INTO identity (provider_id, subject, account_id, seen_at) VALUES (:provider_id, 'a', :ann, 0)",
-            provider_id=provider,
-            ann=ann.id,
-        )
+        voucher = logins.Voucher(provider, "a", None, b"x")
         for client, lifetime in (("open", DAY), ("expired", -SECOND), ("ended", DAY), ("just asked", DAY)):
             login, _ = await logins.begin(
-                unit, keys, ann.id, "browser", client=client, lifetime=lifetime, provider_id=provider, upstream=b"x"
+                unit, keys, ann.id, "browser", client=client, lifetime=lifetime, voucher=voucher
             )
             if client == "ended":
                 await logins.end(unit, login.id)

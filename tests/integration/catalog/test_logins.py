@@ -30,7 +30,8 @@ async def db(backend: Backend) -> AsyncIterator[Database]:
 
 async def begun(db: Database, keys: Keys, account_id: int, kind: logins.Kind = "browser") -> tuple[logins.Login, str]:
     work = partial(
-        logins.begin, keys=keys, account_id=account_id, kind=kind, client="Firefox", lifetime=DAY, upstream=b"sealed",
+        logins.begin, keys=keys, account_id=account_id, kind=kind, client="Firefox", lifetime=DAY,
+        voucher=logins.Voucher(1, "ann", None, b"sealed"),
         amr=("pwd", "otp"),
     )  # fmt: skip
     return await db.write(work)
@@ -84,7 +85,7 @@ async def test_the_end_of_one_login_is_told_to_every_process_and_leaves_the_othe
 
 
 async def test_of_more_logins_than_one_unit_can_end_the_oldest_of_their_kind_ends(db: Database) -> None:
-    keys, ann = await load_keys(db), await person(db, "ann")
+    keys, ann = await load_keys(db, SEALER), await person(db, "ann")
     browser, _ = await begun(db, keys, ann)
 
     async def many(unit: Unit) -> list[logins.Login]:
@@ -103,7 +104,7 @@ async def test_of_more_logins_than_one_unit_can_end_the_oldest_of_their_kind_end
 
 @pytest.mark.parametrize("way", ["password", "others"])
 async def test_the_end_of_all_logins_is_told_once_and_heard_in_every_process(db: Database, way: str) -> None:
-    keys, ann = await load_keys(db), await person(db, "ann")
+    keys, ann = await load_keys(db, SEALER), await person(db, "ann")
     values = [(await begun(db, keys, ann))[1] for _ in range(5)]
     told: list[Change] = []
     feed = ChangeFeed(db)

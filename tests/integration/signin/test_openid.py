@@ -16,6 +16,7 @@ import pytest
 from packhouse.catalog.accounts.keys import load_keys
 from packhouse.catalog.changes import note
 from packhouse.catalog.identities import federated
+from packhouse.catalog.identities.federated import Upstream
 from packhouse.core.clock import DAY
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
@@ -23,13 +24,13 @@ from packhouse.workflows.signin.oidc import client as client_module
 from packhouse.workflows.signin.oidc.client import Client as OidcClient
 from packhouse.workflows.signin.oidc.client import Endpoints
 from packhouse.workflows.signin.oidc.federation import Federation
-from packhouse.workflows.signin.oidc.flow import Upstream
 from tests.conftest import Backend
-from tests.kit.asgi import Answer, Client
+from tests.kit.asgi import Client
 from tests.kit.calls import call, read
 from tests.kit.fake_idp import FakeIdp, fake_idp, identity_file
 from tests.kit.house import House, basic, open_house
 from tests.kit.keys import SEALER
+from tests.kit.openid import arrives, recheck
 from tests.kit.pages import ORIGIN, Browser
 
 PASSWORD = "correct horse battery"
@@ -55,19 +56,6 @@ async def house(backend: Backend, idp: FakeIdp, tmp_path: Path) -> AsyncIterator
         shared = await call(opened.admin, "PUT", "/api/channels/secret/groups/science", {"level": "read"})
         assert shared.status < 300, shared.body
         yield opened
-
-
-async def arrives(browser: Browser, idp: FakeIdp, onward: str = "") -> Answer:
-    sent = await browser.get("/login/idp" + (f"?next={onward}" if onward else ""))
-    return await browser.get(f"/login/idp/callback?{idp.come(sent.headers['location'])}")
-
-
-async def recheck(house: House) -> None:
-    """Ask about all logins now, as the worker does every few minutes."""
-    db = house.services.db
-    await db.write(lambda unit: unit.execute("UPDATE login SET checked_at = 0"))
-    await Federation(house.services).recheck(await load_keys(db, SEALER))
-    await house.caught_up()
 
 
 async def sees(browser: Browser) -> int:
@@ -185,20 +173,6 @@ async def test_who_is_asked_about_has_not_logged_in(house: House, idp: FakeIdp) 
     assert await db.fetch_value(noted) == 5
 
 
-async def test_a_new_refresh_token_is_kept_whatever_becomes_of_what_it_told(
-    house: House, idp: FakeIdp, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await arrives(Browser(house.web), idp)
-
-    async def busy(*_: object) -> None:
-        raise PackhouseError("try_later", "The database is busy.", "Ask again.")
-
-    monkeypatch.setattr(Federation, "welcome", busy)
-    await recheck(house)
-    sealed = await house.services.db.fetch_value("SELECT upstream FROM login WHERE upstream IS NOT NULL")
-    assert Federation(house.services).opened(sealed).refresh_token == f"refresh-{idp.asked}"
-
-
 async def test_an_end_that_two_tell_of_is_one(house: House, idp: FakeIdp) -> None:
     browser, door = Browser(house.web), Federation(house.services)
     await arrives(browser, idp)
@@ -310,7 +284,7 @@ async def test_that_a_provider_cannot_be_asked_again_is_told_once(
 ) -> None:
     browser, federation = Browser(house.web), Federation(house.services)
     await arrives(browser, idp)
-    sealed, db = federation.sealed(Upstream("an ID token alone")), house.services.db
+    sealed, db = Upstream("an ID token alone").sealed(house.services.sealer), house.services.db
     for _ in range(2):
         await db.write(lambda unit: unit.execute("UPDATE login SET checked_at = 0, upstream = :sealed", sealed=sealed))
         await federation.recheck(await load_keys(db, SEALER))

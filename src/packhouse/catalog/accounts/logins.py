@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 from sqlalchemy import bindparam, delete, insert, null, or_, select, update
@@ -43,6 +43,15 @@ class Login(msgspec.Struct, frozen=True):
     ended_at: int | None
 
 
+class Voucher(NamedTuple):
+    """By whose word a login began."""
+
+    provider_id: int
+    subject: str  #: of whom the provider speaks
+    sid: str | None  #: what it calls its own session, if it says
+    upstream: bytes  #: its tokens, sealed
+
+
 _LOGIN = tuple(login.c[name] for name in Login.__struct_fields__)
 _INSERT = (
     insert(login)
@@ -50,8 +59,8 @@ _INSERT = (
         {
             name: bindparam(name)
             for name in (
-                "uuid", "secret_hash", "account_id", "kind", "provider_id", "upstream_sid", "upstream", "client", "amr",
-                "created_at", "seen_at", "checked_at", "expires_at",
+                "uuid", "secret_hash", "account_id", "kind", "provider_id", "subject", "upstream_sid", "upstream",
+                "client", "amr", "created_at", "seen_at", "checked_at", "expires_at",
             )
         }
     )
@@ -105,18 +114,17 @@ async def begin(
     *,
     client: str,
     lifetime: int,
-    provider_id: int | None = None,
-    upstream_sid: str | None = None,
-    upstream: bytes | None = None,
+    voucher: Voucher | None = None,
     amr: Sequence[str] = (),
 ) -> tuple[Login, str]:
     """Return a new login and its value, which is shown this once; only a browser's has one, others get "".
 
-    Of more than `MOST` of its kind the oldest ends. `lifetime` is in microseconds, `upstream` (the provider's tokens)
-    is sealed already, `amr` says how the person showed who they are (RFC 8176).
+    Of more than `MOST` of its kind the oldest ends. `lifetime` is in microseconds, `voucher` is None for a password of
+    ours, `amr` says how the person showed who they are (RFC 8176).
     """
     value = random_hex(32) if kind == "browser" else ""
     uuid, now = new_uuid(), unit.now
+    provider_id, subject, sid, upstream = voucher or (None, None, None, None)
     row = await unit.fetch_value(
         _INSERT,
         uuid=uuid,
@@ -124,7 +132,8 @@ async def begin(
         account_id=account_id,
         kind=kind,
         provider_id=provider_id,
-        upstream_sid=upstream_sid,
+        subject=subject,
+        upstream_sid=sid,
         upstream=upstream,
         client=client,
         amr=json.dumps(list(amr)),

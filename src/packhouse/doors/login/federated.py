@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from litestar import Request, Response, get, post
 from litestar.params import FromPath
 
+from packhouse.catalog.identities.federated import Upstream
 from packhouse.core import log
 from packhouse.core.errors import PackhouseError
 from packhouse.core.randomness import random_hex
@@ -76,8 +77,7 @@ async def callback(
             back=_callback(request, provider),
             said=_once(request),
         )
-        account = await house.welcome(client, word)
-        sid = word.claims.get("sid")
+        account = await house.welcome(client, word.claims)
         value = await sign_in(
             services,
             authenticator.keys,
@@ -85,9 +85,7 @@ async def callback(
             client=request.headers.get("user-agent", ""),
             amr=["fed"],
             before=caller.login_id,
-            provider_id=await house.number(provider),
-            upstream_sid=sid if isinstance(sid, str) else None,
-            upstream=house.sealed(word.upstream),
+            voucher=await house.voucher(client, word),
         )
     except PackhouseError as refusal:
         return _failed(client.provider, refusal)
@@ -118,7 +116,7 @@ async def sign_out_there(request: Asked, found: tuple[int, bytes] | None) -> str
         except PackhouseError:
             return ""  # it does not answer; here the login ends all the same
         query = {
-            "id_token_hint": house.opened(found[1]).id_token,
+            "id_token_hint": Upstream.opened(house.services.sealer, found[1]).id_token,
             "client_id": client.provider.client_id,
             "post_logout_redirect_uri": f"{ours(request)}/login",
         }

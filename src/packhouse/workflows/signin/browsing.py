@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from packhouse.catalog.accounts import logins
 from packhouse.catalog.accounts.account import Account
 from packhouse.catalog.accounts.keys import Keys
+from packhouse.catalog.accounts.logins import Voucher
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.changes import note
@@ -28,15 +29,13 @@ async def sign_in(
     client: str,
     amr: Sequence[str],
     before: str | None = None,
-    provider_id: int | None = None,
-    upstream_sid: str | None = None,
-    upstream: bytes | None = None,
+    voucher: Voucher | None = None,
 ) -> str:
     """Begin a login and return the value of its cookie, which is new each time (no session can be fixed).
 
     `client` is the browser's user agent, `amr` how the person showed who they are (RFC 8176), `before` the uuid of the
-    login the browser had, which ends; `upstream` is sealed. `account` is as it was when somebody showed who they are:
-    raises PackhouseError("unauthenticated") when that counts for nothing any more.
+    login the browser had, which ends; `voucher` is None for a password of ours. `account` is as it was when somebody
+    showed who they are: raises PackhouseError("unauthenticated") when that counts for nothing any more.
     """
 
     async def work(unit: Unit) -> str:
@@ -50,9 +49,7 @@ async def sign_in(
             "browser",
             client=client[:CLIENT_CHARACTERS],
             lifetime=services.settings.login_hours * HOUR,
-            provider_id=provider_id,
-            upstream_sid=upstream_sid,
-            upstream=upstream,
+            voucher=voucher,
             amr=amr,
         )
         data = {"login": made.uuid, "how": list(amr)}

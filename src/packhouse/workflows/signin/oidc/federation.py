@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-
-import msgspec
+from typing import Any
 
 from packhouse.catalog.accounts import logins
 from packhouse.catalog.accounts.account import Account
 from packhouse.catalog.accounts.keys import Keys
+from packhouse.catalog.accounts.logins import Voucher
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.identities import federated
-from packhouse.catalog.identities.federated import Federated
+from packhouse.catalog.identities.federated import Federated, Upstream
 from packhouse.catalog.identities.store import ensure
 from packhouse.core.clock import SECOND
 from packhouse.core.db import Unit
@@ -24,13 +24,11 @@ from packhouse.workflows.signin.arriving import arrive
 from packhouse.workflows.signin.identity import OidcProvider
 from packhouse.workflows.signin.oidc.claims import arrival
 from packhouse.workflows.signin.oidc.client import Client
-from packhouse.workflows.signin.oidc.flow import Upstream, Word, failed, refreshed
+from packhouse.workflows.signin.oidc.flow import Word, failed, refreshed, told
 from packhouse.workflows.signin.oidc.verifying import Untrusted, verify_logout_token
 from packhouse.workflows.signin.turning_away import turn_away
 
 _log = get_logger("packhouse.signin")
-#: of what is sealed in `login.upstream`
-ABOUT = "upstream"
 #: refusals that say nothing of the person
 _PASSING = frozenset({"upstream_failed", "try_later", "internal"})
 
@@ -63,13 +61,13 @@ class Federation:
             self._numbers[name] = row.id
         return self._numbers[name]
 
-    async def welcome(self, client: Client, word: Word) -> Account:
+    async def welcome(self, client: Client, claims: Mapping[str, Any]) -> Account:
         """Return the account of somebody a provider vouches for, made at the first time; groups and roles follow.
 
         Raises PackhouseError: `forbidden` without a required group, which ends what they had, and as `arrive`.
         """
         provider = client.provider
-        who = arrival(provider, await self.number(provider.name), word.claims)
+        who = arrival(provider, await self.number(provider.name), claims)
         if not provider.admits(who.groups):
             await turn_away(self.services, who.provider_id, who.subject)
             raise PackhouseError(
@@ -85,13 +83,11 @@ class Federation:
             admin_roles=provider.admin_roles,
         )
 
-    def sealed(self, upstream: Upstream) -> bytes:
-        """Return a provider's tokens as they are kept with a login."""
-        return self.services.sealer.seal(msgspec.json.encode(upstream), ABOUT)
-
-    def opened(self, sealed: bytes) -> Upstream:
-        """Return what `sealed` made."""
-        return msgspec.json.decode(self.services.sealer.open(sealed, ABOUT), type=Upstream)
+    async def voucher(self, client: Client, word: Word) -> Voucher:
+        """Return what a login keeps of the word by which it begins."""
+        number, sid = await self.number(client.provider.name), word.claims.get("sid")
+        sealed = word.upstream.sealed(self.services.sealer)
+        return Voucher(number, word.claims["sub"], sid if isinstance(sid, str) else None, sealed)
 
     async def recheck(self, keys: Keys) -> None:
         """Ask the providers about the logins that were not asked about for `recheck_seconds`.
@@ -112,25 +108,26 @@ class Federation:
                 await self._ask_about(keys, client, login)
             except PackhouseError as refusal:
                 _log.warning("could not ask about a login", provider=name, login=login.uuid, why=refusal.message)
-                await self._keep(login, login.upstream)  # or those behind it would never have their turn
+                await self._asked(login)  # or those behind it would never have their turn
                 if refusal.code == "upstream_failed":  # each of the others would wait for it, too
                     return
 
     async def _ask_about(self, keys: Keys, client: Client, login: Federated) -> None:
-        upstream = self.opened(login.upstream)
+        upstream = Upstream.opened(self.services.sealer, login.upstream)
         if not upstream.refresh_token:
             self._warn_once(client.provider)
-            await self._keep(login, login.upstream)
+            await self._asked(login)
             return
-        word = await refreshed(self.services, keys, client, upstream)
-        if word is None:
+        found = await refreshed(client, upstream)
+        if found is None:
             await self._end([login], "the provider no longer vouches for it")
             return
-        if word.claims["sub"] != login.subject:
+        await self._renew(login, found.upstream)  # before anything else can fail
+        claims = await told(self.services, keys, client, found)
+        if claims["sub"] != login.subject:
             raise failed(client.provider, "a refresh told about somebody else")
-        await self._keep(login, self.sealed(word.upstream))  # at once: the token that was shown counts no more
         try:
-            await self.welcome(client, word)
+            await self.welcome(client, claims)
         except PackhouseError as refusal:
             if refusal.code in _PASSING:
                 _log.warning("could not take over what was said", login=login.uuid, why=refusal.message)
@@ -147,9 +144,12 @@ class Federation:
                 hint="Add offline_access to its scopes, if it knows that.",
             )
 
-    async def _keep(self, login: Federated, sealed: bytes) -> None:
-        """Note that a login was asked about just now."""
-        await self.services.db.write(partial(federated.checked, login_id=login.id, sealed=sealed))
+    async def _asked(self, login: Federated) -> None:
+        await self.services.db.write(partial(federated.asked, login_id=login.id))
+
+    async def _renew(self, login: Federated, upstream: Upstream) -> None:
+        sealed = upstream.sealed(self.services.sealer)
+        await self.services.db.write(partial(federated.renew, login_id=login.id, sealed=sealed))
 
     async def signed_out_there(self, client: Client, token: str) -> None:
         """End the logins a logout token names (OpenID Connect Back-Channel Logout 1.0 section 2.6).

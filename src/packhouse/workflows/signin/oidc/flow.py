@@ -13,6 +13,7 @@ import msgspec
 from packhouse.catalog.accounts.keys import Keys
 from packhouse.catalog.identities import attempts
 from packhouse.catalog.identities.attempts import Attempt
+from packhouse.catalog.identities.federated import Upstream
 from packhouse.core.clock import SECOND
 from packhouse.core.errors import PackhouseError
 from packhouse.core.log import get_logger
@@ -25,19 +26,19 @@ from packhouse.workflows.signin.oidc.verifying import Untrusted, verify_id_token
 _log = get_logger("packhouse.signin")
 
 
-class Upstream(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is kept, sealed, of the provider's tokens: to ask again, and to sign out there."""
-
-    id_token: str
-    refresh_token: str = ""
-
-
 class Word(NamedTuple):
     """A provider's word about somebody who came back."""
 
     claims: dict[str, Any]
     upstream: Upstream
     onward: str  #: where they wanted to go
+
+
+class Refreshed(NamedTuple):
+    """A provider's answer to a refresh, of which nothing is believed yet."""
+
+    upstream: Upstream  #: to be kept whatever else it says: what was shown for it may count no more
+    answer: dict[str, Any]
 
 
 def failed(provider: OidcProvider, why: str) -> PackhouseError:
@@ -119,46 +120,54 @@ async def come_back(
         "redirect_uri": back,
         "code_verifier": services.sealer.open(found.verifier, "verifier").decode(),
     }
-    claims, upstream = await _exchanged(services, keys, client, form, found)
-    return Word(claims, upstream, found.onward)
+    status, answer = await client.tokens(form)
+    if status != 200 or not isinstance(answer.get("id_token"), str):
+        raise failed(provider, f"the token endpoint answered {status}, {str(answer.get('error'))[:80]!r}")
+    claims = await _believed(services, keys, client, answer, found)
+    return Word(claims, _given(answer, Upstream("")), found.onward)
 
 
-async def refreshed(services: Services, keys: Keys, client: Client, upstream: Upstream) -> Word | None:
-    """Return what the provider says now of somebody who came before; None: it vouches for them no longer.
+async def refreshed(client: Client, upstream: Upstream) -> Refreshed | None:
+    """Return what the provider gives for the tokens it gave before; None: it vouches for that person no longer.
 
-    Raises PackhouseError("upstream_failed") when it does not answer, and "login_failed" for an answer not believed.
+    Raises PackhouseError("upstream_failed") when it does not answer.
     """
     form = {"grant_type": "refresh_token", "refresh_token": upstream.refresh_token}
-    status, said = await client.tokens(form)
-    if status in (400, 401) and said.get("error") == "invalid_grant":
+    status, answer = await client.tokens(form)
+    if status in (400, 401) and answer.get("error") == "invalid_grant":
         return None
     if status != 200:
         raise PackhouseError("upstream_failed", f"The identity provider {client.provider.name} answered {status}.")
-    if not isinstance(said.get("id_token"), str):
+    return Refreshed(_given(answer, upstream), answer)
+
+
+async def told(services: Services, keys: Keys, client: Client, refreshed: Refreshed) -> dict[str, Any]:
+    """Return what a provider says, by a refresh, of somebody who came before.
+
+    Raises PackhouseError: "login_failed" for an answer that is not believed, "upstream_failed" when its keys are away.
+    """
+    if not isinstance(refreshed.answer.get("id_token"), str):
         raise failed(client.provider, "a refresh without an ID token says nothing about groups")
-    return Word(*await _believed(services, keys, client, said, None, upstream.refresh_token), "")
+    return await _believed(services, keys, client, refreshed.answer, None)
 
 
-async def _exchanged(
-    services: Services, keys: Keys, client: Client, form: dict[str, str], attempt: Attempt
-) -> tuple[dict[str, Any], Upstream]:
-    status, said = await client.tokens(form)
-    if status != 200 or not isinstance(said.get("id_token"), str):
-        raise failed(client.provider, f"the token endpoint answered {status}, {str(said.get('error'))[:80]!r}")
-    return await _believed(services, keys, client, said, attempt, "")
+def _given(answer: dict[str, Any], before: Upstream) -> Upstream:
+    """Return the tokens of an answer; those it does not name are what they were."""
+    new = {name: value for name in ("id_token", "refresh_token") if isinstance(value := answer.get(name), str)}
+    return msgspec.structs.replace(before, **new)
 
 
 async def _believed(
-    services: Services, keys: Keys, client: Client, said: dict[str, Any], attempt: Attempt | None, refresh_token: str
-) -> tuple[dict[str, Any], Upstream]:
-    provider, token, access = client.provider, said["id_token"], said.get("access_token")
+    services: Services, keys: Keys, client: Client, answer: dict[str, Any], attempt: Attempt | None
+) -> dict[str, Any]:
+    provider, token, access = client.provider, answer["id_token"], answer.get("access_token")
     now = await services.db.now() // SECOND
 
     def fits(nonce: str) -> bool:
         return attempt is not None and attempts.nonce_hash(keys, nonce) == attempt.nonce_hash
 
     try:
-        claims = await client.with_keys(
+        return await client.with_keys(
             lambda shown: verify_id_token(
                 token,
                 shown,
@@ -172,5 +181,3 @@ async def _believed(
         )
     except Untrusted as reason:
         raise failed(provider, f"its ID token is not believed: {reason}") from None
-    new = said.get("refresh_token")
-    return claims, Upstream(token, new if isinstance(new, str) else refresh_token)
