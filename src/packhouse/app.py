@@ -6,7 +6,7 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -80,7 +80,7 @@ from packhouse.workflows.reporting.retention import keep_downloads
 from packhouse.workflows.services import Services
 from packhouse.workflows.signin.directory.logging_in import log_in
 from packhouse.workflows.signin.directory.syncing import synchronise_due
-from packhouse.workflows.signin.identity import Provider, directories
+from packhouse.workflows.signin.identity import OidcProvider, Provider, directories
 from packhouse.workflows.signin.identity import load as load_identity
 from packhouse.workflows.signin.oidc.federation import Federation
 
@@ -384,6 +384,16 @@ def _forgetting(authenticator: Authenticator) -> Callable[[Change], None]:
     return forget
 
 
+def _warn_of_readable(providers: Iterable[Provider]) -> None:
+    for one in providers:
+        if isinstance(one, OidcProvider) and one.readable:
+            _log.warning(
+                f"The provider {one.name!r} is asked without TLS: who listens on the way reads the client's secret and"
+                " the tokens of whoever signs in. Let its `issuer` begin with https://.",
+                issuer=one.issuer,
+            )
+
+
 async def prepare(settings: Settings) -> str | None:
     """Make the installation unless it is there, bring its schema up to date and make the administrator.
 
@@ -393,6 +403,7 @@ async def prepare(settings: Settings) -> str | None:
     """
     check_schedule(settings)
     services = build_services(settings, create=True)
+    _warn_of_readable(services.providers)
     try:
         await require_own_store(services)
         await require_own_key(services)

@@ -59,6 +59,9 @@ former_account = Table(
 
 # ---------------------------------------------------------------- roles, groups, grants
 
+#: the `source_id` of what a person gave, not a provider
+BY_HAND = 0
+
 role = Table(
     "role",
     METADATA,

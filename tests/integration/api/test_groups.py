@@ -26,6 +26,15 @@ async def put_in(house: House, who: str, group: str, user: str, level: str = "re
     return (await call(house.as_(who), "PUT", f"/api/groups/{group}/members/{user}", body)).status
 
 
+async def test_who_is_put_into_a_group_is_answered_as_the_list_shows_them(house: House) -> None:
+    await made(house, "admin", "team")
+    for level, changed in (("read", True), ("write", True), ("write", False)):
+        answer = await call(house.admin, "PUT", "/api/groups/team/members/owner", {"level": level})
+        _, shown = (await read(house.admin, "/api/groups/team/members"))["items"]
+        assert (answer.status, answer.json()) == (200, {**shown, "changed": changed})
+        assert (shown["username"], shown["level"]) == ("owner", level)
+
+
 async def events(house: House, object_: str) -> list[tuple[str, str, dict[str, Any]]]:
     """Return (type, actor, data) of what was said about something, oldest first."""
     found = await house.services.db.fetch_all(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from packhouse.doors.api.permissions import ROUTES
@@ -102,6 +103,40 @@ async def test_who_does_not_manage_a_channel_makes_no_token_for_its_machine(hous
     for days in (0, 366, -1):
         assert (await call(owner, "POST", made["url"], {"name": "x", "max_days": days})).status == 400
     assert (await call(owner, "POST", made["url"], {"name": "x", "resources": []})).status == 400
+
+
+async def test_tokens_of_people_and_of_machines_say_alike_when_they_end(house: House) -> None:
+    owner = house.as_("owner")
+    await house.channel("mine", "private", "owner")
+    machines = (await machine(owner))["url"]
+    for number, url in enumerate(("/api/account/tokens", machines)):
+        day = datetime.fromtimestamp(await house.services.db.now() / 1_000_000, UTC).date() + timedelta(days=9)
+        by_day = await call(owner, "POST", url, {"name": "by day", "expires_at": str(day)})
+        assert by_day.json()["expires_at"] == f"{day + timedelta(days=1)}T00:00:00.000Z", by_day.body
+        by_days = await call(owner, "POST", url, {"name": "by days", "max_days": 9})
+        assert by_days.json()["expires_in_days"] == 9, by_days.body
+        for body in ({"expires_at": str(day), "max_days": 9}, {"expires_at": "1999-01-01"}, {"max_days": 0}):
+            assert (await call(owner, "POST", url, {"name": "x", **body})).status == 400, body
+        for body in ({"max_days": 2}, {"expires_at": str(day)}):
+            again = await call(owner, "PUT", f"{url}/{by_days.json()['id']}", body)
+            assert again.status == 200, again.body
+        assert again.json()["expires_at"] == by_day.json()["expires_at"]
+        endless = await call(owner, "POST", url, {"name": "unsaid"})
+        assert endless.json()["expires_in_days"] == (None, 30)[number], "a machine's token always ends"
+    late = await call(owner, "POST", machines, {"name": "late", "expires_at": "2999-01-31"})
+    assert late.status == 400 and "365 days" in late.json()["message"], late.body
+
+
+async def test_a_resource_of_the_wrong_type_is_told_the_right_one(house: House) -> None:
+    owner = house.as_("owner")
+    await house.channel("mine", "private", "owner")
+    await house.channel("mine/sub", "private", "owner")
+    for path, right, wrong in (("mine/sub", "subchannel", "channel"), ("mine", "channel", "subchannel")):
+        named = {"name": path, "resources": [{**on(path, "read"), "resource_type": wrong}]}
+        refused = await call(owner, "POST", "/api/account/tokens", named)
+        said = refused.body.decode()
+        assert refused.status == 400 and f"the name of a {right}" in said, said
+        assert f"Send the `resource_type` {right}" in said, said
 
 
 async def test_a_machine_reaches_only_what_its_maker_could_share(house: House) -> None:

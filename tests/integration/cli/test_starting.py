@@ -201,3 +201,21 @@ def test_a_database_that_cannot_be_written_is_named_with_its_rights(tmp_path: Pa
 def test_the_version(tmp_path: Path) -> None:
     (end,) = run(tmp_path, ("--version",))
     assert (end.code, end.out) == (0, f"packhouse {__version__}\n")
+
+
+async def test_an_issuer_that_is_asked_without_tls_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    issuers = (
+        "http://id.example.org/a", "http://10.0.0.7:8080/b", "https://id.example.org/c", "http://localhost:8080/d",
+        "http://127.0.0.1/e", "http://[::1]:8080/f",
+    )  # fmt: skip
+    (tmp_path / "identity.toml").write_text(
+        "".join(
+            f'[[provider]]\nkind = "oidc"\nname = "{issuer[-1]}"\nissuer = "{issuer}"\nclient_id = "x"\n'
+            for issuer in issuers
+        )
+    )
+    await prepare(load({}, data_dir=tmp_path))
+    said = [record.getMessage() for record in caplog.records if "without TLS" in record.getMessage()]
+    assert [line.split(" is asked")[0] for line in said] == ["The provider 'a'", "The provider 'b'"]

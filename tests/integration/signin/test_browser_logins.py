@@ -55,8 +55,9 @@ async def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(house: Hous
     page = await house.web.get("/login")
     assert "default-src 'none'" in page.headers["content-security-policy"] and b"<script" not in page.body
     assert page.headers["cache-control"] == "no-store" and page.headers["x-frame-options"] == "DENY"
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
     style = await house.web.get("/app/page.css")
-    assert (style.status, style.headers["content-type"].split(";")[0]) == (200, "text/css")
+    assert (style.status, style.headers["content-type"]) == (200, "text/css; charset=utf-8")
 
 
 async def test_over_tls_only_the_cookie_no_other_host_can_set_counts(backend: Backend) -> None:

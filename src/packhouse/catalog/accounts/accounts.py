@@ -16,12 +16,13 @@ from packhouse.catalog.accounts.passwords import check_strength, hash_password
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.changes import note
 from packhouse.catalog.notifications import subscriptions
+from packhouse.catalog.roles.role import ADMIN
 from packhouse.core.db import Database, Unit
 from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
 from packhouse.core.randomness import random_text
 
-ADMIN = "admin"
+FIRST = "admin"
 
 
 async def ensure_admin(db: Database, password: str | None = None) -> str | None:
@@ -36,9 +37,9 @@ async def ensure_admin(db: Database, password: str | None = None) -> str | None:
     hashed = await hash_password(chosen_password)
 
     async def work(unit: Unit) -> bool:
-        if await store.count_admins(unit) or await store.by_name(unit, ADMIN) is not None:
+        if await store.count_admins(unit) or await store.by_name(unit, FIRST) is not None:
             return False
-        await create_account(unit, username=ADMIN, actor="system", password_hash=hashed, roles=("admin",))
+        await create_account(unit, username=FIRST, actor="system", password_hash=hashed, roles=("admin",))
         return True
 
     try:
@@ -167,7 +168,7 @@ async def keeps_last_admin(
     """
     if account.role != "admin" or account.disabled_at is not None:
         return False
-    stays = store.ROLE_IDS["admin"] in roles or await store.admin_sources(unit, account.id) != {provider_id}
+    stays = ADMIN in roles or await store.admin_sources(unit, account.id) != {provider_id}
     if stays and not stops:
         return False
     await store.lock_admins(unit)

@@ -12,15 +12,13 @@ from packhouse.catalog.accounts.account import Account
 from packhouse.catalog.accounts.giving import covers
 from packhouse.catalog.accounts.permissions import CATEGORIES
 from packhouse.catalog.accounts.principal import Levels, Principal
-from packhouse.catalog.accounts.store import ROLE_IDS, account_columns
-from packhouse.catalog.people_tables import account, account_role, group_member, group_role, role, role_level
+from packhouse.catalog.accounts.store import account_columns
+from packhouse.catalog.people_tables import BY_HAND, account, account_role, group_member, group_role, role, role_level
+from packhouse.catalog.roles.role import ADMIN
 from packhouse.catalog.roles.store import held_by_names
 from packhouse.core.db import Unit, any_of
 from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
-
-#: the `source_id` of what a person gave, not a provider
-BY_HAND = 0
 
 _ROLES = (
     select(role.c.id, role.c.name, role_level.c.category, role_level.c.level)
@@ -73,7 +71,7 @@ class RoleRow(NamedTuple):
     @property
     def admin(self) -> bool:
         """Whether it is the one role that may do everything."""
-        return self.id == ROLE_IDS["admin"]
+        return self.id == ADMIN
 
 
 async def all_roles(reader: Reader) -> dict[str, RoleRow]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from packhouse.catalog.accounts.permissions import CATEGORIES
 from packhouse.catalog.accounts.principal import Levels, Principal, Role
-from packhouse.catalog.accounts.store import ROLE_IDS
+from packhouse.catalog.roles.role import ADMIN, AUTHOR, EVERYONE
 from packhouse.core.db.base import Reader
 
 _ROLES = """SELECT held.role_id, role_level.category, role_level.level FROM (
@@ -35,8 +35,8 @@ async def holding_of(reader: Reader, account_id: int | None) -> Holding:
     rows = await reader.fetch_all(_ROLES, account_id=account_id or 0)
     roles = {row[0] for row in rows}
     given = [row for row in rows if row[1] is not None]
-    everybodys = [row for row in given if row[0] == ROLE_IDS["everyone"]]
-    role: Role = "admin" if ROLE_IDS["admin"] in roles else "author" if ROLE_IDS["author"] in roles else "everyone"
+    everybodys = [row for row in given if row[0] == EVERYONE]
+    role: Role = "admin" if ADMIN in roles else "author" if AUTHOR in roles else "everyone"
     return Holding(role, _levels(given), _levels(everybodys))
 
 

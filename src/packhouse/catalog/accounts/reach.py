@@ -34,6 +34,7 @@ from packhouse.core.errors import PackhouseError
 LEVELS: dict[str, Level] = {"read": READ, "write": WRITE, "manage": MANAGE}
 WORDS = {level: word for word, level in LEVELS.items()}
 TYPES = ("channel", "subchannel")
+_WRITTEN = {"channel": "CHANNEL", "subchannel": "CHANNEL/SUBCHANNEL"}
 #: what somebody must be able to do on a channel to give a token that level on it
 PROOF: dict[Level, Action] = {READ: "channel:view-artifacts", WRITE: "artifact:create", MANAGE: "channel:edit"}
 
@@ -60,8 +61,11 @@ def resource(kind: str, path: str, permission: str) -> Resource:
             "bad_request", f"{kind[:40]!r} is no kind of resource.", f"Known are {' and '.join(TYPES)}."
         )
     if ("/" in path) != (kind == "subchannel"):
+        other = "channel" if kind == "subchannel" else "subchannel"
         raise PackhouseError(
-            "bad_request", f"{path[:200]!r} is no name of a {kind}.", "Write CHANNEL, or CHANNEL/SUBCHANNEL."
+            "bad_request",
+            f"{path[:200]!r} is the name of a {other}, and `resource_type` says {kind}.",
+            f"Send the `resource_type` {other}, or write {_WRITTEN[kind]}.",
         )
     return Resource(path, LEVELS[permission])
 

@@ -21,7 +21,6 @@ from sqlalchemy import (
 )
 
 from packhouse.catalog.accounts.account import Account
-from packhouse.catalog.accounts.principal import Role
 from packhouse.catalog.people_tables import (
     account,
     account_role,
@@ -31,6 +30,7 @@ from packhouse.catalog.people_tables import (
     token,
     token_grant,
 )
+from packhouse.catalog.roles.role import ADMIN, AUTHOR
 from packhouse.catalog.schema import channel
 from packhouse.catalog.sign_in_tables import (
     auth_code,
@@ -44,19 +44,16 @@ from packhouse.core.db import Unit, any_of
 from packhouse.core.db.base import Reader
 from packhouse.core.randomness import new_uuid
 
-#: the numbers of builtin roles, see `people_tables.role`
-ROLE_IDS: dict[Role, int] = {"everyone": 1, "author": 2, "admin": 3}
 
-
-def _holds(role: Role) -> ColumnElement[bool]:
+def _holds(role_id: int) -> ColumnElement[bool]:
     held = select(account_role.c.role_id).where(
-        account_role.c.account_id == account.c.id, account_role.c.role_id == ROLE_IDS[role]
+        account_role.c.account_id == account.c.id, account_role.c.role_id == role_id
     )
     return held.correlate(account).exists()
 
 
 #: the highest builtin role of an account
-ROLE: ColumnElement[Any] = case((_holds("admin"), "admin"), (_holds("author"), "author"), else_="everyone")
+ROLE: ColumnElement[Any] = case((_holds(ADMIN), "admin"), (_holds(AUTHOR), "author"), else_="everyone")
 _ACCOUNT = tuple(ROLE.label("role") if name == "role" else account.c[name] for name in Account.__struct_fields__)
 
 
@@ -70,12 +67,12 @@ _PASSWORD = select(account.c.password_hash, account.c.disabled_at, *_ACCOUNT).wh
     account.c.username == bindparam("username")
 )
 _BY_ID = select(*_ACCOUNT).where(account.c.id == bindparam("account_id"))
-_ADMINS = select(func.count()).select_from(account).where(_holds("admin"), account.c.disabled_at.is_(None))
+_ADMINS = select(func.count()).select_from(account).where(_holds(ADMIN), account.c.disabled_at.is_(None))
 _ADMIN_SOURCES = select(account_role.c.source_id).where(
-    account_role.c.account_id == bindparam("account_id"), account_role.c.role_id == ROLE_IDS["admin"]
+    account_role.c.account_id == bindparam("account_id"), account_role.c.role_id == ADMIN
 )
 #: changes nothing, but makes units that count administrators wait for each other
-_LOCK_ADMINS = update(account_role).where(account_role.c.role_id == ROLE_IDS["admin"]).values(role_id=ROLE_IDS["admin"])
+_LOCK_ADMINS = update(account_role).where(account_role.c.role_id == ADMIN).values(role_id=ADMIN)
 _INSERT = """INSERT INTO account (uuid, username, kind, password_hash, provider_id, created_at)
  VALUES (:uuid, :username, :kind, :password_hash, :provider_id, :now)
  ON CONFLICT (username) DO NOTHING RETURNING id"""

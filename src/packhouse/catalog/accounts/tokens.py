@@ -21,7 +21,7 @@ from packhouse.catalog.accounts.reach import WORDS, Resource, resolve
 from packhouse.catalog.accounts.token import Kind, Token
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.changes import note
-from packhouse.core.clock import LATEST, end_from_iso, to_iso
+from packhouse.core.clock import DAY, LATEST, end_from_iso, to_iso
 from packhouse.core.db import Database, Unit
 from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
@@ -51,13 +51,25 @@ def parse_scopes(names: Iterable[str] | None) -> frozenset[str] | None:
     return scopes
 
 
-def parse_expiry(text: str | None, now: int) -> int | None:
+def end_of_life(expires_at: str | None, max_days: int | None, now: int) -> int | None:
+    """Return when a token ends of which one of the two was said; None: neither was.
+
+    Raises PackhouseError("bad_request") for both, less than a day, and what `_expiry` refuses.
+    """
+    if max_days is None:
+        return None if expires_at is None else _expiry(expires_at, now)
+    if expires_at is not None:
+        raise PackhouseError("bad_request", "`expires_at` and `max_days` both say when it ends.", "Send one of them.")
+    if max_days < 1:
+        raise PackhouseError("bad_request", "A token lives for a day at least.", "Correct `max_days`.")
+    return min(now + max_days * DAY, LATEST)
+
+
+def _expiry(text: str, now: int) -> int:
     """Return the end of a token's life from an ISO 8601 time, or a date, which is its last day (UTC).
 
     Raises PackhouseError("bad_request") for anything else and for a time that is over.
     """
-    if text is None:
-        return None
     try:
         until = end_from_iso(text)
     except (ValueError, OverflowError):
@@ -77,6 +89,7 @@ async def create(
     scopes: Iterable[str] | None,
     expires_at: str | None,
     *,
+    max_days: int | None = None,
     resources: Sequence[Resource] | None = None,
     description: str = "",
     metadata: dict[str, Any] | None = None,
@@ -96,7 +109,7 @@ async def create(
     async def work(unit: Unit) -> Token:
         if await store.has_live(unit, owner, name):
             raise taken(name)
-        until = await no_later(unit, principal, parse_expiry(expires_at, unit.now))
+        until = await no_later(unit, principal, end_of_life(expires_at, max_days, unit.now))
         draft = Token(0, new_uuid(), owner, kind, name, wanted, unit.now, until, description, metadata or {})
         _within(principal, draft)
         levels = None if resources is None else await resolve(unit, principal, resources)
@@ -138,11 +151,16 @@ def taken(name: str) -> PackhouseError:
 
 
 async def reissue(
-    db: Database, keys: Keys, principal: Principal, token_id: str, expires_at: str | None = None
+    db: Database,
+    keys: Keys,
+    principal: Principal,
+    token_id: str,
+    expires_at: str | None = None,
+    max_days: int | None = None,
 ) -> tuple[Token, str]:
     """Give one of the caller's own tokens a new value; the old one stops at once.
 
-    Without `expires_at` the new value lives as long as the old one was made to. Raises PackhouseError: `not_found`,
+    Where no end is said the new value lives as long as the old one was made to. Raises PackhouseError: `not_found`,
     `bad_request`, `forbidden` if the token can do more than the one the caller shows, or would for longer, `conflict`
     when another one of its name works.
     """
@@ -153,7 +171,7 @@ async def reissue(
         _within(principal, token)
         if await store.has_live(unit, owner, token.name, but=token.id):  # made while this one had expired
             raise taken(token.name)
-        until = parse_expiry(expires_at, unit.now)
+        until = end_of_life(expires_at, max_days, unit.now)
         if until is None and token.expires_at is not None:
             until = min(unit.now + token.expires_at - token.created_at, LATEST)
         until = await no_later(unit, principal, until)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, bindparam, case, delete, func, insert, or_, select, update
@@ -11,6 +11,7 @@ from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.accounts.visibility import VISIBLE, viewer
 from packhouse.catalog.groups.group import Group
 from packhouse.catalog.people_tables import (
+    BY_HAND,
     account,
     channel_grant,
     group_grant,
@@ -25,9 +26,6 @@ from packhouse.core.db import Row, Unit, any_of
 from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
 from packhouse.core.randomness import new_uuid
-
-#: who put a member there: a person, by hand; others are providers
-BY_HAND = 0
 
 _FIELDS = tuple(user_group.c[name] for name in Group.__struct_fields__)
 _BY_NAME = select(*_FIELDS).where(user_group.c.name == bindparam("name"))
@@ -83,6 +81,7 @@ _MEMBER_ROWS = (
     .order_by(account.c.username)
 )
 _MEMBER_PAGE = _MEMBER_ROWS.limit(bindparam("limit")).offset(bindparam("offset"))
+_MEMBER = _MEMBER_ROWS.where(account.c.id == bindparam("account_id"))
 _MEMBER_COUNT = select(func.count(group_member.c.account_id.distinct())).where(
     group_member.c.group_id == bindparam("group_id")
 )
@@ -257,11 +256,20 @@ async def delete_group(unit: Unit, group_id: int) -> None:
 async def members(reader: Reader, group_id: int, limit: int, offset: int) -> tuple[list[Member], int]:
     """Return who is in a group, by name, and how many there are."""
     rows = await reader.fetch_all(_MEMBER_PAGE, group_id=group_id, limit=limit, offset=offset) if limit else []
+    return await _told(reader, group_id, rows), int(await reader.fetch_value(_MEMBER_COUNT, group_id=group_id))
+
+
+async def member(reader: Reader, group_id: int, account_id: int) -> Member:
+    """Return how an account is in a group, which it is."""
+    [found] = await _told(reader, group_id, await reader.fetch_all(_MEMBER, group_id=group_id, account_id=account_id))
+    return found
+
+
+async def _told(reader: Reader, group_id: int, rows: Sequence[Row]) -> list[Member]:
     providers: dict[int, list[str]] = {}
     for account_id, name in await reader.fetch_all(_SOURCES, group_id=group_id, ids=[row[0] for row in rows]):
         providers.setdefault(account_id, []).append(name)
-    found = [Member(row[0], row[1], row[2], bool(row[3]), row[4], providers.get(row[0], [])) for row in rows]
-    return found, int(await reader.fetch_value(_MEMBER_COUNT, group_id=group_id))
+    return [Member(row[0], row[1], row[2], bool(row[3]), row[4], providers.get(row[0], [])) for row in rows]
 
 
 async def sources_of(reader: Reader, group_id: int, account_id: int) -> dict[int, int]:

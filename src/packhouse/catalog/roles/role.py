@@ -18,6 +18,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 WORDS = tuple(level.name.lower() for level in Level)
 #: what whoever shows no credential has nothing to do with
 OWN_ACCOUNT = frozenset({"account", "channel.default-channel", "system"})
+#: the numbers of builtin roles, see `people_tables.role`
 EVERYONE, AUTHOR, ADMIN, USER_ADMINISTRATOR = 1, 2, 3, 4
 
 

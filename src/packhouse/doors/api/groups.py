@@ -16,9 +16,11 @@ from packhouse.doors.api.parameters import Caller, Filter, House, Limit, Offset,
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.shapes.groups import (
     EditedGroup,
+    EditedMember,
     GroupShape,
     MemberShape,
     edited_group,
+    edited_member,
     group_shape,
     member_shape,
 )
@@ -114,9 +116,10 @@ async def list_members(
 @put(ONE + "/members/{username:str}", tags=["groups"], responses=refused("conflict"))
 async def set_member(
     username: FromPath[str], data: JSONBody[MemberRequest], caller: Caller, services: House, this_group: ThisGroup
-) -> None:
+) -> EditedMember:
     """Put somebody into a group, or change their level over it."""
-    await verbs.set_member(services, caller, this_group, username, wanted_level(data.level))
+    member, changed = await verbs.set_member(services, caller, this_group, username, wanted_level(data.level))
+    return edited_member(member, changed)
 
 
 @delete(ONE + "/members/{username:str}", tags=["groups"], responses=refused("conflict"))

@@ -55,7 +55,8 @@ class ServiceTokenRequest(Body):
 
     name: Word
     resources: list[ResourceRequest] | None = None  #: unsent: to read the account's own channel
-    max_days: int | None = None  #: 365 at most; unsent: 30
+    expires_at: Word | None = None  #: ISO 8601; a bare date is included whole (UTC); within 365 days
+    max_days: int | None = None  #: from now, 365 at most; instead of `expires_at`. Neither sent: 30
     description: Word = ""
     metadata: dict[str, Any] = {}
 
@@ -65,7 +66,8 @@ class ServiceTokenEdit(Body):
 
     name: Word | None = None
     resources: list[ResourceRequest] | None = None
-    max_days: int | None = None  #: from now
+    expires_at: Word | None = None
+    max_days: int | None = None  #: from now; instead of `expires_at`
     description: Word | None = None
     metadata: dict[str, Any] | None = None
 
@@ -121,7 +123,7 @@ async def create_token(
         wanted = [Resource(here.path, READ)]
     made, value = await verbs.make_token(
         services, await load_keys(services.db, services.sealer), caller, here, account_id,
-        name=data.name, resources=wanted, max_days=verbs.DAYS if data.max_days is None else data.max_days,
+        name=data.name, resources=wanted, expires_at=data.expires_at, max_days=data.max_days,
         description=data.description, metadata=data.metadata,
     )  # fmt: skip
     return new_token(made, wanted, value)
@@ -140,8 +142,8 @@ async def edit_token(
     """Change a token of a service account: what it reaches, how long it lives, what is said of it."""
     made = await verbs.edit_token(
         services, caller, here, account_id, token_id,
-        name=data.name, resources=_resources(data.resources), max_days=data.max_days, description=data.description,
-        metadata=data.metadata,
+        name=data.name, resources=_resources(data.resources), expires_at=data.expires_at, max_days=data.max_days,
+        description=data.description, metadata=data.metadata,
     )  # fmt: skip
     authenticator.forget("token", token_id)  # other processes hear of it by the list of changes
     reached = await reach.shown(services.db, caller, [made])

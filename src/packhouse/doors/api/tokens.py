@@ -42,7 +42,8 @@ class TokenRequest(Body):
     name: Word
     scopes: list[Word] | None = None  #: actions of the permissions page; never together with `resources`
     resources: list[ResourceRequest] | None = None  #: the channels it is for; elsewhere it is nobody in particular
-    expires_at: Word | None = None  #: ISO 8601; a bare date is included whole (UTC)
+    expires_at: Word | None = None  #: ISO 8601; a bare date is included whole (UTC). Unsent, as `max_days`: no end
+    max_days: int | None = None  #: from now; instead of `expires_at`
     description: Word = ""
     metadata: dict[str, Any] = {}  #: whatever its maker wants to know of it, 4 kB at most
 
@@ -56,9 +57,10 @@ class TokenEdit(Body):
 
 
 class TokenRenewal(Body):
-    """A new value for a token; without `expires_at` it lives as long as the old one was made to."""
+    """A new value for a token; where no end is said it lives as long as the old one was made to."""
 
     expires_at: Word | None = None
+    max_days: int | None = None  #: from now; instead of `expires_at`
 
 
 @get(["/api/account/scopes", "/api/system/scopes"], tags=["account"], responses=refused())
@@ -101,7 +103,7 @@ async def create_token(data: JSONBody[TokenRequest], caller: Caller, services: H
         wanted = [reach.resource(one.resource_type, one.resource_id, one.permission) for one in data.resources]
     made, value = await tokens.create(
         services.db, keys, caller, data.name, data.scopes, data.expires_at,
-        resources=wanted, description=data.description, metadata=data.metadata,
+        max_days=data.max_days, resources=wanted, description=data.description, metadata=data.metadata,
     )  # fmt: skip
     return new_token(made, wanted, value)
 
@@ -112,7 +114,7 @@ async def renew_token(
 ) -> NewToken:
     """Give a token a new value; the old one stops at once."""
     keys = await load_keys(services.db, services.sealer)
-    made, value = await tokens.reissue(services.db, keys, caller, token_id, data.expires_at)
+    made, value = await tokens.reissue(services.db, keys, caller, token_id, data.expires_at, data.max_days)
     authenticator.forget("token", token_id)  # other processes hear of it by the list of changes
     return new_token(made, (await reach.shown(services.db, caller, [made])).get(made.id), value)
 

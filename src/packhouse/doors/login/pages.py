@@ -38,7 +38,7 @@ def page(template: str, status: int = 200, *, sends_to: str = "", **values: Any)
     text = _templates.get_template(f"{template}.html").render(**values)
     policy = _POLICY.replace("form-action 'self'", f"form-action 'self' {sends_to}") if sends_to else _POLICY
     headers = {**HEADERS, "Content-Security-Policy": policy}
-    return Response(text.encode(), status_code=status, headers=headers, media_type="text/html; charset=utf-8")
+    return Response(text.encode(), status_code=status, headers=headers, media_type="text/html")
 
 
 def go_to(address: str) -> Response[bytes]:

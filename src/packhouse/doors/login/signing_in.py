@@ -62,7 +62,7 @@ async def logout(request: Asked, caller: Caller, services: House, authenticator:
 async def style() -> Response[bytes]:
     """Serve the style sheet of all pages."""
     headers = {"Cache-Control": "public, max-age=3600", "X-Content-Type-Options": "nosniff"}
-    return Response(STYLE, headers=headers, media_type="text/css; charset=utf-8")
+    return Response(STYLE, headers=headers, media_type="text/css")
 
 
 async def _with_code(

@@ -6,12 +6,11 @@ from collections.abc import Collection
 
 from packhouse.catalog.accounts.giving import check_scopes, covers
 from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.store import ROLE_IDS
 from packhouse.catalog.accounts.visibility import levels_on
 from packhouse.catalog.groups import store as groups
 from packhouse.catalog.groups.group import Group
 from packhouse.catalog.roles import store as roles
-from packhouse.catalog.roles.role import Role
+from packhouse.catalog.roles.role import ADMIN, Role
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 
@@ -24,7 +23,7 @@ async def coverable(unit: Unit, giver: Principal, names: Collection[str]) -> dic
     found = await roles.held_by_names(unit, names)
     for name in sorted(set(names)):
         one = found.get(name)
-        if one is None or not covers(giver, one.in_order, admin=one.id == ROLE_IDS["admin"]):
+        if one is None or not covers(giver, one.in_order, admin=one.id == ADMIN):
             raise PackhouseError(
                 "forbidden",
                 f"There is no role {name[:80]!r} that you may give or take.",

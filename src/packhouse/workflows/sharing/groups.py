@@ -17,6 +17,8 @@ from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.groups import store
 from packhouse.catalog.groups.group import Group, check_group_name
+from packhouse.catalog.groups.store import Member
+from packhouse.catalog.people_tables import BY_HAND
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.workflows.channels.creating import check_description
@@ -137,20 +139,22 @@ async def delete_group(services: Services, caller: Principal, group: Group) -> N
     await services.db.write(work)
 
 
-async def set_member(services: Services, caller: Principal, group: Group, username: str, level: Level) -> bool:
-    """Put somebody into a group, or change their level over it; return whether it was otherwise before.
+async def set_member(
+    services: Services, caller: Principal, group: Group, username: str, level: Level
+) -> tuple[Member, bool]:
+    """Put somebody into a group, or change their level over it; return how they are in it, and whether that is new.
 
     Raises PackhouseError: `not_found`, `forbidden` for a group that gives what the caller lacks, `conflict` for the
     level of a channel's owner in the group of its owners.
     """
 
-    async def work(unit: Unit) -> bool:
+    async def work(unit: Unit) -> tuple[Member, bool]:
         held = await _held(unit, group)
         person = await store.person(unit, username)
         sources = await store.sources_of(unit, held.id, person.id)
-        if sources.get(store.BY_HAND) == level:
-            return False
-        if level > sources.get(store.BY_HAND, _OUTSIDE):  # by hand they stay, also when a provider takes them out
+        if sources.get(BY_HAND) == level:
+            return await store.member(unit, held.id, person.id), False
+        if level > sources.get(BY_HAND, _OUTSIDE):  # by hand they stay, also when a provider takes them out
             await check_reach(unit, caller, held)
         if sources and level < MANAGE:
             await _refuse_owner(unit, held, person.id)
@@ -158,7 +162,7 @@ async def set_member(services: Services, caller: Principal, group: Group, userna
         data = {"user": person.username, "level": level.name.lower()}
         await _tell(unit, "group_user_added", caller, held.name, data)
         await changes.note(unit, "people")
-        return True
+        return await store.member(unit, held.id, person.id), True
 
     return await services.db.write(work)
 

@@ -23,7 +23,7 @@ from packhouse.catalog.accounts.service_accounts import ServiceAccount
 from packhouse.catalog.accounts.token import Token
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels.channel import Channel
-from packhouse.core.clock import DAY
+from packhouse.core.clock import DAY, to_iso
 from packhouse.core.db import Unit
 from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
@@ -59,7 +59,8 @@ async def make_token(
     *,
     name: str,
     resources: Sequence[Resource],
-    max_days: int = DAYS,
+    expires_at: str | None = None,
+    max_days: int | None = None,
     description: str = "",
     metadata: Mapping[str, Any] | None = None,
 ) -> tuple[Token, str]:
@@ -70,15 +71,15 @@ async def make_token(
     """
     tokens.check_name(name)
     told, value = tokens.check_metadata(dict(metadata or {})), tokens.new_value()
-    lifetime = _days(max_days) * DAY
 
     async def work(unit: Unit) -> Token:
         account = await found(unit, here, account_id)
         if await token_store.has_live(unit, account.id, name):
             raise tokens.taken(name)
         levels = await _give(unit, principal, account, resources)
-        now, until = unit.now, await tokens.no_later(unit, principal, unit.now + lifetime)
-        draft = Token(0, new_uuid(), account.id, "resource", name, None, now, until, description, told)
+        wanted = _end(expires_at, max_days, unit.now) or unit.now + DAYS * DAY
+        until = await tokens.no_later(unit, principal, wanted)
+        draft = Token(0, new_uuid(), account.id, "resource", name, None, unit.now, until, description, told)
         made = await token_store.add(unit, draft, keys.hash_of("token", value), principal.account_id, levels)
         await tokens.tell(unit, "user_token_created", principal, made, resources)
         return made
@@ -95,6 +96,7 @@ async def edit_token(
     *,
     name: str | None = None,
     resources: Sequence[Resource] | None = None,
+    expires_at: str | None = None,
     max_days: int | None = None,
     description: str | None = None,
     metadata: dict[str, Any] | None = None,
@@ -106,7 +108,6 @@ async def edit_token(
     if name is not None:
         tokens.check_name(name)
     told = None if metadata is None else tokens.check_metadata(metadata)
-    lifetime = None if max_days is None else _days(max_days) * DAY
 
     async def work(unit: Unit) -> Token:
         account = await found(unit, here, account_id)
@@ -118,11 +119,12 @@ async def edit_token(
         await token_store.edit(unit, token.id, now.name, now.description, now.metadata)
         if resources is not None:
             await token_store.give(unit, token.number, await _give(unit, principal, account, resources))
-        if lifetime is not None:
-            until = await tokens.no_later(unit, principal, unit.now + lifetime)
+        end = _end(expires_at, max_days, unit.now)
+        if end is not None:
+            until = await tokens.no_later(unit, principal, end)
             now = msgspec.structs.replace(now, expires_at=until)
             await token_store.expire(unit, token.id, until)
-        said_only = resources is None and lifetime is None
+        said_only = resources is None and end is None
         type_ = "user_token_metadata_updated" if said_only else "user_token_updated"
         await tokens.tell(unit, type_, principal, now, resources)
         return now
@@ -157,11 +159,13 @@ async def _token(reader: Reader, account: ServiceAccount, token_id: str) -> Toke
     return token
 
 
-def _days(days: int) -> int:
-    if not 1 <= days <= MOST_DAYS:
-        said = f"A token of a service account lives for 1 to {MOST_DAYS} days."
-        raise PackhouseError("bad_request", said, "Correct `max_days`, and renew the token in time.")
-    return days
+def _end(expires_at: str | None, max_days: int | None, now: int) -> int | None:
+    """Return when a token shall end; None: nothing was said. Raises PackhouseError("bad_request")."""
+    until, last = tokens.end_of_life(expires_at, max_days, now), now + MOST_DAYS * DAY
+    if until is not None and until > last:
+        said = f"A token of a service account lives for {MOST_DAYS} days at most."
+        raise PackhouseError("bad_request", said, f"Let it end by {to_iso(last)}, and renew the token in time.")
+    return until
 
 
 async def _give(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from sqlalchemy import bindparam, select
 
 from packhouse.catalog.accounts.permissions import MANAGE
-from packhouse.catalog.accounts.store import ROLE_IDS
 from packhouse.catalog.groups.store import Person
 from packhouse.catalog.people_tables import account, account_role, group_member, user_group
+from packhouse.catalog.roles.role import ADMIN
 from packhouse.catalog.schema import channel
 from packhouse.core.db import Unit
 from packhouse.core.db.base import Reader
@@ -26,7 +26,7 @@ _ENABLED = (
 _PERSON = select(account.c.id, account.c.username, account.c.disabled_at.is_not(None)).where(*_ENABLED)
 _ADMINS = (
     _PERSON.join(account_role, account_role.c.account_id == account.c.id)
-    .where(account_role.c.role_id == ROLE_IDS["admin"])
+    .where(account_role.c.role_id == ADMIN)
     .order_by(account.c.username != bindparam("actor"), account.c.id)
     .limit(1)
 )

@@ -17,11 +17,11 @@ from packhouse.catalog.accounts.account import DIRECTORY, NAME_LENGTH, RESERVED,
 from packhouse.catalog.accounts.assigning import RoleRow, all_roles
 from packhouse.catalog.accounts.holding import holding_of
 from packhouse.catalog.accounts.permissions import INSTALLATION, Action, Decision, permit
-from packhouse.catalog.accounts.store import ROLE_IDS
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.groups.membership import replace
 from packhouse.catalog.identities import store as identities
+from packhouse.catalog.roles.role import ADMIN
 from packhouse.catalog.roles.store import default_ids
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
@@ -75,7 +75,7 @@ async def arrive(
         groups = await ensure_groups(unit, arrival.provider_id, mapping, arrival.groups, DIRECTORY)
         roles = _roles(await all_roles(unit), arrival.roles, admin_roles)
         if await accounts.keeps_last_admin(unit, account, arrival.provider_id, roles):
-            roles.append(ROLE_IDS["admin"])
+            roles.append(ADMIN)
         await replace(unit, account.id, arrival.provider_id, set(groups.values()), roles)
         return await accounts.found(unit, account.username)
 

@@ -11,8 +11,10 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -79,6 +81,12 @@ class OidcProvider(_Vouching, frozen=True, kw_only=True, tag="oidc"):
     recheck_seconds: Annotated[int, Meta(ge=1)] = 300  #: how often a live login is asked about
     logout: bool = True  #: whether a logout here ends the login there
     ca_file: str = ""  #: PEM file of the authorities that sign the provider's certificate; empty: the system's
+
+    @property
+    def readable(self) -> bool:
+        """Whether what we say to it travels readably: by plain http, and not within this machine."""
+        parts = urlsplit(self.issuer)
+        return parts.scheme == "http" and not _loopback(parts.hostname or "")
 
     def roles_of(self, said: Iterable[str]) -> frozenset[str]:
         """Return the roles here of what the provider calls roles: by the file, else by the same name, never `admin`."""
@@ -164,6 +172,13 @@ def files_beside(path: Path) -> list[str]:
 def directories(providers: Iterable[Provider]) -> tuple[LdapProvider, ...]:
     """Return those that are asked by LDAP, in the order of the file, which is the one they are asked in."""
     return tuple(provider for provider in providers if isinstance(provider, LdapProvider))
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _read(path: Path) -> dict[str, Any]:

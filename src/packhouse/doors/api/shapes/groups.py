@@ -41,6 +41,12 @@ class MemberShape(msgspec.Struct, kw_only=True):
     added_at: str  #: RFC 3339
 
 
+class EditedMember(MemberShape, kw_only=True):
+    """Somebody who was put into a group."""
+
+    changed: bool  #: False: it was like that before
+
+
 def group_shape(row: GroupRow) -> GroupShape:
     """Fill the shape of a group."""
     return GroupShape(**_fields(row))  # type: ignore[arg-type]  # the names are those of the structure
@@ -53,18 +59,27 @@ def edited_group(row: GroupRow, changed: bool) -> EditedGroup:
 
 def member_shape(member: Member) -> MemberShape:
     """Fill the shape of a member."""
-    return MemberShape(
-        username=member.username,
-        level=level_word(member.level),
-        by_hand=member.by_hand,
-        providers=member.providers,
-        added_at=to_iso(member.added_at) or "",
-    )
+    return MemberShape(**_of(member))  # type: ignore[arg-type]  # the names are those of the structure
+
+
+def edited_member(member: Member, changed: bool) -> EditedMember:
+    """Fill the answer for somebody who was put into a group."""
+    return EditedMember(**_of(member), changed=changed)  # type: ignore[arg-type]  # the names are those of it
 
 
 def level_word(level: int) -> str:
     """Return the word for a level; whoever is in a group may at least read who else is."""
     return Level(max(level, Level.READ)).name.lower()
+
+
+def _of(member: Member) -> dict[str, object]:
+    return {
+        "username": member.username,
+        "level": level_word(member.level),
+        "by_hand": member.by_hand,
+        "providers": member.providers,
+        "added_at": to_iso(member.added_at) or "",
+    }
 
 
 def _fields(row: GroupRow) -> dict[str, object]:
