@@ -56,6 +56,17 @@ def test_who_is_gone_loses_everything_and_is_disabled_once() -> None:
     assert changed(planned([account(1, disabled_by="directory"), account(2, disabled_by="admin")], [])) == []
 
 
+def test_who_was_made_anew_in_the_directory_is_one_person() -> None:
+    """Their account was joined with both by its mail address; only one of them is there still."""
+    gone, here = account(1, 7), account(1, 7)._replace(subject="s2", external="uid=p2")
+    known_still = known(2, "data", mail="p1@x.org")
+    for rows in ([gone, here], [here, gone]):
+        made = planned(rows, [known_still])
+        assert changed(made) == [] and made.confirmed == [1] and (made.lost, made.before) == (0, 1)
+    (change,) = planned([gone, here], []).changes
+    assert change.known is None
+
+
 def test_a_local_account_that_was_joined_loses_only_what_the_directory_gave() -> None:
     assert changed(planned([account(1, 7, own=False)], [])) == [1]
     assert changed(planned([account(1, own=False)], [])) == []

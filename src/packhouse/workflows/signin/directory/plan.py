@@ -43,7 +43,7 @@ def plan(
     """
     made = Plan([], [], 0, 0)
     lost = before = 0
-    for account in accounts:
+    for account in _once_each(accounts, found):
         known = found.get(account.subject)
         change = Change(account, known, group_ids(known.groups), role_ids(known.groups)) if known else _none(account)
         had = bool(account.groups or account.roles) or (account.own and account.disabled_by is None)
@@ -64,6 +64,15 @@ def shrinks(planned: Plan, percent: int) -> bool:
 def profile(known: Known) -> tuple[str, str, str]:
     """Return what the directory says of somebody, in the order of `Vouched.profile`."""
     return known.person.email, known.person.first_name, known.person.last_name
+
+
+def _once_each(accounts: Iterable[Vouched], found: Mapping[str, Known]) -> Iterable[Vouched]:
+    """Return each account once, as whom the directory still has: whoever was made anew there is two to it."""
+    chosen: dict[int, Vouched] = {}
+    for account in accounts:
+        if account.account_id not in chosen or account.subject in found:
+            chosen[account.account_id] = account
+    return chosen.values()
 
 
 def _none(account: Vouched) -> Change:
