@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -15,12 +16,15 @@ from packhouse.catalog.accounts.keys import load_keys
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.groups import store as groups
 from packhouse.catalog.identities import store
+from packhouse.core.clock import SECOND
 from packhouse.core.db import Unit
+from packhouse.workflows.signin.directory import syncing
 from packhouse.workflows.signin.directory.asking import sign_in
 from packhouse.workflows.signin.directory.syncing import synchronise, synchronise_due
 from packhouse.workflows.signin.identity import LdapProvider, directories
 from tests.conftest import Backend
 from tests.kit import staffing
+from tests.kit.calls import call
 from tests.kit.house import House, Person, open_house, second_process
 from tests.kit.jobs import until
 from tests.kit.keys import SEALER
@@ -211,6 +215,67 @@ async def test_a_directory_that_suddenly_has_nobody_shuts_out_nobody_until_someb
     assert await until(lambda: _is(office, "kim", 401), 2.0) <= 2.0
     _, last = await office.events("directory_synced")
     assert last["disabled"] == 4 and last["asked_by"] == "admin"
+
+
+async def test_one_that_was_asked_for_survives_the_end_of_its_worker(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("kim", "lee", "sam", "eve"):
+        office.slapd.delete(uid(name))
+    assert (await synchronise(office.house.services, office.provider)).state == "held"
+    asked = await call(office.house.admin, "POST", "/api/identity-providers/corp/sync", {"accept_shrink": True})
+    assert asked.status == 202, asked.body
+
+    async def ended(_: LdapProvider) -> Any:
+        raise asyncio.CancelledError
+
+    with monkeypatch.context() as stopping:
+        stopping.setattr(syncing, "everybody", ended)
+        with pytest.raises(asyncio.CancelledError):
+            await synchronise_due(office.house.services, [office.provider])
+    assert (await shown(office))["asked"], "nothing has come of it yet"
+    await some_minutes_pass(office)
+    await synchronise_due(office.house.services, [office.provider])
+    outcome = await shown(office)
+    assert (outcome["state"], outcome["disabled"], outcome["asked"]) == ("ok", 4, False)
+    assert [one.get("asked_by") for one in await office.events("directory_synced")] == [None, "admin"]
+
+
+async def test_one_that_broke_off_is_made_up_for_within_minutes(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.slapd.delete(uid("bob"))
+
+    async def ended(_: LdapProvider) -> Any:
+        raise asyncio.CancelledError
+
+    with monkeypatch.context() as stopping:
+        stopping.setattr(syncing, "everybody", ended)
+        with pytest.raises(asyncio.CancelledError):
+            await synchronise(office.house.services, office.provider)
+    await some_minutes_pass(office)
+    await synchronise_due(office.house.services, [office.provider])
+    assert await until(lambda: _is(office, "bob", 401), 2.0) <= 2.0
+
+
+async def shown(office: Office) -> dict[str, Any]:
+    """Return how the synchronisation went, as administrators are told."""
+    answer = await office.house.admin.get("/api/identity-providers")
+    found: dict[str, Any] = answer.json()["items"][0]["sync"]
+    return found
+
+
+async def some_minutes_pass(office: Office) -> None:
+    """Let the last synchronisation have begun, and ended, so long ago that a failed one is tried again."""
+
+    async def work(unit: Unit) -> None:
+        row = await store.lock(unit, office.provider.name)
+        assert row is not None and row.synced_at is not None
+        ago = (syncing.RETRY_SECONDS + 1) * SECOND
+        row.sync.tried_at -= ago
+        await store.set_sync(unit, row.id, row.synced_at - ago, row.sync)
+
+    await office.db.write(work)
 
 
 async def test_a_directory_that_is_away_changes_nothing(office: Office, corp: Slapd) -> None:

@@ -25,7 +25,7 @@ class Sync(msgspec.Struct, kw_only=True, omit_defaults=True):
     known: int = 0  #: of them, how many have an account here
     changed: int = 0  #: accounts that were changed
     disabled: int = 0  #: of them, those that are gone or may not come in any more
-    asked_at: int = 0  #: when somebody asked for one that has not begun
+    asked_at: int = 0  #: when somebody asked for one that has not come to its end
     asked_by: str = ""
     accept_shrink: bool = False  #: whether it may shut out however many
 
@@ -70,7 +70,7 @@ _VOUCHED = (
     )
     .join(identity, identity.c.account_id == account.c.id)
     .where(identity.c.provider_id == bindparam("provider_id"))
-    .order_by(account.c.id)
+    .order_by(account.c.id, identity.c.seen_at)
 )  # fmt: skip
 _GROUPS = select(group_member.c.account_id, group_member.c.group_id).where(
     group_member.c.source_id == bindparam("provider_id")
@@ -78,7 +78,7 @@ _GROUPS = select(group_member.c.account_id, group_member.c.group_id).where(
 _ROLES = select(account_role.c.account_id, account_role.c.role_id).where(
     account_role.c.source_id == bindparam("provider_id")
 )
-_COUNT = select(func.count()).where(identity.c.provider_id == bindparam("provider_id"))
+_COUNT = select(func.count(identity.c.account_id.distinct())).where(identity.c.provider_id == bindparam("provider_id"))
 _ACCOUNT = select(identity.c.account_id).where(
     identity.c.provider_id == bindparam("provider_id"), identity.c.subject == bindparam("subject")
 )

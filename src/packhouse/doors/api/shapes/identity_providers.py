@@ -18,7 +18,7 @@ class SyncShape(msgspec.Struct, kw_only=True):
     known: int  #: of them, how many have an account here
     changed: int  #: accounts that were changed
     disabled: int  #: of them, those that are gone or may not come in any more
-    asked: bool  #: whether one was asked for that has not begun
+    asked: bool  #: whether one was asked for that has not come to its end
     tried_at: str | None  #: when the last one began
     completed_at: str | None  #: when one last came to its end
     every_seconds: int

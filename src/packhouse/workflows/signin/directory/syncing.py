@@ -25,7 +25,7 @@ from packhouse.workflows.signin.mapping import ensure_groups, known_groups
 
 log = get_logger("packhouse.directories")
 
-#: after a failure the next attempt comes after this many seconds, or sooner if the period is shorter
+#: after one that failed or broke off the next attempt comes after this many seconds, or sooner if the period is shorter
 RETRY_SECONDS = 300
 #: accounts of one unit of work: a few dozen rows each
 BATCH = 50
@@ -45,9 +45,10 @@ async def synchronise_due(services: Services, providers: Iterable[LdapProvider])
 
 
 def _due(provider: LdapProvider, row: ProviderRow, now: int) -> bool:
-    if row.sync.asked_at:
+    if row.sync.asked_at > row.sync.tried_at:
         return True
-    pause = provider.sync_seconds if row.sync.state == "ok" else min(provider.sync_seconds, RETRY_SECONDS)
+    went_well = row.sync.state == "ok" and (row.synced_at or 0) >= row.sync.tried_at  # else it failed, or broke off
+    pause = provider.sync_seconds if went_well else min(provider.sync_seconds, RETRY_SECONDS)
     return now >= row.sync.tried_at + pause * SECOND
 
 
@@ -83,14 +84,14 @@ async def synchronise(services: Services, provider: LdapProvider) -> Sync:
 
 
 async def _begin(services: Services, provider: LdapProvider) -> ProviderRow:
-    """Note that it begins; return the state before."""
+    """Note that it begins; return the state before. What was asked for stays so until it has come to an end."""
 
     async def work(unit: Unit) -> ProviderRow:
         await store.ensure(unit, provider.name, "ldap")
         before = await store.lock(unit, provider.name)
         assert before is not None  # it has just been ensured
-        began = Sync(**{name: getattr(before.sync, name) for name in ("state", "message", "found", "known")})
-        began.tried_at = unit.now
+        kept = ("state", "message", "found", "known", "asked_at", "asked_by", "accept_shrink")
+        began = Sync(tried_at=unit.now, **{name: getattr(before.sync, name) for name in kept})
         await store.set_sync(unit, before.id, before.synced_at, began)
         return before
 
@@ -177,8 +178,9 @@ async def _end(services: Services, before: ProviderRow, outcome: Sync) -> Sync:
         now = await store.lock(unit, before.name)
         assert now is not None  # providers are never deleted
         outcome.tried_at = now.sync.tried_at
-        outcome.asked_at, outcome.asked_by = now.sync.asked_at, now.sync.asked_by
-        outcome.accept_shrink = now.sync.accept_shrink
+        if now.sync.asked_at != before.sync.asked_at:
+            outcome.asked_at, outcome.asked_by = now.sync.asked_at, now.sync.asked_by
+            outcome.accept_shrink = now.sync.accept_shrink
         synced = unit.now if outcome.state == "ok" else now.synced_at
         await store.set_sync(unit, now.id, synced, outcome)
         if outcome.changed or outcome.state != before.sync.state or before.sync.asked_at:
