@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from packhouse.core.clock import SECOND, from_iso, monotonic
+from packhouse.workflows.reporting import identification
 from tests.conftest import Backend
 from tests.kit.calls import call, read
 from tests.kit.house import House, open_house, second_process
@@ -81,6 +84,27 @@ async def test_it_begins_on_its_day(house: House) -> None:
     assert (await house.web.get(INDEX, user_agent=PLAIN)).status == 200
     await set_ident(house, enable_from="2020-01-01")
     assert (await house.web.get(INDEX, user_agent=PLAIN)).status == 403
+
+
+async def test_its_day_begins_by_the_clock_of_the_database(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else one process refuses what another one, on a machine whose clock is late, still answers."""
+    day, minute = "2999-01-01", 60 * SECOND
+    for kind, late, status in (("session", -minute, 200), ("client", minute, 403)):
+        monkeypatch.setattr(house.services.db, "now", partial(told, from_iso(day) + late))
+        await set_ident(house, enabled=True, selected_tokens=[kind], enable_from=day)
+        assert (await house.web.get(INDEX, user_agent=PLAIN)).status == status
+
+
+async def test_its_day_begins_while_it_is_remembered(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(house.services.db, "now", partial(told, from_iso("2999-01-01") - 60 * SECOND))
+    await set_ident(house, enabled=True, selected_tokens=["session"], enable_from="2999-01-01")
+    assert (await house.web.get(INDEX, user_agent=PLAIN)).status == 200
+    monkeypatch.setattr(identification, "monotonic", lambda: monotonic() + 61)
+    assert (await house.web.get(INDEX, user_agent=f"{PLAIN} another")).status == 403
+
+
+async def told(time: int) -> int:
+    return time
 
 
 async def test_another_process_follows(house: House, backend: Backend, tmp_path: Path) -> None:

@@ -6,9 +6,10 @@ Others can send them as well. A token identifies nobody who does not want to be:
 
 from __future__ import annotations
 
+import math
 import re
 from functools import lru_cache
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -16,7 +17,7 @@ from msgspec import UNSET, UnsetType
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.changes import Change, ChangeFeed
 from packhouse.catalog.options import store
-from packhouse.core.clock import from_iso, wall_micros
+from packhouse.core.clock import SECOND, from_iso, monotonic
 from packhouse.core.db import Database, Unit
 from packhouse.core.errors import PackhouseError
 
@@ -35,10 +36,11 @@ class IdentSettings(msgspec.Struct, frozen=True, kw_only=True):
     enable_from: str | None = None  #: ISO 8601; null: at once
     selected_tokens: list[Kind] = []
 
-    def required(self, now: int) -> frozenset[str]:
-        """Return the kinds of tokens that requests need at a time (µs); none as long as they need none."""
-        due = self.enabled and (self.enable_from is None or from_iso(self.enable_from) <= now)
-        return frozenset(self.selected_tokens) if due else frozenset()
+    def begins_in(self, now: int) -> float:
+        """Return in how many seconds requests need the tokens, counted from a time (µs); infinite: they never do."""
+        if not self.enabled:
+            return math.inf
+        return (from_iso(self.enable_from) - now) / SECOND if self.enable_from else 0.0
 
 
 @lru_cache(maxsize=20_000)
@@ -99,12 +101,19 @@ def _check_time(text: str) -> None:
         ) from None
 
 
+class _Known(NamedTuple):
+    """What one process knows of what clients have to send."""
+
+    kinds: frozenset[str]
+    begins: float  #: when (monotonic) they have to: the day begins by the database's clock, for all processes at once
+
+
 class Identification:
     """Knows for one process what clients have to send; an answer of the database is kept until it is changed."""
 
     def __init__(self, db: Database, feed: ChangeFeed) -> None:
         self._db, self._feed = db, feed
-        self._known: IdentSettings | None = None
+        self._known: _Known | None = None
         feed.listen(self._follow, self._forget)
 
     def _follow(self, changed: Change) -> None:
@@ -117,19 +126,18 @@ class Identification:
     @property
     def may_matter(self) -> bool:
         """Whether an answer may depend on what a client says of itself."""
-        return self._known is None or self._known.enabled
+        return self._known is None or self._known.begins < math.inf
 
     async def check(self, user_agent: str) -> None:
         """Raise PackhouseError("client_not_identified") unless a client sends what is asked for."""
         known = self._known
         if known is None or not self._feed.fresh:
             epoch = self._feed.epoch
-            known = await read(self._db)
+            known = await self._ask()
             self._known = known if self._feed.epoch == epoch else None
-        if not known.enabled:
+        if monotonic() < known.begins:
             return
-        missing = known.required(wall_micros()) - kinds_sent(user_agent)
-        if missing:
+        if missing := known.kinds - kinds_sent(user_agent):
             names = ", ".join(kind.replace("_", " ") for kind in KINDS if kind in missing)
             raise PackhouseError(
                 "client_not_identified",
@@ -137,3 +145,8 @@ class Identification:
                 "Install anaconda-anon-usage or anaconda-ident beside conda and let it send them, or ask the"
                 " administrator which client to use.",
             )
+
+    async def _ask(self) -> _Known:
+        settings = await read(self._db)
+        begins_in = settings.begins_in(await self._db.now())
+        return _Known(frozenset(settings.selected_tokens), monotonic() + begins_in)
