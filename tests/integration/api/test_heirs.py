@@ -50,6 +50,46 @@ async def test_an_heir_can_be_named(house: House) -> None:
     assert (await house.as_("outsider").get("/api/channels/lab")).status == 200
 
 
+async def test_an_heir_is_named_when_somebody_is_disabled(house: House) -> None:
+    await house.channel("lab", "private", "owner")
+    path, leaves = "/api/users/owner", {"disabled": True}
+    for wrong, status in (
+        ({**leaves, "heir": "nobody"}, 404), ({**leaves, "heir": "owner"}, 409),
+        ({"heir": "outsider"}, 400), ({"disabled": False, "heir": "outsider"}, 400),
+    ):  # fmt: skip
+        assert await admin(house, "PUT", path, wrong) == status, wrong
+    assert await owners(house, "lab") == ["owner"], "nothing is done by halves"
+    await house.person("keeper")
+    roles = {"roles": ["author", "user-administrator"]}
+    assert await admin(house, "PUT", "/api/users/keeper", roles) == 200
+    refused = await call(house.as_("keeper"), "PUT", path, {**leaves, "heir": "keeper"})
+    assert (refused.status, refused.json()["error"]["code"]) == (403, "forbidden"), "else it were a way to any channel"
+    assert await admin(house, "PUT", path, {**leaves, "heir": "outsider"}) == 200
+    assert await owners(house, "lab") == ["outsider", "owner"]
+
+
+async def test_an_heir_who_is_named_later_gets_what_went_to_others_when_somebody_was_disabled(house: House) -> None:
+    """Whoever leaves is disabled first, and deleted much later."""
+    for name in ("ann", "bob", "eve"):
+        await house.person(name)
+    for path in ("alone", "shared", "given"):
+        await house.channel(path, "private", "owner")
+    await house.channel("anns", "private", "ann")
+    manager = {"level": "manage"}
+    for path in ("shared", "anns"):
+        who = "ann" if path == "shared" else "owner"
+        assert await admin(house, "PUT", f"/api/groups/{path}_owners/members/{who}", manager) == 200
+    assert await admin(house, "PUT", "/api/users/owner", {"disabled": True}) == 200
+    assert [(await owners(house, path))[0] for path in ("alone", "shared", "given")] == ["admin", "ann", "admin"]
+    assert await admin(house, "PUT", "/api/channels/given", {"owner": "eve"}) == 200
+    assert await admin(house, "PUT", "/api/users/owner", {"disabled": True, "heir": "outsider"}) == 200
+    assert (await owners(house, "alone"))[0] == "outsider", "it is not too late before they are deleted"
+    assert await admin(house, "DELETE", "/api/users/owner?heir=bob") == 204
+    firsts = {path: (await owners(house, path))[0] for path in ("alone", "shared", "given", "anns")}
+    assert firsts == {"alone": "bob", "shared": "bob", "given": "eve", "anns": "ann"}
+    assert await house.services.db.fetch_all(OUTSIDE) == []
+
+
 async def test_whoever_is_disabled_owns_nothing_new(house: House) -> None:
     await house.channel("lab", "private", "owner")
     assert await admin(house, "PUT", "/api/users/outsider", {"disabled": True}) == 200
@@ -68,11 +108,13 @@ async def test_no_order_of_events_leaves_a_channel_to_nobody(house: House, seed:
         await house.channel(path, "private", name)
 
     def event() -> tuple[str, str, Any]:
-        who, path = chance.choice(people), chance.choice(channels)
+        who, heir, path = chance.choice(people), chance.choice(people), chance.choice(channels)
         return chance.choice(
             [
                 ("PUT", f"/api/users/{who}", {"disabled": chance.random() < 0.7}),
+                ("PUT", f"/api/users/{who}", {"disabled": True, "heir": heir}),
                 ("DELETE", f"/api/users/{who}", None),
+                ("DELETE", f"/api/users/{who}?heir={heir}", None),
                 ("PUT", f"/api/channels/{path}", {"owner": who}),
                 ("PUT", f"/api/groups/{path}_owners/members/{who}", {"level": "manage"}),
                 ("DELETE", f"/api/groups/{path}_owners/members/{who}", None),

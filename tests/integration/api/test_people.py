@@ -5,8 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from packhouse.catalog.accounts import accounts
+from packhouse.catalog.identities import store as providers
+from packhouse.core.db import Unit
+from tests.kit.asgi import Client
 from tests.kit.calls import call, read
 from tests.kit.house import House, basic
+from tests.kit.staffing import set_disabled
 
 PASSWORD = "correct horse battery"
 PROFILE = {"first_name": "Ann", "last_name": "Lee", "email": "ann@example.org", "email_verified": True}
@@ -49,6 +54,9 @@ async def test_an_edit_changes_what_was_sent_and_nothing_else(house: House) -> N
     for sent in [*edits, {"disabled": False}]:
         whole |= sent
         answer = await change(house, "ann", sent)
+        if "disabled" in sent:
+            assert (answer["disabled_at"] is not None, answer["disabled_by"] == "admin") == (sent["disabled"],) * 2
+            whole |= {name: answer[name] for name in ("disabled_at", "disabled_by")}
         assert {**answer, "role": whole["role"]} == whole
         assert answer == await read(house.admin, "/api/users/ann")
     assert (await change(house, "ann", {"email": "ann@example.org"}))["email_verified"] is True
@@ -203,3 +211,70 @@ async def test_a_role_counts_at_once_and_the_last_administrator_keeps_theirs(hou
     assert (await change(house, "admin", {"roles": ["author"]}, "ann"))["roles"] == ["author"]
     told = (await read(house.as_("ann"), "/api/events?type=user_roles_changed"))["items"]
     assert len(told) == 4
+
+
+async def names(house: House, query: str, by: str = "admin") -> list[str]:
+    """Return whom a search finds; the total must be as many."""
+    found = await read(house.as_(by), f"/api/users?{query}")
+    assert found["total_count"] == len(found["items"])
+    return [one["username"] for one in found["items"]]
+
+
+async def come_from(house: House, name: str, provider: str, **profile: Any) -> None:
+    """Make somebody whom a provider vouches for."""
+
+    async def work(unit: Unit) -> None:
+        row = await providers.ensure(unit, provider, "ldap")
+        await accounts.create_account(unit, username=name, provider_id=row.id, **profile)
+
+    await house.services.db.write(work)
+
+
+async def test_people_are_found(house: House) -> None:
+    await keeper(house)
+    await custom_role(house, "auditor", audit=1)
+    for name, first, last in (("ann", "Ann", "Lee"), ("bob", "Özgür", "Müller"), ("joanna", "Jo", "Ann_ers")):
+        await house.person(name)
+        await change(house, name, {"first_name": first, "last_name": last, "email": f"{name}@Example.org"})
+    await come_from(house, "kim", "corp", first_name="Kim")
+    await change(house, "ann", {"roles": ["author", "auditor"]})
+    await change(house, "bob", {"disabled": True})
+    for query, expected in (
+        ("q=ANN", ["ann", "joanna"]), ("q=ann+lee", ["ann"]), ("q=example.org", ["ann", "bob", "joanna"]),
+        ("q=%C3%B6zg", ["bob"]), ("q=M%C3%9CLLER", ["bob"]), ("q=n_", ["joanna"]), ("q=%25", []), ("q=nobody", []),
+        ("disabled=true", ["bob"]), ("disabled=false&q=example", ["ann", "joanna"]), ("role=auditor", ["ann"]),
+        ("role=auditor&q=bob", []), ("role=king", []), ("provider=corp", ["kim"]), ("provider=none", []),
+        ("provider=&disabled=true", ["bob"]), ("provider=&q=kim", []),
+    ):  # fmt: skip
+        assert await names(house, query) == expected, query
+    assert await names(house, "role=auditor", "keeper") == [], "whom they may not look after they do not find"
+    assert await names(house, "q=ann", "keeper") == ["joanna"]
+    page = await read(house.admin, "/api/users?q=ann&limit=1&offset=1")
+    assert ([one["username"] for one in page["items"]], page["total_count"]) == (["joanna"], 2)
+    assert (await house.admin.get("/api/users?disabled=perhaps")).status == 400
+    assert (await house.admin.get("/api/users?q=a%00b")).status == 400
+
+
+async def test_administrators_see_where_somebody_comes_from_and_who_shut_them_out(house: House) -> None:
+    await keeper(house)
+    await house.person("ann")
+    await come_from(house, "kim", "corp")
+    mine = house.as_("keeper")
+
+    async def seen(by: Client, name: str) -> tuple[Any, ...]:
+        (listed,) = (await read(by, f"/api/users?q={name}"))["items"]
+        assert listed == await read(by, f"/api/users/{name}")
+        return listed["provider"], listed["disabled"], listed["disabled_at"] is not None, listed["disabled_by"]
+
+    assert await seen(house.admin, "ann") == (None, False, False, None)
+    assert await seen(mine, "kim") == ("corp", False, False, None)
+    await set_disabled(house.services.db, "kim", True, "directory")
+    assert await seen(house.admin, "kim") == await seen(mine, "kim") == ("corp", True, True, "directory")
+    refused = await call(house.admin, "PUT", "/api/users/kim", {"disabled": False, "first_name": "Kim"})
+    assert (refused.status, "provider" in str(refused.json())) == (409, True)
+    assert await seen(house.admin, "kim") == ("corp", True, True, "directory"), "the provider would do so again"
+    await change(house, "ann", {"disabled": True})
+    assert await seen(house.admin, "ann") == (None, True, True, "admin")
+    assert await seen(mine, "ann") == (None, True, True, None), "to them there is no such account"
+    await change(house, "ann", {"disabled": False})
+    assert await seen(house.admin, "ann") == (None, False, False, None)

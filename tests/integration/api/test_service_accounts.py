@@ -186,6 +186,50 @@ async def test_a_machine_ends_with_its_grant_and_with_its_channel(house: House) 
     )
 
 
+async def test_who_manages_a_channel_sees_which_machines_reach_it(house: House) -> None:
+    """Whatever gives access is listed to whoever can take it away, also where it is named after a hidden channel."""
+    owner, path = house.as_("owner"), "/api/channels/mine/users"
+    await house.channel("mine", "private", "owner")
+    await house.channel("hidden", "private", "outsider")
+    assert (await call(owner, "PUT", f"{path}/outsider", {"level": "manage"})).status == 200
+    made = (await call(owner, "POST", HERE)).json()
+    assert (await read(owner, path))["total_count"] == 1
+    # it needs no token before it is given a level on its own channel
+    shared = await call(owner, "PUT", f"{path}/{made['username']}", {"level": "write"})
+    assert (shared.status, shared.json()) == (200, {"changed": True})
+    theirs = (await call(house.as_("outsider"), "POST", "/api/channels/hidden/service-accounts")).json()
+    token = {"name": "ci", "resources": [on("mine", "read")]}
+    url = f"/api/channels/hidden/service-accounts/{theirs['id']}/tokens"
+    robot = (await call(house.as_("outsider"), "POST", url, token)).json()["token"]
+    listed = await read(owner, path)
+    assert {one["name"]: one["level"] for one in listed["items"]} == {
+        "outsider": "manage", "service-account-channel-mine": "write", "service-account-channel-hidden": "read",
+    }  # fmt: skip
+    assert listed["total_count"] == 3
+    await house.person("reader")
+    assert (await call(owner, "PUT", f"{path}/reader", {"level": "read"})).status == 200
+    seen = await read(house.as_("reader"), path)
+    assert ([one["name"] for one in seen["items"]], seen["total_count"]) == (["reader"], 1)
+    assert (await call(owner, "DELETE", f"{path}/{theirs['username']}")).status == 204
+    assert (await read(owner, path))["total_count"] == 3
+    await house.caught_up()
+    assert (await house.web.get("/api/repo/mine/noarch/repodata.json", x_auth=robot)).status == 404
+
+
+async def test_a_machine_of_another_channel_gets_its_level_by_a_token(house: House) -> None:
+    """By its name nobody learns which channels there are."""
+    owner = house.as_("owner")
+    await house.channel("mine", "private", "owner")
+    await house.channel("hidden", "private", "outsider")
+    await call(house.as_("outsider"), "POST", "/api/channels/hidden/service-accounts")
+    answers = []
+    for name in ("hidden", "absent"):
+        answer = await call(owner, "PUT", f"/api/channels/mine/users/service-account-channel-{name}", {"level": "read"})
+        answers.append((answer.status, answer.json()["error"]["message"].replace(name, "NAME")))
+        assert "by a token" in str(answer.json())
+    assert answers[0] == answers[1] and answers[0][0] == 404
+
+
 async def test_nobody_bears_the_name_of_a_machine(house: House) -> None:
     body = {"username": "service-account-channel-mine", "password": "correct horse battery"}
     assert (await call(house.admin, "POST", "/api/users", body)).status == 400

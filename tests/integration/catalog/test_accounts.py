@@ -12,11 +12,11 @@ import pytest
 from sqlalchemy import select
 
 from packhouse.catalog.accounts import accounts, passwords, store, token_store, tokens
-from packhouse.catalog.accounts.assigning import page_for
 from packhouse.catalog.accounts.authenticator import Authenticator
 from packhouse.catalog.accounts.credential import MALFORMED, Credential
 from packhouse.catalog.accounts.holding import holding_of
 from packhouse.catalog.accounts.keys import Keys, load_keys
+from packhouse.catalog.accounts.people import page_for
 from packhouse.catalog.accounts.permissions import Decision, Target, permit
 from packhouse.catalog.accounts.principal import ANONYMOUS, Principal
 from packhouse.catalog.accounts.visibility import VISIBLE, levels_on, target_of, viewer
@@ -256,7 +256,7 @@ async def test_accounts_are_listed_and_kept_in_order(db: Database) -> None:
     for name in ("zoe", "ann", "root"):
         await person(db, name, "admin" if name == "root" else "author")
     root = Principal(1, "root", "admin")
-    listed, total = await page_for(db, root, 2, 0)
+    listed, total = await page_for(db, root, {}, 2, 0)
     assert [account.username for account in listed] == ["ann", "root"]
     assert total == 3
     for username, secret, role, code in (
@@ -270,7 +270,7 @@ async def test_accounts_are_listed_and_kept_in_order(db: Database) -> None:
         with pytest.raises(PackhouseError) as error:
             await staffing.create_user(db, username, secret, role, "root")
         assert error.value.code == code
-    assert (await page_for(db, root, 10, 0))[1] == 3
+    assert (await page_for(db, root, {}, 10, 0))[1] == 3
 
 
 async def test_the_last_administrator_stays(db: Database) -> None:

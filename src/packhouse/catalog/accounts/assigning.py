@@ -6,14 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import bindparam, delete, func, insert, not_, or_, select
+from sqlalchemy import bindparam, delete, insert, select
 
-from packhouse.catalog.accounts.account import Account
 from packhouse.catalog.accounts.giving import covers
 from packhouse.catalog.accounts.permissions import CATEGORIES
 from packhouse.catalog.accounts.principal import Levels, Principal
-from packhouse.catalog.accounts.store import account_columns
-from packhouse.catalog.people_tables import BY_HAND, account, account_role, group_member, group_role, role, role_level
+from packhouse.catalog.people_tables import BY_HAND, account_role, role, role_level
 from packhouse.catalog.roles.role import ADMIN
 from packhouse.catalog.roles.store import held_by_names
 from packhouse.core.db import Unit, any_of
@@ -39,26 +37,6 @@ _HAS = select(account_role.c.role_id).where(
     account_role.c.account_id == bindparam("of_account"), account_role.c.source_id == BY_HAND
 )
 _GIVE = insert(account_role).values(account_id=bindparam("of_account"), role_id=bindparam("role"), source_id=BY_HAND)
-_PERSON = account.c.kind == "person"
-# An account's levels are the highest of its roles', so whoever holds each role's levels holds the account's. Who has
-# one of the others is looked up once, from the roles: few have them, and an account may be in hundreds of groups.
-_OTHERS = select(role.c.id).where(not_(any_of(role.c.id, "roles")))
-_BEYOND = or_(
-    account.c.id.in_(select(account_role.c.account_id).where(account_role.c.role_id.in_(_OTHERS))),
-    account.c.id.in_(
-        select(group_member.c.account_id)
-        .join(group_role, group_role.c.group_id == group_member.c.group_id)
-        .where(group_role.c.role_id.in_(_OTHERS))
-    ),
-)
-_PAGE = (
-    select(*account_columns())
-    .where(_PERSON, not_(_BEYOND))
-    .order_by(account.c.username)
-    .limit(bindparam("limit"))
-    .offset(bindparam("offset"))
-)
-_COUNT = select(func.count()).select_from(account).where(_PERSON, not_(_BEYOND))
 
 
 class RoleRow(NamedTuple):
@@ -93,14 +71,6 @@ async def roles_of(reader: Reader, accounts: Collection[int]) -> dict[int, list[
     for number, name in await reader.fetch_all(_OF, accounts=list(accounts)) if found else ():
         found[number].append(name)
     return found
-
-
-async def page_for(reader: Reader, caller: Principal, limit: int, offset: int) -> tuple[list[Account], int]:
-    """Return the people by name whom `caller` may look after, and how many there are: those that have no more."""
-    person = owner_of(caller)
-    known = [one.id for one in (await all_roles(reader)).values() if covers(person, one.levels, admin=one.admin)]
-    rows = await reader.fetch_all(_PAGE, roles=known, limit=limit, offset=offset)
-    return [Account(*row) for row in rows], int(await reader.fetch_value(_COUNT, roles=known))
 
 
 def owner_of(caller: Principal) -> Principal:

@@ -26,7 +26,6 @@ _USERS: Select[Any] = (
     .join(account, account.c.id == channel_grant.c.user_id)
     .where(
         channel_grant.c.channel_id == bindparam("channel_id"),
-        account.c.kind == "person",
         or_(bindparam("everything") == 1, account.c.id == bindparam("account_id")),
     )
 )
@@ -74,7 +73,7 @@ async def page_of_groups(
 async def page_of_users(
     reader: Reader, principal: Principal, channel_id: int, *, everything: bool, limit: int, offset: int
 ) -> tuple[list[Shared], int]:
-    """Return the people a channel is shared with, by name, and how many: all, or only the caller."""
+    """Return the people and service accounts a channel is shared with, by name, and how many: all, or the caller."""
     values = {"channel_id": channel_id, "account_id": principal.account_id or 0, "everything": int(everything)}
     rows = await reader.fetch_all(_USER_PAGE, limit=limit, offset=offset, **values) if limit else []
     return [Shared(row[0], row[1]) for row in rows], int(await reader.fetch_value(_USER_COUNT, **values))

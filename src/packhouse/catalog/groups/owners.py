@@ -20,7 +20,11 @@ from packhouse.catalog.schema import channel
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 
-_SET_OWNER = update(channel).where(channel.c.id == bindparam("channel_id_")).values(owner_id=bindparam("new_owner"))
+_SET_OWNER = (
+    update(channel)
+    .where(channel.c.id == bindparam("channel_id_"))
+    .values(owner_id=bindparam("new_owner"), heir_of=bindparam("in_place_of"))
+)
 _ENABLED = select(account.c.disabled_at).where(account.c.id == bindparam("account_id")).with_for_update(read=True)
 
 
@@ -63,14 +67,15 @@ async def end(unit: Unit, channel_id: int) -> None:
         await store.delete_group(unit, group.id)
 
 
-async def change(unit: Unit, held: Channel, person: Person, actor: str) -> None:
+async def change(unit: Unit, held: Channel, person: Person, actor: str, heir_of: int | None = None) -> None:
     """Make somebody the owner of a channel that the unit holds; whoever was it stays in the group of its owners.
 
-    The unit notes a `people` change besides. Raises PackhouseError("conflict") for somebody who is disabled.
+    `heir_of` is the account in whose place they are it, if nobody gave it away. The unit notes a `people` change
+    besides. Raises PackhouseError("conflict") for somebody who is disabled.
     """
     await _hold(unit, person.id)
     former = await accounts.by_id(unit, held.owner_id)
-    await unit.execute(_SET_OWNER, channel_id_=held.id, new_owner=person.id)
+    await unit.execute(_SET_OWNER, channel_id_=held.id, new_owner=person.id, in_place_of=heir_of)
     if (group := await store.of_channel(unit, held.id)) is not None:
         await store.set_member(unit, group.id, person.id, MANAGE)
     await record_event(

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, bindparam, case, delete, func, insert, or_, select, update
 
+from packhouse.catalog.accounts.account import SERVICE_PREFIX
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.accounts.visibility import VISIBLE, viewer
 from packhouse.catalog.groups.group import Group
@@ -114,9 +115,13 @@ _HOLDER = select(account.c.id, account.c.username, account.c.disabled_at.is_not(
     account.c.username == bindparam("username"),
     or_(
         account.c.kind == "person",
+        account.c.service_channel_id == bindparam("of_channel"),
         account.c.id.in_(select(channel_grant.c.user_id).where(channel_grant.c.channel_id == bindparam("of_channel"))),
     ),
 )
+
+_EXACTLY = "Write the user name exactly."
+_ELSEWHERE = "The service account of another channel gets its level by a token of it that names this channel."
 
 
 class Person(NamedTuple):
@@ -172,16 +177,17 @@ async def person(reader: Reader, username: str) -> Person:
 
 
 async def holder(reader: Reader, channel_id: int, username: str) -> Person:
-    """Return the person of exactly that name, or the service account, if it was granted something on the channel.
+    """Return the person of exactly that name, or the service account, if it is the channel's or was granted a level.
 
     Of others nothing is said: their names are those of channels. Raises PackhouseError("not_found").
     """
-    return _known(await reader.fetch_one(_HOLDER, username=username, of_channel=channel_id), username)
+    row = await reader.fetch_one(_HOLDER, username=username, of_channel=channel_id)
+    return _known(row, username, _ELSEWHERE if username.startswith(SERVICE_PREFIX) else _EXACTLY)
 
 
-def _known(row: Row | None, username: str) -> Person:
+def _known(row: Row | None, username: str, hint: str = _EXACTLY) -> Person:
     if row is None:
-        raise PackhouseError("not_found", f"There is no user {username[:80]!r}.", "Write the user name exactly.")
+        raise PackhouseError("not_found", f"There is no user {username[:80]!r}.", hint)
     return Person(row[0], row[1], bool(row[2]))
 
 

@@ -73,7 +73,7 @@ async def unshare_group(group: FromPath[str], caller: Caller, services: House, h
 async def users_of_channel(
     caller: Caller, services: House, here: Here, limit: Limit = 100, offset: Offset = 0
 ) -> Page[SharedWith]:
-    """List the people a channel is shared with by name; who may not share it sees only themselves."""
+    """List the people and service accounts a channel is shared with; who may not share it sees only themselves."""
     everything = await _shares(services.db, caller, here)
     rows, total = await grants.page_of_users(
         services.db, caller, here.id, everything=everything, limit=page_size(limit), offset=offset

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from litestar import delete, get, post, put
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import UNSET, UnsetType
 
 from packhouse.doors.api.bodies import Body
@@ -12,6 +14,19 @@ from packhouse.doors.api.problems import refused
 from packhouse.doors.api.shapes.accounts import UserShape, user_shape
 from packhouse.workflows.signin import administering
 from packhouse.workflows.signin.administering import NewPerson, PersonEdit
+
+_NO_NUL = r"^[^\x00]*$"
+Part = Annotated[
+    str | None,
+    QueryParameter(pattern=_NO_NUL, max_length=512, description="A part of a user name, a name or a mail address."),
+]
+RoleName = Annotated[
+    str | None, QueryParameter(pattern=_NO_NUL, max_length=512, description="Those with this role of their own.")
+]
+Provider = Annotated[
+    str | None,
+    QueryParameter(pattern=_NO_NUL, max_length=512, description="Who vouches for them; empty: this installation."),
+]
 
 
 class UserRequest(Body):
@@ -32,6 +47,7 @@ class UserEdit(Body):
 
     password: Word | UnsetType = UNSET
     disabled: bool | UnsetType = UNSET
+    heir: Word | UnsetType = UNSET  #: with `disabled`: who gets their channels; only administrators name one
     roles: list[Word] | UnsetType = UNSET  #: all that people gave it; those of a provider stay
     email: Word | UnsetType = UNSET
     email_verified: bool | UnsetType = UNSET
@@ -40,10 +56,21 @@ class UserEdit(Body):
 
 
 @get("/api/users", tags=["users"], responses=refused())
-async def list_users(caller: Caller, services: House, limit: Limit = 100, offset: Offset = 0) -> Page[UserShape]:
+async def list_users(
+    caller: Caller,
+    services: House,
+    limit: Limit = 100,
+    offset: Offset = 0,
+    q: Part = None,
+    disabled: FromQuery[bool | None] = None,
+    role: RoleName = None,
+    provider: Provider = None,
+) -> Page[UserShape]:
     """List the people by name; without the role admin those whose roles give no more than the caller's."""
-    people, total = await administering.list_people(services.db, caller, page_size(limit), offset)
-    return Page([user_shape(*person) for person in people], total)
+    asked = {"part": q, "disabled": disabled, "role": role, "provider": provider}
+    given = {name: value for name, value in asked.items() if value is not None}
+    people, total = await administering.list_people(services.db, caller, given, page_size(limit), offset)
+    return Page([user_shape(caller, person) for person in people], total)
 
 
 @post("/api/users", tags=["users"], responses=refused("conflict"))
@@ -58,13 +85,13 @@ async def create_user(data: JSONBody[UserRequest], caller: Caller, services: Hou
         first_name=data.first_name,
         last_name=data.last_name,
     )
-    return user_shape(*await administering.create_person(services.db, caller, new))
+    return user_shape(caller, await administering.create_person(services.db, caller, new))
 
 
 @get("/api/users/{username:str}", tags=["users"], responses=refused())
 async def show_user(username: FromPath[str], caller: Caller, services: House) -> UserShape:
     """Show an account."""
-    return user_shape(*await administering.show_person(services.db, caller, username))
+    return user_shape(caller, await administering.show_person(services.db, caller, username))
 
 
 @put("/api/users/{username:str}", tags=["users"], responses=refused("conflict"))
@@ -81,7 +108,7 @@ async def edit_user(
     authenticator.forget("account", username)  # other processes hear of it by the list of changes
     if data.roles is not UNSET:
         authenticator.forget("people", "")
-    return user_shape(*person)
+    return user_shape(caller, person)
 
 
 @delete("/api/users/{username:str}", tags=["users"], responses=refused("conflict"))

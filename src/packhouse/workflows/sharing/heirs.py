@@ -17,6 +17,7 @@ async def settle(unit: Unit, account_id: int, actor: str, heir: str | None = Non
 
     That is `heir` (a user name) if there is one, else whoever manages the group of the channel's owners longest, else
     the acting administrator, else the first. Whoever owned a channel stays in that group until the account is deleted.
+    A named heir gets, too, what others got in the account's place before, unless it was given away by hand since.
     Returns the paths of the channels. Raises PackhouseError: `not_found` for an unknown heir, `conflict` for one who
     cannot log in.
 
@@ -25,13 +26,16 @@ async def settle(unit: Unit, account_id: int, actor: str, heir: str | None = Non
     await lock_admins(unit)
     await store.hold_account(unit, account_id)
     named = None if heir is None else await _able(unit, heir, account_id)
+    taken = [] if named is None else await store.inherited(unit, account_id)
     paths = []
-    for channel_id in await store.owned(unit, account_id):
+    for channel_id in [*await store.owned(unit, account_id), *taken]:
         held = await lock(unit, channel_id)
-        if held is None or held.owner_id != account_id:
+        if held is None or (held.owner_id != account_id and channel_id not in taken):
             continue
-        await owners.change(unit, held, named or await _heir(unit, channel_id, account_id, actor), actor)
-        paths.append(held.path)
+        to = named or await _heir(unit, channel_id, account_id, actor)
+        if held.owner_id != to.id:
+            await owners.change(unit, held, to, actor, heir_of=account_id)
+            paths.append(held.path)
     if paths:
         await changes.note(unit, "people")
     return paths

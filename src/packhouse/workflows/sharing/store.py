@@ -18,6 +18,12 @@ _OWNED = (
     .where(channel.c.owner_id == bindparam("account_id"), channel.c.path.is_not(None))
     .order_by(channel.c.id)
 )
+_INHERITED = (
+    select(channel.c.id)
+    .where(channel.c.heir_of == bindparam("account_id"), channel.c.path.is_not(None))
+    .order_by(channel.c.id)
+    .with_for_update()
+)
 _ENABLED = (
     account.c.disabled_at.is_(None),
     account.c.kind == "person",
@@ -47,6 +53,11 @@ async def hold_account(unit: Unit, account_id: int) -> None:
 async def owned(reader: Reader, account_id: int) -> list[int]:
     """Return the channels that an account owns."""
     return [row[0] for row in await reader.fetch_all(_OWNED, account_id=account_id)]
+
+
+async def inherited(unit: Unit, account_id: int) -> list[int]:
+    """Return the channels that others own in an account's place; nobody gives them away until the unit has ended."""
+    return [row[0] for row in await unit.fetch_all(_INHERITED, account_id=account_id)]
 
 
 async def co_owner(reader: Reader, channel_id: int, account_id: int) -> Person | None:

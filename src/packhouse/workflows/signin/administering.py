@@ -9,7 +9,7 @@ what was sent, or nothing; what was not sent stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,9 +17,10 @@ from msgspec import UNSET, UnsetType
 
 from packhouse.catalog.accounts import accounts, store
 from packhouse.catalog.accounts.account import DIRECTORY, Account, check_email, check_name, check_username
-from packhouse.catalog.accounts.assigning import all_roles, chosen, given_by_hand, owner_of, page_for, roles_of
+from packhouse.catalog.accounts.assigning import all_roles, chosen, given_by_hand, owner_of, roles_of
 from packhouse.catalog.accounts.governing import looked_after, require_reach
 from packhouse.catalog.accounts.passwords import check_strength, hash_password
+from packhouse.catalog.accounts.people import page_for, providers_of
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.grants import signing_keys
 from packhouse.core.db import Database, Unit
@@ -49,6 +50,7 @@ class PersonEdit(msgspec.Struct, frozen=True, kw_only=True):
 
     password: str | UnsetType = UNSET
     disabled: bool | UnsetType = UNSET
+    heir: str | UnsetType = UNSET  #: who gets the channels of whom it disables
     roles: Sequence[str] | UnsetType = UNSET
     email: str | UnsetType = UNSET
     email_verified: bool | UnsetType = UNSET
@@ -57,23 +59,30 @@ class PersonEdit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Person(NamedTuple):
-    """An account and the names of its own roles."""
+    """An account, the names of its own roles, and who vouches for it."""
 
     account: Account
     roles: list[str]
+    provider: str | None  #: None: this installation
 
 
-async def list_people(db: Database, caller: Principal, limit: int, offset: int) -> tuple[list[Person], int]:
-    """Return the people that `caller` may look after by name, and how many there are."""
-    rows, total = await page_for(db, caller, limit, offset)
-    names = await roles_of(db, [row.id for row in rows])
-    return [Person(row, names[row.id]) for row in rows], total
+async def list_people(
+    db: Database, caller: Principal, given: Mapping[str, Any], limit: int, offset: int
+) -> tuple[list[Person], int]:
+    """Return the people that `caller` may look after by name, and how many there are; `given` as `page_for` has it."""
+    rows, total = await page_for(db, caller, given, limit, offset)
+    return await _told(db, rows), total
 
 
 async def show_person(reader: Reader, caller: Principal, username: str) -> Person:
     """Return an account that `caller` may look after. Raises PackhouseError("not_found")."""
     account = await looked_after(reader, caller, username)
-    return Person(account, (await roles_of(reader, [account.id]))[account.id])
+    return (await _told(reader, [account]))[0]
+
+
+async def _told(reader: Reader, rows: Sequence[Account]) -> list[Person]:
+    names, providers = await roles_of(reader, [row.id for row in rows]), await providers_of(reader, rows)
+    return [Person(row, names[row.id], providers.get(row.provider_id or 0)) for row in rows]
 
 
 async def create_person(db: Database, caller: Principal, new: NewPerson) -> Person:
@@ -93,7 +102,7 @@ async def create_person(db: Database, caller: Principal, new: NewPerson) -> Pers
         made = await accounts.create_account(
             unit, username=new.username, actor=caller.username, password_hash=hashed, roles=given, **profile
         )
-        return Person(made, [one.name for one in given])
+        return Person(made, [one.name for one in given], None)
 
     return await db.write(work)
 
@@ -102,8 +111,9 @@ async def edit_person(db: Database, caller: Principal, username: str, edit: Pers
     """Change what `edit` names of an account and nothing else.
 
     Raises PackhouseError: `bad_request`, `not_found` also for accounts beyond the caller; `forbidden` for rights the
-    caller or their token lacks, for the caller's own password, and for how somebody logs in who reaches channels that
-    the caller does not; `conflict` for the last administrator and for the password of whom another system vouches for.
+    caller or their token lacks, for the caller's own password, for how somebody logs in who reaches channels that the
+    caller does not, and for an heir whom no administrator names; `conflict` for the last administrator, for the
+    password of whom another system vouches for, and for enabling whom that system shut out.
     """
     if edit.password is not UNSET and username == caller.username:
         raise PackhouseError(
@@ -111,6 +121,7 @@ async def edit_person(db: Database, caller: Principal, username: str, edit: Pers
             "Nobody sets their own password without the one they have.",
             "Send both to `PUT /api/account/password`, or ask another administrator.",
         )
+    heir = _heir(caller, edit)
     profile = _profile(edit)
     hashed = None if edit.password is UNSET else await hash_password(check_strength(edit.password))
 
@@ -126,8 +137,9 @@ async def edit_person(db: Database, caller: Principal, username: str, edit: Pers
             account = await accounts.found(unit, username)  # who is no administrator any more may be disabled
         if edit.disabled is True:
             await accounts.keep_an_admin(unit, account)  # before their channels are given to anybody
-            await settle(unit, account.id, caller.username)
+            await settle(unit, account.id, caller.username, heir)
         if edit.disabled is not UNSET:
+            _check_admitted(account, edit)
             await accounts.disable(unit, account, edit.disabled, caller.username)
         if _vouches(account, values):
             _check_vouching(caller, account)
@@ -143,10 +155,7 @@ async def delete_person(db: Database, caller: Principal, username: str, heir: st
     Raises PackhouseError: `not_found`, `conflict`, `forbidden` for an heir whom no administrator names, and for
     somebody who reaches channels that the caller does not.
     """
-    if heir is not None and caller.role != "admin":
-        raise PackhouseError(
-            "forbidden", "Only administrators name an heir.", "Without one, channels go to co-owners or administrators."
-        )
+    _check_naming(caller, heir)
 
     async def work(unit: Unit) -> None:
         account = await looked_after(unit, caller, username)
@@ -246,6 +255,40 @@ def _check_vouching(caller: Principal, account: Account | None) -> None:
         "Leave `email_verified` out, or have another administrator say it.",
         field="email_verified",
     )
+
+
+def _heir(caller: Principal, edit: PersonEdit) -> str | None:
+    """Return the heir that an edit names. Raises PackhouseError: `forbidden`, `bad_request` where nobody leaves."""
+    if edit.heir is UNSET:
+        return None
+    if edit.disabled is not True:
+        raise PackhouseError(
+            "bad_request",
+            "An heir is named for somebody who is disabled or deleted.",
+            'Send `"disabled": true` beside it, or leave it out.',
+            field="heir",
+        )
+    _check_naming(caller, edit.heir)
+    return edit.heir
+
+
+def _check_naming(caller: Principal, heir: str | None) -> None:
+    if heir is not None and caller.role != "admin":
+        raise PackhouseError(
+            "forbidden", "Only administrators name an heir.", "Without one, channels go to co-owners or administrators."
+        )
+
+
+def _check_admitted(account: Account, edit: PersonEdit) -> None:
+    """Refuse to enable whom their provider shut out: it would do so again. Raises PackhouseError("conflict")."""
+    if edit.disabled is False and account.disabled_at is not None and account.disabled_by == DIRECTORY:
+        raise PackhouseError(
+            "conflict",
+            f"The provider that vouches for {account.username} does not let them in any more.",
+            "Let them in there: they are enabled by the next synchronisation with a directory, or when they sign in"
+            " through an OpenID provider.",
+            field="disabled",
+        )
 
 
 def _lets_in(caller: Principal, account: Account, edit: PersonEdit) -> bool:

@@ -7,10 +7,12 @@ from typing import Any
 
 import msgspec
 
-from packhouse.catalog.accounts.account import Account
+from packhouse.catalog.accounts.account import DIRECTORY, Account
 from packhouse.catalog.accounts.permissions import Level
+from packhouse.catalog.accounts.principal import Principal
 from packhouse.core.clock import to_iso
 from packhouse.doors.api.words import AccountKind, Role, RoleLevel
+from packhouse.workflows.signin.administering import Person
 
 
 class UserPart(msgspec.Struct, kw_only=True):
@@ -59,7 +61,10 @@ class UserShape(msgspec.Struct, kw_only=True):
     email_verified: bool
     first_name: str
     last_name: str
+    provider: str | None  #: who vouches for them; null: this installation
     disabled: bool
+    disabled_at: str | None  #: RFC 3339
+    disabled_by: str | None  #: who did, as administrators see it; `directory`: the provider, which alone lets them in
     second_factor: bool
     last_login_at: str | None  #: RFC 3339
     created_at: str  #: RFC 3339
@@ -92,8 +97,10 @@ def account_shape(
     )
 
 
-def user_shape(account: Account, roles: list[str]) -> UserShape:
-    """Fill the shape of an account with its own roles."""
+def user_shape(caller: Principal, person: Person) -> UserShape:
+    """Fill the shape of an account; administrators have names only for each other."""
+    account, roles, provider = person
+    tells = caller.role == "admin" or account.disabled_by == DIRECTORY
     return UserShape(
         id=account.id,
         uuid=account.uuid,
@@ -105,7 +112,10 @@ def user_shape(account: Account, roles: list[str]) -> UserShape:
         email_verified=bool(account.email_verified),
         first_name=account.first_name,
         last_name=account.last_name,
+        provider=provider,
         disabled=account.disabled_at is not None,
+        disabled_at=to_iso(account.disabled_at),
+        disabled_by=(account.disabled_by or None) if tells else None,
         second_factor=account.totp_since is not None,
         last_login_at=to_iso(account.last_login_at),
         created_at=to_iso(account.created_at) or "",
