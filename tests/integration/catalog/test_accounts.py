@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -24,7 +25,8 @@ from packhouse.catalog.changes import Change, ChangeFeed
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.schema import channel
 from packhouse.core.clock import SECOND, to_iso
-from packhouse.core.db import Database, Unit, open_database
+from packhouse.core.db import Database, Row, Unit, open_database
+from packhouse.core.db.statements import Statement, compiled
 from packhouse.core.errors import PackhouseError
 from tests.conftest import Backend
 from tests.kit import staffing
@@ -422,3 +424,23 @@ async def test_time_of_a_remembered_check(db: Database, keys: Keys) -> None:
     for _ in range(times):
         await authenticator.proof(credential)
     print(f"remembered check: {(time.perf_counter() - started) / times * 1e6:.2f} us")
+
+
+async def test_to_make_an_account_nobody_counts_those_that_have_its_roles(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def work(unit: Unit) -> None:
+        fetch = type(unit).fetch_all
+
+        async def noted(self: Unit, statement: Statement, **values: Any) -> list[Row]:
+            asked.append(compiled(statement, self.dialect)[0])
+            return await fetch(self, statement, **values)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(type(unit), "fetch_all", noted)
+            await accounts.create_account(unit, username="ann")
+
+    await db.write(work)
+    assert asked and not [one for one in asked if "count(" in one]

@@ -13,7 +13,7 @@ from packhouse.catalog.accounts.permissions import CATEGORIES
 from packhouse.catalog.accounts.principal import Levels, Principal
 from packhouse.catalog.people_tables import BY_HAND, account_role, role, role_level
 from packhouse.catalog.roles.role import ADMIN
-from packhouse.catalog.roles.store import held_by_names
+from packhouse.catalog.roles.store import hold_named
 from packhouse.core.db import Unit, any_of
 from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
@@ -113,7 +113,7 @@ async def assign(unit: Unit, account_id: int, roles: Sequence[RoleRow]) -> bool:
     wanted = {one.id for one in roles}
     if has == wanted:
         return False
-    await held_by_names(unit, [one.name for one in roles])
+    await hold_named(unit, [one.name for one in roles])
     await unit.execute(_TAKE, of_account=account_id)
     for number in sorted(wanted):
         await unit.execute(_GIVE, of_account=account_id, role=number)

@@ -36,11 +36,6 @@ class Role(msgspec.Struct, frozen=True):
     levels: Mapping[str, int]  #: category -> Level, without those that are none
     default: bool  #: new accounts get it
 
-    @property
-    def in_order(self) -> Levels:
-        """The levels in the order of `CATEGORIES`."""
-        return ordered(self.levels)
-
 
 def ordered(levels: Mapping[str, int]) -> Levels:
     """Return levels in the order of `CATEGORIES`."""

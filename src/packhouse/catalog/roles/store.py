@@ -56,8 +56,8 @@ async def page(reader: Reader, limit: int, offset: int) -> tuple[list[Role], int
 
 
 async def by_names(reader: Reader, names: Collection[str]) -> dict[str, Role]:
-    """Return name -> role of those that there are."""
-    rows = await reader.fetch_all(_NAMED, names=sorted(set(names))) if names else []
+    """Return name -> role of those that there are, with how many hold them, all of whom are counted."""
+    rows = await reader.fetch_all(_NAMED, names=sorted(set(names)))
     return {found.name: found for found in await _whole(reader, rows)}
 
 
@@ -66,11 +66,9 @@ async def hold(unit: Unit, *ids: int) -> None:
     await unit.fetch_all(_HOLD, ids=sorted({EVERYONE, *ids}))
 
 
-async def held_by_names(unit: Unit, names: Collection[str]) -> dict[str, Role]:
-    """Return name -> role of those that there are, for a unit that gives them: nobody deletes one until it ends."""
-    if names:
-        await unit.fetch_all(_HOLD_NAMED, names=sorted(set(names)))
-    return await by_names(unit, names)
+async def hold_named(unit: Unit, names: Collection[str]) -> None:
+    """Let nobody delete these roles, which the unit gives, until it ends."""
+    await unit.fetch_all(_HOLD_NAMED, names=sorted(set(names)))
 
 
 async def insert_role(unit: Unit, name: str, description: str) -> int | None:

@@ -4,31 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from packhouse.catalog.accounts.assigning import RoleRow, all_roles
 from packhouse.catalog.accounts.giving import check_scopes, covers
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.accounts.visibility import levels_on
 from packhouse.catalog.groups import store as groups
 from packhouse.catalog.groups.group import Group
 from packhouse.catalog.roles import store as roles
-from packhouse.catalog.roles.role import ADMIN, Role
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 
 
-async def coverable(unit: Unit, giver: Principal, names: Collection[str]) -> dict[str, Role]:
+async def coverable(unit: Unit, giver: Principal, names: Collection[str]) -> dict[str, RoleRow]:
     """Return the named roles, all of which the giver may give or take.
 
     Raises PackhouseError("forbidden"), in the same words for a role that there is not.
     """
-    found = await roles.held_by_names(unit, names)
+    await roles.hold_named(unit, names)
+    known, found = await all_roles(unit), {}
     for name in sorted(set(names)):
-        one = found.get(name)
-        if one is None or not covers(giver, one.in_order, admin=one.id == ADMIN):
+        one = known.get(name)
+        if one is None or not covers(giver, one.levels, admin=one.admin):
             raise PackhouseError(
                 "forbidden",
                 f"There is no role {name[:80]!r} that you may give or take.",
                 "Name a role that gives nothing you lack, and use no token that is limited.",
             )
+        found[name] = one
     return found
 
 
