@@ -14,12 +14,14 @@ from packhouse.catalog.accounts import logins, sessions
 from packhouse.catalog.accounts.authenticator import Authenticator
 from packhouse.catalog.accounts.credential import Credential
 from packhouse.catalog.accounts.keys import load_keys
+from packhouse.catalog.accounts.login_list import live_logins
 from packhouse.catalog.changes import Change, ChangeFeed
 from packhouse.catalog.grants import signing_keys
 from packhouse.catalog.grants.signing_keys import NOTICE, SIGNS, jwks, rotate, signer, verifier
 from packhouse.core.clock import DAY
 from packhouse.core.db import Database, Unit, open_database
 from packhouse.core.errors import PackhouseError
+from packhouse.workflows.signin.administering import retire_keys
 from tests.conftest import Backend
 from tests.kit import staffing
 from tests.kit.keys import SEALER, key_for
@@ -111,6 +113,23 @@ async def test_nothing_outlives_the_key_that_signed_it(db: Database) -> None:
     await grow_older(db, SIGNS + NOTICE + 365 * DAY)
     _, login = await key_for(db, "ann", "key", 90 * DAY)
     assert login.expires_at - login.created_at <= DAY
+
+
+async def test_logins_that_were_signed_end_with_their_keys(db: Database) -> None:
+    ann = int(await db.fetch_value("SELECT id FROM account WHERE username = 'ann'"))
+    keys = await load_keys(db, SEALER)
+
+    async def shown() -> list[str]:
+        return [one.kind for one in (await live_logins(db, ann, await db.now(), 10, 0))[0]]
+
+    browser = partial(logins.begin, keys=keys, account_id=ann, kind="browser", client="Firefox", lifetime=DAY)
+    await db.write(browser)
+    for _ in range(2):
+        await key_for(db, "ann")
+        await key_for(db, "ann", "key", 90 * DAY)
+        assert sorted(await shown()) == ["api", "browser", "key"]
+        assert await retire_keys(db) == 1
+        assert await shown() == ["browser"]
 
 
 async def test_retired_keys_end_all_they_signed_in_every_process(db: Database) -> None:

@@ -85,6 +85,12 @@ _TOO_MANY = (
     .limit(2)  # two that begin at once can leave one too many
     .offset(MOST)
 )
+_SIGNED = (
+    select(login.c.id)
+    .where(login.c.kind != "browser", login.c.created_at <= bindparam("until"), _LIVE)
+    .limit(bindparam("limit"))
+)
+_END_SIGNED = update(login).where(login.c.id.in_(_SIGNED)).values(_ENDED)
 #: what was approved by a login goes before it
 _OLD = (
     select(login.c.id)
@@ -186,6 +192,14 @@ async def end_all(unit: Unit, account_id: int, but: int | None = None) -> int:
     The caller tells every process with an `account` change, which stands for all of them.
     """
     return await unit.execute(_END_ALL, of_account=account_id, but=but or 0, now=unit.now)
+
+
+async def end_signed(unit: Unit, until: int, limit: int = 2000) -> int:
+    """End at most `limit` logins that signed keys begun by a time name; return how many.
+
+    No process is told: what they signed counts no more anyhow, see `signing_keys.retire_all`.
+    """
+    return await unit.execute(_END_SIGNED, until=until, limit=limit, now=unit.now)
 
 
 async def forget_old(unit: Unit, before: int, limit: int = 2000) -> int:

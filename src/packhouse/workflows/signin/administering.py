@@ -10,12 +10,13 @@ what was sent, or nothing; what was not sent stays as it is.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from packhouse.catalog.accounts import accounts, store
+from packhouse.catalog.accounts import accounts, logins, store
 from packhouse.catalog.accounts.account import DIRECTORY, Account, check_email, check_name, check_username
 from packhouse.catalog.accounts.assigning import all_roles, chosen, given_by_hand, owner_of, roles_of
 from packhouse.catalog.accounts.governing import looked_after, require_reach
@@ -214,12 +215,18 @@ async def reset_password(db: Database, username: str, hashed: str, *, second_fac
 
 
 async def retire_keys(db: Database) -> int:
-    """Let no key verify any more in the name of the host, for when they may be in wrong hands; return how many."""
+    """Let no key verify any more in the name of the host, for when they may be in wrong hands; return how many.
 
-    async def work(unit: Unit) -> int:
-        return len(await signing_keys.retire_all(unit, "system"))
+    The logins that can do nothing without end after that; where this was interrupted, the next time.
+    """
 
-    return await db.write(work)
+    async def work(unit: Unit) -> tuple[int, int]:
+        return len(await signing_keys.retire_all(unit, "system")), unit.now
+
+    retired, at = await db.write(work)
+    while await db.write(partial(logins.end_signed, until=at)):
+        pass
+    return retired
 
 
 def _profile(sent: NewPerson | PersonEdit) -> dict[str, Any]:
