@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 
 from packhouse.catalog import changes
+from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.groups import membership, store
 from packhouse.core.db import Unit
+from packhouse.core.errors import PackhouseError
+from packhouse.workflows.sharing.groups import create_group
 from tests.kit.calls import call, read
 from tests.kit.house import House
 from tests.kit.town import give_roles
@@ -218,3 +221,13 @@ async def test_nobody_keeps_by_hand_whom_they_could_not_let_in(house: House) -> 
     assert await put_in(house, "keeper", "team", "kim", "manage") == 403  # who manages it lets others in
     assert await put_in(house, "admin", "team", "kim", "manage") == 200
     assert await put_in(house, "keeper", "team", "kim", "read") == 200  # taking away needs nothing
+
+
+async def test_whoever_is_deleted_meanwhile_makes_no_group(house: House) -> None:
+    await house.person("ann")
+    number = int(await house.services.db.fetch_value("SELECT id FROM account WHERE username = 'ann'"))
+    assert (await call(house.admin, "DELETE", "/api/users/ann")).status == 204
+    with pytest.raises(PackhouseError) as error:  # what a process that has not heard of it remembers
+        await create_group(house.services, Principal(number, "ann", "author"), "team", "", ())
+    assert error.value.code == "conflict"
+    assert (await call(house.admin, "GET", "/api/groups/team")).status == 404

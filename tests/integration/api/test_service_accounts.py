@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
+from packhouse.catalog.accounts import service_accounts
+from packhouse.catalog.accounts.permissions import Level
+from packhouse.catalog.groups import grants
 from packhouse.doors.api.permissions import ROUTES
 from tests.conftest import Backend
 from tests.kit.asgi import Client
@@ -63,6 +68,19 @@ async def test_a_manager_makes_tokens_for_a_machine(house: House) -> None:
     await until(lowered_here, seconds=2)
     assert (await call(owner, "DELETE", f"{made['url']}/{made['id']}")).status == 204
     assert (await robot.get("/api/repo/mine/noarch/one-1.0-0.conda")).status == 401
+
+
+async def test_two_edits_of_a_machine_s_token_at_a_time_lose_neither(house: House) -> None:
+    owner = house.as_("owner")
+    await house.channel("mine", "private", "owner")
+    made = await machine(owner, resources=[on("mine", "write")])
+    url = f"{made['url']}/{made['id']}"
+    for number in range(10):
+        edits = ({"description": f"d{number}"}, {"metadata": {"n": number}}, {"name": f"n{number}"})
+        answers = await asyncio.gather(*(call(owner, "PUT", url, edit) for edit in edits))
+        assert [answer.status for answer in answers] == [200, 200, 200]
+        (now,) = (await read(owner, made["url"]))["items"]
+        assert (now["description"], now["metadata"], now["name"]) == (f"d{number}", {"n": number}, f"n{number}")
 
 
 async def test_a_machine_is_told_who_it_is_and_refused_nothing_that_strangers_get(house: House) -> None:
@@ -240,3 +258,12 @@ async def test_new_channels_get_theirs_at_once_where_that_is_set(backend: Backen
         await house.person("owner")
         await house.channel("mine", "private", "owner")
         assert (await read(house.as_("owner"), HERE))["total_count"] == 1
+
+
+async def test_what_a_machine_has_is_raised_and_never_lowered(house: House) -> None:
+    channel = await house.channel("mine", "private", "owner")
+    account = (await call(house.as_("owner"), "POST", HERE)).json()
+    for level, has in ((Level.WRITE, Level.WRITE), (Level.READ, Level.WRITE), (Level.MANAGE, Level.MANAGE)):
+        work = partial(service_accounts.raise_grant, account_id=account["id"], channel_id=channel.id, level=level)
+        await house.services.db.write(work)
+        assert await grants.of_user(house.services.db, channel.id, account["id"]) == has

@@ -86,6 +86,42 @@ async def test_a_name_stands_for_one_token_that_works(db: Database, keys: Keys) 
     await tokens.create(db, keys, ann, "ci", None, None)
 
 
+async def test_two_edits_of_one_token_at_a_time_lose_neither(db: Database, keys: Keys) -> None:
+    ann = await person(db, "ann")
+    for number in range(10):
+        made, _ = await tokens.create(db, keys, ann, f"t{number}", None, None)
+        await asyncio.gather(
+            tokens.edit(db, ann, made.id, description="what it is for"),
+            tokens.edit(db, ann, made.id, metadata={"owner": "lab"}),
+            tokens.edit(db, ann, made.id, name=f"n{number}"),
+        )
+    listed, _ = await tokens.of_account(db, ann.account_id or 0)
+    said = {(one.name, one.description, str(one.metadata)) for one in listed}
+    assert said == {(f"n{number}", "what it is for", str({"owner": "lab"})) for number in range(10)}
+
+
+async def test_whoever_is_deleted_meanwhile_makes_no_token(db: Database, keys: Keys) -> None:
+    ann = await person(db, "ann")
+    made, _ = await tokens.create(db, keys, ann, "one", None, None)
+    await staffing.delete_user(db, "ann", "root")
+    for attempt in (
+        tokens.create(db, keys, ann, "two", None, None),
+        tokens.reissue(db, keys, ann, made.id),
+        tokens.edit(db, ann, made.id, name="three"),
+    ):
+        with pytest.raises(PackhouseError) as error:
+            await attempt
+        assert error.value.code == "unauthenticated"
+    for number in range(5):  # at the same time: one comes first, and the other one finds that out
+        bob = await person(db, f"bob{number}")
+        done = await asyncio.gather(
+            tokens.create(db, keys, bob, "one", None, None),
+            staffing.delete_user(db, bob.username, "root"),
+            return_exceptions=True,
+        )
+        assert done[1] is None and (not isinstance(done[0], BaseException) or isinstance(done[0], PackhouseError)), done
+
+
 async def test_the_date_of_expiry_is_its_last_day(db: Database, keys: Keys) -> None:
     ann, now = await person(db, "ann"), await db.now()
     today = (to_iso(now) or "")[:10]

@@ -110,6 +110,21 @@ async def test_a_statement_that_breaks_a_rule_of_the_schema_is_a_bug_not_an_outa
     await add(db, 2)
 
 
+async def test_a_unit_that_refers_to_a_row_which_is_gone_is_refused_and_leaves_nothing(db: Database) -> None:
+    await db.write(lambda unit: unit.execute("CREATE TABLE piece (item_id BIGINT NOT NULL REFERENCES item (id))"))
+
+    async def work(unit: Unit) -> None:
+        await unit.execute(ADD, id=1)
+        await unit.execute("INSERT INTO piece (item_id) VALUES (2)")
+
+    with pytest.raises(PackhouseError, match="deleted meanwhile") as error:
+        await db.write(work)
+    assert error.value.code == "conflict"
+    assert await db.fetch_value(COUNT) == 0
+    await add(db, 2)
+    await db.write(lambda unit: unit.execute("INSERT INTO piece (item_id) VALUES (2)"))
+
+
 async def test_counting_up_from_many_units_loses_none(db: Database, backend: Backend) -> None:
     await add(db, 1)
     other = open_database(backend.database_url)

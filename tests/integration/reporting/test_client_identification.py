@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -58,6 +59,17 @@ async def test_what_is_not_sent_stays_and_what_nobody_knows_is_refused(house: Ho
     assert events["items"][0]["data"]["value"] == {**wanted, "enable_from": None}
     for client, status in ((house.web, 401), (house.as_("owner"), 403)):
         assert (await client.get(ROUTE)).status == (await call(client, "PUT", ROUTE, {})).status == status
+
+
+async def test_two_edits_at_a_time_lose_neither(house: House) -> None:
+    db = house.services.db
+    for _ in range(10):  # the first time nobody ever set anything
+        await asyncio.gather(
+            identification.change(db, "ann", enabled=True), identification.change(db, "bob", selected_tokens=["client"])
+        )
+        now = await identification.read(db)
+        assert now.enabled and now.selected_tokens == ["client"]
+        await identification.change(db, "ann", enabled=False, selected_tokens=[])
 
 
 async def test_clients_that_do_not_say_who_they_are_are_refused(house: House) -> None:

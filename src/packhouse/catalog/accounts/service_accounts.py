@@ -39,7 +39,7 @@ _PAGE = (
 _COUNT = select(func.count()).select_from(_JOINED).where(*_MANAGED)
 _OF_CHANNEL = select(*_COLUMNS).select_from(_JOINED).where(channel.c.id == bindparam("of_channel"))
 _RAISE = """INSERT INTO channel_grant (channel_id, user_id, level) VALUES (:of_channel, :account_id, :level)
- ON CONFLICT (channel_id, user_id) DO UPDATE SET level = excluded.level"""
+ ON CONFLICT (channel_id, user_id) DO UPDATE SET level = excluded.level WHERE channel_grant.level < excluded.level"""
 
 
 class ServiceAccount(msgspec.Struct, frozen=True):

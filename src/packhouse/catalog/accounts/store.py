@@ -1,4 +1,4 @@
-"""Queries of accounts, tokens and the installation's secrets."""
+"""Queries of accounts and of the installation's secrets."""
 
 from __future__ import annotations
 

@@ -98,9 +98,13 @@ async def by_uuid(reader: Reader, uuid: str) -> Token | None:
     return _token(row) if row else None
 
 
+async def hold_account(unit: Unit, account_id: int) -> bool:
+    """Let nobody else change the tokens of an account, or delete it, until the unit ends; False: it is gone."""
+    return await unit.fetch_one(_HOLD_ACCOUNT, account_id=account_id) is not None
+
+
 async def has_live(unit: Unit, account_id: int, name: str, but: str = "") -> bool:
-    """Whether a token of that name, other than `but` (uuid), works; two units that ask of one account come in turn."""
-    await unit.fetch_one(_HOLD_ACCOUNT, account_id=account_id)
+    """Whether a token of that name, other than `but` (uuid), works; the account is held."""
     return await unit.fetch_one(_LIVE_NAME, account_id=account_id, name=name, but=but, now=unit.now) is not None
 
 

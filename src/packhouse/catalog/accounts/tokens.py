@@ -107,6 +107,7 @@ async def create(
     value = new_value()
 
     async def work(unit: Unit) -> Token:
+        await _hold(unit, owner)
         if await store.has_live(unit, owner, name):
             raise taken(name)
         until = await no_later(unit, principal, end_of_life(expires_at, max_days, unit.now))
@@ -167,6 +168,7 @@ async def reissue(
     owner, value = _owner(principal), new_value()
 
     async def work(unit: Unit) -> Token:
+        await _hold(unit, owner)
         token = await _found(unit, token_id, owner)
         _within(principal, token)
         if await store.has_live(unit, owner, token.name, but=token.id):  # made while this one had expired
@@ -201,6 +203,7 @@ async def edit(
         check_name(name)
 
     async def work(unit: Unit) -> Token:
+        await _hold(unit, owner)
         token = await _found(unit, token_id, owner)
         _within(principal, token)
         now = msgspec.structs.replace(
@@ -263,6 +266,12 @@ def _owner(principal: Principal) -> int:
     if principal.account_id is None:
         raise PackhouseError("unauthenticated", "Tokens belong to an account.", "Log in first.")
     return principal.account_id
+
+
+async def _hold(unit: Unit, owner: int) -> None:
+    """Let units that make or change tokens of an account come in turn. Raises PackhouseError("unauthenticated")."""
+    if not await store.hold_account(unit, owner):
+        raise PackhouseError("unauthenticated", "The account is gone.", "Log in with another one.")
 
 
 def _within(principal: Principal, token: Token) -> None:

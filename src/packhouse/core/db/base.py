@@ -12,10 +12,24 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from typing import Any, TypeVar
 
 from packhouse.core.db.statements import Statement
+from packhouse.core.errors import PackhouseError
+from packhouse.core.log import get_logger
 
 Row = tuple[Any, ...]
 T = TypeVar("T")
+_log = get_logger("packhouse.db")
 Work = Callable[["Unit"], Awaitable[T]]
+
+
+def orphaned(error: Exception) -> PackhouseError:
+    """Return the refusal of a unit that refers to a row which is gone, such as the account of whoever asks.
+
+    The log says which, should the fault be ours.
+    """
+    _log.warning("what a change refers to is not there", error=str(error))
+    return PackhouseError(
+        "conflict", "Something that this change refers to was deleted meanwhile.", "Look at what is there now."
+    )
 
 
 class Reader(ABC):
@@ -62,8 +76,9 @@ class Database(Reader):
     async def write(self, work: Work[T]) -> T:
         """Run `work` as one transaction and return its result once that is durable.
 
-        Raises what `work` raises (nothing is kept then), PackhouseError("try_later") when the database is away, and
-        PackhouseError("storage_full") when its disk is full.
+        Raises what `work` raises (nothing is kept then), PackhouseError("try_later") when the database is away,
+        PackhouseError("storage_full") when its disk is full, and PackhouseError("conflict") when `work` refers to a
+        row that is gone.
         """
 
     @abstractmethod

@@ -12,7 +12,7 @@ from psycopg import errors
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from packhouse.core.clock import wall_micros
-from packhouse.core.db.base import Database, Row, Unit, Work
+from packhouse.core.db.base import Database, Row, Unit, Work, orphaned
 from packhouse.core.db.statements import Statement, compiled
 from packhouse.core.errors import PackhouseError
 
@@ -148,6 +148,8 @@ class PostgresDatabase(Database):
             except _AGAIN as error:
                 if attempt + 1 < ATTEMPTS:
                     continue
+                if isinstance(error, errors.ForeignKeyViolation):
+                    raise orphaned(error) from error
                 if isinstance(error, psycopg.IntegrityError):
                     raise  # no rival is in the way every time: the unit itself breaks the rule
                 raise _refusal(error) from error

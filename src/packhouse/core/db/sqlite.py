@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from packhouse.core.clock import wall_micros
-from packhouse.core.db.base import Database, Row, Unit, Work
+from packhouse.core.db.base import Database, Row, Unit, Work, orphaned
 from packhouse.core.db.statements import Statement, compiled, positional
 from packhouse.core.errors import PackhouseError
 
@@ -97,6 +97,8 @@ _AWAY = (
 
 def _translated(error: sqlite3.Error) -> Exception:
     code = getattr(error, "sqlite_errorcode", 0) or 0
+    if code == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
+        return orphaned(error)
     return _refusal(error) if code & 0xFF in _AWAY else error
 
 

@@ -80,7 +80,7 @@ async def change(
         _check_time(enable_from)
 
     async def work(unit: Unit) -> IdentSettings:
-        before = msgspec.convert(await store.get(unit, NAME) or {}, IdentSettings)
+        before = msgspec.convert(await store.hold(unit, NAME) or {}, IdentSettings)
         now = msgspec.structs.replace(before, **wanted)
         if now != before:
             await store.put(unit, NAME, now)

@@ -73,7 +73,7 @@ async def make_token(
     told, value = tokens.check_metadata(dict(metadata or {})), tokens.new_value()
 
     async def work(unit: Unit) -> Token:
-        account = await found(unit, here, account_id)
+        account = await _held(unit, here, account_id)
         if await token_store.has_live(unit, account.id, name):
             raise tokens.taken(name)
         levels = await _give(unit, principal, account, resources)
@@ -110,7 +110,7 @@ async def edit_token(
     told = None if metadata is None else tokens.check_metadata(metadata)
 
     async def work(unit: Unit) -> Token:
-        account = await found(unit, here, account_id)
+        account = await _held(unit, here, account_id)
         token = await _token(unit, account, token_id)
         given = {"name": name, "description": description, "metadata": told}
         now = msgspec.structs.replace(token, **{key: value for key, value in given.items() if value is not None})
@@ -150,6 +150,12 @@ async def found(reader: Reader, here: Channel, account_id: int) -> ServiceAccoun
         said = f"{here.path} has no service account with that id."
         raise PackhouseError("not_found", said, "List its service accounts, or make one.")
     return account
+
+
+async def _held(unit: Unit, here: Channel, account_id: int) -> ServiceAccount:
+    """Return the service account of `here`, whose tokens nobody else changes until the unit ends. Raises as `found`."""
+    await token_store.hold_account(unit, account_id)
+    return await found(unit, here, account_id)
 
 
 async def _token(reader: Reader, account: ServiceAccount, token_id: str) -> Token:
