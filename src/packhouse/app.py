@@ -19,6 +19,7 @@ from packhouse.catalog.accounts.throttle_store import forget_full, forget_places
 from packhouse.catalog.accounts.uses import Uses
 from packhouse.catalog.audit.chain import seal
 from packhouse.catalog.audit.keys import load_signing_key
+from packhouse.catalog.audit.runs import forget_old as forget_old_runs
 from packhouse.catalog.changes import Change, ChangeFeed, forget_old
 from packhouse.catalog.grants import codes, devices, signing_keys
 from packhouse.catalog.identities.attempts import forget_old as forget_old_attempts
@@ -347,6 +348,7 @@ async def _forget_old(db: Database) -> None:
         forget_old,
         forget_old_attempts,
         let_go,
+        forget_old_runs,
         partial(forget_old_chunks, before=long_ago),
         partial(forget_old_digests, before=long_ago),
         partial(forget, before=long_ago),

@@ -317,6 +317,9 @@ event = Table(
 Index("ix_event_channel", event.c.channel_id, event.c.id)
 _MOVED = event.c.source_id.is_not(None)
 Index("ix_event_source", event.c.source_id, event.c.id, sqlite_where=_MOVED, postgresql_where=_MOVED)
+Index("ix_event_at", event.c.at, event.c.id)
+for _asked in (event.c.type, event.c.actor, event.c.object):
+    Index(f"ix_event_{_asked.name}", _asked, event.c.at, event.c.id)
 Index("ix_event_unsealed", event.c.id, sqlite_where=event.c.seq.is_(None), postgresql_where=event.c.seq.is_(None))
 
 download = Table(

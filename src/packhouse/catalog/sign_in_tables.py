@@ -62,8 +62,8 @@ login = Table(
     Column("created_at", Micros, nullable=False),
     Column("seen_at", Micros, nullable=False),
     Column("checked_at", Micros, nullable=False),  # when the provider was last asked about it
-    Column("expires_at", Micros, nullable=False),
-    Column("ended_at", Micros),
+    Column("expires_at", Micros, nullable=False, index=True),
+    Column("ended_at", Micros, index=True),
 )
 _FEDERATED = login.c.ended_at.is_(None) & login.c.upstream.is_not(None)
 Index(

@@ -10,9 +10,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from packhouse.catalog.accounts import people, visibility
+from packhouse.catalog.accounts import logins, people, visibility
 from packhouse.catalog.accounts.principal import ANONYMOUS
 from packhouse.catalog.accounts.visibility import viewer
+from packhouse.catalog.audit import store as audit
 from packhouse.catalog.identities import federated
 from packhouse.catalog.packages import contents, entries, listing, needs, summaries
 from packhouse.catalog.policies import hidden, suspects, verdicts
@@ -70,6 +71,22 @@ def test_levels_on_a_page_of_channels_are_not_asked_of_every_group(catalogue: sq
     plan = _plan(catalogue, visibility._LEVELS)
     assert any("SEARCH group_grant USING" in step and "(channel_id=?)" in step for step in plan), plan
     assert any("SEARCH group_member USING" in step and "(group_id=? AND account_id=?)" in step for step in plan), plan
+
+
+@pytest.mark.parametrize("given", [{"actor"}, {"object"}, {"type"}, {"since"}, {"since", "until"}, {"type", "since"}])
+def test_pages_of_events_are_read_in_order_and_counted_from_what_is_asked_for(
+    catalogue: sqlite3.Connection, given: set[str]
+) -> None:
+    for statement in audit._chosen(frozenset(given)):
+        plan = _plan(catalogue, statement)
+        assert not [step for step in plan if step.startswith("SCAN") or "TEMP B-TREE" in step], plan
+
+
+def test_logins_that_are_over_are_found_without_the_others(catalogue: sqlite3.Connection) -> None:
+    plan = _plan(catalogue, logins._FORGET)
+    assert not [step for step in plan if step.startswith("SCAN")], plan
+    assert any("ix_login_ended_at (ended_at<?)" in step for step in plan), plan
+    assert any("ix_login_expires_at (expires_at<?)" in step for step in plan), plan
 
 
 def test_logins_to_ask_about_are_read_in_order_from_those_that_are_live(catalogue: sqlite3.Connection) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from packhouse.app import _duties
 from packhouse.catalog.audit import runs
 from packhouse.catalog.audit.chain import seal
 from packhouse.catalog.audit.keys import load_signing_key
@@ -69,6 +70,19 @@ async def test_each_file_goes_on_where_the_last_one_ended(
         key = (await read(house.admin, "/api/events/keys"))["public_key"]
         last = (await read(house.admin, "/api/events?type=events_exported"))["items"][0]["data"]["last"]
         assert check("--key", key, *files) == (0, f"{last} events, up to number {last}: whole\n")
+
+
+async def test_of_its_runs_the_last_one_is_kept(backend: Backend, tmp_path: Path) -> None:
+    async with open_house(backend, export_cron=EVERY_MINUTE, export_target=(tmp_path / "exports").as_uri()) as house:
+        for _ in range(4):
+            await due(house)
+        db = house.services.db
+        before = await runs.last(db)
+        assert await db.write(lambda unit: runs.forget_old(unit, limit=2)) == 2
+        [forgetting] = [duty for duty in await _duties(house.services) if duty.name == "old rows"]
+        await forgetting.function()
+        assert await db.fetch_value("SELECT count(*) FROM export_run") == 1
+        assert await runs.last(db) == before
 
 
 async def test_to_a_bucket_and_as_a_table(backend: Backend, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
-from sqlalchemy import bindparam, delete, insert, null, or_, select, update
+from sqlalchemy import bindparam, delete, insert, null, select, union_all, update
 
 from packhouse.catalog.accounts import store
 from packhouse.catalog.accounts.account import Account
@@ -95,7 +95,12 @@ _END_SIGNED = update(login).where(login.c.id.in_(_SIGNED)).values(_ENDED)
 _OLD = (
     select(login.c.id)
     .where(
-        or_(login.c.ended_at < bindparam("before"), login.c.expires_at < bindparam("before")),
+        # two look-ups, since one with OR would read every login
+        login.c.id.in_(
+            union_all(
+                *(select(login.c.id).where(at < bindparam("before")) for at in (login.c.ended_at, login.c.expires_at))
+            )
+        ),
         login.c.id.not_in(select(device_grant.c.login_id).where(device_grant.c.login_id.is_not(None))),
         login.c.id.not_in(select(auth_code.c.login_id)),
     )

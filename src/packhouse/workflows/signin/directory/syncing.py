@@ -31,6 +31,8 @@ RETRY_SECONDS = 300
 BATCH = 50
 #: accounts of one unit that only notes that they are known still
 CONFIRM_BATCH = 2_000
+#: groups of one unit: a row, its mapping and an event each
+GROUP_BATCH = 500
 
 
 async def synchronise_due(services: Services, providers: Iterable[LdapProvider]) -> None:
@@ -122,14 +124,26 @@ async def _bring_in_line(services: Services, provider: LdapProvider, row: Provid
             f"more than {percent} %. Nothing was changed."
         )
         return Sync(state="held", message=message, found=len(found), known=len(mine))
-    ids = await db.write(lambda unit: ensure_groups(unit, row.id, provider.groups, external, DIRECTORY))
-    final = planned(ids)
+    final = planned(await _grouped(services, provider, row.id, sorted(external)))
     disabled = 0
     for start in range(0, len(final.changes), BATCH):
         disabled += await _apply(services, row.id, final.changes[start : start + BATCH])
     for start in range(0, len(final.confirmed), CONFIRM_BATCH):
         await _confirm(services, final.confirmed[start : start + CONFIRM_BATCH])
     return Sync(state="ok", found=len(found), known=len(mine), changed=len(final.changes), disabled=disabled)
+
+
+async def _grouped(
+    services: Services, provider: LdapProvider, provider_id: int, external: Sequence[str]
+) -> dict[str, int]:
+    """Return the groups here of those of the directory, which are made where they are not there, some at a time."""
+    ids: dict[str, int] = {}
+    for start in range(0, len(external), GROUP_BATCH):
+        some = external[start : start + GROUP_BATCH]
+        ids |= await services.db.write(
+            lambda unit, some=some: ensure_groups(unit, provider_id, provider.groups, some, DIRECTORY)  # type: ignore[misc]  # inference
+        )
+    return ids
 
 
 async def _apply(services: Services, provider_id: int, changes: Sequence[Change]) -> int:
