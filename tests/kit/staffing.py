@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from packhouse.catalog.accounts import accounts
 from packhouse.catalog.accounts.account import Account
-from packhouse.catalog.accounts.passwords import check_strength, hash_password
+from packhouse.catalog.accounts.passwords import NOBODY, check_strength, hash_password
 from packhouse.core.db import Database, Unit
 
 
 async def create_user(db: Database, username: str, password: str | None, role: str, actor: str) -> Account:
-    """Create an account; raises as `accounts.create_account`."""
-    hashed = await hash_password(check_strength(password)) if password is not None else None
+    """Create an account, with a password that nobody knows if none is given; raises as `accounts.create_account`."""
+    hashed = await hash_password(check_strength(password)) if password is not None else NOBODY
 
     async def work(unit: Unit) -> Account:
         return await accounts.create_account(unit, username=username, actor=actor, password_hash=hashed, roles=(role,))

@@ -8,9 +8,10 @@ from typing import Any
 from packhouse.catalog.accounts import accounts
 from packhouse.catalog.identities import store as providers
 from packhouse.core.db import Unit
-from tests.kit.asgi import Client
+from tests.kit.asgi import Answer, Client
 from tests.kit.calls import call, read
 from tests.kit.house import House, basic
+from tests.kit.inspection import findings
 from tests.kit.staffing import set_disabled
 
 PASSWORD = "correct horse battery"
@@ -20,6 +21,10 @@ PROFILE = {"first_name": "Ann", "last_name": "Lee", "email": "ann@example.org", 
 async def change(house: House, name: str, body: dict[str, Any], by: str = "admin") -> Any:
     answer = await call(house.as_(by), "PUT", f"/api/users/{name}", body)
     return answer.json()
+
+
+def refusal(answer: Answer) -> tuple[int, str]:
+    return answer.status, answer.json()["code"]
 
 
 async def custom_role(house: House, name: str, **levels: int) -> None:
@@ -278,3 +283,31 @@ async def test_administrators_see_where_somebody_comes_from_and_who_shut_them_ou
     assert await seen(mine, "ann") == (None, True, True, None), "to them there is no such account"
     await change(house, "ann", {"disabled": False})
     assert await seen(house.admin, "ann") == (None, False, False, None)
+
+
+async def test_whoever_cannot_log_in_is_no_administrator_to_count_on_and_no_heir(house: House) -> None:
+    db = house.services.db
+    assert (await call(house.admin, "POST", "/api/users", {"username": "ghost", "roles": ["admin"]})).status == 201
+    await house.person("ann")
+    await house.channel("team", owner="ann")
+    for body in ({"disabled": True}, {"roles": ["author"]}):
+        assert refusal(await call(house.admin, "PUT", "/api/users/admin", body)) == (409, "conflict")
+    assert refusal(await call(house.admin, "DELETE", "/api/users/ann?heir=ghost")) == (409, "conflict")
+    assert refusal(await call(house.admin, "PUT", "/api/channels/team", {"owner": "ghost"})) == (409, "conflict")
+
+    async def known_elsewhere(unit: Unit) -> None:
+        await unit.execute("INSERT INTO provider (id, name, kind) VALUES (1, 'corp', 'ldap')")
+        ghost = "SELECT 1, 'subject', id, 0 FROM account WHERE username = 'ghost'"
+        await unit.execute(f"INSERT INTO identity (provider_id, subject, account_id, seen_at) {ghost}")
+
+    await db.write(known_elsewhere)
+    assert (await call(house.admin, "DELETE", "/api/users/ann?heir=ghost")).status == 204
+    assert (await call(house.admin, "PUT", "/api/users/admin", {"disabled": True})).status == 200
+    assert await findings(house.services) == []
+
+
+async def test_an_administrator_who_cannot_log_in_can_go(house: House) -> None:
+    made = {"username": "ghost", "roles": ["admin"]}
+    assert (await call(house.admin, "POST", "/api/users", made)).status == 201
+    assert (await call(house.admin, "PUT", "/api/users/ghost", {"disabled": True})).status == 200
+    assert (await call(house.admin, "DELETE", "/api/users/ghost")).status == 204

@@ -8,7 +8,9 @@ from tests.kit.inspection import findings
 #: a damage, what takes it back, and what is found
 DAMAGES = (
     ("UPDATE account SET disabled_at = 1 WHERE username = 'ann'", "UPDATE account SET disabled_at = NULL",
-     "I9 lab/sub: its owner is gone or disabled"),
+     "I9 lab/sub: its owner is gone or cannot log in"),
+    ("UPDATE account SET password_hash = NULL WHERE username = 'ann'",
+     "UPDATE account SET password_hash = 'x' WHERE username = 'ann'", "I9 lab/sub: its owner is gone or cannot log in"),
     ("UPDATE channel SET owner_id = owner_id + 77 WHERE path = 'lab/sub'",
      "UPDATE channel SET owner_id = owner_id - 77 WHERE path = 'lab/sub'", "I9 lab/sub: its owner is gone"),
     ("UPDATE user_group SET channel_id = NULL WHERE name = 'lab.sub_owners'",

@@ -26,18 +26,18 @@ FIRST = "admin"
 
 
 async def ensure_admin(db: Database, password: str | None = None) -> str | None:
-    """Create the user `admin` unless there is an administrator; of several starting processes one creates it.
+    """Create the user `admin` unless an administrator can log in; of several starting processes one creates it.
 
     Returns the password if it was made up here, for the caller to print once; None if nothing was created or `password`
     was given. Raises PackhouseError("bad_request") for a password that is too short.
     """
-    if await store.count_admins(db):
+    if await store.any_admin(db):
         return None
     chosen_password = check_strength(password) if password else random_text(18)
     hashed = await hash_password(chosen_password)
 
     async def work(unit: Unit) -> bool:
-        if await store.count_admins(unit) or await store.by_name(unit, FIRST) is not None:
+        if await store.any_admin(unit) or await store.by_name(unit, FIRST) is not None:
             return False
         await create_account(unit, username=FIRST, actor="system", password_hash=hashed, roles=("admin",))
         return True
@@ -147,10 +147,11 @@ async def change_roles(unit: Unit, account: Account, roles: Sequence[RoleRow], a
     Raises PackhouseError("conflict") when nobody would be an administrator any more.
     """
     await store.lock_admins(unit)
+    only = await store.is_only_admin(unit, account.id)
     before = (await roles_of(unit, [account.id]))[account.id]
     if not await assign(unit, account.id, roles):
         return False
-    if await store.count_admins(unit) == 0:
+    if only and not await store.any_admin(unit):
         raise _only_admin(account)
     now = (await roles_of(unit, [account.id]))[account.id]
     await note(unit, "people")
@@ -172,7 +173,7 @@ async def keeps_last_admin(
     if stays and not stops:
         return False
     await store.lock_admins(unit)
-    if await store.count_admins(unit) > 1:
+    if not await store.is_only_admin(unit, account.id):
         return False
     await record_event(unit, type="user_kept_admin", actor=DIRECTORY, object=f"user {account.username}", data={})
     return True
@@ -201,17 +202,17 @@ def absent(username: str) -> PackhouseError:
 
 
 async def keep_an_admin(unit: Unit, account: Account) -> None:
-    """Refuse to disable or delete the last administrator. Raises PackhouseError("conflict")."""
+    """Refuse to disable or delete the last administrator who can log in. Raises PackhouseError("conflict")."""
     if account.role != "admin" or account.disabled_at is not None:
         return
     await store.lock_admins(unit)
-    if await store.count_admins(unit) == 1:
+    if await store.is_only_admin(unit, account.id):
         raise _only_admin(account)
 
 
 def _only_admin(account: Account) -> PackhouseError:
     return PackhouseError(
-        "conflict", f"{account.username} is the only administrator.", "Make another administrator first."
+        "conflict", f"{account.username} is the only administrator who can log in.", "Make another one first."
     )
 
 

@@ -11,11 +11,13 @@ from sqlalchemy import (
     ColumnElement,
     Delete,
     Update,
+    and_,
     bindparam,
     case,
     delete,
     func,
     null,
+    or_,
     select,
     update,
 )
@@ -54,6 +56,12 @@ def _holds(role_id: int) -> ColumnElement[bool]:
 
 #: the highest builtin role of an account
 ROLE: ColumnElement[Any] = case((_holds(ADMIN), "admin"), (_holds(AUTHOR), "author"), else_="everyone")
+_VOUCHED_FOR = select(identity.c.subject).where(identity.c.account_id == account.c.id).correlate(account).exists()
+#: whether anybody gets in as an account: by a password, by the word of a provider, or as a machine by its tokens
+CAN_LOG_IN: ColumnElement[bool] = and_(
+    account.c.disabled_at.is_(None),
+    or_(account.c.password_hash.is_not(None), account.c.kind == "service", _VOUCHED_FOR),
+)
 _ACCOUNT = tuple(ROLE.label("role") if name == "role" else account.c[name] for name in Account.__struct_fields__)
 
 
@@ -67,7 +75,7 @@ _PASSWORD = select(account.c.password_hash, account.c.disabled_at, *_ACCOUNT).wh
     account.c.username == bindparam("username")
 )
 _BY_ID = select(*_ACCOUNT).where(account.c.id == bindparam("account_id"))
-_ADMINS = select(func.count()).select_from(account).where(_holds(ADMIN), account.c.disabled_at.is_(None))
+_ADMINS = select(account.c.id).where(_holds(ADMIN), CAN_LOG_IN).limit(2)
 _ADMIN_SOURCES = select(account_role.c.source_id).where(
     account_role.c.account_id == bindparam("account_id"), account_role.c.role_id == ADMIN
 )
@@ -163,9 +171,14 @@ async def with_password(reader: Reader, username: str) -> tuple[Account, str] | 
     return Account(*row[2:]), row[0]
 
 
-async def count_admins(reader: Reader) -> int:
-    """Return the number of administrators who can log in."""
-    return int(await reader.fetch_value(_ADMINS))
+async def any_admin(reader: Reader) -> bool:
+    """Say whether there is an administrator who can log in."""
+    return bool(await reader.fetch_all(_ADMINS))
+
+
+async def is_only_admin(reader: Reader, account_id: int) -> bool:
+    """Say whether nobody else is an administrator who can log in."""
+    return [row[0] for row in await reader.fetch_all(_ADMINS)] == [account_id]
 
 
 async def lock_admins(unit: Unit) -> None:

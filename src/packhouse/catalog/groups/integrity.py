@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Select, and_, bindparam, case, func, or_, select
+from sqlalchemy import Select, and_, bindparam, case, func, not_, or_, select
 
 from packhouse.catalog.accounts.permissions import MANAGE
+from packhouse.catalog.accounts.store import CAN_LOG_IN
 from packhouse.catalog.groups.group import OWNERS
 from packhouse.catalog.people_tables import account, group_grant, group_member, user_group
 from packhouse.catalog.schema import channel
@@ -19,7 +20,7 @@ _LEVEL = (
 )
 #: what is amiss, the first of these that is
 _WHAT = case(
-    (or_(account.c.id.is_(None), account.c.disabled_at.is_not(None)), "owner"),
+    (or_(account.c.id.is_(None), not_(CAN_LOG_IN)), "owner"),
     (user_group.c.id.is_(None), "group"),
     (user_group.c.name != _NAME, "name"),
     (func.coalesce(_LEVEL, 0) < MANAGE, "member"),

@@ -25,7 +25,7 @@ _SET_OWNER = (
     .where(channel.c.id == bindparam("channel_id_"))
     .values(owner_id=bindparam("new_owner"), heir_of=bindparam("in_place_of"))
 )
-_ENABLED = select(account.c.disabled_at).where(account.c.id == bindparam("account_id")).with_for_update(read=True)
+_HOLD = select(accounts.CAN_LOG_IN).where(account.c.id == bindparam("account_id")).with_for_update(read=True)
 
 
 def name_of(path: str) -> str:
@@ -36,7 +36,7 @@ def name_of(path: str) -> str:
 async def begin(unit: Unit, channel_id: int, path: str, owner_id: int | None) -> None:
     """Make the group of a new channel, with its owner in it.
 
-    Raises PackhouseError("conflict") if its name is taken, or the owner was disabled meanwhile.
+    Raises PackhouseError("conflict") if its name is taken, or the owner cannot log in.
 
     No process remembers anything about the channel yet, so that none has to be told.
     """
@@ -71,7 +71,7 @@ async def change(unit: Unit, held: Channel, person: Person, actor: str, heir_of:
     """Make somebody the owner of a channel that the unit holds; whoever was it stays in the group of its owners.
 
     `heir_of` is the account in whose place they are it, if nobody gave it away. The unit notes a `people` change
-    besides. Raises PackhouseError("conflict") for somebody who is disabled.
+    besides. Raises PackhouseError("conflict") for somebody who cannot log in.
     """
     await _hold(unit, person.id)
     former = await accounts.by_id(unit, held.owner_id)
@@ -91,8 +91,7 @@ async def change(unit: Unit, held: Channel, person: Person, actor: str, heir_of:
 
 async def _hold(unit: Unit, account_id: int) -> None:
     """Let nobody disable an account before it owns what the unit gives it: its channels are given away then."""
-    row = await unit.fetch_one(_ENABLED, account_id=account_id)
-    if row is None or row[0] is not None:
+    if not await unit.fetch_value(_HOLD, account_id=account_id):
         raise PackhouseError("conflict", "The new owner cannot log in.", "Choose somebody who can.")
 
 

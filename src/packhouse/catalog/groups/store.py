@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, case, delete, func, ins
 
 from packhouse.catalog.accounts.account import SERVICE_PREFIX
 from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.accounts.store import CAN_LOG_IN
 from packhouse.catalog.accounts.visibility import VISIBLE, viewer
 from packhouse.catalog.groups.group import Group
 from packhouse.catalog.people_tables import (
@@ -108,10 +109,10 @@ _TAKE_ROLE = delete(group_role).where(
     group_role.c.group_id == bindparam("of_group"), group_role.c.role_id == bindparam("of_role")
 )
 _GRANTS = select(group_grant.c.channel_id, group_grant.c.level).where(group_grant.c.group_id == bindparam("group_id"))
-_PERSON = select(account.c.id, account.c.username, account.c.disabled_at.is_not(None)).where(
+_PERSON = select(account.c.id, account.c.username, CAN_LOG_IN).where(
     account.c.username == bindparam("username"), account.c.kind == "person"
 )
-_HOLDER = select(account.c.id, account.c.username, account.c.disabled_at.is_not(None)).where(
+_HOLDER = select(account.c.id, account.c.username, CAN_LOG_IN).where(
     account.c.username == bindparam("username"),
     or_(
         account.c.kind == "person",
@@ -129,7 +130,7 @@ class Person(NamedTuple):
 
     id: int
     username: str
-    disabled: bool
+    able: bool  #: to log in
 
 
 class GroupRow(NamedTuple):

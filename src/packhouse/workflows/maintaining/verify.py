@@ -30,7 +30,7 @@ from packhouse.workflows.services import Services
 #: channels looked at together
 PAGE = 1000
 _ILL_KEPT = {
-    "owner": "its owner is gone or disabled; an administrator makes somebody else the owner",
+    "owner": "its owner is gone or cannot log in; an administrator makes somebody else the owner",
     "group": "the group of its owners is not there",
     "name": "the group of its owners does not bear its name",
     "member": "its owner is no manager in the group of its owners",

@@ -43,7 +43,7 @@ async def settle(unit: Unit, account_id: int, actor: str, heir: str | None = Non
 
 async def _able(unit: Unit, name: str, account_id: int) -> Person:
     found = await person(unit, name)
-    if found.disabled or found.id == account_id:
+    if not found.able or found.id == account_id:
         raise PackhouseError("conflict", f"{name} cannot inherit channels.", "Name somebody else who can log in.")
     return found
 

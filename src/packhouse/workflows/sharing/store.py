@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import bindparam, select
 
 from packhouse.catalog.accounts.permissions import MANAGE
+from packhouse.catalog.accounts.store import CAN_LOG_IN
 from packhouse.catalog.groups.store import Person
 from packhouse.catalog.people_tables import account, account_role, group_member, user_group
 from packhouse.catalog.roles.role import ADMIN
@@ -24,12 +25,12 @@ _INHERITED = (
     .order_by(channel.c.id)
     .with_for_update()
 )
-_ENABLED = (
-    account.c.disabled_at.is_(None),
+_OTHERS = (
+    CAN_LOG_IN,
     account.c.kind == "person",
     account.c.id != bindparam("account_id"),
 )
-_PERSON = select(account.c.id, account.c.username, account.c.disabled_at.is_not(None)).where(*_ENABLED)
+_PERSON = select(account.c.id, account.c.username, CAN_LOG_IN).where(*_OTHERS)
 _ADMINS = (
     _PERSON.join(account_role, account_role.c.account_id == account.c.id)
     .where(account_role.c.role_id == ADMIN)
