@@ -60,6 +60,11 @@ def test_thousands_of_guesses_at_three_real_processes(backend: Backend, guesses:
         assert sum(found.values()) == guesses
         assert {*found} == {401, 429}
         assert found[401] <= 100, "each of these was evaluated, and none of the others"
+        events = site.call("GET", "/api/events?type=sign_in_throttled")["items"]
+        assert [one["meta"]["object"] for one in events] == ["user ann"], "told once, not for each guess"
+        lines = [line for line in site.log.read_text().splitlines() if "password refused" in line]
+        assert len(lines) == found[401] and all("'ann'" in line and OFFICE in line for line in lines)
+        assert not any("guess " in line for line in lines)
         for _ in range(PROCESSES * 2):  # of whom a few knew their passwords, whichever process they come to
             assert log_in(site, "ann", PASSWORD, HOME) == 200
             assert log_in(site, "bob", PASSWORD, OFFICE) == 200

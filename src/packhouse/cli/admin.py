@@ -6,12 +6,12 @@ import getpass
 import sys
 from pathlib import Path
 
+from packhouse.catalog.accounts.account import DIRECTORY, Account
 from packhouse.catalog.accounts.passwords import check_strength, hash_password
 from packhouse.cli.upkeep import with_services
 from packhouse.core.errors import PackhouseError
 from packhouse.workflows.services import Services
-from packhouse.workflows.signin.administering import reset_password as reset
-from packhouse.workflows.signin.administering import retire_keys
+from packhouse.workflows.signin import administering
 
 
 def reset_password(data: Path | None, username: str, *, stdin: bool, second_factor: bool) -> int:
@@ -19,22 +19,48 @@ def reset_password(data: Path | None, username: str, *, stdin: bool, second_fact
     password = _from_stdin() if stdin else _asked()
     check_strength(password)
 
-    async def work(services: Services) -> int:
-        return await reset(services.db, username, await hash_password(password), second_factor=second_factor)
+    async def work(services: Services) -> tuple[Account, int]:
+        hashed = await hash_password(password)
+        return await administering.reset_password(services.db, username, hashed, second_factor=second_factor)
 
-    ended = with_services(data, work)
-    sys.stdout.write(f"The password of {username} is set; {ended} of their logins ended. Their tokens go on working.\n")
+    account, ended = with_services(data, work)
+    said = f"The password of {username} is set; {ended} of their logins ended."
+    sys.stdout.write(f"{said} {_if_disabled(account) or 'Their tokens go on working.'}\n")
+    return 0
+
+
+def enable(data: Path | None, username: str) -> int:
+    """Let a disabled account work again, whoever disabled it."""
+    account, changed = with_services(data, lambda services: administering.enable(services.db, username))
+    said = f"{username} is enabled, and their tokens work again." if changed else f"{username} was not disabled."
+    later = " Their provider had disabled them, and may do so again." if account.disabled_by == DIRECTORY else ""
+    sys.stdout.write(f"{said}{later}\n")
+    return 0
+
+
+def make_administrator(data: Path | None, username: str) -> int:
+    """Give somebody the role `admin`."""
+    account, changed = with_services(data, lambda services: administering.make_administrator(services.db, username))
+    said = f"{username} is an administrator now." if changed else f"{username} was made an administrator before."
+    sys.stdout.write(f"{said} {_if_disabled(account)}".rstrip() + "\n")
     return 0
 
 
 def rotate_keys(data: Path | None) -> int:
     """Let everything that was signed so far count for nothing, in every process; the next login makes a new key."""
-    retired = with_services(data, lambda services: retire_keys(services.db))
+    retired = with_services(data, lambda services: administering.retire_keys(services.db))
     sys.stdout.write(
         f"{retired} signing keys count no longer. Who logged in with a command line or over the API logs in again;"
         " browsers stay signed in, and tokens go on working.\n"
     )
     return 0
+
+
+def _if_disabled(account: Account) -> str:
+    """Return what is left to do before somebody can log in; "" when it is nothing."""
+    if account.disabled_at is None:
+        return ""
+    return f"The account is disabled: `packhouse admin enable {account.username}` lets them log in."
 
 
 def _from_stdin() -> str:

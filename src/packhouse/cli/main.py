@@ -166,6 +166,20 @@ def reset_password(
     raise typer.Exit(part.reset_password(data, username, stdin=stdin, second_factor=second_factor))
 
 
+@admin.command()
+def enable(username: Annotated[str, typer.Argument(help="Whose account.")], data: Data = None) -> None:
+    """Let a disabled account work again, beside a live server too, whoever disabled it; an event says so."""
+    raise typer.Exit(_server_part("packhouse.cli.admin").enable(data, username))
+
+
+@admin.command("make-administrator")
+def make_administrator(
+    username: Annotated[str, typer.Argument(help="Who, with an account already.")], data: Data = None
+) -> None:
+    """Give a user the role `admin`, beside a live server too, when no administrator can log in; an event says so."""
+    raise typer.Exit(_server_part("packhouse.cli.admin").make_administrator(data, username))
+
+
 @admin.command("rotate-keys")
 def rotate_keys(data: Data = None) -> None:
     """Let no signing key count any more, when one may be in wrong hands: API keys and sessions of the API end."""

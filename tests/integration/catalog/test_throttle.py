@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 
@@ -86,17 +87,26 @@ def somewhere(number: int) -> str:
 
 
 @pytest.mark.parametrize(
-    ("whom", "whence"),
+    ("whom", "whence", "told"),
     [
-        (lambda _: "ann", lambda _: AWAY),
-        (lambda number: f"user{number}", lambda _: OFFICE),
-        (lambda _: "ann", somewhere),
+        (lambda _: "ann", lambda _: AWAY, ("user ann", {"guessed": "password", "address": AWAY})),
+        (
+            lambda number: f"user{number}",
+            lambda _: OFFICE,
+            (f"address {OFFICE}", {"guessed": "password", "address": OFFICE}),
+        ),
+        (lambda _: "ann", somewhere, ("user ann", {"guessed": "password"})),
     ],
     ids=["one account from one address", "many accounts from one address", "one account from many addresses"],
 )
 @pytest.mark.parametrize("guesses", [500, pytest.param(10_000, marks=pytest.mark.full)])
 async def test_thousands_of_guesses_at_three_processes(
-    nodes: list[Database], keys: Keys, whom: Callable[[int], str], whence: Callable[[int], str], guesses: int
+    nodes: list[Database],
+    keys: Keys,
+    whom: Callable[[int], str],
+    whence: Callable[[int], str],
+    told: tuple[str, dict[str, str]],
+    guesses: int,
 ) -> None:
     await people(nodes[0], "ann", "bob")
     before = [Authenticator(db, keys) for db in nodes]
@@ -113,6 +123,8 @@ async def test_thousands_of_guesses_at_three_processes(
         assert await works(one, "bob", OFFICE)
     # nor does a restart give an attacker anything
     assert await flood(after, whom, whence, 500) <= 100 - answered
+    rows = await nodes[0].fetch_all("SELECT object, data FROM event WHERE type = 'sign_in_throttled'")
+    assert [(row[0], json.loads(row[1])) for row in rows] == [told], "once, by whichever process"
 
 
 async def test_right_passwords_are_free(nodes: list[Database], keys: Keys) -> None:

@@ -100,6 +100,36 @@ async def test_a_second_factor_goes_with_the_password_only_if_asked(backend: Bac
         assert await house.services.db.fetch_all("SELECT hash FROM recovery_code") == []
 
 
+async def test_a_disabled_administrator_comes_back(backend: Backend, tmp_path: Path) -> None:
+    async with open_house(backend) as house:
+        await house.person("ann", password=OLD)
+        await house.person("root", role="admin", password=OLD)
+        login = {"username": "ann", "password": NEW}
+        shut = await call(house.as_("root"), "PUT", "/api/users/ann", {"disabled": True})
+        assert shut.status == 200, shut.body
+
+        done = run(tmp_path, backend.env, "reset-password", "ann", "--stdin", stdin=NEW + "\n")
+        assert "The account is disabled: `packhouse admin enable ann`" in done.stdout
+        done = run(tmp_path, backend.env, "make-administrator", "ann")
+        assert done.returncode == 0 and "ann is an administrator now. The account is disabled" in done.stdout, done
+        assert (await call(house.web, "POST", "/api/auth/login", login)).status == 401
+        for said in ("ann is enabled", "ann was not disabled"):
+            done = run(tmp_path, backend.env, "enable", "ann")
+            assert done.returncode == 0 and said in done.stdout, done
+        await house.caught_up()
+        session = (await call(house.web, "POST", "/api/auth/login", login)).json()["token"]
+        bearer = house.web.with_headers({"authorization": f"Bearer {session}"})
+        assert (await bearer.get("/api/users")).status == 200
+        roles = (await read(house.admin, "/api/users/ann"))["roles"]
+        assert sorted(roles) == ["admin", "author"], "those they had stay"
+        for type_ in ("user_enabled", "user_roles_changed"):
+            [told] = (await read(house.admin, f"/api/events?type={type_}"))["items"]
+            assert (told["meta"]["actor"], told["meta"]["object"]) == ("system", "user ann")
+        for command in ("enable", "make-administrator"):
+            wrong = run(tmp_path, backend.env, command, "nobody")
+            assert wrong.returncode == 2 and "no user" in wrong.stderr
+
+
 async def test_keys_that_may_be_in_wrong_hands_are_retired(backend: Backend, tmp_path: Path) -> None:
     async with open_house(backend) as house:
         await house.person("ann", password=OLD)

@@ -106,6 +106,7 @@ async def test_a_person_lets_the_anaconda_command_in(house: House) -> None:
     assert (await read(login, "/api/auth/account/profile"))["username"] == "ann"
     assert await read(login, "/api/auth/organizations/my") == []
     assert (await call(login, "POST", "/api/auth/api-keys", {})).status == 201
+    assert [one["data"]["by"] for one in await events(house, "user_signed_in")] == ["command_line", "page"]
     approved = (await events(house, "command_line_approved"))[0]
     assert approved["data"]["client"] == ANACONDA
 

@@ -101,8 +101,10 @@ async def test_a_command_line_is_let_in(house: House) -> None:
     kid = jwt.get_unverified_header(key)["kid"]
     assert jwt.decode(key, published[kid].key, algorithms=["RS256"])["preferred_username"] == "ann"
 
-    types = [event["event_type"] for event in (await read(house.admin, "/api/events"))["items"]]
-    assert types[:2] == ["user_api_key_created", "command_line_approved"]
+    events = (await read(house.admin, "/api/events"))["items"]
+    types = [event["event_type"] for event in events]
+    assert types[:3] == ["user_api_key_created", "user_signed_in", "command_line_approved"]
+    assert (events[1]["meta"]["actor"], events[1]["data"]["by"]) == ("ann", "command_line")
 
 
 async def test_an_approval_ends_with_the_login_it_was_given_in(house: House) -> None:

@@ -16,6 +16,7 @@ from packhouse.workflows.signin.identity import directories
 from tests.conftest import Backend
 from tests.integration.signin.test_ldap_sync import identity_file
 from tests.kit.asgi import Answer
+from tests.kit.calls import call
 from tests.kit.house import House, open_house
 from tests.kit.jobs import until
 from tests.kit.slapd import Slapd, cn, group, person, slapd, uid
@@ -75,6 +76,35 @@ async def test_a_local_account_is_nobody_of_the_directory(house: House, corp: Sl
     assert (await login(house, "local", "local-password")).status == 401
     assert 'filter="(&(objectClass=person)(uid=local))"' not in corp.log
     assert (await login(house, "local", "a password of ours")).status == 200
+
+
+async def test_a_local_account_makes_way_for_that_of_the_directory(house: House) -> None:
+    """As docs/sign-in.md says under "From local accounts to a provider"."""
+    await house.channel("local", "private", owner="local")
+    assert (await login(house, "local", "local-password")).status == 401
+    assert (await call(house.admin, "DELETE", "/api/users/local?heir=admin")).status == 204
+    assert (await account(house, await login(house, "local", "local-password")))["username"] == "local"
+    edit = await call(house.admin, "PUT", "/api/channels/local", {"owner": "local"})
+    assert edit.status == 200, edit.body
+    assert (await login(house, "local", "a password of ours")).status == 401
+
+
+async def test_who_came_by_a_directory_is_told(house: House) -> None:
+    await login(house, "kim", "kim-password")
+    [told] = (await call(house.admin, "GET", "/api/events?type=user_signed_in")).json()["items"]
+    del told["data"]["login"]
+    assert (told["meta"]["actor"], told["data"]) == ("kim", {"by": "api", "how": ["pwd"], "provider": "corp"})
+
+
+async def test_why_the_directory_lets_somebody_in_no_longer_is_in_the_log(
+    backend: Backend, corp: Slapd, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = identity_file(tmp_path, corp, 'required_groups = ["data"]\n')
+    async with open_house(backend, identity_file=str(file)) as house:
+        assert (await login(house, "kim", "kim-password")).status == 200
+        assert (await login(house, "lee", "lee-password")).status == 401
+    [told] = [vars(one)["values"] for one in caplog.records if one.getMessage() == "sign-in refused"]
+    assert told == {"provider": "corp", "account": "lee", "why": "in none of the required groups"}
 
 
 @pytest.mark.parametrize(

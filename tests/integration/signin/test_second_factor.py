@@ -56,6 +56,30 @@ def refusal(answer: Answer) -> tuple[int, str]:
     return answer.status, "" if answer.status < 400 else str(answer.json()["code"])
 
 
+async def test_what_was_guessed_wrong_is_in_the_log_without_what_was_guessed(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    await enrolled(house)
+    await house.person("bob", password=PASSWORD)
+    await call(house.admin, "PUT", "/api/users/bob", {"disabled": True})
+    for username, password, more in (
+        ("ann", "my secret", {}),
+        ("bob", PASSWORD, {}),
+        ("hunter2", "ann", {}),  # a password where the name belongs
+        ("ann", PASSWORD, {"code": "000000"}),
+    ):
+        assert (await log_in(house, username=username, password=password, **more)).status == 401
+    lines = [(one.getMessage(), vars(one)["values"]) for one in caplog.records if "refused" in one.getMessage()]
+    assert [(event, told["account"], told.get("why")) for event, told in lines] == [
+        ("password refused", "ann", "the password is wrong"),
+        ("password refused", "bob", "the account is disabled"),
+        ("password refused", None, "there is no such account"),
+        ("code refused", "ann", None),
+    ]
+    assert {told["address"] for _, told in lines} == {"127.0.0.1"}
+    assert not any(secret in str(lines) for secret in ("my secret", "hunter2", PASSWORD, "000000"))
+
+
 async def told(house: House, type_: str) -> list[Any]:
     events = (await read(house.admin, f"/api/events?type={type_}"))["items"]
     return [(event["meta"]["actor"], event["meta"]["object"]) for event in events]

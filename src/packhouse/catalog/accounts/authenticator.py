@@ -27,7 +27,9 @@ from packhouse.catalog.grants.signing_keys import verifier
 from packhouse.core.clock import DAY, SECOND, monotonic
 from packhouse.core.db import Database
 from packhouse.core.errors import PackhouseError
+from packhouse.core.log import get_logger
 
+_log = get_logger(__name__)
 #: the most a right answer is remembered, in seconds; a password, which pip sends with every request, the same
 REMEMBER_SECONDS = 60.0
 _NOTHING = b""
@@ -196,6 +198,7 @@ class Authenticator:
         if not await self._passwords.matches(found[1] if found else None, password):
             account = await self._asked_elsewhere(name, password, charge) if not found else None
         if account is None:
+            await self._note_refusal(name, address)
             raise PackhouseError(
                 "unauthenticated",
                 "The user name or the password is wrong, or the account is disabled.",
@@ -212,6 +215,17 @@ class Authenticator:
             if error.code == "directory_failed":  # while it is away its people would be locked out for later
                 await self.throttle.undecided(charge)
             raise
+
+    async def _note_refusal(self, name: str, address: str) -> None:
+        """Tell administrators why a guess failed. A name that nobody has is left out: it may be a mistyped password."""
+        account = await store.by_name(self._db, name)
+        if account is None:
+            why = "there is no such account"
+        elif account.disabled_at is not None:
+            why = "the account is disabled"
+        else:
+            why = "the password is wrong" if account.provider_id is None else "its provider does not let it in"
+        _log.warning("password refused", account=account.username if account else None, address=address, why=why)
 
 
 def _left(expires_at: int | None, now: int) -> float:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from sqlalchemy import bindparam, delete, insert, null, select, union_all, update
@@ -16,14 +16,17 @@ from packhouse.catalog.accounts import store
 from packhouse.catalog.accounts.account import Account
 from packhouse.catalog.accounts.keys import Keys
 from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.changes import note
-from packhouse.catalog.sign_in_tables import auth_code, device_grant, login
+from packhouse.catalog.sign_in_tables import auth_code, device_grant, login, provider
 from packhouse.core.db import Unit
 from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
 from packhouse.core.randomness import new_uuid, random_hex
 
 Kind = Literal["browser", "key", "api"]
+#: how somebody signed in
+Way = Literal["page", "api", "command_line"]
 #: the most live logins of a kind that an account has: one unit ends all of the three kinds
 MOST = 600
 
@@ -107,6 +110,7 @@ _OLD = (
     .limit(bindparam("limit"))
 )
 _FORGET = delete(login).where(login.c.id.in_(_OLD))
+_PROVIDER = select(provider.c.name).where(provider.c.id == bindparam("provider_id"))
 
 
 async def require_standing(unit: Unit, account: Account) -> None:
@@ -156,6 +160,16 @@ async def begin(
     for (oldest,) in await unit.fetch_all(_TOO_MANY, of_account=account_id, of_kind=kind):
         await end(unit, oldest)
     return Login(int(row), uuid, account_id, kind, provider_id, client, now, now, now + lifetime, None), value
+
+
+async def tell_of(unit: Unit, account: Account, made: Login, by: Way, amr: Sequence[str] = ()) -> None:
+    """Write the event of somebody signing in, with who vouched for them if that was not this installation."""
+    data: dict[str, Any] = {"login": made.uuid, "by": by, "how": list(amr)}
+    vouched = made.provider_id or account.provider_id
+    if vouched is not None:
+        data["provider"] = await unit.fetch_value(_PROVIDER, provider_id=vouched)
+    name = account.username
+    await record_event(unit, type="user_signed_in", actor=name, object=f"user {name}", data=data)
 
 
 async def by_secret(reader: Reader, keys: Keys, value: str) -> Login | None:

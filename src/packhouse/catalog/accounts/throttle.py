@@ -57,17 +57,25 @@ class Throttle:
         place = network(address)
         known = self._key(purpose, "known", username, place)
         self._recall([known])
-        password, at_home = await throttle_store.standing(self._db, username, self._place(place))
+        exists, password, at_home = await throttle_store.standing(self._db, username, self._place(place))
         pair, of_address, of_account = self._keys_of(purpose, username, place, password)
         buckets = {pair: PAIR}
         if not at_home:
             buckets |= {of_address: ADDRESS, of_account: ACCOUNT}
+        places = {pair: place, of_account: ""} if exists else {}
         # One at a time: a burst would only wait for the same rows, with all the connections there are.
         async with self._turn:
             self._recall([known, *buckets])
-            aliases = {pair: known}
-            self._refuse(await throttle_store.waits(self._db, buckets, await self._db.now()), aliases)
-            self._refuse(await throttle_store.try_charge(self._db, buckets), aliases)
+            waits = await throttle_store.waits(self._db, buckets, await self._db.now())
+            empty = {key: wait for key, wait in waits.items() if wait > 0}
+            empty = empty or await throttle_store.try_charge(self._db, buckets)
+            for key in empty:
+                if key in places:
+                    await self._tell(purpose, f"user {username}", places[key])
+                else:
+                    await self._tell(purpose, f"address {place}", place)
+            if empty:
+                self._refuse(empty, {pair: known})
         return Charge(tuple(buckets), self._place(place), known)
 
     async def succeeded(self, charge: Charge, account_id: int, *, at_home: bool = True) -> None:
@@ -96,18 +104,20 @@ class Throttle:
             self._key(purpose, "account", username, *which),
         )
 
+    async def _tell(self, purpose: Purpose, object: str, place: str) -> None:
+        """Tell administrators who, or which address, has to wait; `place` is "" for somebody who has to everywhere."""
+        data = {"guessed": purpose} | ({"address": place} if place else {})
+        await throttle_store.tell(self._db, self._key("told", purpose, object, place), object, data)
+
     def _refuse(self, waits: Mapping[bytes, float], aliases: Mapping[bytes, bytes]) -> None:
-        """Raise if some bucket has to be waited for; seconds by bucket. Some are remembered under another name, which
+        """Raise: these buckets have to be waited for; seconds by bucket. Some are remembered under another name, which
         is known without asking the database.
         """
-        empty = {key: wait for key, wait in waits.items() if wait > 0}
-        if not empty:
-            return
-        for key, wait in empty.items():
+        for key, wait in waits.items():
             self._refused[aliases.get(key, key)] = monotonic() + min(wait, REMEMBER_SECONDS)
         while len(self._refused) > CAPACITY:
             del self._refused[next(iter(self._refused))]
-        raise _too_many(max(empty.values()))
+        raise _too_many(max(waits.values()))
 
     def _recall(self, keys: list[bytes]) -> None:
         now = monotonic()

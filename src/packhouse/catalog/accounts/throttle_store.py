@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from sqlalchemy import bindparam, delete, select, tuple_
 
+from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.people_tables import account
 from packhouse.catalog.sign_in_tables import bucket, known_place
 from packhouse.core.clock import SECOND
@@ -21,6 +23,8 @@ class Rate(NamedTuple):
     seconds: float
 
 
+#: how often the same is told while the guesses go on
+TOLD = Rate(1, 3600)
 _LEVEL = select(bucket.c.spent, bucket.c.at).where(bucket.c.key_hash == bindparam("key"))
 # Checks that were spent before are forgiven one by one as time passes.
 _CHARGE = """INSERT INTO bucket (key_hash, spent, at) VALUES (:key, 1, :now)
@@ -30,7 +34,7 @@ _CHARGE = """INSERT INTO bucket (key_hash, spent, at) VALUES (:key, 1, :now)
 _GIVE_BACK = "UPDATE bucket SET spent = CASE WHEN spent > 1 THEN spent - 1 ELSE 0 END WHERE key_hash = :key"
 _AT_PLACE = (known_place.c.account_id == account.c.id) & (known_place.c.place_hash == bindparam("place"))
 _STANDING = (
-    select(account.c.sessions, known_place.c.account_id)
+    select(account.c.id, account.c.sessions, known_place.c.account_id)
     .select_from(account.outerjoin(known_place, _AT_PLACE))
     .where(account.c.username == bindparam("username"))
 )
@@ -48,10 +52,18 @@ class _Empty(Exception):
     """Some bucket has to be waited for; the unit ends without a change."""
 
 
-async def standing(reader: Reader, username: str, place: bytes) -> tuple[int, bool]:
-    """Return which of its passwords an account has, as a number, and whether it has logged in at that place."""
+class Standing(NamedTuple):
+    """What counts of an account when somebody shows a password for it."""
+
+    exists: bool
+    password: int  #: which of its passwords it has, as a number
+    at_home: bool  #: whether it has logged in at the place it was asked for
+
+
+async def standing(reader: Reader, username: str, place: bytes) -> Standing:
+    """Return what counts of an account at a place, also of one that there is not."""
     row = await reader.fetch_one(_STANDING, username=username, place=place)
-    return (0, False) if row is None else (row[0], row[1] is not None)
+    return Standing(False, 0, False) if row is None else Standing(True, row[1], row[2] is not None)
 
 
 async def waits(reader: Reader, buckets: Mapping[bytes, Rate], now: int) -> dict[bytes, float]:
@@ -86,6 +98,22 @@ async def try_charge(db: Database, buckets: Mapping[bytes, Rate]) -> dict[bytes,
     except _Empty:
         return dict(refused)
     return {}
+
+
+async def tell(db: Database, key: bytes, object: str, data: Mapping[str, str]) -> None:
+    """Write the event that guesses are throttled, unless a bucket of its own says that it was told lately."""
+    rates = {key: TOLD}
+    if (await waits(db, rates, await db.now()))[key] > 0:
+        return
+
+    async def work(unit: Unit) -> None:
+        spent = await unit.fetch_value(_CHARGE, key=key, now=unit.now, pause=TOLD.seconds * SECOND)
+        if spent > TOLD.burst:  # another process was before us
+            raise _Empty
+        await record_event(unit, type="sign_in_throttled", actor="system", object=object, data=dict(data))
+
+    with suppress(_Empty):
+        await db.write(work)
 
 
 async def give_back(unit: Unit, keys: Sequence[bytes], account_id: int, place: bytes | None) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, select
 from packhouse.catalog.accounts import logins, sessions
 from packhouse.catalog.accounts.account import Account
 from packhouse.catalog.accounts.keys import Keys
-from packhouse.catalog.accounts.logins import Kind, Login
+from packhouse.catalog.accounts.logins import Kind, Login, Way
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.grants.signing_keys import SigningKey, signer
 from packhouse.catalog.people_tables import account as account_table
@@ -31,16 +31,17 @@ async def give_key(
     client: str,
     lifetime: int,
     amr: Sequence[str] = (),
+    by: Way | None = None,
 ) -> tuple[str, Login]:
     """Return a JWT for `account` and the login it names; `lifetime` in microseconds, `client` is what the person sees.
 
-    Ending that login stops the JWT in every process. Raises what `signer` and
-    `key_of` raise.
+    `by` says how somebody signs in by it, None that they had signed in before. Ending that login stops the JWT in every
+    process. Raises what `signer` and `key_of` raise.
     """
     key = await signer(db, sealer)
 
     async def work(unit: Unit) -> tuple[str, Login]:
-        return await key_of(unit, key, keys, account, kind, client=client, lifetime=lifetime, amr=amr)
+        return await key_of(unit, key, keys, account, kind, client=client, lifetime=lifetime, amr=amr, by=by)
 
     return await db.write(work)
 
@@ -55,6 +56,7 @@ async def key_of(
     client: str,
     lifetime: int,
     amr: Sequence[str] = (),
+    by: Way | None = None,
 ) -> tuple[str, Login]:
     """Do the same as part of a unit that does more.
 
@@ -64,6 +66,8 @@ async def key_of(
     await logins.require_standing(unit, account)
     lifetime = min(lifetime, key.verifies_until - unit.now)
     login, _ = await logins.begin(unit, keys, account.id, kind, client=client[:200], lifetime=lifetime, amr=amr)
+    if by is not None:
+        await logins.tell_of(unit, account, login, by, amr)
     if kind == "key":
         await record_event(
             unit,

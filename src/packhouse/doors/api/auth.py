@@ -42,7 +42,7 @@ async def login(
     account, amr = await second.log_in(services, authenticator, data.username, data.password, data.code, address)
     keys, client = await load_keys(services.db, services.sealer), request.headers.get("user-agent", "")
     token, _ = await give_key(
-        services.db, services.sealer, keys, account, "api", client=client, lifetime=LIFETIME, amr=amr
+        services.db, services.sealer, keys, account, "api", client=client, lifetime=LIFETIME, amr=amr, by="api"
     )
     await logged_in(services, account)
     return Session(token=token, username=account.username)

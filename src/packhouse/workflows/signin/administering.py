@@ -199,17 +199,48 @@ async def end_logins(db: Database, caller: Principal, username: str) -> None:
     await db.write(work)
 
 
-async def reset_password(db: Database, username: str, hashed: str, *, second_factor: bool) -> int:
+async def reset_password(db: Database, username: str, hashed: str, *, second_factor: bool) -> tuple[Account, int]:
     """Set a password's hash in the name of the host, and take the second factor away if that is lost, too.
 
-    Returns how many logins ended. Raises PackhouseError: `not_found`, `conflict` when another system checks it.
+    Returns the account and how many logins ended. Raises PackhouseError: `not_found`, `conflict` when another system
+    checks the password.
     """
 
-    async def work(unit: Unit) -> int:
+    async def work(unit: Unit) -> tuple[Account, int]:
         account = await accounts.found(unit, username)
         if second_factor:
             await accounts.drop_second_factor(unit, account, "system")
-        return await accounts.change_password(unit, account, hashed, "system")
+        return account, await accounts.change_password(unit, account, hashed, "system")
+
+    return await db.write(work)
+
+
+async def enable(db: Database, username: str) -> tuple[Account, bool]:
+    """Let an account work again in the name of the host; return it as it was, and whether that changed anything.
+
+    Raises PackhouseError("not_found").
+    """
+
+    async def work(unit: Unit) -> tuple[Account, bool]:
+        account = await accounts.found(unit, username)
+        return account, await accounts.disable(unit, account, False, "system")
+
+    return await db.write(work)
+
+
+async def make_administrator(db: Database, username: str) -> tuple[Account, bool]:
+    """Give somebody the role `admin` in the name of the host; return the account, and whether that changed anything.
+
+    Raises PackhouseError: `not_found`, `conflict` for an account for machines.
+    """
+
+    async def work(unit: Unit) -> tuple[Account, bool]:
+        account = await accounts.found(unit, username)
+        if account.kind != "person":
+            raise PackhouseError("conflict", f"{username} is an account for machines.", "Name a person.")
+        has = await given_by_hand(unit, account.id)
+        wanted = [one for one in (await all_roles(unit)).values() if one.admin or one.id in has]
+        return account, await accounts.change_roles(unit, account, wanted, "system")
 
     return await db.write(work)
 

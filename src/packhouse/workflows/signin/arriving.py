@@ -189,5 +189,5 @@ def _taken(name: str) -> PackhouseError:
     return PackhouseError(
         "account_taken",
         f"{name[:80]!r} is no name you can have here: another account has it, or it is no user name.",
-        "Ask an administrator to join the two, or to give you another name there.",
+        "Ask an administrator: “From local accounts to a provider” in docs/sign-in.md says what helps.",
     )

@@ -52,10 +52,7 @@ async def sign_in(
             voucher=voucher,
             amr=amr,
         )
-        data = {"login": made.uuid, "how": list(amr)}
-        await record_event(
-            unit, type="user_signed_in", actor=account.username, object=f"user {account.username}", data=data
-        )
+        await logins.tell_of(unit, account, made, "page", amr)
         return value
 
     return await services.db.write(work)

@@ -22,8 +22,10 @@ from packhouse.catalog.changes import note
 from packhouse.core.clock import SECOND
 from packhouse.core.db import Database, Unit
 from packhouse.core.errors import PackhouseError
+from packhouse.core.log import get_logger
 from packhouse.workflows.services import Services
 
+_log = get_logger("packhouse.signin")
 TICKET_SECONDS = 300
 #: how somebody showed who they are (RFC 8176)
 ONE_FACTOR, TWO_FACTORS = ("pwd",), ("pwd", "otp")
@@ -75,6 +77,7 @@ async def check_code(
 
     charge = await authenticator.throttle.admit(account.username, address, "code")
     if not await services.db.write(work):
+        _log.warning("code refused", account=account.username, address=address)
         raise PackhouseError(
             "unauthenticated",
             "The code is wrong, too old, or was used before.",

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from packhouse.core.directory import Directory, DirectoryServer, Entry, connected, normal_dn, proves
 from packhouse.core.errors import PackhouseError
+from packhouse.core.log import get_logger
 from packhouse.workflows.signin.directory.people import (
     Group,
     Person,
@@ -21,6 +22,7 @@ from packhouse.workflows.signin.directory.people import (
 )
 from packhouse.workflows.signin.identity import LdapProvider
 
+_log = get_logger("packhouse.signin")
 #: how deep groups in groups are followed one by one, and how many names of a person are followed
 _DEPTH = 20
 
@@ -57,7 +59,11 @@ async def sign_in(provider: LdapProvider, username: str, password: str) -> Known
         if person is None or person.disabled or not await proves(server_of(provider), person.dn, password):
             return None
         groups = names(provider, await _groups_of(provider, directory, person.dn))
-    return Known(person, groups) if provider.admits(groups) else None
+    if not provider.admits(groups):
+        why = "in none of the required groups"
+        _log.warning("sign-in refused", provider=provider.name, account=person.username, why=why)
+        return None
+    return Known(person, groups)
 
 
 async def everybody(provider: LdapProvider) -> dict[str, Known]:

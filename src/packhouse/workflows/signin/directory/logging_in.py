@@ -6,10 +6,13 @@ from packhouse.catalog.accounts import store as account_store
 from packhouse.catalog.accounts.account import Account
 from packhouse.catalog.identities import store
 from packhouse.core.errors import PackhouseError
+from packhouse.core.log import get_logger
 from packhouse.workflows.services import Services
 from packhouse.workflows.signin.arriving import Arrival, arrive
 from packhouse.workflows.signin.directory.asking import Known, sign_in
 from packhouse.workflows.signin.identity import LdapProvider, directories
+
+_log = get_logger("packhouse.signin")
 
 
 async def log_in(services: Services, username: str, password: str) -> Account | None:
@@ -66,6 +69,7 @@ async def _arrived(services: Services, provider: LdapProvider, known: Known) -> 
             admin_roles=provider.admin_roles,
         )
     except PackhouseError as error:
+        _log.warning("sign-in refused", provider=provider.name, account=known.person.username, why=str(error))
         if error.code == "unauthenticated":  # disabled here: said in the words of a wrong password
             return None
         raise

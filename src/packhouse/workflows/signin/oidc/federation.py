@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from packhouse.catalog.accounts import logins
-from packhouse.catalog.accounts.account import Account
+from packhouse.catalog.accounts.account import NAME_LENGTH, Account
 from packhouse.catalog.accounts.keys import Keys
 from packhouse.catalog.accounts.logins import Voucher
 from packhouse.catalog.audit.store import record_event
@@ -20,7 +20,7 @@ from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.core.log import get_logger
 from packhouse.workflows.services import Services
-from packhouse.workflows.signin.arriving import arrive
+from packhouse.workflows.signin.arriving import Arrival, arrive
 from packhouse.workflows.signin.identity import OidcProvider
 from packhouse.workflows.signin.oidc.claims import arrival
 from packhouse.workflows.signin.oidc.client import Client
@@ -68,6 +68,15 @@ class Federation:
         """
         provider = client.provider
         who = arrival(provider, await self.number(provider.name), claims)
+        try:
+            return await self._welcome(provider, who)
+        except PackhouseError as refusal:
+            if refusal.code not in _PASSING:
+                name = who.username[:NAME_LENGTH]
+                _log.warning("sign-in refused", provider=provider.name, account=name, why=str(refusal))
+            raise
+
+    async def _welcome(self, provider: OidcProvider, who: Arrival) -> Account:
         if not provider.admits(who.groups):
             await turn_away(self.services, who.provider_id, who.subject)
             raise PackhouseError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from packhouse.catalog.accounts import logins, store
@@ -15,6 +17,7 @@ from packhouse.core.clock import DAY
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.workflows.services import Services
+from packhouse.workflows.signin.second import ONE_FACTOR
 
 
 async def make(services: Services, who: Principal, client: str) -> tuple[str, Login]:
@@ -36,9 +39,10 @@ async def make(services: Services, who: Principal, client: str) -> tuple[str, Lo
         account = msgspec.structs.replace(account, sessions=who.sessions)
     lifetime = services.settings.api_key_days * DAY
     keys, key = await load_keys(services.db, services.sealer), await signer(services.db, services.sealer)
+    shown: dict[str, Any] = {} if who.login_id is not None else {"by": "api", "amr": ONE_FACTOR}  # a password
 
     async def work(unit: Unit) -> tuple[str, Login] | None:
-        value, made = await key_of(unit, key, keys, account, "key", client=client, lifetime=lifetime)
+        value, made = await key_of(unit, key, keys, account, "key", client=client, lifetime=lifetime, **shown)
         if who.login_id is not None:
             # first this, which waits for whoever shows the code again that it came of
             await codes.also_gave(unit, who.login_id, made.uuid)

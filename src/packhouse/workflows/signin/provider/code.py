@@ -149,7 +149,7 @@ async def exchange(services: Services, shown: Exchange, *, client: str, issuer: 
         if account is None or account.disabled_at is not None or found.signed_out_at is not None:
             return OAuthError("invalid_grant", "Whoever approved it is no longer signed in.")
         lifetime = ACCESS_SECONDS * SECOND
-        token, made = await key_of(unit, key, keys, account, "api", client=client, lifetime=lifetime)
+        token, made = await key_of(unit, key, keys, account, "api", client=client, lifetime=lifetime, by="command_line")
         await codes.gave(unit, keys, shown.code, made.uuid)
         about_them = _id_token(key, found, account, made, token, issuer) if "openid" in found.scope.split() else None
         return Given(token, about_them, found.scope)

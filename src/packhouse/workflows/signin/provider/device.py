@@ -80,7 +80,7 @@ async def take(services: Services, client_id: str, device_code: str, client: str
         if not await devices.stands(unit, grant.id):
             return OAuthError("access_denied", "Who approved it has signed out since, or was signed out.")
         lifetime = ACCESS_SECONDS * SECOND
-        token, _ = await key_of(unit, key, keys, account, "api", client=client, lifetime=lifetime)
+        token, _ = await key_of(unit, key, keys, account, "api", client=client, lifetime=lifetime, by="command_line")
         return token
 
     given = await services.db.write(work)
