@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.mirrors import store
 from packhouse.catalog.mirrors.mirror import Spec
 from packhouse.workflows.curating.trusted_keys import distrust_key, trust_key
@@ -130,12 +131,12 @@ async def test_only_signed_records(backend: Backend) -> None:
             services, await add_mirror(services, channel, up.url, filters={"only_signed": True})
         )
         assert mirror.progress.count.mirror_filtered.only_signed == 5, "nobody trusts the key yet"
-        await trust_key(services, "ann", "Ann", Signer(1).public)
+        await trust_key(services, Principal(None, "ann", "admin"), "Ann", Signer(1).public)
         mirror = await run_and_wait(services, mirror)
         assert mirror.progress.count.mirror_filtered.only_signed == 4
         now = await shown(services, channel)
         assert now == {"mit-1.0-0.conda": source.records["noarch"]["mit-1.0-0.conda"]}  # to the letter: it is signed
-        await distrust_key(services, "ann", Signer(1).public)
+        await distrust_key(services, Principal(None, "ann", "admin"), Signer(1).public)
         await run_and_wait(services, mirror)
         assert await shown(services, channel) == {}
 

@@ -132,7 +132,7 @@ auth_code = Table(
     Column("created_at", Micros, nullable=False),
     Column("expires_at", Micros, nullable=False, index=True),
     Column("used_at", Micros),
-    Column("given", Text),  # uuid of the login made from it: a second use ends that
+    Column("given", Text),  # uuids of the logins and tokens made from it: a second use ends them
 )
 
 signing_key = Table(

@@ -28,7 +28,9 @@ FILE = "/api/repo/pub/noarch/one-1.0-0.conda"
 
 async def make(house: House, **edit: Any) -> None:
     """Edit the channel `pub`."""
-    await edit_channel(house.services, await house.find("pub"), "admin", Edit(**edit), frozenset())
+    await edit_channel(
+        house.services, await house.find("pub"), house.people["admin"].principal, Edit(**edit), frozenset()
+    )
 
 
 async def test_another_process_hears_of_removal_privacy_rename_and_deletion(

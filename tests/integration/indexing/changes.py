@@ -57,7 +57,9 @@ async def publish(house: House, channel: str = "pub") -> None:
 
 async def set_frozen(house: House, frozen: bool) -> None:
     """Pin or release the index of `pub`."""
-    await edit_channel(house.services, await house.find("pub"), "admin", Edit(frozen=frozen), frozenset())
+    await edit_channel(
+        house.services, await house.find("pub"), house.people["admin"].principal, Edit(frozen=frozen), frozenset()
+    )
 
 
 async def head_of(house: House) -> int:

@@ -201,7 +201,9 @@ async def test_a_frozen_channel_loses_what_is_hidden_and_nothing_else_changes(ho
 
 async def freeze(house: House, frozen: bool) -> None:
     """Pin the index of the channel, or release it."""
-    await edit_channel(house.services, await house.find("pub"), "admin", Edit(frozen=frozen), frozenset())
+    await edit_channel(
+        house.services, await house.find("pub"), house.people["admin"].principal, Edit(frozen=frozen), frozenset()
+    )
     await house.caught_up()
 
 

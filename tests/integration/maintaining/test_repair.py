@@ -122,11 +122,11 @@ async def test_an_earlier_part_that_cannot_be_made_again_is_given_up(stocked: Ho
 
 async def test_a_frozen_index_stays_pinned_until_it_is_unfrozen(stocked: House) -> None:
     admin, lab = stocked.people["admin"].principal, await stocked.find("lab")
-    await edit_channel(stocked.services, lab, admin.username, Edit(frozen=True), frozenset())
+    await edit_channel(stocked.services, lab, admin, Edit(frozen=True), frozenset())
     await change(stocked, "UPDATE shelf SET part_id = NULL WHERE name = 'numpy' AND to_rev IS NULL")
     [said] = await mend(stocked)
     assert said.information and "unfrozen" in said.sentence
-    await edit_channel(stocked.services, await stocked.find("lab"), admin.username, Edit(frozen=False), frozenset())
+    await edit_channel(stocked.services, await stocked.find("lab"), admin, Edit(frozen=False), frozenset())
     await stocked.services.feed.poll()
     body = (await stocked.web.get("/api/repo/lab/noarch/repodata.json")).json()
     assert "numpy-1.1-0.conda" in body["packages.conda"]

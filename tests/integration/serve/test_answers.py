@@ -165,7 +165,9 @@ async def test_an_answer_on_its_way_is_not_remembered_after_a_change(
     monkeypatch.setattr(CondaDoor, "answer", late)
     slow = asyncio.create_task(house.web.get(target))
     await asyncio.wait_for(found.wait(), 10)
-    await edit_channel(house.services, await house.find("pub2"), "admin", Edit(privacy="private"), frozenset())
+    await edit_channel(
+        house.services, await house.find("pub2"), house.people["admin"].principal, Edit(privacy="private"), frozenset()
+    )
     await house.caught_up()
     go_on.set()
     assert (await slow).status == 200, "it came before the change"

@@ -270,7 +270,9 @@ async def test_privacy_changed_in_one_process_holds_in_the_other_within_two_seco
     async with second_process(backend, house, tmp_path / "second") as other:
         for web in (house.web, other.web):
             assert (await web.get(target)).status == 200
-        await edit_channel(house.services, channel, "admin", Edit(privacy="private"), frozenset())
+        await edit_channel(
+            house.services, channel, house.people["admin"].principal, Edit(privacy="private"), frozenset()
+        )
         await until(lambda: asyncio.gather(*(web.get(target) for web in (house.web, other.web))), 401)
 
 

@@ -288,13 +288,20 @@ async def test_showing_a_code_again_ends_what_came_of_it(house: House) -> None:
     login = house.web.with_headers({"authorization": f"Bearer {token}"})
     key = (await call(login, "POST", "/api/auth/api-keys", {})).json()["api_key"]
     assert (await asks_as(house, key)).status == 200
+    by_key = house.web.with_headers({"authorization": f"Bearer {key}"})
+    made = [
+        (await call(who, "POST", "/api/account/tokens", {"name": name})).json()["token"]
+        for name, who in (("by the login", login), ("by the key", by_key))
+    ]
     # whoever it is, and whatever else they know
     assert error(await exchange(house.web, back["code"], code_verifier=None)) == (400, "invalid_grant")
     await until_refused(house, token)
-    await until_refused(house, key)
+    for value in (key, *made):
+        await until_refused(house, value)
     assert (await asks_as(house, unharmed)).status == 200
     replayed = await events(house, "authorization_code_replayed")
     assert len(replayed) == 1 and len(replayed[0]["data"]["logins"]) == 2
+    assert len(replayed[0]["data"]["tokens"]) == 2
     assert error(await exchange(house.web, back["code"])) == (400, "invalid_grant")
     assert len(await events(house, "authorization_code_replayed")) == 1, "nothing was left to end"
 

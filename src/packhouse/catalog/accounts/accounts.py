@@ -147,6 +147,7 @@ async def change_roles(unit: Unit, account: Account, roles: Sequence[RoleRow], a
     Raises PackhouseError("conflict") when nobody would be an administrator any more.
     """
     await store.lock_admins(unit)
+    await store.hold(unit, account.id)
     only = await store.is_only_admin(unit, account.id)
     before = (await roles_of(unit, [account.id]))[account.id]
     if not await assign(unit, account.id, roles):

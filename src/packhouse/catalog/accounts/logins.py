@@ -12,7 +12,6 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 from sqlalchemy import bindparam, delete, insert, null, select, union_all, update
 
-from packhouse.catalog.accounts import store
 from packhouse.catalog.accounts.account import Account
 from packhouse.catalog.accounts.keys import Keys
 from packhouse.catalog.accounts.principal import Principal
@@ -21,7 +20,6 @@ from packhouse.catalog.changes import note
 from packhouse.catalog.sign_in_tables import auth_code, device_grant, login, provider
 from packhouse.core.db import Unit
 from packhouse.core.db.base import Reader
-from packhouse.core.errors import PackhouseError
 from packhouse.core.randomness import new_uuid, random_hex
 
 Kind = Literal["browser", "key", "api"]
@@ -111,14 +109,6 @@ _OLD = (
 )
 _FORGET = delete(login).where(login.c.id.in_(_OLD))
 _PROVIDER = select(provider.c.name).where(provider.c.id == bindparam("provider_id"))
-
-
-async def require_standing(unit: Unit, account: Account) -> None:
-    """Refuse to begin a login by what was shown before the account's password or second factor changed, or before it
-    was disabled: `account` is what it was when that was checked. Raises PackhouseError("unauthenticated").
-    """
-    if not await store.stands(unit, account.id, account.sessions):
-        raise PackhouseError("unauthenticated", "The account has changed meanwhile.", "Sign in again.")
 
 
 async def begin(

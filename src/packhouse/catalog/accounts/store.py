@@ -96,13 +96,8 @@ _SET_PASSWORD = (
     .where(account.c.id == bindparam("account_id"))
     .values(password_hash=bindparam("hashed"), sessions=account.c.sessions + 1)
 )
+_HOLD = select(account.c.id).where(account.c.id == bindparam("account_id")).with_for_update(key_share=True)
 _SET_LAST_LOGIN = update(account).where(account.c.id == bindparam("account_id")).values(last_login_at=bindparam("now"))
-#: the row is held: what it says stays so until the unit ends
-_STANDING = (
-    select(account.c.sessions, account.c.disabled_at)
-    .where(account.c.id == bindparam("account_id"))
-    .with_for_update(read=True)
-)
 _BY_VERIFIED_EMAIL = (
     select(*_ACCOUNT)
     .where(
@@ -225,13 +220,9 @@ async def set_disabled(unit: Unit, account_id: int, at: int | None, actor: str) 
     await unit.execute(_SET_DISABLED, account_id=account_id, at=at, actor=actor)
 
 
-async def stands(unit: Unit, account_id: int, sessions: int) -> bool:
-    """Say whether an account may be logged in to by what was shown when it had this number of `sessions`.
-
-    Whoever changes the account waits until the unit ends, and sees then what it has begun.
-    """
-    row = await unit.fetch_one(_STANDING, account_id=account_id)
-    return row is not None and row[0] == sessions and row[1] is None
+async def hold(unit: Unit, account_id: int) -> None:
+    """Let nobody else change the account or its tokens, nor make anything that stays by it, until the unit ends."""
+    await unit.fetch_one(_HOLD, account_id=account_id)
 
 
 async def set_last_login(unit: Unit, account_id: int) -> None:

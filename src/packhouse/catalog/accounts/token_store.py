@@ -23,7 +23,6 @@ _TOKEN = (
 _OF_ACCOUNT = (token.c.account_id == bindparam("account_id"), token.c.revoked_at.is_(None))
 _PAGE = select(*_TOKEN).where(*_OF_ACCOUNT).order_by(token.c.id).limit(bindparam("limit")).offset(bindparam("offset"))
 _COUNT = select(func.count()).where(*_OF_ACCOUNT)
-_HOLD_ACCOUNT = select(account.c.id).where(account.c.id == bindparam("account_id")).with_for_update(key_share=True)
 _LIVE_NAME = select(token.c.id).where(
     token.c.account_id == bindparam("account_id"),
     token.c.name == bindparam("name"),
@@ -98,11 +97,6 @@ async def by_uuid(reader: Reader, uuid: str) -> Token | None:
     return _token(row) if row else None
 
 
-async def hold_account(unit: Unit, account_id: int) -> bool:
-    """Let nobody else change the tokens of an account, or delete it, until the unit ends; False: it is gone."""
-    return await unit.fetch_one(_HOLD_ACCOUNT, account_id=account_id) is not None
-
-
 async def has_live(unit: Unit, account_id: int, name: str, but: str = "") -> bool:
     """Whether a token of that name, other than `but` (uuid), works; the account is held."""
     return await unit.fetch_one(_LIVE_NAME, account_id=account_id, name=name, but=but, now=unit.now) is not None
@@ -160,9 +154,9 @@ async def used(unit: Unit, uses: Sequence[tuple[str, int, str]]) -> None:
     await unit.execute_many(_USED, rows)
 
 
-async def revoke(unit: Unit, uuid: str) -> None:
-    """Stop a token for ever."""
-    await unit.execute(_REVOKE, token_uuid=uuid, now=unit.now)
+async def revoke(unit: Unit, uuid: str) -> bool:
+    """Stop a token for ever; one that was stopped stays as it is, and that is said."""
+    return await unit.execute(_REVOKE, token_uuid=uuid, now=unit.now) == 1
 
 
 async def bearer(reader: Reader, token_hash: bytes) -> Row | None:

@@ -18,9 +18,11 @@ from packhouse.catalog.accounts.keys import Keys
 from packhouse.catalog.accounts.permissions import ACTIONS, Level
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.accounts.reach import WORDS, Resource, resolve
+from packhouse.catalog.accounts.standing import ended, require_standing
 from packhouse.catalog.accounts.token import Kind, Token
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.changes import note
+from packhouse.catalog.grants import codes
 from packhouse.core.clock import DAY, LATEST, end_from_iso, to_iso
 from packhouse.core.db import Database, Unit
 from packhouse.core.db.base import Reader
@@ -107,7 +109,7 @@ async def create(
     value = new_value()
 
     async def work(unit: Unit) -> Token:
-        await _hold(unit, owner)
+        await require_standing(unit, principal)
         if await store.has_live(unit, owner, name):
             raise taken(name)
         until = await no_later(unit, principal, end_of_life(expires_at, max_days, unit.now))
@@ -115,6 +117,7 @@ async def create(
         _within(principal, draft)
         levels = None if resources is None else await resolve(unit, principal, resources)
         made = await store.add(unit, draft, keys.hash_of("token", value), owner, levels)
+        await codes.also_gave(unit, principal, made.id)
         await tell(unit, "user_token_created", principal, made, resources)
         return made
 
@@ -168,7 +171,7 @@ async def reissue(
     owner, value = _owner(principal), new_value()
 
     async def work(unit: Unit) -> Token:
-        await _hold(unit, owner)
+        await require_standing(unit, principal)
         token = await _found(unit, token_id, owner)
         _within(principal, token)
         if await store.has_live(unit, owner, token.name, but=token.id):  # made while this one had expired
@@ -178,6 +181,7 @@ async def reissue(
             until = min(unit.now + token.expires_at - token.created_at, LATEST)
         until = await no_later(unit, principal, until)
         await store.reissue(unit, token_id, keys.hash_of("token", value), until)
+        await codes.also_gave(unit, principal, token.id)
         await tell(unit, "user_token_updated", principal, token)
         return msgspec.structs.replace(token, created_at=unit.now, expires_at=until)
 
@@ -203,7 +207,7 @@ async def edit(
         check_name(name)
 
     async def work(unit: Unit) -> Token:
-        await _hold(unit, owner)
+        await require_standing(unit, principal)
         token = await _found(unit, token_id, owner)
         _within(principal, token)
         now = msgspec.structs.replace(
@@ -268,12 +272,6 @@ def _owner(principal: Principal) -> int:
     return principal.account_id
 
 
-async def _hold(unit: Unit, owner: int) -> None:
-    """Let units that make or change tokens of an account come in turn. Raises PackhouseError("unauthenticated")."""
-    if not await store.hold_account(unit, owner):
-        raise PackhouseError("unauthenticated", "The account is gone.", "Log in with another one.")
-
-
 def _within(principal: Principal, token: Token) -> None:
     if not _covers(principal, token):
         raise PackhouseError(
@@ -284,10 +282,15 @@ def _within(principal: Principal, token: Token) -> None:
 async def no_later(unit: Unit, principal: Principal, until: int | None) -> int | None:
     """Return when a token made with the one the caller shows ends: with that one, unless it says an earlier time.
 
-    Else one that was found or forgotten would give itself another life. Raises PackhouseError("forbidden") for a later.
+    Else one that was found or forgotten would give itself another life. Raises PackhouseError:
+    `forbidden` for a later, `unauthenticated` when it has ended.
     """
-    shown = await store.by_uuid(unit, principal.token_id) if principal.token_id else None
-    end = None if shown is None else shown.expires_at
+    if principal.token_id is None:
+        return until
+    shown = await store.by_uuid(unit, principal.token_id)
+    if shown is None:
+        raise ended()
+    end = shown.expires_at
     if until is not None and end is not None and until > end:
         raise PackhouseError(
             "forbidden", "The token would outlive the one you show.", f"Log in, or let it end by {to_iso(end)}."

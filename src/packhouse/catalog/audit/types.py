@@ -17,7 +17,7 @@ EVENTS: dict[str, str] = {
     "artifact_removed": "Files were taken out of a channel",
     "artifact_restored": "Files that a mirror had kept out may come again",
     "artifact_skipped": "A run of a mirror passed over files of its upstream",
-    "authorization_code_replayed": "A code was shown again that a command line had used, so that its logins were ended",
+    "authorization_code_replayed": "A code of a command line was shown again, so that its logins and tokens were ended",
     "auto_role_added": "Newcomers get a role from now on",
     "auto_role_deleted": "Newcomers no longer get a role",
     "auto_role_updated": "A role that newcomers get was changed",

@@ -1,16 +1,19 @@
 """Authorization codes (RFC 6749 section 4.1): what a browser carries from an approval to a command line, for a minute.
 
-A code is kept as a keyed hash and used once. Its row stays, with the logins that came of it: whoever shows it again has
-it from somebody else, and nobody can tell which of the two was meant, so that all of them end (section 4.1.2).
+A code is kept as a keyed hash and used once. Its row stays, with the logins and tokens that came of it: whoever shows
+it again has it from somebody else, and nobody can tell which of the two was meant, so that all of them end (section
+4.1.2).
 """
 
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
-from packhouse.catalog.accounts import logins
+from packhouse.catalog.accounts import logins, token_store
 from packhouse.catalog.accounts.keys import Keys
+from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.changes import note
 from packhouse.catalog.sign_in_tables import auth_code, login
 from packhouse.core.clock import SECOND
 from packhouse.core.db import Unit
@@ -18,8 +21,6 @@ from packhouse.core.db.base import Reader
 from packhouse.core.randomness import random_hex
 
 LIFETIME = 60  #: of a code, in seconds
-#: for how long after its code a login may give out more that has to end with it, in seconds
-_FOLLOWS = 3600
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -67,11 +68,12 @@ _USE = (
 _GAVE = update(auth_code).where(auth_code.c.code_hash == bindparam("hash")).values(given=bindparam("uuid"))
 _ALSO_GAVE = (
     update(auth_code)
-    .where(auth_code.c.expires_at > bindparam("since"), func.substr(auth_code.c.given, 1, 36) == bindparam("first"))
+    .where(auth_code.c.given.contains(bindparam("shown")))
     .values(given=auth_code.c.given + " " + bindparam("further"))
 )
+_GIVEN = select(auth_code.c.given).where(auth_code.c.code_hash == bindparam("hash"))
 # an update that changes nothing waits for whoever is at the row, and says what they left
-_GIVEN = (
+_GIVEN_HELD = (
     update(auth_code)
     .where(auth_code.c.code_hash == bindparam("hash"))
     .values(used_at=auth_code.c.used_at)
@@ -112,20 +114,26 @@ async def gave(unit: Unit, keys: Keys, code: str, uuid: str) -> None:
     await unit.execute(_GAVE, hash=_hash(keys, code), uuid=uuid)
 
 
-async def also_gave(unit: Unit, first: str, further: str) -> None:
-    """Note the login `further`, which was made by means of the login `first`, if that came of a code."""
-    await unit.execute(_ALSO_GAVE, first=first, further=further, since=unit.now - _FOLLOWS * SECOND)
+async def also_gave(unit: Unit, who: Principal, further: str) -> None:
+    """Note the login or token `further`, which was made by what a caller shows, if that came of a code."""
+    if shown := who.login_id or who.token_id:
+        await unit.execute(_ALSO_GAVE, shown=shown, further=further)
 
 
-async def end_given(unit: Unit, keys: Keys, code: str) -> list[str]:
-    """End the logins that came of a code; return the uuids of those that had not ended."""
-    given = await unit.fetch_value(_GIVEN, hash=_hash(keys, code)) or ""
-    ended = []
-    for uuid in given.split():
-        if (found := await logins.by_uuid(unit, uuid)) is not None:
-            await logins.end(unit, found.id)
-            ended.append(uuid)
-    return ended
+async def end_given(unit: Unit, keys: Keys, code: str) -> tuple[list[str], list[str]]:
+    """End the logins and the tokens that came of a code; return the uuids of those that had not ended."""
+    ended: list[str] = []
+    revoked: list[str] = []
+    # Whoever makes more by one of them holds that first, and then the code: so it is here, too.
+    for statement in (_GIVEN, _GIVEN_HELD):
+        given = await unit.fetch_value(statement, hash=_hash(keys, code)) or ""
+        for uuid in given.split():
+            if (found := await logins.by_uuid(unit, uuid)) is not None and await logins.end(unit, found.id):
+                ended.append(uuid)
+            elif await token_store.revoke(unit, uuid):
+                await note(unit, "token", name=uuid)
+                revoked.append(uuid)
+    return ended, revoked
 
 
 async def forget_old(unit: Unit, before: int, limit: int = 2000) -> int:

@@ -11,6 +11,7 @@ from packhouse.catalog.accounts import logins, sessions
 from packhouse.catalog.accounts.account import Account
 from packhouse.catalog.accounts.keys import Keys
 from packhouse.catalog.accounts.logins import Kind, Login, Way
+from packhouse.catalog.accounts.standing import require_standing
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.grants.signing_keys import SigningKey, signer
 from packhouse.catalog.people_tables import account as account_table
@@ -63,7 +64,7 @@ async def key_of(
     `account` is as it was when what was shown of it was checked: raises PackhouseError("unauthenticated") when that
     counts for nothing any more.
     """
-    await logins.require_standing(unit, account)
+    await require_standing(unit, account)
     lifetime = min(lifetime, key.verifies_until - unit.now)
     login, _ = await logins.begin(unit, keys, account.id, kind, client=client[:200], lifetime=lifetime, amr=amr)
     if by is not None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from packhouse.catalog.accounts.giving import covers
 from packhouse.catalog.accounts.permissions import CATEGORIES, role_level
 from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.accounts.standing import require_standing
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.changes import note
 from packhouse.catalog.roles import store
@@ -39,6 +40,7 @@ async def create_role(db: Database, giver: Principal, name: str, edit: Edit) -> 
     check_giving(giver, levels)
 
     async def work(unit: Unit) -> Role:
+        await require_standing(unit, giver)
         role_id = await store.insert_role(unit, name, edit.description or "")
         if role_id is None:
             raise _taken(name)
@@ -60,7 +62,7 @@ async def edit_role(db: Database, giver: Principal, name: str, edit: Edit) -> Ro
     """
 
     async def work(unit: Unit) -> Role:
-        old = await _held(unit, name)
+        old = await _held(unit, giver, name)
         levels = _without_none({**old.levels, **(edit.levels or {})})
         new_name = edit.name if edit.name is not None else old.name
         _check(giver, old, new_name, levels)
@@ -85,7 +87,7 @@ async def delete_role(db: Database, giver: Principal, name: str) -> None:
     """
 
     async def work(unit: Unit) -> None:
-        old = await _held(unit, name)
+        old = await _held(unit, giver, name)
         if old.builtin:
             raise PackhouseError("conflict", f"The role {name} is part of every installation.", "It cannot be deleted.")
         check_giving(giver, old.levels)
@@ -125,9 +127,10 @@ def check_giving(giver: Principal, levels: Mapping[str, int], *, admin: bool = F
     raise PackhouseError("forbidden", message, "Have it done by somebody who has all of it, such as an administrator.")
 
 
-async def _held(unit: Unit, name: str) -> Role:
+async def _held(unit: Unit, giver: Principal, name: str) -> Role:
     """Return a role that nobody else changes or gives until the unit ends."""
     await store.hold(unit, (await found(unit, name)).id)
+    await require_standing(unit, giver)
     return await found(unit, name)
 
 

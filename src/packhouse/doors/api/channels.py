@@ -147,7 +147,7 @@ async def edit(
         owner=_new_owner(caller, here, data.owner),
         policy=policy,
     )
-    now, changed = await edit_channel(services, here, caller.username, wanted, reserved)
+    now, changed = await edit_channel(services, here, caller, wanted, reserved)
     return edited_channel(await channel_row(services.db, caller, now.id), changed)
 
 

@@ -96,7 +96,7 @@ async def edit_subscription(
 @post(of_channel("/notifications/webhooks"), tags=["notifications"], responses=refused("conflict"))
 async def add_webhook(data: JSONBody[WebhookRequest], caller: Caller, services: House, here: Here) -> NewWebhook:
     """Send notifications to an address, too; private ones must be named in PACKHOUSE_ALLOWED_PRIVATE_HOSTS."""
-    return new_webhook(*await choosing.add_hook(services, here, caller.username, data.url, data.secret))
+    return new_webhook(*await choosing.add_hook(services, here, caller, data.url, data.secret))
 
 
 @delete(of_channel("/notifications/webhooks/{webhook_id:str}"), tags=["notifications"], responses=refused())

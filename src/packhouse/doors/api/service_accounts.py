@@ -91,13 +91,13 @@ async def list_here(services: House, here: Here) -> Page[ServiceAccountShape]:
 @post(of_channel(ACCOUNTS), tags=["service accounts"], status_code=200, responses=refused())
 async def create(caller: Caller, services: House, here: Here) -> ServiceAccountShape:
     """Make the service account of a channel; if there is one already, that is it."""
-    return _shape(await verbs.ensure(services, here, caller.username))
+    return _shape(await verbs.ensure(services, here, caller))
 
 
 @delete(of_channel(ACCOUNT), tags=["service accounts"], responses=refused())
 async def delete_account(account_id: Number, caller: Caller, services: House, here: Here, authenticator: Login) -> None:
     """Delete the service account of a channel: its tokens stop, on every channel."""
-    username = await verbs.delete(services, here, account_id, caller.username)
+    username = await verbs.delete(services, here, account_id, caller)
     authenticator.forget("account", username)  # other processes hear of it by the list of changes
 
 

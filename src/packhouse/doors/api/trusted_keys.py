@@ -41,7 +41,7 @@ async def list_trusted_keys(services: House) -> Page[TrustedKeyShape]:
 @post("/api/trusted-keys", tags=["policies"], responses=refused("conflict"))
 async def add_trusted_key(data: JSONBody[TrustedKeyRequest], caller: Caller, services: House) -> TrustedKeyShape:
     """Trust a key; what it signed passes `only_signed_packages` within seconds, also what is here already."""
-    made = await trust_key(services, caller.username, data.name, data.key)
+    made = await trust_key(services, caller, data.name, data.key)
     packages = {one.key: number for one, number in await trusted_keys.every(services.db)}
     return _shape(made, packages.get(made.key, 0))
 
@@ -49,7 +49,7 @@ async def add_trusted_key(data: JSONBody[TrustedKeyRequest], caller: Caller, ser
 @delete("/api/trusted-keys/{key:str}", tags=["policies"], responses=refused())
 async def remove_trusted_key(key: FromPath[str], caller: Caller, services: House) -> None:
     """Trust a key no more."""
-    await distrust_key(services, caller.username, key)
+    await distrust_key(services, caller, key)
 
 
 def _shape(one: trusted_keys.TrustedKey, packages: int) -> TrustedKeyShape:

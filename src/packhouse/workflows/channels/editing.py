@@ -9,6 +9,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from packhouse.catalog import changes
+from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.accounts.standing import require_standing
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel, check_privacy
@@ -59,7 +61,7 @@ def frozen_of(behavior: str) -> bool:
 
 
 async def edit_channel(
-    services: Services, channel: Channel, actor: str, edit: Edit, reserved: frozenset[str]
+    services: Services, channel: Channel, caller: Principal, edit: Edit, reserved: frozenset[str]
 ) -> tuple[Channel, bool]:
     """Apply an edit; return the channel as it is now and whether anything changed.
 
@@ -69,21 +71,23 @@ async def edit_channel(
     when other bytes were published at the new name under one of its coordinates.
     """
     _check(channel, edit, reserved)
-    changed = await _edit(services, channel, actor, edit)
+    changed = await _edit(services, channel, caller, edit)
     if edit.frozen is False:
-        changed |= await _unfreeze(services, channel.id, actor)
+        changed |= await _unfreeze(services, channel.id, caller.username)
     now = await channels.by_id(services.db, channel.id)
     if now is None:
         raise gone()
     return now, changed
 
 
-async def _edit(services: Services, channel: Channel, actor: str, edit: Edit) -> bool:
+async def _edit(services: Services, channel: Channel, caller: Principal, edit: Edit) -> bool:
     """Apply all but the end of a freeze in one unit, for which a new name has been compared beforehand."""
+    actor = caller.username
     for _ in range(COMPARISONS):
         compared = await _compared(services.db, channel.id, edit.name) if edit.name is not None else {}
 
         async def work(unit: Unit, compared: Comparisons = compared) -> bool:
+            await require_standing(unit, caller)
             policy = await hold_policy(unit, edit.policy) if edit.policy else None  # before any channel
             held = await lock(unit, channel.id)
             if held is None:

@@ -7,6 +7,8 @@ the time it ends.
 
 from __future__ import annotations
 
+from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.accounts.standing import require_standing
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels.store import hold_all
 from packhouse.catalog.mirrors import store as mirrors
@@ -21,7 +23,7 @@ from packhouse.workflows.services import Services
 NAME_LENGTH = 100
 
 
-async def trust_key(services: Services, actor: str, name: str, key: str) -> TrustedKey:
+async def trust_key(services: Services, caller: Principal, name: str, key: str) -> TrustedKey:
     """Let signatures by a public key (64 hexadecimal digits) count. `name` says whose it is.
 
     Raises PackhouseError: `bad_request`, `conflict` when the key is trusted already or the name is taken.
@@ -33,28 +35,30 @@ async def trust_key(services: Services, actor: str, name: str, key: str) -> Trus
         )
 
     async def work(unit: Unit) -> TrustedKey:
+        await require_standing(unit, caller)
         await hold_all(unit)
         for known in await store.like(unit, raw, name):
             what = f"This key is trusted already, as {known.name!r}" if known.key == raw else f"{name!r} is another key"
             raise PackhouseError("conflict", f"{what}.", "List the trusted keys to see what there is.")
-        made = TrustedKey(raw, name, actor, unit.now)
+        made = TrustedKey(raw, name, caller.username, unit.now)
         await store.add(unit, made)
-        await _tell(unit, "trusted_key_added", actor, name, raw)
+        await _tell(unit, "trusted_key_added", caller.username, name, raw)
         return made
 
     return await services.db.write(work)
 
 
-async def distrust_key(services: Services, actor: str, key: str) -> None:
+async def distrust_key(services: Services, caller: Principal, key: str) -> None:
     """Let signatures by a key count no more. Raises PackhouseError: `bad_request`, `not_found`."""
     raw = read_key(key)
 
     async def work(unit: Unit) -> None:
+        await require_standing(unit, caller)
         await hold_all(unit)
         name = await store.drop(unit, raw)
         if name is None:
             raise PackhouseError("not_found", "This key is not trusted.", "List the trusted keys to see what there is.")
-        await _tell(unit, "trusted_key_removed", actor, name, raw)
+        await _tell(unit, "trusted_key_removed", caller.username, name, raw)
 
     await services.db.write(work)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.accounts.standing import require_standing
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
@@ -43,7 +45,9 @@ async def subscribe(services: Services, channel: Channel, account_id: int, actor
     await services.db.write(work)
 
 
-async def add_hook(services: Services, channel: Channel, actor: str, url: str, secret: str | None) -> tuple[Hook, str]:
+async def add_hook(
+    services: Services, channel: Channel, caller: Principal, url: str, secret: str | None
+) -> tuple[Hook, str]:
     """Let notifications go to an address, too; without a secret one is made. They are signed with it.
 
     Returns the webhook and the secret, which is not shown again.
@@ -58,12 +62,13 @@ async def add_hook(services: Services, channel: Channel, actor: str, url: str, s
     uuid = new_uuid()
 
     async def work(unit: Unit) -> Hook:
+        await require_standing(unit, caller)
         await _hold(unit, channel)
         if len(await hooks.of_channel(unit, channel.id)) >= MOST_HOOKS:
             raise PackhouseError("conflict", f"A channel has at most {MOST_HOOKS} webhooks.", "Remove one first.")
         sealed, shown = hooks.seal(services.sealer, uuid, wanted), origin_of(url)
-        made = await hooks.add(unit, Hook(0, uuid, channel.id, shown, sealed, actor, unit.now))
-        await _tell(unit, "webhook_added", channel, actor, {"webhook": uuid, "origin": shown})
+        made = await hooks.add(unit, Hook(0, uuid, channel.id, shown, sealed, caller.username, unit.now))
+        await _tell(unit, "webhook_added", channel, caller.username, {"webhook": uuid, "origin": shown})
         return made
 
     return await services.db.write(work), wanted.secret

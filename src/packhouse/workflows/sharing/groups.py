@@ -13,6 +13,7 @@ import msgspec
 from packhouse.catalog import changes
 from packhouse.catalog.accounts.permissions import MANAGE, Level
 from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.accounts.standing import require_standing
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.groups import store
@@ -48,7 +49,8 @@ async def create_group(
     check_description(description)
 
     async def work(unit: Unit) -> int:
-        given = await coverable(unit, caller, roles)
+        given = await coverable(unit, caller, roles)  # holds them
+        await require_standing(unit, caller)
         made = await store.insert_group(unit, name, description)
         if made is None:
             raise _taken(name)
@@ -74,7 +76,7 @@ async def edit_group(services: Services, caller: Principal, group: Group, edit: 
         check_description(edit.description)
 
     async def work(unit: Unit) -> bool:
-        held = await _held(unit, group)
+        held = await _held(unit, caller, group)
         changed = await _edit_fields(unit, caller, held, edit)
         if edit.roles is not None:
             changed |= await _edit_roles(unit, caller, held, set(edit.roles))
@@ -127,7 +129,7 @@ async def delete_group(services: Services, caller: Principal, group: Group) -> N
     """
 
     async def work(unit: Unit) -> None:
-        held = await _held(unit, group)
+        held = await _held(unit, caller, group)
         if held.channel_id is not None:
             raise PackhouseError(
                 "conflict", "A group of owners is there as long as its channel.", "Delete the channel, or its members."
@@ -149,7 +151,7 @@ async def set_member(
     """
 
     async def work(unit: Unit) -> tuple[Member, bool]:
-        held = await _held(unit, group)
+        held = await _held(unit, caller, group)
         person = await store.person(unit, username)
         sources = await store.sources_of(unit, held.id, person.id)
         if sources.get(BY_HAND) == level:
@@ -175,7 +177,7 @@ async def remove_member(services: Services, caller: Principal, group: Group, use
     """
 
     async def work(unit: Unit) -> None:
-        held = await _held(unit, group)
+        held = await _held(unit, caller, group)
         person = await store.person(unit, username)
         sources = await store.sources_of(unit, held.id, person.id)
         if not sources:
@@ -200,10 +202,11 @@ async def _refuse_owner(unit: Unit, held: Group, account_id: int) -> None:
         )
 
 
-async def _held(unit: Unit, group: Group) -> Group:
+async def _held(unit: Unit, caller: Principal, group: Group) -> Group:
     held = await store.lock(unit, group.id)
     if held is None:
         raise PackhouseError("not_found", "The group is gone.", "List the groups to see what there is.")
+    await require_standing(unit, caller)
     return held
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from packhouse.catalog import changes
-from packhouse.catalog.accounts import service_accounts, token_store, tokens
+from packhouse.catalog.accounts import service_accounts, store, token_store, tokens
 from packhouse.catalog.accounts.giving import check_scopes
 from packhouse.catalog.accounts.holding import holding_of
 from packhouse.catalog.accounts.keys import Keys
@@ -20,9 +20,11 @@ from packhouse.catalog.accounts.permissions import Decision, Level, permit
 from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.accounts.reach import PROOF, WORDS, Resource, resolve, targets
 from packhouse.catalog.accounts.service_accounts import ServiceAccount
+from packhouse.catalog.accounts.standing import require_standing
 from packhouse.catalog.accounts.token import Token
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.grants import codes
 from packhouse.core.clock import DAY, to_iso
 from packhouse.core.db import Unit
 from packhouse.core.db.base import Reader
@@ -34,17 +36,23 @@ from packhouse.workflows.services import Services
 MOST_DAYS, DAYS = 365, 30
 
 
-async def ensure(services: Services, here: Channel, actor: str) -> ServiceAccount:
+async def ensure(services: Services, here: Channel, principal: Principal) -> ServiceAccount:
     """Return the service account of a channel, made now if there is none. Raises PackhouseError("not_found")."""
-    return await services.db.write(lambda unit: service_accounts.ensure(unit, here, actor))
+
+    async def work(unit: Unit) -> ServiceAccount:
+        await require_standing(unit, principal)
+        return await service_accounts.ensure(unit, here, principal.username)
+
+    return await services.db.write(work)
 
 
-async def delete(services: Services, here: Channel, account_id: int, actor: str) -> str:
+async def delete(services: Services, here: Channel, account_id: int, principal: Principal) -> str:
     """Delete the service account of a channel with its tokens; return its name. Raises PackhouseError("not_found")."""
 
     async def work(unit: Unit) -> str:
+        await require_standing(unit, principal)
         account = await found(unit, here, account_id)
-        await service_accounts.end(unit, here.id, actor)
+        await service_accounts.end(unit, here.id, principal.username)
         return account.username
 
     return await services.db.write(work)
@@ -73,6 +81,7 @@ async def make_token(
     told, value = tokens.check_metadata(dict(metadata or {})), tokens.new_value()
 
     async def work(unit: Unit) -> Token:
+        await require_standing(unit, principal)
         account = await _held(unit, here, account_id)
         if await token_store.has_live(unit, account.id, name):
             raise tokens.taken(name)
@@ -81,6 +90,7 @@ async def make_token(
         until = await tokens.no_later(unit, principal, wanted)
         draft = Token(0, new_uuid(), account.id, "resource", name, None, unit.now, until, description, told)
         made = await token_store.add(unit, draft, keys.hash_of("token", value), principal.account_id, levels)
+        await codes.also_gave(unit, principal, made.id)
         await tokens.tell(unit, "user_token_created", principal, made, resources)
         return made
 
@@ -110,6 +120,7 @@ async def edit_token(
     told = None if metadata is None else tokens.check_metadata(metadata)
 
     async def work(unit: Unit) -> Token:
+        await require_standing(unit, principal)
         account = await _held(unit, here, account_id)
         token = await _token(unit, account, token_id)
         given = {"name": name, "description": description, "metadata": told}
@@ -154,7 +165,7 @@ async def found(reader: Reader, here: Channel, account_id: int) -> ServiceAccoun
 
 async def _held(unit: Unit, here: Channel, account_id: int) -> ServiceAccount:
     """Return the service account of `here`, whose tokens nobody else changes until the unit ends. Raises as `found`."""
-    await token_store.hold_account(unit, account_id)
+    await store.hold(unit, account_id)
     return await found(unit, here, account_id)
 
 

@@ -17,6 +17,7 @@ from packhouse.catalog.accounts.permissions import (
     role_level,
 )
 from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.accounts.standing import require_standing
 from packhouse.catalog.accounts.visibility import target_of
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels.channel import Channel
@@ -90,6 +91,7 @@ async def _held(unit: Unit, caller: Principal, channel: Channel, level: Level) -
 
     What the token shown may not do there, it gives nobody either.
     """
+    await require_standing(unit, caller)
     held = await lock(unit, channel.id)
     if held is None:
         raise gone()

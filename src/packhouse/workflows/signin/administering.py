@@ -23,6 +23,7 @@ from packhouse.catalog.accounts.governing import looked_after, require_reach
 from packhouse.catalog.accounts.passwords import check_strength, hash_password
 from packhouse.catalog.accounts.people import page_for, providers_of
 from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.accounts.standing import require_standing
 from packhouse.catalog.grants import signing_keys
 from packhouse.core.db import Database, Unit
 from packhouse.core.db.base import Reader
@@ -99,6 +100,7 @@ async def create_person(db: Database, caller: Principal, new: NewPerson) -> Pers
     hashed = await hash_password(check_strength(new.password)) if new.password is not None else None
 
     async def work(unit: Unit) -> Person:
+        await require_standing(unit, caller)
         given = chosen(await all_roles(unit), new.roles, caller)
         made = await accounts.create_account(
             unit, username=new.username, actor=caller.username, password_hash=hashed, roles=given, **profile
@@ -127,6 +129,7 @@ async def edit_person(db: Database, caller: Principal, username: str, edit: Pers
     hashed = None if edit.password is UNSET else await hash_password(check_strength(edit.password))
 
     async def work(unit: Unit) -> Person:
+        await require_standing(unit, caller)
         account = await looked_after(unit, caller, username, whole=hashed is not None)
         values = _kept(account, profile, edit)
         if hashed is not None or _lets_in(caller, account, edit):
@@ -159,6 +162,7 @@ async def delete_person(db: Database, caller: Principal, username: str, heir: st
     _check_naming(caller, heir)
 
     async def work(unit: Unit) -> None:
+        await require_standing(unit, caller)
         account = await looked_after(unit, caller, username)
         await require_reach(unit, caller, account)
         await accounts.keep_an_admin(unit, account)
@@ -182,6 +186,7 @@ async def drop_second_factor(db: Database, caller: Principal, username: str) -> 
         )
 
     async def work(unit: Unit) -> None:
+        await require_standing(unit, caller)
         account = await looked_after(unit, caller, username, whole=True)
         await require_reach(unit, caller, account)
         await accounts.drop_second_factor(unit, account, caller.username)
@@ -193,6 +198,7 @@ async def end_logins(db: Database, caller: Principal, username: str) -> None:
     """End all logins of somebody. Raises PackhouseError("not_found"), also for accounts beyond the caller."""
 
     async def work(unit: Unit) -> None:
+        await require_standing(unit, caller)
         account = await looked_after(unit, caller, username)
         await end_others(unit, account.id, username, caller.username)
 

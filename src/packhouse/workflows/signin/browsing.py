@@ -9,6 +9,7 @@ from packhouse.catalog.accounts.account import Account
 from packhouse.catalog.accounts.keys import Keys
 from packhouse.catalog.accounts.logins import Voucher
 from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.accounts.standing import require_standing
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.changes import note
 from packhouse.core.clock import SECOND
@@ -39,7 +40,7 @@ async def sign_in(
     """
 
     async def work(unit: Unit) -> str:
-        await logins.require_standing(unit, account)
+        await require_standing(unit, account)
         if before is not None and (old := await logins.by_uuid(unit, before)) is not None:
             await logins.end(unit, old.id)
         made, value = await logins.begin(

@@ -11,6 +11,7 @@ from packhouse.catalog.accounts import accounts, logins, store
 from packhouse.catalog.accounts.account import Account, check_name
 from packhouse.catalog.accounts.passwords import check_strength, hash_password
 from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.accounts.standing import require_standing
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels.channel import Channel
 from packhouse.core.db import Database, Unit
@@ -64,6 +65,7 @@ async def change_password(db: Database, caller: Principal, password: str) -> Non
     hashed = await hash_password(check_strength(password))
 
     async def work(unit: Unit) -> None:
+        await require_standing(unit, caller)
         account = await _own(unit, caller)
         shown = await logins.by_uuid(unit, caller.login_id) if caller.login_id else None
         await accounts.change_password(unit, account, hashed, caller.username, but=shown.id if shown else None)

@@ -16,6 +16,7 @@ from packhouse.catalog.accounts.account import Account
 from packhouse.catalog.accounts.authenticator import Authenticator
 from packhouse.catalog.accounts.keys import Keys
 from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.accounts.standing import require_standing
 from packhouse.catalog.accounts.totp import Enrolment
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.changes import note
@@ -117,6 +118,7 @@ async def enrol(services: Services, caller: Principal, account: Account) -> Enro
     made = totp.new_enrolment(account.username)
 
     async def work(unit: Unit) -> None:
+        await require_standing(unit, caller)
         if not await totp.keep_seed(unit, services.sealer, account.id, made.secret):
             raise PackhouseError(
                 "conflict", "The account has a second factor.", "Turn that off before you set up another one."
@@ -145,6 +147,7 @@ async def confirm(
 async def _confirmed(
     unit: Unit, services: Services, keys: Keys, caller: Principal, code: str
 ) -> tuple[list[str], Account]:
+    await require_standing(unit, caller)
     account = await accounts.found(unit, caller.username)
     codes = None
     if account.totp_since is None:
@@ -166,6 +169,7 @@ async def turn_off(db: Database, caller: Principal, account: Account) -> None:
     await _require_person(db, caller)
 
     async def work(unit: Unit) -> None:
+        await require_standing(unit, caller)
         await accounts.drop_second_factor(unit, await accounts.found(unit, account.username), caller.username)
 
     await db.write(work)

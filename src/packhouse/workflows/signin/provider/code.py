@@ -18,6 +18,7 @@ from packhouse.catalog.accounts.account import Account
 from packhouse.catalog.accounts.keys import Keys, load_keys
 from packhouse.catalog.accounts.logins import Login
 from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.accounts.standing import require_standing
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.grants import codes
 from packhouse.catalog.grants.codes import Code, Wish
@@ -111,8 +112,9 @@ async def decide(services: Services, who: Principal, asked: Wish, approved: bool
     keys = await load_keys(services.db, services.sealer)
 
     async def work(unit: Unit) -> str | None:
+        await require_standing(unit, who)
         login = await logins.by_uuid(unit, who.login_id or "")
-        if login is None or login.kind != "browser" or login.account_id != who.account_id:
+        if login is None or login.kind != "browser":
             raise PackhouseError("unauthenticated", "Nobody is signed in here.", "Sign in, then try again.")
         await record_event(
             unit,
@@ -171,14 +173,14 @@ def _fits(found: Code, shown: Exchange) -> bool:
 
 
 async def _end_what_came_of_it(unit: Unit, keys: Keys, code: str, found: Code, account: Account | None) -> None:
-    ended = await codes.end_given(unit, keys, code)
-    if ended and account is not None:
+    ended, revoked = await codes.end_given(unit, keys, code)
+    if (ended or revoked) and account is not None:
         await record_event(
             unit,
             type="authorization_code_replayed",
             actor="system",
             object=f"user {account.username}",
-            data={"client": found.client_id, "logins": ended},
+            data={"client": found.client_id, "logins": ended, "tokens": revoked},
         )
 
 

