@@ -229,5 +229,5 @@ async def test_whoever_is_deleted_meanwhile_makes_no_group(house: House) -> None
     assert (await call(house.admin, "DELETE", "/api/users/ann")).status == 204
     with pytest.raises(PackhouseError) as error:  # what a process that has not heard of it remembers
         await create_group(house.services, Principal(number, "ann", "author"), "team", "", ())
-    assert error.value.code == "conflict"
+    assert error.value.code == "unauthenticated"
     assert (await call(house.admin, "GET", "/api/groups/team")).status == 404
