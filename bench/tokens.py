@@ -10,16 +10,16 @@ from typing import Any
 
 from bench.kit.context import SQLITE, Context
 from bench.kit.report import Line, median
-from packhouse.catalog.accounts import tokens
-from packhouse.catalog.accounts.authenticator import Authenticator
-from packhouse.catalog.accounts.keys import load_keys
-from packhouse.catalog.accounts.permissions import WRITE, Decision, Target, permit
-from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.reach import Resource
 from packhouse.catalog.channels import store as channels
+from packhouse.catalog.installation.keys import load_keys
+from packhouse.catalog.rights.permissions import WRITE, Decision, Target, permit
+from packhouse.catalog.rights.principal import Principal
+from packhouse.catalog.tokens.reach import Resource
 from packhouse.core.db import Database, Unit, open_database
 from packhouse.core.db.migrating import migrate
 from packhouse.doors.credentials import from_request
+from packhouse.workflows.admitting.authenticator import Authenticator
+from packhouse.workflows.people import tokens
 from tests.kit import staffing
 from tests.kit.keys import SEALER
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
-from packhouse.catalog.accounts.permissions import ACTIONS, ALWAYS_IN_TOKENS, CATEGORIES, Level
 from packhouse.catalog.audit.types import EVENTS
+from packhouse.catalog.rights.permissions import ACTIONS, ALWAYS_IN_TOKENS, CATEGORIES, Level
 from packhouse.core.errors import CODES
 from packhouse.core.settings import DESCRIPTIONS, PREFIX, SECRET, Settings
 from packhouse.doors.api import Api

@@ -17,12 +17,12 @@ from bench.kit.filling import fill
 from bench.kit.http import Connection
 from packhouse import app
 from packhouse.catalog.accounts import store as accounts
-from packhouse.catalog.accounts import tokens
-from packhouse.catalog.accounts.keys import load_keys
-from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.installation.keys import load_keys
+from packhouse.catalog.rights.principal import Principal
 from packhouse.core.settings import DESCRIPTIONS, PREFIX, Settings
 from packhouse.workflows.channels.creating import create_channel
+from packhouse.workflows.people import tokens
 from packhouse.workflows.services import Services
 from tests.kit.processes import accepts, free_port, start, stop, wait_until
 

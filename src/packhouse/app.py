@@ -11,22 +11,20 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from packhouse.catalog.accounts import logins
-from packhouse.catalog.accounts.accounts import ensure_admin
-from packhouse.catalog.accounts.authenticator import Authenticator
-from packhouse.catalog.accounts.keys import load_keys
-from packhouse.catalog.accounts.throttle_store import forget_full, forget_places
-from packhouse.catalog.accounts.uses import Uses
 from packhouse.catalog.audit.chain import seal
-from packhouse.catalog.audit.keys import load_signing_key
 from packhouse.catalog.audit.runs import forget_old as forget_old_runs
 from packhouse.catalog.changes import Change, ChangeFeed, forget_old
 from packhouse.catalog.grants import codes, devices, signing_keys
 from packhouse.catalog.identities.attempts import forget_old as forget_old_attempts
 from packhouse.catalog.identities.federated import let_go
+from packhouse.catalog.installation.audit_key import load_signing_key
+from packhouse.catalog.installation.keys import load_keys
+from packhouse.catalog.logins import logins
+from packhouse.catalog.logins.throttle_store import forget_full, forget_places
 from packhouse.catalog.mirrors.origins import forget_unused
 from packhouse.catalog.notifications.outbox import forget_old as forget_old_digests
 from packhouse.catalog.packages.downloads import forget_old_chunks
+from packhouse.catalog.tokens.uses import Uses
 from packhouse.core import log
 from packhouse.core.blobs import local_folder, open_store
 from packhouse.core.clock import DAY
@@ -54,6 +52,7 @@ from packhouse.doors.serve.packages import PackageFiles
 from packhouse.doors.serve.putting import PutDoor
 from packhouse.doors.serve.python import PythonDoor
 from packhouse.formats.archives.sandbox import Sandbox
+from packhouse.workflows.admitting.authenticator import Authenticator
 from packhouse.workflows.channels.deleting import clear_deleted
 from packhouse.workflows.delivering.counting import DownloadCounter
 from packhouse.workflows.delivering.files import Files
@@ -75,6 +74,7 @@ from packhouse.workflows.mirroring.run import mirror_handlers
 from packhouse.workflows.mirroring.schedule import schedule_mirrors
 from packhouse.workflows.notifying.gathering import gather_news
 from packhouse.workflows.notifying.sending import send_due
+from packhouse.workflows.people.accounts import ensure_admin
 from packhouse.workflows.reporting.exporting import check_schedule, export_due
 from packhouse.workflows.reporting.identification import Identification
 from packhouse.workflows.reporting.retention import keep_downloads

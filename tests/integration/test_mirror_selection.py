@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.mirrors import store
 from packhouse.catalog.mirrors.mirror import Spec
+from packhouse.catalog.rights.principal import Principal
 from packhouse.workflows.curating.trusted_keys import distrust_key, trust_key
 from packhouse.workflows.mirroring.editing import restore, run_mirror_now, update_mirror
 from packhouse.workflows.mirroring.preview import preview, preview_spec

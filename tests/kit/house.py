@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from packhouse.app import Server
-from packhouse.catalog.accounts import tokens
-from packhouse.catalog.accounts.keys import load_keys
-from packhouse.catalog.accounts.principal import Principal, Role
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.installation.keys import load_keys
 from packhouse.catalog.packages.downloads import NOBODY, Download
+from packhouse.catalog.rights.principal import Principal, Role
 from packhouse.core.settings import load
 from packhouse.workflows.channels.creating import create_channel, create_subchannel
+from packhouse.workflows.people import tokens
 from packhouse.workflows.publishing.moving import remove
 from packhouse.workflows.publishing.selection import Item
 from packhouse.workflows.services import Services

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from packhouse.catalog.audit.chain import seal
-from packhouse.catalog.audit.keys import load_signing_key
+from packhouse.catalog.installation.audit_key import load_signing_key
 from packhouse.workflows.maintaining.finding import Finding
 from packhouse.workflows.maintaining.verify import verify
 from packhouse.workflows.services import Services

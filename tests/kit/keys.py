@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from packhouse.catalog.accounts import store
-from packhouse.catalog.accounts.keys import load_keys
-from packhouse.catalog.accounts.logins import Kind, Login
-from packhouse.catalog.accounts.sessions import LIFETIME
 from packhouse.catalog.grants.issuing import give_key
+from packhouse.catalog.installation.keys import load_keys
+from packhouse.catalog.logins.logins import Kind, Login
+from packhouse.catalog.logins.sessions import LIFETIME
 from packhouse.core.db import Database
 from packhouse.core.sealing import Sealer
 from packhouse.core.settings import Settings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from packhouse.catalog.accounts.keys import load_keys
+from packhouse.catalog.installation.keys import load_keys
 from packhouse.workflows.signin.oidc.federation import Federation
 from tests.kit.asgi import Answer
 from tests.kit.fake_idp import FakeIdp

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from packhouse.catalog.accounts.holding import holding_of
-from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.rights.principal import Principal
 from packhouse.core.db import Database, Unit
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from packhouse.catalog.accounts import accounts
+from packhouse.catalog.accounts import store
 from packhouse.catalog.accounts.account import Account
 from packhouse.catalog.accounts.passwords import NOBODY, check_strength, hash_password
 from packhouse.core.db import Database, Unit
+from packhouse.workflows.people import accounts
 
 
 async def create_user(db: Database, username: str, password: str | None, role: str, actor: str) -> Account:
@@ -23,7 +24,7 @@ async def set_password(db: Database, username: str, password: str, actor: str) -
     hashed = await hash_password(check_strength(password))
 
     async def work(unit: Unit) -> None:
-        await accounts.change_password(unit, await accounts.found(unit, username), hashed, actor)
+        await accounts.change_password(unit, await store.found(unit, username), hashed, actor)
 
     await db.write(work)
 
@@ -32,7 +33,7 @@ async def set_disabled(db: Database, username: str, disabled: bool, actor: str) 
     """Disable or enable an account; raises as `accounts.disable`."""
 
     async def work(unit: Unit) -> None:
-        await accounts.disable(unit, await accounts.found(unit, username), disabled, actor)
+        await accounts.disable(unit, await store.found(unit, username), disabled, actor)
 
     await db.write(work)
 
@@ -41,6 +42,6 @@ async def delete_user(db: Database, username: str, actor: str) -> None:
     """Delete an account; raises as `accounts.remove`."""
 
     async def work(unit: Unit) -> None:
-        await accounts.remove(unit, await accounts.found(unit, username), actor)
+        await accounts.remove(unit, await store.found(unit, username), actor)
 
     await db.write(work)

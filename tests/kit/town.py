@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from packhouse.catalog.accounts import store, tokens
-from packhouse.catalog.accounts.keys import load_keys
-from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.accounts import store
 from packhouse.catalog.changes import note
 from packhouse.catalog.grants.issuing import give_key
+from packhouse.catalog.installation.keys import load_keys
+from packhouse.catalog.rights.principal import Principal
 from packhouse.core.clock import DAY
 from packhouse.core.db import Unit
+from packhouse.workflows.people import tokens
 from packhouse.workflows.signin.browsing import sign_in
 from tests.kit import staffing
 from tests.kit.carriers import Credentials

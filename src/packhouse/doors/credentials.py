@@ -13,7 +13,7 @@ import binascii
 import re
 from collections.abc import Iterable
 
-from packhouse.catalog.accounts.credential import MALFORMED, TOKEN, Credential, opaque
+from packhouse.workflows.admitting.credential import MALFORMED, TOKEN, Credential, opaque
 
 #: longer values are not read at all, in bytes
 HEADER_BYTES = 16_384

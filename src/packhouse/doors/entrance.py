@@ -10,9 +10,6 @@ import asyncio
 from contextlib import suppress
 from urllib.parse import unquote_to_bytes
 
-from packhouse.catalog.accounts.authenticator import Authenticator
-from packhouse.catalog.accounts.credential import Credential
-from packhouse.catalog.accounts.proofs import Proof
 from packhouse.core.errors import PackhouseError
 from packhouse.core.log import get_logger
 from packhouse.core.randomness import random_bytes
@@ -24,6 +21,9 @@ from packhouse.doors.origins import Origins
 from packhouse.doors.proxies import Proxies
 from packhouse.doors.serve import Repository
 from packhouse.doors.serve.answers import Answers
+from packhouse.workflows.admitting.authenticator import Authenticator
+from packhouse.workflows.admitting.credential import Credential
+from packhouse.workflows.admitting.proofs import Proof
 
 log = get_logger("packhouse.entrance")
 REPO = "/api/repo/"

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from packhouse.catalog import changes
-from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.groups import membership, store
+from packhouse.catalog.rights.principal import Principal
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.workflows.sharing.groups import create_group

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from packhouse.catalog.accounts import accounts
 from packhouse.catalog.identities import store as providers
 from packhouse.core.db import Unit
+from packhouse.workflows.people import accounts
 from tests.kit.asgi import Answer, Client
 from tests.kit.calls import call, read
 from tests.kit.house import House, basic

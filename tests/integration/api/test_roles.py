@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from packhouse.catalog.accounts import tokens
-from packhouse.catalog.accounts.keys import load_keys
-from packhouse.catalog.accounts.permissions import ACTIONS, CATEGORIES
 from packhouse.catalog.changes import note
+from packhouse.catalog.installation.keys import load_keys
+from packhouse.catalog.rights.permissions import ACTIONS, CATEGORIES
 from packhouse.core.db import Unit
 from packhouse.doors.api.permissions import ROUTES
+from packhouse.workflows.people import tokens
 from tests.kit.asgi import Client
 from tests.kit.calls import call, read
 from tests.kit.house import House

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from packhouse.catalog.accounts import service_accounts
-from packhouse.catalog.accounts.permissions import Level
 from packhouse.catalog.groups import grants
+from packhouse.catalog.rights.permissions import Level
+from packhouse.catalog.tokens import service_accounts
 from packhouse.doors.api.permissions import ROUTES
 from tests.conftest import Backend
 from tests.kit.asgi import Client

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from packhouse.catalog.accounts.permissions import ACTIONS, CATEGORIES, READ
+from packhouse.catalog.rights.permissions import ACTIONS, CATEGORIES, READ
 from tests.conftest import Backend
 from tests.kit.calls import call, read, upload
 from tests.kit.condapkg import make_conda

@@ -12,22 +12,24 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
-from packhouse.catalog.accounts import accounts, passwords, store, token_store, tokens
-from packhouse.catalog.accounts.authenticator import Authenticator
-from packhouse.catalog.accounts.credential import MALFORMED, Credential
+from packhouse.catalog.accounts import passwords, store
 from packhouse.catalog.accounts.holding import holding_of
-from packhouse.catalog.accounts.keys import Keys, load_keys
 from packhouse.catalog.accounts.people import page_for
-from packhouse.catalog.accounts.permissions import Decision, Target, permit
-from packhouse.catalog.accounts.principal import ANONYMOUS, Principal
-from packhouse.catalog.accounts.visibility import VISIBLE, levels_on, target_of, viewer
 from packhouse.catalog.changes import Change, ChangeFeed
 from packhouse.catalog.channels import store as channels
+from packhouse.catalog.installation.keys import Keys, load_keys
+from packhouse.catalog.rights.permissions import Decision, Target, permit
+from packhouse.catalog.rights.principal import ANONYMOUS, Principal
+from packhouse.catalog.rights.visibility import VISIBLE, levels_on, target_of, viewer
 from packhouse.catalog.schema import channel
+from packhouse.catalog.tokens import store as token_store
 from packhouse.core.clock import SECOND, to_iso
 from packhouse.core.db import Database, Row, Unit, open_database
 from packhouse.core.db.statements import Statement, compiled
 from packhouse.core.errors import PackhouseError
+from packhouse.workflows.admitting.authenticator import Authenticator
+from packhouse.workflows.admitting.credential import MALFORMED, Credential
+from packhouse.workflows.people import accounts, tokens
 from tests.conftest import Backend
 from tests.kit import staffing
 from tests.kit.keys import SEALER, key_for

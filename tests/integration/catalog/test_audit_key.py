@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from packhouse.catalog.accounts.keys import load_keys
-from packhouse.catalog.audit.keys import find_public_key, load_signing_key
+from packhouse.catalog.installation.audit_key import find_public_key, load_signing_key
+from packhouse.catalog.installation.keys import load_keys
 from packhouse.core.db import open_database
 from packhouse.core.errors import PackhouseError
 from tests.conftest import Backend

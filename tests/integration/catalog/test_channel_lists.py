@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.visibility import viewer
 from packhouse.catalog.channels import listing
+from packhouse.catalog.rights.principal import Principal
+from packhouse.catalog.rights.visibility import viewer
 from packhouse.core.db import open_database
 from packhouse.core.db.migrating import migrate
 from packhouse.core.db.statements import compiled

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from packhouse.catalog.accounts import logins
-from packhouse.catalog.accounts.keys import load_keys
 from packhouse.catalog.identities import federated
 from packhouse.catalog.identities.store import ensure
+from packhouse.catalog.installation.keys import load_keys
+from packhouse.catalog.logins import logins
 from packhouse.core.clock import DAY, SECOND
 from packhouse.core.db import Database, Unit, open_database
 from tests.conftest import Backend

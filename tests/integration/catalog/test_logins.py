@@ -7,14 +7,16 @@ from functools import partial
 
 import pytest
 
-from packhouse.catalog.accounts import accounts, logins
-from packhouse.catalog.accounts.authenticator import Authenticator
-from packhouse.catalog.accounts.credential import Credential
-from packhouse.catalog.accounts.keys import Keys, load_keys
+from packhouse.catalog.accounts import store
 from packhouse.catalog.changes import Change, ChangeFeed
+from packhouse.catalog.installation.keys import Keys, load_keys
+from packhouse.catalog.logins import logins
 from packhouse.core.clock import DAY
 from packhouse.core.db import Database, Unit, open_database
 from packhouse.core.errors import PackhouseError
+from packhouse.workflows.admitting.authenticator import Authenticator
+from packhouse.workflows.admitting.credential import Credential
+from packhouse.workflows.people import accounts
 from packhouse.workflows.signin.browsing import end_others
 from tests.conftest import Backend
 from tests.kit import staffing
@@ -115,7 +117,7 @@ async def test_the_end_of_all_logins_is_told_once_and_heard_in_every_process(db:
     for value in values:
         assert (await elsewhere.proof(Credential("cookie", value))).principal.username == "ann"
     if way == "password":
-        account = await accounts.found(db, "ann")
+        account = await store.found(db, "ann")
         await db.write(partial(accounts.change_password, account=account, hashed="x", actor="root"))
     else:
         await db.write(partial(end_others, account_id=ann, username="ann", actor="ann"))

@@ -10,13 +10,15 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from packhouse.catalog.accounts import logins, people, visibility
-from packhouse.catalog.accounts.principal import ANONYMOUS
-from packhouse.catalog.accounts.visibility import viewer
+from packhouse.catalog.accounts import people
 from packhouse.catalog.audit import store as audit
 from packhouse.catalog.identities import federated
+from packhouse.catalog.logins import logins
 from packhouse.catalog.packages import contents, entries, listing, needs, summaries
 from packhouse.catalog.policies import hidden, suspects, verdicts
+from packhouse.catalog.rights import visibility
+from packhouse.catalog.rights.principal import ANONYMOUS
+from packhouse.catalog.rights.visibility import viewer
 from packhouse.catalog.vulnerabilities import affected
 from packhouse.core.db.migrating import migrate
 from packhouse.core.db.statements import Statement, compiled

@@ -10,17 +10,17 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 
-from packhouse.catalog.accounts import logins, sessions
-from packhouse.catalog.accounts.authenticator import Authenticator
-from packhouse.catalog.accounts.credential import Credential
-from packhouse.catalog.accounts.keys import load_keys
-from packhouse.catalog.accounts.login_list import live_logins
 from packhouse.catalog.changes import Change, ChangeFeed
 from packhouse.catalog.grants import signing_keys
 from packhouse.catalog.grants.signing_keys import NOTICE, SIGNS, jwks, rotate, signer, verifier
+from packhouse.catalog.installation.keys import load_keys
+from packhouse.catalog.logins import logins, sessions
+from packhouse.catalog.logins.listing import live_logins
 from packhouse.core.clock import DAY
 from packhouse.core.db import Database, Unit, open_database
 from packhouse.core.errors import PackhouseError
+from packhouse.workflows.admitting.authenticator import Authenticator
+from packhouse.workflows.admitting.credential import Credential
 from packhouse.workflows.signin.administering import retire_keys
 from tests.conftest import Backend
 from tests.kit import staffing

@@ -11,14 +11,14 @@ import pytest
 
 from packhouse.catalog.accounts import store
 from packhouse.catalog.accounts.account import Account
-from packhouse.catalog.accounts.authenticator import Authenticator
-from packhouse.catalog.accounts.credential import Credential
-from packhouse.catalog.accounts.keys import Keys, load_keys
-from packhouse.catalog.accounts.throttle import Throttle, network
-from packhouse.catalog.accounts.throttle_store import forget_full
+from packhouse.catalog.installation.keys import Keys, load_keys
+from packhouse.catalog.logins.throttle_store import forget_full
 from packhouse.core.clock import SECOND
 from packhouse.core.db import Database, Unit, open_database
 from packhouse.core.errors import PackhouseError
+from packhouse.workflows.admitting.authenticator import Authenticator
+from packhouse.workflows.admitting.credential import Credential
+from packhouse.workflows.admitting.throttle import Throttle, network
 from tests.conftest import Backend
 from tests.kit import staffing
 from tests.kit.keys import SEALER

@@ -14,12 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from packhouse.catalog import changes
-from packhouse.catalog.accounts import store, tokens
-from packhouse.catalog.accounts.authenticator import Authenticator
-from packhouse.catalog.accounts.credential import Credential
+from packhouse.catalog.accounts import store
 from packhouse.catalog.accounts.holding import holding_of
-from packhouse.catalog.accounts.keys import Keys, load_keys
-from packhouse.catalog.accounts.permissions import (
+from packhouse.catalog.channels import store as channels
+from packhouse.catalog.installation.keys import Keys, load_keys
+from packhouse.catalog.rights.permissions import (
     ACTIONS,
     CATEGORIES,
     INSTALLATION,
@@ -28,12 +27,14 @@ from packhouse.catalog.accounts.permissions import (
     Level,
     permit,
 )
-from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.reach import Resource
-from packhouse.catalog.accounts.visibility import target_of
-from packhouse.catalog.channels import store as channels
+from packhouse.catalog.rights.principal import Principal
+from packhouse.catalog.rights.visibility import target_of
+from packhouse.catalog.tokens.reach import Resource
 from packhouse.core.db import Database, Unit, open_database
 from packhouse.core.errors import PackhouseError
+from packhouse.workflows.admitting.authenticator import Authenticator
+from packhouse.workflows.admitting.credential import Credential
+from packhouse.workflows.people import tokens
 from tests.conftest import Backend
 from tests.kit import staffing
 from tests.kit.keys import SEALER

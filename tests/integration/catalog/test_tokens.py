@@ -8,17 +8,17 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from packhouse.catalog.accounts import tokens
-from packhouse.catalog.accounts.authenticator import Authenticator
-from packhouse.catalog.accounts.credential import Credential
-from packhouse.catalog.accounts.keys import Keys, load_keys
-from packhouse.catalog.accounts.permissions import MANAGE, READ, WRITE
-from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.reach import Resource
 from packhouse.catalog.channels import store as channels
+from packhouse.catalog.installation.keys import Keys, load_keys
+from packhouse.catalog.rights.permissions import MANAGE, READ, WRITE
+from packhouse.catalog.rights.principal import Principal
+from packhouse.catalog.tokens.reach import Resource
 from packhouse.core.clock import DAY, SECOND, to_iso
 from packhouse.core.db import Database, Unit, open_database
 from packhouse.core.errors import PackhouseError
+from packhouse.workflows.admitting.authenticator import Authenticator
+from packhouse.workflows.admitting.credential import Credential
+from packhouse.workflows.people import tokens
 from tests.conftest import Backend
 from tests.kit import staffing
 from tests.kit.keys import SEALER

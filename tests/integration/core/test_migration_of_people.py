@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
 from packhouse.catalog.accounts import store
-from packhouse.catalog.accounts.permissions import CATEGORIES
+from packhouse.catalog.rights.permissions import CATEGORIES
 from packhouse.core.db import open_database
 from packhouse.core.db.migrating import config, engine_for, migrate
 from tests.kit import services, staffing

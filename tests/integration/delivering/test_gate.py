@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from packhouse.catalog import changes as change_list
-from packhouse.catalog.accounts import authenticator
 from packhouse.catalog.accounts.holding import Holding, holding_of
 from packhouse.catalog.channels import store as channels
 from packhouse.core.db.base import Reader
+from packhouse.workflows.admitting import authenticator
 from packhouse.workflows.answering.refusing import refusal_of
 from packhouse.workflows.channels.deleting import delete_channel
 from packhouse.workflows.channels.editing import Edit, edit_channel

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from packhouse.app import _duties
-from packhouse.catalog.accounts import logins
-from packhouse.catalog.accounts.keys import load_keys
 from packhouse.catalog.changes import forget_old, note
+from packhouse.catalog.installation.keys import load_keys
+from packhouse.catalog.logins import logins
 from packhouse.catalog.packages.downloads import forget_old_chunks, take_chunk
 from packhouse.core import leases
 from packhouse.core.clock import DAY

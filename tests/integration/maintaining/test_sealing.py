@@ -15,9 +15,9 @@ from alembic import command
 from sqlalchemy import text
 
 from packhouse.app import prepare
-from packhouse.catalog.accounts.keys import load_keys
-from packhouse.catalog.audit.keys import load_signing_key
 from packhouse.catalog.audit.store import record_event
+from packhouse.catalog.installation.audit_key import load_signing_key
+from packhouse.catalog.installation.keys import load_keys
 from packhouse.catalog.mirrors import credentials
 from packhouse.catalog.mirrors.mirror import Credential, Spec
 from packhouse.catalog.mirrors.origins import source_of

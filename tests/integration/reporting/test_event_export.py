@@ -15,8 +15,8 @@ import pytest
 
 from packhouse.catalog.audit import chain
 from packhouse.catalog.audit.chain import link, seal, verify_chain
-from packhouse.catalog.audit.keys import load_signing_key
 from packhouse.catalog.audit.store import record_event
+from packhouse.catalog.installation.audit_key import load_signing_key
 from packhouse.core.db import Database, Unit, open_database
 from packhouse.workflows.reporting.trail import Head, json_lines
 from tests.conftest import Backend

@@ -9,7 +9,7 @@ import pytest
 from packhouse.app import _duties
 from packhouse.catalog.audit import runs
 from packhouse.catalog.audit.chain import seal
-from packhouse.catalog.audit.keys import load_signing_key
+from packhouse.catalog.installation.audit_key import load_signing_key
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.core.settings import load

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from packhouse.catalog.accounts.throttle import Throttle
 from packhouse.core.errors import PackhouseError
 from packhouse.doors.api.permissions import ROUTES
+from packhouse.workflows.admitting.throttle import Throttle
 from tests.conftest import Backend
 from tests.kit import rights
 from tests.kit.asgi import Answer

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from packhouse.catalog import changes
-from packhouse.catalog.accounts import tokens
-from packhouse.catalog.accounts.keys import load_keys
+from packhouse.catalog.installation.keys import load_keys
 from packhouse.core.clock import SECOND, monotonic, to_iso
 from packhouse.doors.entrance import Entrance
 from packhouse.doors.serve import answers
 from packhouse.doors.serve.conda import CondaDoor
 from packhouse.workflows.channels.editing import Edit, edit_channel
+from packhouse.workflows.people import tokens
 from tests.kit.house import House
 from tests.kit.keys import SEALER
 

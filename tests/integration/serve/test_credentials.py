@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from packhouse.catalog import changes
-from packhouse.catalog.accounts import tokens
-from packhouse.catalog.accounts.keys import load_keys
-from packhouse.catalog.accounts.permissions import READ
+from packhouse.catalog.installation.keys import load_keys
+from packhouse.catalog.rights.permissions import READ
 from packhouse.core.db import Unit
 from packhouse.workflows.channels.editing import Edit, edit_channel
+from packhouse.workflows.people import tokens
 from tests.conftest import Backend
 from tests.kit import staffing
 from tests.kit.asgi import Answer

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from packhouse.catalog.accounts import accounts
 from packhouse.catalog.accounts.account import Account
 from packhouse.catalog.identities import store as identities
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
+from packhouse.workflows.people import accounts
 from packhouse.workflows.signin.arriving import Arrival, arrive, channel_name
 from tests.conftest import Backend
 from tests.kit import staffing

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from packhouse.catalog.accounts import logins, totp
-from packhouse.catalog.accounts.authenticator import Authenticator
-from packhouse.catalog.accounts.keys import load_keys
+from packhouse.catalog.accounts import totp
+from packhouse.catalog.installation.keys import load_keys
+from packhouse.catalog.logins import logins
 from packhouse.core.db import Unit
+from packhouse.workflows.admitting.authenticator import Authenticator
 from tests.integration.signin.test_second_factor import code
 from tests.kit import staffing
 from tests.kit.asgi import Answer

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from packhouse.catalog.accounts.cookies import IDLE
 from packhouse.catalog.changes import note
+from packhouse.catalog.logins.cookies import IDLE
 from tests.conftest import Backend
 from tests.kit import staffing
 from tests.kit.calls import read

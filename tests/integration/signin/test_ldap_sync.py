@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from packhouse.catalog.accounts import accounts, tokens
 from packhouse.catalog.accounts import store as account_store
-from packhouse.catalog.accounts.keys import load_keys
-from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.groups import store as groups
 from packhouse.catalog.identities import store
+from packhouse.catalog.installation.keys import load_keys
+from packhouse.catalog.rights.principal import Principal
 from packhouse.core.clock import SECOND
 from packhouse.core.db import Unit
+from packhouse.workflows.people import accounts, tokens
 from packhouse.workflows.signin.directory import syncing
 from packhouse.workflows.signin.directory.asking import sign_in
 from packhouse.workflows.signin.directory.syncing import synchronise, synchronise_due

@@ -13,10 +13,10 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 import pytest
 
-from packhouse.catalog.accounts.keys import load_keys
 from packhouse.catalog.changes import note
 from packhouse.catalog.identities import federated
 from packhouse.catalog.identities.federated import Upstream
+from packhouse.catalog.installation.keys import load_keys
 from packhouse.core.clock import DAY
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError

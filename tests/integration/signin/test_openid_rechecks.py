@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from packhouse.catalog.accounts import logins
+from packhouse.catalog.logins import logins
 from packhouse.core.errors import PackhouseError
 from packhouse.workflows.signin.oidc.federation import Federation
 from tests.conftest import Backend

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from packhouse.catalog.accounts.principal import Role
+from packhouse.catalog.rights.principal import Role
 from tests.kit.house import House
 from tests.kit.pages import HOST, ORIGIN, Browser
 from tests.kit.repo_cli import RepoCli

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from packhouse.catalog.accounts.authenticator import Authenticator
 from packhouse.catalog.changes import ChangeFeed
+from packhouse.workflows.admitting.authenticator import Authenticator
 from tests.kit import staffing
 from tests.kit.asgi import Client
 from tests.kit.calls import call, read

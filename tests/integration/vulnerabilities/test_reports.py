@@ -151,8 +151,8 @@ async def test_who_has_it_is_told_to_those_who_may_know(house: House) -> None:
 
 
 async def test_a_token_without_the_audit_scope_hears_of_channels_and_not_of_users(house: House) -> None:
-    from packhouse.catalog.accounts import tokens
-    from packhouse.catalog.accounts.keys import load_keys
+    from packhouse.catalog.installation.keys import load_keys
+    from packhouse.workflows.people import tokens
 
     db = house.services.db
     await know(db, "CVE-2024-0001")

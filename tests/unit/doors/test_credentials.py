@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from packhouse.catalog.accounts.credential import MALFORMED, Credential
 from packhouse.doors.credentials import from_headers, from_path, from_request, mask
+from packhouse.workflows.admitting.credential import MALFORMED, Credential
 
 T = "0123456789abcdef" * 3
 U = "fedcba9876543210" * 3

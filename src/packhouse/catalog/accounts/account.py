@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from packhouse.catalog.accounts.principal import Role
+from packhouse.catalog.rights.principal import Role
 from packhouse.core.errors import PackhouseError
 
 #: lower case only, so that no two accounts look alike; never the colon that ends a user name in Basic authentication

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy import bindparam, delete, insert, select
 
-from packhouse.catalog.accounts.giving import covers
-from packhouse.catalog.accounts.permissions import CATEGORIES
-from packhouse.catalog.accounts.principal import Levels, Principal
 from packhouse.catalog.people_tables import BY_HAND, account_role, role, role_level
+from packhouse.catalog.rights.giving import covers
+from packhouse.catalog.rights.permissions import CATEGORIES
+from packhouse.catalog.rights.principal import Levels, Principal
 from packhouse.catalog.roles.role import ADMIN
 from packhouse.catalog.roles.store import hold_named
 from packhouse.core.db import Unit, any_of

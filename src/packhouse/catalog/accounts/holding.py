@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from packhouse.catalog.accounts.permissions import CATEGORIES
-from packhouse.catalog.accounts.principal import Levels, Principal, Role
+from packhouse.catalog.rights.permissions import CATEGORIES
+from packhouse.catalog.rights.principal import Levels, Principal, Role
 from packhouse.catalog.roles.role import ADMIN, AUTHOR, EVERYONE
 from packhouse.core.db.base import Reader
 

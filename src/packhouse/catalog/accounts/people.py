@@ -10,10 +10,10 @@ from sqlalchemy import ColumnElement, Select, bindparam, func, not_, or_, select
 
 from packhouse.catalog.accounts.account import Account
 from packhouse.catalog.accounts.assigning import all_roles, owner_of
-from packhouse.catalog.accounts.giving import covers
-from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.accounts.store import account_columns
 from packhouse.catalog.people_tables import account, account_role, group_member, group_role, role
+from packhouse.catalog.rights.giving import covers
+from packhouse.catalog.rights.principal import Principal
 from packhouse.catalog.sign_in_tables import provider
 from packhouse.core.db import any_of
 from packhouse.core.db.base import Reader

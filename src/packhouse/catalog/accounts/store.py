@@ -1,8 +1,8 @@
-"""Queries of accounts and of the installation's secrets."""
+"""Queries of accounts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -28,7 +28,6 @@ from packhouse.catalog.people_tables import (
     account_role,
     channel_grant,
     group_member,
-    secret,
     token,
     token_grant,
 )
@@ -42,8 +41,9 @@ from packhouse.catalog.sign_in_tables import (
     login,
     recovery_code,
 )
-from packhouse.core.db import Unit, any_of
+from packhouse.core.db import Unit
 from packhouse.core.db.base import Reader
+from packhouse.core.errors import PackhouseError
 from packhouse.core.randomness import new_uuid
 
 
@@ -141,15 +141,24 @@ _DELETE: tuple[Delete | Update, ...] = (
     delete(account).where(account.c.id == _GONE),
 )
 
-_SECRETS = select(secret.c.name, secret.c.value).where(any_of(secret.c.name, "names"))
-_CHANGE = "UPDATE secret SET value = :value WHERE name = :name AND value = :before"
-_KEEP = "INSERT INTO secret (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING"
-
 
 async def by_name(reader: Reader, username: str) -> Account | None:
     """Return the account of that name, disabled or not."""
     row = await reader.fetch_one(_BY_NAME, username=username)
     return Account(*row) if row else None
+
+
+async def found(reader: Reader, username: str) -> Account:
+    """Return the account of that name. Raises PackhouseError("not_found")."""
+    one = await by_name(reader, username)
+    if one is None:
+        raise absent(username)
+    return one
+
+
+def absent(username: str) -> PackhouseError:
+    """Return the refusal for an account that is not there, or that the caller may not know of."""
+    return PackhouseError("not_found", f"There is no user {username[:80]!r}.", "List the users to find the name.")
 
 
 async def by_id(reader: Reader, account_id: int) -> Account | None:
@@ -255,18 +264,3 @@ async def delete_account(unit: Unit, account_id: int) -> None:
     """Delete the account with what it holds and its tokens; its number keeps its name, for the history of downloads."""
     for statement in (_REMEMBER, *_DELETE):
         await unit.execute(statement, account_id=account_id)
-
-
-async def secrets(reader: Reader, names: Sequence[str]) -> dict[str, bytes]:
-    """Return those of the named secrets that exist."""
-    return {name: bytes(value) for name, value in await reader.fetch_all(_SECRETS, names=list(names))}
-
-
-async def add_secret(unit: Unit, name: str, value: bytes) -> bool:
-    """Keep a secret if there is none of that name; return whether it was kept."""
-    return await unit.execute(_KEEP, name=name, value=value) == 1
-
-
-async def change_secret(unit: Unit, name: str, before: bytes, value: bytes) -> bool:
-    """Keep a secret otherwise unless another process has meanwhile; return whether it was changed."""
-    return await unit.execute(_CHANGE, name=name, before=before, value=value) == 1

@@ -16,7 +16,7 @@ from pyotp import TOTP
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from packhouse.catalog.accounts.account import Account
-from packhouse.catalog.accounts.keys import Keys
+from packhouse.catalog.installation.keys import Keys
 from packhouse.catalog.people_tables import account
 from packhouse.catalog.sign_in_tables import recovery_code
 from packhouse.core.clock import SECOND

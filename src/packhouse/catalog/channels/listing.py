@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Select, bindparam, func, select
 
-from packhouse.catalog.accounts.permissions import MANAGE, READ
-from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.visibility import VISIBLE, held, levels_on, viewer
 from packhouse.catalog.judgement_tables import policy
 from packhouse.catalog.people_tables import account, group_member, user_group
+from packhouse.catalog.rights.permissions import MANAGE, READ
+from packhouse.catalog.rights.principal import Principal
+from packhouse.catalog.rights.visibility import VISIBLE, held, levels_on, viewer
 from packhouse.catalog.schema import channel, mirror, package_total
 from packhouse.core.db import any_of
 from packhouse.core.db.base import Reader

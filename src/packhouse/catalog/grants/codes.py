@@ -10,11 +10,12 @@ from __future__ import annotations
 import msgspec
 from sqlalchemy import bindparam, delete, insert, select, update
 
-from packhouse.catalog.accounts import logins, token_store
-from packhouse.catalog.accounts.keys import Keys
-from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.changes import note
+from packhouse.catalog.installation.keys import Keys
+from packhouse.catalog.logins import logins
+from packhouse.catalog.rights.principal import Principal
 from packhouse.catalog.sign_in_tables import auth_code, login
+from packhouse.catalog.tokens import store as token_store
 from packhouse.core.clock import SECOND
 from packhouse.core.db import Unit
 from packhouse.core.db.base import Reader

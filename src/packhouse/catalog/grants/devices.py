@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
-from packhouse.catalog.accounts.keys import Keys
+from packhouse.catalog.installation.keys import Keys
 from packhouse.catalog.sign_in_tables import device_grant, login
 from packhouse.core.clock import SECOND
 from packhouse.core.db import Unit

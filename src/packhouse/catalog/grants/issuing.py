@@ -7,13 +7,13 @@ from typing import Any
 
 from sqlalchemy import bindparam, select
 
-from packhouse.catalog.accounts import logins, sessions
 from packhouse.catalog.accounts.account import Account
-from packhouse.catalog.accounts.keys import Keys
-from packhouse.catalog.accounts.logins import Kind, Login, Way
-from packhouse.catalog.accounts.standing import require_standing
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.grants.signing_keys import SigningKey, signer
+from packhouse.catalog.installation.keys import Keys
+from packhouse.catalog.logins import logins, sessions
+from packhouse.catalog.logins.logins import Kind, Login, Way
+from packhouse.catalog.logins.standing import require_standing
 from packhouse.catalog.people_tables import account as account_table
 from packhouse.core.clock import SECOND
 from packhouse.core.db import Database, Unit

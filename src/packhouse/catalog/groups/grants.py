@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Select, bindparam, delete, func, or_, select
 
-from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.visibility import VISIBLE, viewer
 from packhouse.catalog.people_tables import account, channel_grant, group_grant, group_member, user_group
+from packhouse.catalog.rights.principal import Principal
+from packhouse.catalog.rights.visibility import VISIBLE, viewer
 from packhouse.catalog.schema import channel
 from packhouse.core.db import Unit
 from packhouse.core.db.base import Reader

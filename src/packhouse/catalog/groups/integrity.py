@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import Select, and_, bindparam, case, func, not_, or_, select
 
-from packhouse.catalog.accounts.permissions import MANAGE
 from packhouse.catalog.accounts.store import CAN_LOG_IN
 from packhouse.catalog.groups.group import OWNERS
 from packhouse.catalog.people_tables import account, group_grant, group_member, user_group
+from packhouse.catalog.rights.permissions import MANAGE
 from packhouse.catalog.schema import channel
 from packhouse.core.db.base import Reader
 

@@ -9,13 +9,13 @@ from sqlalchemy import bindparam, select, update
 
 from packhouse.catalog import changes
 from packhouse.catalog.accounts import store as accounts
-from packhouse.catalog.accounts.permissions import MANAGE
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.groups import grants, store
 from packhouse.catalog.groups.group import OWNERS
 from packhouse.catalog.groups.store import Person
 from packhouse.catalog.people_tables import account
+from packhouse.catalog.rights.permissions import MANAGE
 from packhouse.catalog.schema import channel
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError

@@ -8,9 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Select, bindparam, case, delete, func, insert, or_, select, update
 
 from packhouse.catalog.accounts.account import SERVICE_PREFIX
-from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.accounts.store import CAN_LOG_IN
-from packhouse.catalog.accounts.visibility import VISIBLE, viewer
 from packhouse.catalog.groups.group import Group
 from packhouse.catalog.people_tables import (
     BY_HAND,
@@ -22,6 +20,8 @@ from packhouse.catalog.people_tables import (
     role,
     user_group,
 )
+from packhouse.catalog.rights.principal import Principal
+from packhouse.catalog.rights.visibility import VISIBLE, viewer
 from packhouse.catalog.schema import channel
 from packhouse.catalog.sign_in_tables import group_mapping, provider
 from packhouse.core.db import Row, Unit, any_of

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from packhouse.catalog.accounts.permissions import GROUP, NOWHERE, READ, Target
-from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.groups import store
 from packhouse.catalog.groups.group import Group
+from packhouse.catalog.rights.permissions import GROUP, NOWHERE, READ, Target
+from packhouse.catalog.rights.principal import Principal
 from packhouse.core.db.base import Reader
 
 #: the id of none

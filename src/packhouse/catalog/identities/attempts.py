@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
-from packhouse.catalog.accounts.keys import Keys
+from packhouse.catalog.installation.keys import Keys
 from packhouse.catalog.sign_in_tables import attempt
 from packhouse.core.clock import SECOND
 from packhouse.core.db import Unit

@@ -7,11 +7,11 @@ from typing import NamedTuple
 from sqlalchemy import and_, bindparam, delete, func, or_, select
 
 from packhouse.catalog.accounts.holding import holding_of
-from packhouse.catalog.accounts.permissions import Decision, permit
-from packhouse.catalog.accounts.visibility import target_of
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.notifications.tables import mail_address, silent_channel, subscription
 from packhouse.catalog.people_tables import account
+from packhouse.catalog.rights.permissions import Decision, permit
+from packhouse.catalog.rights.visibility import target_of
 from packhouse.catalog.schema import channel
 from packhouse.core.db import Unit
 from packhouse.core.db.base import Reader

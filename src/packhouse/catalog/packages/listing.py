@@ -14,10 +14,10 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, FromClause, Select, Text, and_, bindparam, case, func, literal, select
 
-from packhouse.catalog.accounts.visibility import VISIBLE
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.packages.hiding import SHOWN, judged
 from packhouse.catalog.packages.search import EXACT, matches, words_of
+from packhouse.catalog.rights.visibility import VISIBLE
 from packhouse.catalog.schema import (
     channel,
     content,

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from sqlalchemy import bindparam, delete, func, insert, or_, select
 
-from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.visibility import VISIBLE, viewer
 from packhouse.catalog.judgement_tables import reservation
+from packhouse.catalog.rights.principal import Principal
+from packhouse.catalog.rights.visibility import VISIBLE, viewer
 from packhouse.catalog.schema import channel, entry
 from packhouse.core.db import Database, Unit
 from packhouse.core.db.base import Reader

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import ColumnElement, Select, bindparam, func, insert, or_, select, update
 
-from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.visibility import VISIBLE, viewer
 from packhouse.catalog.judgement_tables import waiver
+from packhouse.catalog.rights.principal import Principal
+from packhouse.catalog.rights.visibility import VISIBLE, viewer
 from packhouse.catalog.schema import channel
 from packhouse.core.db import Row, Unit, any_of
 from packhouse.core.db.base import Reader

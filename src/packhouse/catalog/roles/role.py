@@ -8,8 +8,8 @@ from difflib import get_close_matches
 
 import msgspec
 
-from packhouse.catalog.accounts.permissions import CATEGORIES, NONE, READ, Level
-from packhouse.catalog.accounts.principal import Levels
+from packhouse.catalog.rights.permissions import CATEGORIES, NONE, READ, Level
+from packhouse.catalog.rights.principal import Levels
 from packhouse.core.errors import PackhouseError
 
 #: lower case only, so that no two roles look alike

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import ColumnElement, FromClause, Select, and_, bindparam, case, func, or_, select, true
 
-from packhouse.catalog.accounts.permissions import MANAGE
-from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.visibility import VISIBLE, held, viewer
 from packhouse.catalog.judgement_tables import finding
 from packhouse.catalog.packages.hiding import HIDDEN_BY, SHOWN, judged
+from packhouse.catalog.rights.permissions import MANAGE
+from packhouse.catalog.rights.principal import Principal
+from packhouse.catalog.rights.visibility import VISIBLE, held, viewer
 from packhouse.catalog.schema import channel, content, entry, record
 from packhouse.core.db import Database, any_of
 

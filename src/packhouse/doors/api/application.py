@@ -8,10 +8,9 @@ from typing import Any
 from litestar import Litestar, Request
 from litestar.di import Provide
 
-from packhouse.catalog.accounts.authenticator import Authenticator
-from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.groups.group import Group
+from packhouse.catalog.rights.principal import Principal
 from packhouse.doors.api import (
     account,
     aliases,
@@ -63,6 +62,7 @@ from packhouse.doors.api.pages import Pages
 from packhouse.doors.api.parameters import Caller, House, Login, Reserved
 from packhouse.doors.api.problems import answer
 from packhouse.doors.login import authorize, device, federated, provider, signing_in
+from packhouse.workflows.admitting.authenticator import Authenticator
 from packhouse.workflows.services import Services
 from packhouse.workflows.signin.oidc.federation import Federation
 

@@ -8,10 +8,10 @@ import msgspec
 from litestar import Request, Response, delete, get
 from litestar.params import FromPath
 
-from packhouse.catalog.accounts.visibility import viewer
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.packages import contents, listing, needs
 from packhouse.catalog.packages.listing import PackageRow
+from packhouse.catalog.rights.visibility import viewer
 from packhouse.catalog.vulnerabilities import affected
 from packhouse.core.db import Database
 from packhouse.core.errors import PackhouseError

@@ -8,9 +8,9 @@ import msgspec
 from litestar import Request, post
 from litestar.params import JSONBody
 
-from packhouse.catalog.accounts.keys import load_keys
-from packhouse.catalog.accounts.sessions import LIFETIME
 from packhouse.catalog.grants.issuing import give_key
+from packhouse.catalog.installation.keys import load_keys
+from packhouse.catalog.logins.sessions import LIFETIME
 from packhouse.doors.api.bodies import Body
 from packhouse.doors.api.parameters import House, Login, Word
 from packhouse.doors.api.problems import refused

@@ -8,10 +8,10 @@ import msgspec
 from litestar import put
 from litestar.params import JSONBody
 
-from packhouse.catalog.accounts.permissions import Decision, permit
-from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.visibility import target_of
 from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.rights.permissions import Decision, permit
+from packhouse.catalog.rights.principal import Principal
+from packhouse.catalog.rights.visibility import target_of
 from packhouse.core.errors import PackhouseError
 from packhouse.doors.api.bodies import Body
 from packhouse.doors.api.guard import permitted_channel

@@ -9,10 +9,10 @@ from litestar import delete, get, post, put
 from litestar.params import FromQuery, JSONBody
 from msgspec import UNSET, UnsetType
 
-from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.channels.channel import Channel, check_privacy
 from packhouse.catalog.channels.listing import channel_row
 from packhouse.catalog.channels.listing import channels as list_rows
+from packhouse.catalog.rights.principal import Principal
 from packhouse.core.errors import PackhouseError
 from packhouse.doors.api.bodies import Body
 from packhouse.doors.api.parameters import (

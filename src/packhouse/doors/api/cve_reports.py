@@ -10,7 +10,7 @@ from litestar import get
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Stream
 
-from packhouse.catalog.accounts.permissions import INSTALLATION, Decision, permit
+from packhouse.catalog.rights.permissions import INSTALLATION, Decision, permit
 from packhouse.catalog.vulnerabilities import affected
 from packhouse.catalog.vulnerabilities.affected import Scope
 from packhouse.core.db import Database

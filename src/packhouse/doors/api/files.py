@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from litestar import get
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.packages import listing
+from packhouse.catalog.rights.principal import Principal
 from packhouse.core.db import Database
 from packhouse.doors.api.artifacts import no_package
 from packhouse.doors.api.looking import may_see_cves, scope_of

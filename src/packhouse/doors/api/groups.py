@@ -5,10 +5,10 @@ from __future__ import annotations
 from litestar import delete, get, post, put
 from litestar.params import FromPath, JSONBody
 
-from packhouse.catalog.accounts.permissions import GROUP as ANY_GROUP
-from packhouse.catalog.accounts.permissions import Decision, Level, Target, permit
-from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.groups import store
+from packhouse.catalog.rights.permissions import GROUP as ANY_GROUP
+from packhouse.catalog.rights.permissions import Decision, Level, Target, permit
+from packhouse.catalog.rights.principal import Principal
 from packhouse.core.db import Database
 from packhouse.core.errors import PackhouseError
 from packhouse.doors.api.bodies import Body

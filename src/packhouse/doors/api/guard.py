@@ -7,14 +7,14 @@ from typing import Any
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from packhouse.catalog.accounts.permissions import INSTALLATION, Action, Decision, in_scope, permit, refusal
-from packhouse.catalog.accounts.principal import ANONYMOUS, Principal
-from packhouse.catalog.accounts.visibility import target_at
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.groups import store as groups
 from packhouse.catalog.groups.group import Group
 from packhouse.catalog.groups.target import target_of_group
+from packhouse.catalog.rights.permissions import INSTALLATION, Action, Decision, in_scope, permit, refusal
+from packhouse.catalog.rights.principal import ANONYMOUS, Principal
+from packhouse.catalog.rights.visibility import target_at
 from packhouse.core.db import Database
 from packhouse.core.errors import PackhouseError
 from packhouse.doors.api.permissions import OPEN, ROUTES

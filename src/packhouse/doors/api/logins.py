@@ -8,8 +8,8 @@ import msgspec
 from litestar import delete, get
 from litestar.params import FromPath
 
-from packhouse.catalog.accounts.login_list import live_logins
-from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.logins.listing import live_logins
+from packhouse.catalog.rights.principal import Principal
 from packhouse.core.clock import to_iso
 from packhouse.core.db import Database
 from packhouse.doors.api.parameters import Caller, House, Limit, Login, Offset, Page, page_size

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from packhouse.catalog.accounts.permissions import INSTALLATION, Decision, permit
-from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.visibility import target_of
 from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.rights.permissions import INSTALLATION, Decision, permit
+from packhouse.catalog.rights.principal import Principal
+from packhouse.catalog.rights.visibility import target_of
 from packhouse.catalog.vulnerabilities import affected
 from packhouse.catalog.vulnerabilities.affected import Scope
 from packhouse.core.db import Database

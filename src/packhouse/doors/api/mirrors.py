@@ -9,7 +9,6 @@ from litestar import Request, delete, get, post, put
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import UNSET, UnsetType
 
-from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.channels.listing import visible_ids
@@ -17,6 +16,7 @@ from packhouse.catalog.mirrors import store
 from packhouse.catalog.mirrors.filters import Filters
 from packhouse.catalog.mirrors.mirror import Credential, Mirror, Options, Spec
 from packhouse.catalog.policies import store as policies
+from packhouse.catalog.rights.principal import Principal
 from packhouse.core.errors import PackhouseError
 from packhouse.doors.api.bodies import Body
 from packhouse.doors.api.parameters import MOST, Caller, Here, House, Page, Word

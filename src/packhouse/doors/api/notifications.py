@@ -6,9 +6,9 @@ import msgspec
 from litestar import delete, get, post, put
 from litestar.params import FromPath, JSONBody
 
-from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.notifications import hooks, outbox, subscriptions
+from packhouse.catalog.rights.principal import Principal
 from packhouse.doors.api.bodies import Body
 from packhouse.doors.api.guard import permitted_channel
 from packhouse.doors.api.parameters import Caller, Here, House, Limit, Offset, Page, Text, Word, page_size

@@ -8,12 +8,12 @@ import msgspec
 from litestar.di import NamedDependency
 from litestar.params import PathParameter, QueryParameter, SkipValidation
 
-from packhouse.catalog.accounts.authenticator import Authenticator
-from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.groups.group import Group
+from packhouse.catalog.rights.principal import Principal
 from packhouse.core.clock import end_from_iso, from_iso
 from packhouse.core.errors import PackhouseError
+from packhouse.workflows.admitting.authenticator import Authenticator
 from packhouse.workflows.services import Services
 
 #: what databases of both kinds count up to, with room

@@ -6,7 +6,7 @@ group asks for the right on it, every other one for the right in the installatio
 
 from __future__ import annotations
 
-from packhouse.catalog.accounts.permissions import Action
+from packhouse.catalog.rights.permissions import Action
 
 CHANNEL = "/api/channels/{channel}"
 SUBCHANNEL = "/api/channels/{channel}/subchannels/{subchannel}"

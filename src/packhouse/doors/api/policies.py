@@ -11,13 +11,13 @@ from litestar import delete, get, post, put
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import UNSET
 
-from packhouse.catalog.accounts.permissions import INSTALLATION, Action, Decision, permit, refusal
-from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.channels.listing import visible_paths
 from packhouse.catalog.policies import progress, store
 from packhouse.catalog.policies.store import PolicyRow
+from packhouse.catalog.rights.permissions import INSTALLATION, Action, Decision, permit, refusal
+from packhouse.catalog.rights.principal import Principal
 from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
 from packhouse.doors.api.bodies import Body

@@ -10,10 +10,10 @@ from msgspec import UNSET, UnsetType
 
 from packhouse.catalog.accounts import store
 from packhouse.catalog.accounts.assigning import roles_of
-from packhouse.catalog.accounts.permissions import CATEGORIES, INSTALLATION, Decision, permit, refusal, role_level
-from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.rights.permissions import CATEGORIES, INSTALLATION, Decision, permit, refusal, role_level
+from packhouse.catalog.rights.principal import Principal
 from packhouse.core.db import Database
 from packhouse.core.errors import PackhouseError
 from packhouse.doors.api.bodies import Body

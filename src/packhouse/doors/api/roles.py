@@ -5,13 +5,14 @@ from __future__ import annotations
 from litestar import delete, get, post, put
 from litestar.params import FromPath, JSONBody
 
-from packhouse.catalog.roles import editing, store
+from packhouse.catalog.roles import store
 from packhouse.catalog.roles.role import read_levels
 from packhouse.doors.api.bodies import Body
 from packhouse.doors.api.parameters import Caller, House, Limit, Login, Offset, Page, Text, Word, page_size
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.shapes.roles import RoleShape, role_shape
 from packhouse.doors.api.words import RoleLevel
+from packhouse.workflows.people import roles as editing
 
 
 class RoleRequest(Body):

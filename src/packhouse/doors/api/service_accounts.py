@@ -8,11 +8,11 @@ import msgspec
 from litestar import delete, get, post, put
 from litestar.params import FromPath, JSONBody
 
-from packhouse.catalog.accounts import reach, service_accounts, tokens
-from packhouse.catalog.accounts.keys import load_keys
-from packhouse.catalog.accounts.permissions import READ
-from packhouse.catalog.accounts.reach import Resource
-from packhouse.catalog.accounts.service_accounts import ServiceAccount
+from packhouse.catalog.installation.keys import load_keys
+from packhouse.catalog.rights.permissions import READ
+from packhouse.catalog.tokens import reach, service_accounts
+from packhouse.catalog.tokens.reach import Resource
+from packhouse.catalog.tokens.service_accounts import ServiceAccount
 from packhouse.core.clock import to_iso
 from packhouse.doors.api.bodies import Body
 from packhouse.doors.api.parameters import (
@@ -32,6 +32,7 @@ from packhouse.doors.api.problems import refused
 from packhouse.doors.api.routes import of_channel
 from packhouse.doors.api.shapes.tokens import NewToken, TokenShape, new_token, token_shape
 from packhouse.doors.api.tokens import ResourceRequest
+from packhouse.workflows.people import tokens
 from packhouse.workflows.sharing import service_accounts as verbs
 
 ACCOUNTS = "/service-accounts"

@@ -6,11 +6,11 @@ import msgspec
 from litestar import delete, get, post, put
 from litestar.params import FromPath, JSONBody
 
-from packhouse.catalog.accounts.permissions import Decision, Level, permit
-from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.visibility import target_of
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.groups import grants
+from packhouse.catalog.rights.permissions import Decision, Level, permit
+from packhouse.catalog.rights.principal import Principal
+from packhouse.catalog.rights.visibility import target_of
 from packhouse.core.db import Database
 from packhouse.core.errors import PackhouseError
 from packhouse.doors.api.bodies import Body

@@ -8,17 +8,18 @@ import msgspec
 from litestar import delete, get, patch, post, put
 from litestar.params import FromPath, JSONBody
 
-from packhouse.catalog.accounts import reach, tokens
-from packhouse.catalog.accounts.governing import looked_after
-from packhouse.catalog.accounts.keys import load_keys
-from packhouse.catalog.accounts.permissions import grantable
-from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.token import Token
+from packhouse.catalog.accounts.looking_after import looked_after
+from packhouse.catalog.installation.keys import load_keys
+from packhouse.catalog.rights.permissions import grantable
+from packhouse.catalog.rights.principal import Principal
+from packhouse.catalog.tokens import reach
+from packhouse.catalog.tokens.token import Token
 from packhouse.doors.api.bodies import Body
 from packhouse.doors.api.parameters import PAGE_ITEMS, Caller, House, Limit, Login, Offset, Page, Word, page_size
 from packhouse.doors.api.problems import refused
 from packhouse.doors.api.shapes.tokens import NewToken, TokenShape, new_token, token_shape
 from packhouse.doors.api.words import Permission, ResourceType
+from packhouse.workflows.people import tokens
 from packhouse.workflows.services import Services
 
 

@@ -9,7 +9,7 @@ from litestar import get, route
 
 from packhouse.catalog.accounts import store
 from packhouse.catalog.accounts.account import Account
-from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.rights.principal import Principal
 from packhouse.core.db import Database
 from packhouse.core.errors import PackhouseError
 from packhouse.doors.api.parameters import Caller, House

@@ -8,10 +8,10 @@ import msgspec
 from litestar import delete, get, post
 from litestar.params import FromPath, FromQuery, JSONBody
 
-from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.channels.listing import visible_paths
 from packhouse.catalog.policies import waivers
 from packhouse.catalog.policies.waivers import WaiverRow
+from packhouse.catalog.rights.principal import Principal
 from packhouse.core.clock import to_iso
 from packhouse.doors.api.bodies import Body
 from packhouse.doors.api.guard import permitted_channel

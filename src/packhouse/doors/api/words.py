@@ -7,15 +7,15 @@ from typing import Annotated, Any, get_args
 import msgspec
 
 from packhouse.catalog.accounts.account import ROLES
-from packhouse.catalog.accounts.logins import Kind as KindOfLogin
-from packhouse.catalog.accounts.reach import LEVELS as LEVELS_ON_CHANNELS
-from packhouse.catalog.accounts.reach import TYPES as TYPES_OF_RESOURCES
 from packhouse.catalog.channels.channel import PRIVACIES
+from packhouse.catalog.logins.logins import Kind as KindOfLogin
 from packhouse.catalog.mirrors.mirror import MODES, SHOWN_STATES, TYPES
 from packhouse.catalog.notifications.outbox import DROPPED, FAILED, PENDING, SENT
 from packhouse.catalog.packages.package_changes import CAUSES
 from packhouse.catalog.policies.store import STATES
 from packhouse.catalog.roles.role import WORDS
+from packhouse.catalog.tokens.reach import LEVELS as LEVELS_ON_CHANNELS
+from packhouse.catalog.tokens.reach import TYPES as TYPES_OF_RESOURCES
 from packhouse.catalog.vulnerabilities.feeds import KINDS
 from packhouse.catalog.vulnerabilities.feeds import STATES as STATES_OF_FEEDS
 from packhouse.doors.api.parameters import Word

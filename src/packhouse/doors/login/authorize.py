@@ -11,8 +11,8 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from litestar import Request, Response, get, post
 
-from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.grants.codes import Wish
+from packhouse.catalog.rights.principal import Principal
 from packhouse.core.errors import PackhouseError
 from packhouse.doors.api.parameters import Caller, House
 from packhouse.doors.login.forms import form

@@ -7,9 +7,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import Request, Response
 
-from packhouse.catalog.accounts.authenticator import Authenticator
-from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.rights.principal import Principal
 from packhouse.doors.origins import Origins
+from packhouse.workflows.admitting.authenticator import Authenticator
 from packhouse.workflows.services import Services
 from packhouse.workflows.signin.oidc.federation import Federation
 

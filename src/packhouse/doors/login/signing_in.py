@@ -8,15 +8,15 @@ from urllib.parse import urlencode
 from litestar import Request, Response, get, post
 
 from packhouse.catalog.accounts.account import Account
-from packhouse.catalog.accounts.authenticator import Authenticator
-from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.identities.federated import upstream_of
+from packhouse.catalog.rights.principal import Principal
 from packhouse.core.errors import PackhouseError
 from packhouse.doors.api.parameters import Caller, House, Login
 from packhouse.doors.login.federated import sign_out_there
 from packhouse.doors.login.forms import form
 from packhouse.doors.login.pages import federation, forget_login, local, page, signed_in, with_cookie
 from packhouse.doors.web import STYLE
+from packhouse.workflows.admitting.authenticator import Authenticator
 from packhouse.workflows.services import Services
 from packhouse.workflows.signin import second
 from packhouse.workflows.signin.arriving import logged_in

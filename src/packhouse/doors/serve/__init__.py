@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.rights.principal import Principal
 from packhouse.core.errors import PackhouseError
 from packhouse.doors.asgi import Receive, Scope, Send, header, respond
 from packhouse.doors.proxies import Proxies

@@ -6,7 +6,7 @@ answer; `filetype` is the form of the management API.
 
 from __future__ import annotations
 
-from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.rights.principal import Principal
 from packhouse.core.blobs import Hashes
 from packhouse.core.errors import PackhouseError
 from packhouse.doors.asgi import Receive, Scope, Send, header

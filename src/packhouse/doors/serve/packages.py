@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.packages.downloads import NOBODY, Download
 from packhouse.catalog.packages.entries import Entry
+from packhouse.catalog.rights.principal import Principal
 from packhouse.core.clock import monotonic
 from packhouse.doors.serve.answers import Answer
 from packhouse.doors.serve.sending import FRESH, Representation

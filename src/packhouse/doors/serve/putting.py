@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.rights.principal import Principal
 from packhouse.core.errors import PackhouseError
 from packhouse.doors.asgi import Receive, Scope, Send
 from packhouse.doors.multipart import too_large

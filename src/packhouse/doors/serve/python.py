@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.rights.principal import Principal
 from packhouse.core.errors import PackhouseError
 from packhouse.doors.serve.addresses import Target, without_label
 from packhouse.doors.serve.answers import Answer, Redirect

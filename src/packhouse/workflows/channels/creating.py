@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from packhouse.catalog import changes
-from packhouse.catalog.accounts import service_accounts
-from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel, check_privacy
 from packhouse.catalog.groups import owners
+from packhouse.catalog.rights.principal import Principal
+from packhouse.catalog.tokens import service_accounts
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.workflows.channels.names import check_channel_name, check_subchannel_name

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from packhouse.catalog import changes
-from packhouse.catalog.accounts import service_accounts
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.groups import owners
+from packhouse.catalog.tokens import service_accounts
 from packhouse.catalog.vulnerabilities import unjudged
 from packhouse.core.db import Unit
 from packhouse.formats.registry import FORMATS

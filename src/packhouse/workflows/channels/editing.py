@@ -9,15 +9,15 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from packhouse.catalog import changes
-from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.standing import require_standing
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel, check_privacy
 from packhouse.catalog.groups import owners
 from packhouse.catalog.groups import store as groups
+from packhouse.catalog.logins.standing import require_standing
 from packhouse.catalog.packages import renaming
 from packhouse.catalog.packages.renaming import Compared
+from packhouse.catalog.rights.principal import Principal
 from packhouse.core.db import Database, Unit
 from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError

@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 
-from packhouse.catalog.accounts.permissions import Decision, permit
-from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.visibility import target_of
 from packhouse.catalog.audit import store as audit
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.channels.listing import visible_paths
+from packhouse.catalog.rights.permissions import Decision, permit
+from packhouse.catalog.rights.principal import Principal
+from packhouse.catalog.rights.visibility import target_of
 from packhouse.core.db import Database, Row
 
 #: members of an event's data that hold the path of another channel

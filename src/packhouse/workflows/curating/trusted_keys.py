@@ -7,11 +7,11 @@ the time it ends.
 
 from __future__ import annotations
 
-from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.standing import require_standing
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels.store import hold_all
+from packhouse.catalog.logins.standing import require_standing
 from packhouse.catalog.mirrors import store as mirrors
+from packhouse.catalog.rights.principal import Principal
 from packhouse.catalog.signing import signatures
 from packhouse.catalog.signing import trusted_keys as store
 from packhouse.catalog.signing.trusted_keys import TrustedKey

@@ -6,14 +6,14 @@ so that a hot request asks nothing of the database and a hidden or removed file 
 
 from __future__ import annotations
 
-from packhouse.catalog.accounts.permissions import Action, Decision, permit, refusal
-from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.visibility import target_at, target_of
 from packhouse.catalog.changes import Change, ChangeFeed
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.packages import entries
 from packhouse.catalog.packages.entries import Entry
+from packhouse.catalog.rights.permissions import Action, Decision, permit, refusal
+from packhouse.catalog.rights.principal import Principal
+from packhouse.catalog.rights.visibility import target_at, target_of
 from packhouse.core.db import Database
 from packhouse.core.errors import PackhouseError
 from packhouse.workflows.answering.refusing import refusal_of

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from packhouse.catalog.accounts import store as secrets
+from packhouse.catalog.installation import secrets
 from packhouse.catalog.runs import LIVE
 from packhouse.catalog.vulnerabilities import feeds as store
 from packhouse.catalog.vulnerabilities import sources
@@ -172,14 +172,14 @@ async def ensure_feeds(services: Services) -> None:
     """Make the feeds an installation begins with, and those the settings name; what is there stays as it is."""
     settings = services.settings
     present = await store.every(services.db)
-    made = not settings.default_feeds or await secrets.secrets(services.db, (_MARK,))
+    made = not settings.default_feeds or await secrets.named(services.db, (_MARK,))
     if made and all(_among(services.sealer, present, source) for source in settings.feed_sources):
         return
 
     async def work(unit: Unit) -> None:
         present = await store.every(unit)
         specs = [(Spec(_name_of(source), source), unit.now) for source in settings.feed_sources]
-        if settings.default_feeds and await secrets.add_secret(unit, _MARK, b"made"):
+        if settings.default_feeds and await secrets.add(unit, _MARK, b"made"):
             specs += [(spec, unit.now + DEFAULT_DELAY * SECOND) for spec in DEFAULTS]
         for spec, due in specs:
             if not _among(services.sealer, present, spec.source):

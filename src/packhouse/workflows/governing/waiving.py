@@ -11,11 +11,11 @@ from typing import Any
 
 import msgspec
 
-from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels.listing import visible_ids
 from packhouse.catalog.policies import waivers
 from packhouse.catalog.policies.waivers import Lifts, WaiverRow
+from packhouse.catalog.rights.principal import Principal
 from packhouse.catalog.vulnerabilities import unjudged
 from packhouse.core.clock import to_iso
 from packhouse.core.db import Database, Unit

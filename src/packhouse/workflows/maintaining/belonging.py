@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from packhouse.catalog.accounts import store as secrets
+from packhouse.catalog.installation import secrets
 from packhouse.catalog.packages import contents
 from packhouse.core.blobs import MARKER
 from packhouse.core.db import Database, Unit
@@ -51,7 +51,7 @@ async def require_own_key(services: Services) -> None:
     Raises PackhouseError: `conflict` without the key or with another one, `bad_request` when it cannot be written.
     """
     sealer = services.sealer
-    known = (await secrets.secrets(services.db, (_FINGERPRINT,))).get(_FINGERPRINT)
+    known = (await secrets.named(services.db, (_FINGERPRINT,))).get(_FINGERPRINT)
     if known is None:
         try:
             sealer.make_key()
@@ -72,16 +72,16 @@ async def require_own_key(services: Services) -> None:
 
 
 async def _keep_fingerprint(unit: Unit, fingerprint: bytes) -> bytes:
-    await secrets.add_secret(unit, _FINGERPRINT, fingerprint)
-    return (await secrets.secrets(unit, (_FINGERPRINT,)))[_FINGERPRINT]
+    await secrets.add(unit, _FINGERPRINT, fingerprint)
+    return (await secrets.named(unit, (_FINGERPRINT,)))[_FINGERPRINT]
 
 
 async def _installation_id(db: Database) -> str:
     """Return the id of the installation, making it if there is none; two processes end up with the same one."""
-    found = await secrets.secrets(db, (_NAME,))
+    found = await secrets.named(db, (_NAME,))
     return (found or await db.write(_make))[_NAME].decode()
 
 
 async def _make(unit: Unit) -> dict[str, bytes]:
-    await secrets.add_secret(unit, _NAME, new_uuid().encode())
-    return await secrets.secrets(unit, (_NAME,))
+    await secrets.add(unit, _NAME, new_uuid().encode())
+    return await secrets.named(unit, (_NAME,))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from packhouse.catalog.accounts import sealed_keys
 from packhouse.catalog.audit.store import record_event
+from packhouse.catalog.installation import sealed_keys
 from packhouse.catalog.mirrors import credentials
 from packhouse.catalog.notifications import hooks
 from packhouse.catalog.vulnerabilities import sources

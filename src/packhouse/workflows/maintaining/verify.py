@@ -15,10 +15,10 @@ from collections.abc import AsyncIterator
 
 from packhouse.catalog.audit import store as audit
 from packhouse.catalog.audit.chain import verify_chain
-from packhouse.catalog.audit.keys import find_public_key
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.downloads.store import open_items
 from packhouse.catalog.groups.integrity import ill_kept
+from packhouse.catalog.installation.audit_key import find_public_key
 from packhouse.catalog.packages import contents, integrity, leftovers, needs
 from packhouse.core.db import Database
 from packhouse.core.errors import PackhouseError

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.standing import require_standing
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.logins.standing import require_standing
 from packhouse.catalog.notifications import hooks, outbox, subscriptions
 from packhouse.catalog.notifications.hooks import Hook
+from packhouse.catalog.rights.principal import Principal
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.core.fetch.posting import check_name

@@ -13,7 +13,7 @@ import msgspec
 
 from packhouse.catalog.audit import store
 from packhouse.catalog.audit.chain import HASHED, hashed
-from packhouse.catalog.audit.keys import find_public_key
+from packhouse.catalog.installation.audit_key import find_public_key
 from packhouse.core.clock import to_iso
 from packhouse.core.db import Database, Row
 from packhouse.core.db.base import Reader

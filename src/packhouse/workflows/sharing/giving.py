@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from packhouse.catalog.accounts.assigning import RoleRow, all_roles
-from packhouse.catalog.accounts.giving import check_scopes, covers
-from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.visibility import levels_on
 from packhouse.catalog.groups import store as groups
 from packhouse.catalog.groups.group import Group
+from packhouse.catalog.rights.giving import check_scopes, covers
+from packhouse.catalog.rights.principal import Principal
+from packhouse.catalog.rights.visibility import levels_on
 from packhouse.catalog.roles import store as roles
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError

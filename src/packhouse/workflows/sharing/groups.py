@@ -11,15 +11,15 @@ from typing import Any
 import msgspec
 
 from packhouse.catalog import changes
-from packhouse.catalog.accounts.permissions import MANAGE, Level
-from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.standing import require_standing
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.groups import store
 from packhouse.catalog.groups.group import Group, check_group_name
 from packhouse.catalog.groups.store import Member
+from packhouse.catalog.logins.standing import require_standing
 from packhouse.catalog.people_tables import BY_HAND
+from packhouse.catalog.rights.permissions import MANAGE, Level
+from packhouse.catalog.rights.principal import Principal
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.workflows.channels.creating import check_description

@@ -12,24 +12,27 @@ from typing import Any
 import msgspec
 
 from packhouse.catalog import changes
-from packhouse.catalog.accounts import service_accounts, store, token_store, tokens
-from packhouse.catalog.accounts.giving import check_scopes
+from packhouse.catalog.accounts import store
 from packhouse.catalog.accounts.holding import holding_of
-from packhouse.catalog.accounts.keys import Keys
-from packhouse.catalog.accounts.permissions import Decision, Level, permit
-from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.reach import PROOF, WORDS, Resource, resolve, targets
-from packhouse.catalog.accounts.service_accounts import ServiceAccount
-from packhouse.catalog.accounts.standing import require_standing
-from packhouse.catalog.accounts.token import Token
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.grants import codes
+from packhouse.catalog.installation.keys import Keys
+from packhouse.catalog.logins.standing import require_standing
+from packhouse.catalog.rights.giving import check_scopes
+from packhouse.catalog.rights.permissions import Decision, Level, permit
+from packhouse.catalog.rights.principal import Principal
+from packhouse.catalog.tokens import service_accounts
+from packhouse.catalog.tokens import store as token_store
+from packhouse.catalog.tokens.reach import PROOF, WORDS, Resource, resolve, targets
+from packhouse.catalog.tokens.service_accounts import ServiceAccount
+from packhouse.catalog.tokens.token import Token
 from packhouse.core.clock import DAY, to_iso
 from packhouse.core.db import Unit
 from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
 from packhouse.core.randomness import new_uuid
+from packhouse.workflows.people import tokens
 from packhouse.workflows.services import Services
 
 #: how long a token of a machine lives at most, and unless said otherwise, in days

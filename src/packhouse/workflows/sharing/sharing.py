@@ -7,8 +7,14 @@ that its owners stay. Nothing is inherited: a subchannel is shared by itself.
 from __future__ import annotations
 
 from packhouse.catalog import changes
-from packhouse.catalog.accounts.giving import check_scopes
-from packhouse.catalog.accounts.permissions import (
+from packhouse.catalog.audit.store import record_event
+from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.groups import grants, store
+from packhouse.catalog.groups.group import Group
+from packhouse.catalog.groups.target import NO_GROUP, target_of_group
+from packhouse.catalog.logins.standing import require_standing
+from packhouse.catalog.rights.giving import check_scopes
+from packhouse.catalog.rights.permissions import (
     CATEGORIES,
     Decision,
     Level,
@@ -16,14 +22,8 @@ from packhouse.catalog.accounts.permissions import (
     permit,
     role_level,
 )
-from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.standing import require_standing
-from packhouse.catalog.accounts.visibility import target_of
-from packhouse.catalog.audit.store import record_event
-from packhouse.catalog.channels.channel import Channel
-from packhouse.catalog.groups import grants, store
-from packhouse.catalog.groups.group import Group
-from packhouse.catalog.groups.target import NO_GROUP, target_of_group
+from packhouse.catalog.rights.principal import Principal
+from packhouse.catalog.rights.visibility import target_of
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.workflows.channels.creating import gone

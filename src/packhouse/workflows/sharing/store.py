@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import bindparam, select
 
-from packhouse.catalog.accounts.permissions import MANAGE
 from packhouse.catalog.accounts.store import CAN_LOG_IN
 from packhouse.catalog.groups.store import Person
 from packhouse.catalog.people_tables import account, account_role, group_member, user_group
+from packhouse.catalog.rights.permissions import MANAGE
 from packhouse.catalog.roles.role import ADMIN
 from packhouse.catalog.schema import channel
 from packhouse.core.db import Unit

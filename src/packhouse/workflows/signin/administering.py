@@ -16,18 +16,20 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from packhouse.catalog.accounts import accounts, logins, store
+from packhouse.catalog.accounts import store
 from packhouse.catalog.accounts.account import DIRECTORY, Account, check_email, check_name, check_username
 from packhouse.catalog.accounts.assigning import all_roles, chosen, given_by_hand, owner_of, roles_of
-from packhouse.catalog.accounts.governing import looked_after, require_reach
+from packhouse.catalog.accounts.looking_after import looked_after, require_reach
 from packhouse.catalog.accounts.passwords import check_strength, hash_password
 from packhouse.catalog.accounts.people import page_for, providers_of
-from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.standing import require_standing
 from packhouse.catalog.grants import signing_keys
+from packhouse.catalog.logins import logins
+from packhouse.catalog.logins.standing import require_standing
+from packhouse.catalog.rights.principal import Principal
 from packhouse.core.db import Database, Unit
 from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
+from packhouse.workflows.people import accounts
 from packhouse.workflows.sharing.heirs import settle
 from packhouse.workflows.signin.browsing import end_others
 
@@ -138,7 +140,7 @@ async def edit_person(db: Database, caller: Principal, username: str, edit: Pers
             await accounts.change_password(unit, account, hashed, caller.username)
         if edit.roles is not UNSET:
             await _edit_roles(unit, caller, account, edit.roles)
-            account = await accounts.found(unit, username)  # who is no administrator any more may be disabled
+            account = await store.found(unit, username)  # who is no administrator any more may be disabled
         if edit.disabled is True:
             await accounts.keep_an_admin(unit, account)  # before their channels are given to anybody
             await settle(unit, account.id, caller.username, heir)
@@ -213,7 +215,7 @@ async def reset_password(db: Database, username: str, hashed: str, *, second_fac
     """
 
     async def work(unit: Unit) -> tuple[Account, int]:
-        account = await accounts.found(unit, username)
+        account = await store.found(unit, username)
         if second_factor:
             await accounts.drop_second_factor(unit, account, "system")
         return account, await accounts.change_password(unit, account, hashed, "system")
@@ -228,7 +230,7 @@ async def enable(db: Database, username: str) -> tuple[Account, bool]:
     """
 
     async def work(unit: Unit) -> tuple[Account, bool]:
-        account = await accounts.found(unit, username)
+        account = await store.found(unit, username)
         return account, await accounts.disable(unit, account, False, "system")
 
     return await db.write(work)
@@ -241,7 +243,7 @@ async def make_administrator(db: Database, username: str) -> tuple[Account, bool
     """
 
     async def work(unit: Unit) -> tuple[Account, bool]:
-        account = await accounts.found(unit, username)
+        account = await store.found(unit, username)
         if account.kind != "person":
             raise PackhouseError("conflict", f"{username} is an account for machines.", "Name a person.")
         has = await given_by_hand(unit, account.id)

@@ -12,20 +12,21 @@ from typing import Any
 
 import msgspec
 
-from packhouse.catalog.accounts import accounts, store
+from packhouse.catalog.accounts import store
 from packhouse.catalog.accounts.account import DIRECTORY, NAME_LENGTH, RESERVED, USERNAME, Account, check_email
 from packhouse.catalog.accounts.assigning import RoleRow, all_roles
 from packhouse.catalog.accounts.holding import holding_of
-from packhouse.catalog.accounts.permissions import INSTALLATION, Action, Decision, permit
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.groups.membership import replace
 from packhouse.catalog.identities import store as identities
+from packhouse.catalog.rights.permissions import INSTALLATION, Action, Decision, permit
 from packhouse.catalog.roles.role import ADMIN
 from packhouse.catalog.roles.store import default_ids
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.workflows.channels.creating import create_channel
+from packhouse.workflows.people import accounts
 from packhouse.workflows.services import Services
 from packhouse.workflows.signin.mapping import ensure_groups
 from packhouse.workflows.signin.profile import set_default_channel
@@ -77,7 +78,7 @@ async def arrive(
         if await accounts.keeps_last_admin(unit, account, arrival.provider_id, roles):
             roles.append(ADMIN)
         await replace(unit, account.id, arrival.provider_id, set(groups.values()), roles)
-        return await accounts.found(unit, account.username)
+        return await store.found(unit, account.username)
 
     try:
         return await services.db.write(work)
@@ -149,7 +150,7 @@ async def _admitted(unit: Unit, account: Account, provider_id: int) -> Account:
             "unauthenticated", "The account is disabled.", "Ask an administrator whether it shall work again."
         )
     await accounts.disable(unit, account, False, DIRECTORY)
-    return await accounts.found(unit, account.username)
+    return await store.found(unit, account.username)
 
 
 def _profile(account: Account, arrival: Arrival) -> dict[str, Any]:

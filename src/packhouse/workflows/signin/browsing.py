@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from packhouse.catalog.accounts import logins
 from packhouse.catalog.accounts.account import Account
-from packhouse.catalog.accounts.keys import Keys
-from packhouse.catalog.accounts.logins import Voucher
-from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.standing import require_standing
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.changes import note
+from packhouse.catalog.installation.keys import Keys
+from packhouse.catalog.logins import logins
+from packhouse.catalog.logins.logins import Voucher
+from packhouse.catalog.logins.standing import require_standing
+from packhouse.catalog.rights.principal import Principal
 from packhouse.core.clock import SECOND
 from packhouse.core.db import Database, Unit
 from packhouse.core.errors import PackhouseError

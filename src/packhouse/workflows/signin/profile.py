@@ -7,16 +7,18 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from packhouse.catalog.accounts import accounts, logins, store
+from packhouse.catalog.accounts import store
 from packhouse.catalog.accounts.account import Account, check_name
 from packhouse.catalog.accounts.passwords import check_strength, hash_password
-from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.standing import require_standing
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.channels.channel import Channel
+from packhouse.catalog.logins import logins
+from packhouse.catalog.logins.standing import require_standing
+from packhouse.catalog.rights.principal import Principal
 from packhouse.core.db import Database, Unit
 from packhouse.core.db.base import Reader
 from packhouse.core.errors import PackhouseError
+from packhouse.workflows.people import accounts
 
 
 class ProfileEdit(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,19 +11,21 @@ from binascii import Error
 
 import msgspec
 
-from packhouse.catalog.accounts import accounts, logins, store, totp
+from packhouse.catalog.accounts import store, totp
 from packhouse.catalog.accounts.account import Account
-from packhouse.catalog.accounts.authenticator import Authenticator
-from packhouse.catalog.accounts.keys import Keys
-from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.standing import require_standing
 from packhouse.catalog.accounts.totp import Enrolment
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.changes import note
+from packhouse.catalog.installation.keys import Keys
+from packhouse.catalog.logins import logins
+from packhouse.catalog.logins.standing import require_standing
+from packhouse.catalog.rights.principal import Principal
 from packhouse.core.clock import SECOND
 from packhouse.core.db import Database, Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.core.log import get_logger
+from packhouse.workflows.admitting.authenticator import Authenticator
+from packhouse.workflows.people import accounts
 from packhouse.workflows.services import Services
 
 _log = get_logger("packhouse.signin")
@@ -148,7 +150,7 @@ async def _confirmed(
     unit: Unit, services: Services, keys: Keys, caller: Principal, code: str
 ) -> tuple[list[str], Account]:
     await require_standing(unit, caller)
-    account = await accounts.found(unit, caller.username)
+    account = await store.found(unit, caller.username)
     codes = None
     if account.totp_since is None:
         codes = await totp.turn_on(unit, services.sealer, keys, account.id, code)
@@ -170,7 +172,7 @@ async def turn_off(db: Database, caller: Principal, account: Account) -> None:
 
     async def work(unit: Unit) -> None:
         await require_standing(unit, caller)
-        await accounts.drop_second_factor(unit, await accounts.found(unit, account.username), caller.username)
+        await accounts.drop_second_factor(unit, await store.found(unit, account.username), caller.username)
 
     await db.write(work)
 

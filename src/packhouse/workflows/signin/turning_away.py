@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from packhouse.catalog.accounts import accounts, store
+from packhouse.catalog.accounts import store
 from packhouse.catalog.accounts.account import DIRECTORY
 from packhouse.catalog.groups.membership import replace
 from packhouse.catalog.identities.store import account_of
 from packhouse.core.db import Unit
+from packhouse.workflows.people import accounts
 from packhouse.workflows.services import Services
 from packhouse.workflows.sharing.heirs import settle
 
@@ -29,7 +30,7 @@ async def turn_away(services: Services, provider_id: int, subject: str) -> None:
         await replace(unit, account.id, provider_id, (), (), actor=DIRECTORY)
         if stops and account.disabled_at is None:
             await settle(unit, account.id, DIRECTORY)
-            left = await accounts.found(unit, account.username)  # without the roles it had
+            left = await store.found(unit, account.username)  # without the roles it had
             await accounts.disable(unit, left, True, DIRECTORY)
 
     await services.db.write(work)

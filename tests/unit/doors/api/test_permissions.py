@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from packhouse.catalog.accounts.permissions import ACTIONS, READ
+from packhouse.catalog.rights.permissions import ACTIONS, READ
 from packhouse.doors.api import Api
 from packhouse.doors.api.permissions import BULK, ROUTES
 from tests.kit import rights

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from packhouse.catalog.accounts.account import DIRECTORY, Account
-from packhouse.catalog.accounts.permissions import Level
-from packhouse.catalog.accounts.principal import Principal
+from packhouse.catalog.rights.permissions import Level
+from packhouse.catalog.rights.principal import Principal
 from packhouse.core.clock import to_iso
 from packhouse.doors.api.words import AccountKind, Role, RoleLevel
 from packhouse.workflows.signin.administering import Person

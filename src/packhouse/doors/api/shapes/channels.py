@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from packhouse.catalog.accounts.principal import Principal
 from packhouse.catalog.channels.listing import ChannelRow
+from packhouse.catalog.rights.principal import Principal
 from packhouse.core.clock import to_iso
 from packhouse.doors.api.words import Access, Behavior, Privacy
 

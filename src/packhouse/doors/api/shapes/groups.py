@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from packhouse.catalog.accounts.permissions import Level
 from packhouse.catalog.groups.grants import Shared
 from packhouse.catalog.groups.store import GroupRow, Member
+from packhouse.catalog.rights.permissions import Level
 from packhouse.core.clock import to_iso
 from packhouse.doors.api.words import Permission
 

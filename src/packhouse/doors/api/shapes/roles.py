@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from packhouse.catalog.accounts.permissions import ACTIONS, CATEGORIES, MANAGE
+from packhouse.catalog.rights.permissions import ACTIONS, CATEGORIES, MANAGE
 from packhouse.catalog.roles.role import ADMIN, WORDS, Role
 from packhouse.core.clock import to_iso
 from packhouse.doors.api.permissions import BULK, ROUTES

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from packhouse.catalog.accounts.reach import WORDS, Resource
-from packhouse.catalog.accounts.token import Token
+from packhouse.catalog.tokens.reach import WORDS, Resource
+from packhouse.catalog.tokens.token import Token
 from packhouse.core.clock import DAY, to_iso
 from packhouse.doors.api.words import Permission, ResourceType, TokenType
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from packhouse.catalog.accounts import accounts
 from packhouse.catalog.accounts import store as account_store
 from packhouse.catalog.accounts.account import DIRECTORY, Account
 from packhouse.catalog.accounts.assigning import all_roles
@@ -16,6 +15,7 @@ from packhouse.core.clock import SECOND
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 from packhouse.core.log import get_logger
+from packhouse.workflows.people import accounts
 from packhouse.workflows.services import Services
 from packhouse.workflows.sharing.heirs import settle
 from packhouse.workflows.signin.directory.asking import Known, everybody
@@ -164,7 +164,7 @@ async def _apply(services: Services, provider_id: int, changes: Sequence[Change]
                 await _let_in(unit, provider_id, account, change, change.known)
             elif change.account.own:  # a local one that was joined only loses what the directory gave
                 await settle(unit, account.id, DIRECTORY)
-                left = await accounts.found(unit, account.username)  # without the roles it had
+                left = await account_store.found(unit, account.username)  # without the roles it had
                 disabled += await accounts.disable(unit, left, True, DIRECTORY)
         return disabled
 

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from packhouse.catalog.accounts import logins
 from packhouse.catalog.accounts.account import NAME_LENGTH, Account
-from packhouse.catalog.accounts.keys import Keys
-from packhouse.catalog.accounts.logins import Voucher
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.identities import federated
 from packhouse.catalog.identities.federated import Federated, Upstream
 from packhouse.catalog.identities.store import ensure
+from packhouse.catalog.installation.keys import Keys
+from packhouse.catalog.logins import logins
+from packhouse.catalog.logins.logins import Voucher
 from packhouse.core.clock import SECOND
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError

@@ -10,10 +10,10 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
-from packhouse.catalog.accounts.keys import Keys
 from packhouse.catalog.identities import attempts
 from packhouse.catalog.identities.attempts import Attempt
 from packhouse.catalog.identities.federated import Upstream
+from packhouse.catalog.installation.keys import Keys
 from packhouse.core.clock import SECOND
 from packhouse.core.errors import PackhouseError
 from packhouse.core.log import get_logger

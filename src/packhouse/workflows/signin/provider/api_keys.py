@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from packhouse.catalog.accounts import logins, store
-from packhouse.catalog.accounts.keys import load_keys
-from packhouse.catalog.accounts.logins import Login
-from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.standing import require_standing
+from packhouse.catalog.accounts import store
 from packhouse.catalog.grants import codes
 from packhouse.catalog.grants.issuing import key_of
 from packhouse.catalog.grants.signing_keys import signer
+from packhouse.catalog.installation.keys import load_keys
+from packhouse.catalog.logins import logins
+from packhouse.catalog.logins.logins import Login
+from packhouse.catalog.logins.standing import require_standing
+from packhouse.catalog.rights.principal import Principal
 from packhouse.core.clock import DAY
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError

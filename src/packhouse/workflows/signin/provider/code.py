@@ -13,17 +13,18 @@ from hashlib import sha256
 from hmac import compare_digest
 from typing import NamedTuple
 
-from packhouse.catalog.accounts import logins, sessions, store
+from packhouse.catalog.accounts import store
 from packhouse.catalog.accounts.account import Account
-from packhouse.catalog.accounts.keys import Keys, load_keys
-from packhouse.catalog.accounts.logins import Login
-from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.standing import require_standing
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.grants import codes
 from packhouse.catalog.grants.codes import Code, Wish
 from packhouse.catalog.grants.issuing import key_of
 from packhouse.catalog.grants.signing_keys import SigningKey, signer
+from packhouse.catalog.installation.keys import Keys, load_keys
+from packhouse.catalog.logins import logins, sessions
+from packhouse.catalog.logins.logins import Login
+from packhouse.catalog.logins.standing import require_standing
+from packhouse.catalog.rights.principal import Principal
 from packhouse.core.clock import SECOND
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError

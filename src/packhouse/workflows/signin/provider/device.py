@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from packhouse.catalog.accounts import logins, store
-from packhouse.catalog.accounts.keys import load_keys
-from packhouse.catalog.accounts.principal import Principal
-from packhouse.catalog.accounts.standing import require_standing
-from packhouse.catalog.accounts.throttle import network
+from packhouse.catalog.accounts import store
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.grants import devices
 from packhouse.catalog.grants.devices import Grant
 from packhouse.catalog.grants.issuing import key_of
 from packhouse.catalog.grants.signing_keys import signer
+from packhouse.catalog.installation.keys import load_keys
+from packhouse.catalog.logins import logins
+from packhouse.catalog.logins.standing import require_standing
+from packhouse.catalog.rights.principal import Principal
 from packhouse.core.clock import SECOND
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
+from packhouse.workflows.admitting.throttle import network
 from packhouse.workflows.services import Services
 from packhouse.workflows.signin.provider.clients import DEVICE_CLIENTS
 from packhouse.workflows.signin.provider.refusals import OAuthError

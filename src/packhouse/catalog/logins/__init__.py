@@ -1,0 +1,1 @@
+"""Logins: begun, listed, ended; what their cookies hold, and whether who asks still stands."""
