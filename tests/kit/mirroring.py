@@ -14,6 +14,7 @@ from backports import zstd
 
 from packhouse.app import build_services, close
 from packhouse.catalog.accounts import store as accounts
+from packhouse.catalog.accounts.passwords import NOBODY
 from packhouse.catalog.channels import store as channels
 from packhouse.catalog.channels.channel import Channel
 from packhouse.catalog.groups import owners
@@ -49,7 +50,7 @@ async def make_test_channel(services: Services, path: str = "ours") -> Channel:
 
     async def work(unit: Unit) -> None:
         keeper = await accounts.by_name(unit, "keeper")
-        number = keeper.id if keeper else await accounts.insert_account(unit, "keeper", None)
+        number = keeper.id if keeper else await accounts.insert_account(unit, "keeper", NOBODY)
         channel_id = await channels.insert_channel(unit, path, None, "", "public", number or 0)
         await owners.begin(unit, channel_id, path, number)
 

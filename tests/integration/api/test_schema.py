@@ -31,7 +31,7 @@ class Size(NamedTuple):
 
 
 #: most of the time goes into making requests, so few of them are made for each operation by default
-CI, FULL = Size(5, 2, 2, 0, 5), Size(400, 100, 100, 20, 5)
+CI, FULL = Size(5, 2, 2, 0, 5), Size(40, 10, 10, 2, 5)
 
 
 async def fill(house: House) -> None:
