@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 from alembic import command
 from sqlalchemy import text
 
 from packhouse.core.db.migrating import config, engine_for, migrate
-from tests.kit import services
 
 _LOGIN = (
     "INSERT INTO login (uuid, account_id, kind, provider_id, upstream, created_at, seen_at, checked_at, expires_at)"
@@ -29,17 +24,6 @@ LOGINS = (
     {"uuid": "bob", "account": 2, "provider": 1, "upstream": b"x"},
     {"uuid": "bob's password", "account": 2, "provider": None, "upstream": None},
 )
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'old.db'}"
-        return
-    cluster: services.Postgres = request.getfixturevalue("postgres")
-    name = cluster.database()
-    yield cluster.url(name)
-    cluster.drop(name)
 
 
 def test_a_login_is_of_whom_its_provider_spoke_of_last(url: str) -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from uuid import UUID
 
-import pytest
 from alembic import command
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
@@ -15,7 +12,7 @@ from packhouse.catalog.accounts import store
 from packhouse.catalog.rights.permissions import CATEGORIES
 from packhouse.core.db import open_database
 from packhouse.core.db.migrating import config, engine_for, migrate
-from tests.kit import services, staffing
+from tests.kit import staffing
 
 BEFORE = (
     "INSERT INTO account (id, username, password_hash, role, sessions, created_at) VALUES"
@@ -31,17 +28,6 @@ BEFORE = (
     "INSERT INTO token (id, uuid, account_id, name, hash, scopes, created_at) VALUES"
     " (1, 'one', 2, 'all', :one, 'null', 60), (2, 'two', 2, 'some', :two, '[\"artifact:view\"]', 61)",
 )
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'old.db'}"
-        return
-    cluster: services.Postgres = request.getfixturevalue("postgres")
-    name = cluster.database()
-    yield cluster.url(name)
-    cluster.drop(name)
 
 
 def made_before(url: str) -> None:

@@ -1,8 +1,8 @@
 """Whose account somebody may look after: nobody acts for those who can do what they themselves cannot.
 
 Who is no administrator sees and changes only accounts whose roles give nothing that theirs do not. Whoever lets
-somebody in decides about their channels too, and so must reach what they reach. Accounts for
-machines belong to channels, not to whoever looks after people: here they are not there.
+somebody in decides about their channels too, and so must reach what they reach. Accounts for machines belong to
+channels, not to whoever looks after people: here they are not there.
 """
 
 from __future__ import annotations
