@@ -37,7 +37,7 @@ HOW = [
 
 @pytest.fixture(autouse=True)
 def impatient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take only as much as a test can, and wait short where the upstream never answers: only there, machines are busy."""
+    """Take only as much as a test can, and wait short for one that never answers: for others machines are too busy."""
     monkeypatch.setattr(upstream, "REPODATA_LIMIT", 1_000_000)
     silent = "how" in request.fixturenames and isinstance(request.getfixturevalue("how"), SlowHeaders)
     seconds = 5.0 if silent else 30.0
