@@ -33,7 +33,7 @@ _CHARGE = """INSERT INTO bucket (key_hash, spent, at) VALUES (:key, 1, :now)
  RETURNING spent"""
 _GIVE_BACK = "UPDATE bucket SET spent = CASE WHEN spent > 1 THEN spent - 1 ELSE 0 END WHERE key_hash = :key"
 _AT_PLACE = (known_place.c.account_id == account.c.id) & (known_place.c.place_hash == bindparam("place"))
-_STANDING = (
+_GUESSED = (
     select(account.c.id, account.c.sessions, known_place.c.account_id)
     .select_from(account.outerjoin(known_place, _AT_PLACE))
     .where(account.c.username == bindparam("username"))
@@ -52,7 +52,7 @@ class _Empty(Exception):
     """Some bucket has to be waited for; the unit ends without a change."""
 
 
-class Standing(NamedTuple):
+class Guessed(NamedTuple):
     """What counts of an account when somebody shows a password for it."""
 
     exists: bool
@@ -60,10 +60,10 @@ class Standing(NamedTuple):
     at_home: bool  #: whether it has logged in at the place it was asked for
 
 
-async def standing(reader: Reader, username: str, place: bytes) -> Standing:
+async def guessed(reader: Reader, username: str, place: bytes) -> Guessed:
     """Return what counts of an account at a place, also of one that there is not."""
-    row = await reader.fetch_one(_STANDING, username=username, place=place)
-    return Standing(False, 0, False) if row is None else Standing(True, row[1], row[2] is not None)
+    row = await reader.fetch_one(_GUESSED, username=username, place=place)
+    return Guessed(False, 0, False) if row is None else Guessed(True, row[1], row[2] is not None)
 
 
 async def waits(reader: Reader, buckets: Mapping[bytes, Rate], now: int) -> dict[bytes, float]:

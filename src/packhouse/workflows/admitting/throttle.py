@@ -57,7 +57,7 @@ class Throttle:
         place = network(address)
         known = self._key(purpose, "known", username, place)
         self._recall([known])
-        exists, password, at_home = await throttle_store.standing(self._db, username, self._place(place))
+        exists, password, at_home = await throttle_store.guessed(self._db, username, self._place(place))
         pair, of_address, of_account = self._keys_of(purpose, username, place, password)
         buckets = {pair: PAIR}
         if not at_home:
