@@ -33,7 +33,7 @@ async def start(backend: Backend) -> asyncio.subprocess.Process:
 
 async def at_work(services: Services) -> None:
     """Wait until a worker has the feed."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while not await services.db.fetch_value(HELD, now=await services.db.now()):
             await asyncio.sleep(0.01)
 

@@ -17,7 +17,7 @@ from tests.kit.feeding import osv, zipped
 from tests.kit.server import Site, site_on
 
 #: a stop that waits for something gives up after ten seconds or more
-SECONDS = 6.0
+SECONDS = 9.0
 
 
 @contextmanager
@@ -58,7 +58,7 @@ def stopped_in(site: Site) -> float:
 
 
 def wait_for(site: Site, what: Callable[[dict[str, object]], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while not any(map(what, site.call("GET", "/api/feeds")["items"])):  # the worker makes them at its start
         assert time.monotonic() < deadline, site.call("GET", "/api/feeds")
         time.sleep(0.05)

@@ -33,7 +33,7 @@ async def start(backend: Backend) -> asyncio.subprocess.Process:
 
 async def busy(services: Services, up: Upstream, seen: int) -> None:
     """Wait until the worker has begun to ask the upstream for something new, or there is nothing left to do."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while len(up.requests) <= seen:
             row = await services.db.fetch_one("SELECT state FROM mirror")
             if row is not None and row[0] not in ("pending", "running"):
@@ -61,7 +61,7 @@ async def test_a_killed_run_goes_on_and_fetches_nothing_twice(backend: Backend, 
             await victim.wait()
             killed += 1
         assert killed > 1
-        mirror = await wait(services, mirror, 60)
+        mirror = await wait(services, mirror, 300)
         assert (mirror.state, mirror.progress.count.active) == ("completed", len(keys)), mirror.progress
         asked_again = sum(up.hits(key) for key in keys) - len(keys)
         assert asked_again <= killed * CONCURRENCY, "only what was on the wire when it was killed is asked for again"

@@ -22,6 +22,8 @@ from tests.kit import condapkg as kit
 from tests.kit.hostile_condapkg import STEM, filename_of, hostile_packages
 
 HOSTILE = hostile_packages()
+#: what is unpacked or read for ever takes longer
+SECONDS = 60
 
 
 @pytest.mark.parametrize("key", HOSTILE)
@@ -31,7 +33,7 @@ def test_a_hostile_package_is_refused_with_a_reason(key: str, tmp_path: Path) ->
     started = time.monotonic()
     with pytest.raises(Malformed) as refused:
         inspect(path, filename_of(key))
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < SECONDS
     message = str(refused.value)
     assert message.endswith(".") and 15 < len(message) < 400 and message.isprintable()
 

@@ -28,7 +28,8 @@ LICENSES = {
     "blank": " " * MEGABYTE,
     "surrogates": "\U0001f600" * (MEGABYTE // 4),
 }
-SECONDS = 20
+#: what takes time by the square of a megabyte takes hours
+SECONDS = 300
 
 
 @pytest.fixture
@@ -104,4 +105,4 @@ async def test_a_policy_nobody_would_write_is_refused_by_field(house: House, fie
         assert any(name in answer.body.decode() for name in fields), answer.body[:300]
     assert len(answer.body) < 5000, "the refusal does not repeat it all"
     assert (await house.admin.get("/api/policies")).json()["total_count"] == 0
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < SECONDS

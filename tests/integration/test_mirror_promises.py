@@ -120,7 +120,7 @@ async def test_small_files_do_not_wait_for_a_large_one_that_is_slow(backend: Bac
         task = asyncio.create_task(Worker(services.db, mirror_handlers(services), "test").run())
         held = "SELECT count(*) FROM entry WHERE content_id IS NOT NULL"
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while await services.db.fetch_value(held) < 3:
                     await asyncio.sleep(0.02)
             assert await services.db.fetch_value(held) == 3, "the large one is still on its way"

@@ -19,7 +19,7 @@ class Ended:
     """How a command ended."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.out, self.err = process.communicate(timeout=60)
+        self.out, self.err = process.communicate(timeout=180)
         self.code = process.returncode
 
 

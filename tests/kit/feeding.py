@@ -19,6 +19,7 @@ from packhouse.workflows.feeding import managing as feeds
 from packhouse.workflows.feeding.run import feed_handlers
 from packhouse.workflows.feeding.schedule import schedule_feeds
 from packhouse.workflows.services import Services
+from tests.kit.jobs import PATIENCE
 
 HIGH = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"  # 9.8
 LOW = "CVSS:3.1/AV:L/AC:H/PR:H/UI:R/S:U/C:L/I:N/A:N"  # 1.8
@@ -68,14 +69,14 @@ async def add_feed(services: Services, source: str, name: str = "ours", **spec: 
     return await feeds.create_feed(services, "ann", Spec(name, source, enabled=False, **spec))
 
 
-async def take(services: Services, name: str = "ours", seconds: float = 30, **request: Any) -> Feed:
+async def take(services: Services, name: str = "ours", seconds: float = PATIENCE, **request: Any) -> Feed:
     """Run a feed now and return it once it has ended."""
     await feeds.run_feed_now(services, name, "ann", **request)
     return await settled(services, name, seconds=seconds)
 
 
 async def settled(
-    services: Services, name: str = "ours", worked_by: Services | None = None, seconds: float = 30
+    services: Services, name: str = "ours", worked_by: Services | None = None, seconds: float = PATIENCE
 ) -> Feed:
     """Work until the feed neither runs nor waits to; with `worked_by` the handlers have other services."""
     worker = Worker(services.db, feed_handlers(worked_by or services), "test")
@@ -96,7 +97,7 @@ async def until_gone(services: Services, name: str = "ours") -> None:
     worker = Worker(services.db, feed_handlers(services), "test")
     task = asyncio.create_task(worker.run())
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while name in {feed.name for feed in await feeds.list_feeds(services.db)}:
                 await schedule_feeds(services)
                 await asyncio.sleep(0.02)

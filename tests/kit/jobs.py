@@ -11,6 +11,11 @@ from typing import Any
 from packhouse.core.db import Database
 from packhouse.core.jobs import Handler, Job, Worker, progress, submit
 
+#: how long a test waits for what must come, in seconds: long, for machines are busy
+PATIENCE = 60.0
+#: the same for what processes hear of one another: less than they remember by themselves without hearing anything
+HEARD = 30.0
+
 
 async def enqueue(db: Database, kind: str, subject: str = "s", payload: dict[str, Any] | None = None) -> int:
     return await db.write(lambda unit: submit(unit, kind, subject, payload or {}))
@@ -22,16 +27,15 @@ async def seen(db: Database, job_id: int) -> Job:
     return job
 
 
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 10) -> float:
-    """Wait for the condition and return how many seconds that took."""
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = PATIENCE) -> None:
+    """Wait for the condition."""
     begin = time.monotonic()
     while not await condition():
         assert time.monotonic() - begin < seconds, "waited too long"
         await asyncio.sleep(0.01)
-    return time.monotonic() - begin
 
 
-async def in_state(db: Database, job_id: int, state: str, seconds: float = 10) -> Job:
+async def in_state(db: Database, job_id: int, state: str, seconds: float = PATIENCE) -> Job:
     async def reached() -> bool:
         return (await seen(db, job_id)).state == state
 

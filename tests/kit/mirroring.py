@@ -32,6 +32,7 @@ from packhouse.workflows.mirroring.schedule import schedule_mirrors
 from packhouse.workflows.services import Services
 from tests.conftest import Backend
 from tests.kit.condapkg import make_conda
+from tests.kit.jobs import PATIENCE
 
 
 @asynccontextmanager
@@ -161,13 +162,13 @@ async def add_mirror(
     return await create_mirror(services, channel, "ann", wanted, administrator=administrator)
 
 
-async def run_and_wait(services: Services, mirror: Mirror, seconds: float = 30, **request: Any) -> Mirror:
+async def run_and_wait(services: Services, mirror: Mirror, seconds: float = PATIENCE, **request: Any) -> Mirror:
     """Run a mirror now and return it once it has ended."""
     await run_mirror_now(services, mirror, "ann", **request)
     return await wait(services, mirror, seconds)
 
 
-async def wait(services: Services, mirror: Mirror, seconds: float = 30) -> Mirror:
+async def wait(services: Services, mirror: Mirror, seconds: float = PATIENCE) -> Mirror:
     """Work until the mirror neither runs nor waits to."""
     worker = Worker(services.db, mirror_handlers(services), "test")
     task = asyncio.create_task(worker.run())

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-START_SECONDS = 90.0
+START_SECONDS = 180.0
 _PR_SET_PDEATHSIG = 1
 
 
@@ -79,11 +79,11 @@ def accepts(port: int) -> bool:
 
 
 def stop(process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM) -> None:
-    """End the process and what it started; with SIGKILL if it does not go within ten seconds."""
+    """End the process and what it started; with SIGKILL if it does not go within half a minute."""
     if process.poll() is None:
         process.send_signal(how)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(10)
+            process.wait(30)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait(10)
+    process.wait(60)

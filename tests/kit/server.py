@@ -61,7 +61,7 @@ class Site:
 
     def _answers(self) -> bool:
         try:
-            return self._pool.request("GET", f"{self.url}/api/system", timeout=2).status == 200
+            return self._pool.request("GET", f"{self.url}/api/system", timeout=10).status == 200
         except urllib3.exceptions.HTTPError:
             return False
 
@@ -70,7 +70,7 @@ class Site:
     ) -> urllib3.BaseHTTPResponse:
         """Send a request as the administrator and return the whole answer, whatever its status."""
         return self._pool.request(
-            method, self.url + path, body=body, headers={**self.headers, **(headers or {})}, timeout=60
+            method, self.url + path, body=body, headers={**self.headers, **(headers or {})}, timeout=120
         )
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
@@ -80,7 +80,7 @@ class Site:
         assert answer.status < 400, (method, path, answer.status, answer.data)
         return json.loads(answer.data) if answer.data else None
 
-    def mirror(self, channel: str, source: str, seconds: float = 60, **more: Any) -> dict[str, Any]:
+    def mirror(self, channel: str, source: str, seconds: float = 120, **more: Any) -> dict[str, Any]:
         """Mirror `source` into a new public channel and wait until the run has completed."""
         self.call("POST", "/api/channels", {"name": channel, "privacy": "public"})
         body = {"mirror_name": "upstream", "source_root": source, "mirror_type": "conda", "run_now": True, **more}
@@ -101,7 +101,7 @@ class Site:
         for pid in started:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(60)
 
     def children(self) -> list[int]:
         """Return the processes that the first one started: servers and the worker (Linux)."""

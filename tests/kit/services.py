@@ -159,7 +159,7 @@ def _folder(prefix: str, owner: str | None = None) -> Iterator[Path]:
 
 def _answers(cluster: Postgres) -> bool:
     try:
-        with psycopg.connect(cluster.url("postgres"), connect_timeout=2):
+        with psycopg.connect(cluster.url("postgres"), connect_timeout=10):
             return True
     except psycopg.OperationalError:
         return False

@@ -15,7 +15,7 @@ from packhouse.formats.archives.zstandard import unzstd
 from tests.kit.condapkg import make_conda
 from tests.kit.server import Site
 
-TIMEOUT = aiohttp.ClientTimeout(total=20)
+TIMEOUT = aiohttp.ClientTimeout(total=60)
 
 
 def filename(name: str) -> str:

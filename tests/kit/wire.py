@@ -11,7 +11,9 @@ import aiohttp
 
 from tests.kit.asgi import Answer
 
-TIMEOUT = aiohttp.ClientTimeout(total=30)
+#: how long an answer may take to begin
+BEGIN_SECONDS = 10.0
+TIMEOUT = aiohttp.ClientTimeout(total=120)
 
 
 async def fetch(
@@ -32,14 +34,17 @@ async def fetch(
 
 
 async def raw(url: str, request: bytes) -> bytes:
-    """Send `request` as it is and return what comes back until the server closes or says nothing for two seconds."""
+    """Send `request` as it is and return what comes back until the server closes, or says nothing for two seconds.
+
+    An answer has more time to begin.
+    """
     parts = urlsplit(url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
     got = b""
     try:
         writer.write(request)
         await writer.drain()
-        while block := await asyncio.wait_for(reader.read(65536), 2):
+        while block := await asyncio.wait_for(reader.read(65536), 2 if got else BEGIN_SECONDS):
             got += block
     except (TimeoutError, ConnectionError):
         pass

@@ -16,7 +16,7 @@ from tests.kit.asgi import Client
 from tests.kit.calls import call, read
 from tests.kit.condapkg import make_conda
 from tests.kit.house import House, open_house
-from tests.kit.jobs import until
+from tests.kit.jobs import HEARD, until
 
 HERE = "/api/channels/mine/service-accounts"
 
@@ -65,7 +65,7 @@ async def test_a_manager_makes_tokens_for_a_machine(house: House) -> None:
     async def lowered_here() -> bool:  # what was allowed just now is remembered for part of a second
         return (await robot.put("/api/repo/mine/noarch/three-1.0-0.conda", two)).status == 403
 
-    await until(lowered_here, seconds=2)
+    await until(lowered_here, seconds=HEARD)
     assert (await call(owner, "DELETE", f"{made['url']}/{made['id']}")).status == 204
     assert (await robot.get("/api/repo/mine/noarch/one-1.0-0.conda")).status == 401
 

@@ -13,7 +13,7 @@ from tests.conftest import Backend
 from tests.kit.calls import call, read, upload
 from tests.kit.condapkg import make_conda
 from tests.kit.house import House, second_process
-from tests.kit.jobs import until
+from tests.kit.jobs import HEARD, until
 
 LEVELS = ("read", "write", "manage")
 
@@ -181,13 +181,13 @@ async def test_another_process_hears_of_it_within_two_seconds(house: House, back
 
         assert await answers(404)
         assert await status(house, "owner", "PUT", "/api/channels/lab/groups/team", {}) == 200
-        await until(lambda: answers(200), seconds=2)
+        await until(lambda: answers(200), seconds=HEARD)
         assert await status(house, "admin", "DELETE", "/api/groups/team/members/outsider") == 204
-        await until(lambda: answers(404), seconds=2)
+        await until(lambda: answers(404), seconds=HEARD)
         assert await status(house, "owner", "PUT", "/api/channels/lab/users/outsider", {}) == 200
-        await until(lambda: answers(200), seconds=2)
+        await until(lambda: answers(200), seconds=HEARD)
         assert await status(house, "owner", "DELETE", "/api/channels/lab/users/outsider") == 204
-        await until(lambda: answers(404), seconds=2)
+        await until(lambda: answers(404), seconds=HEARD)
 
 
 async def test_a_subchannel_is_shared_as_the_command_line_asks(house: House) -> None:

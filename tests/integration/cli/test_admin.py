@@ -21,7 +21,7 @@ OLD, NEW = "correct horse battery", "another horse battery"
 def run(cwd: Path, env: dict[str, str], *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "packhouse", "admin", *words],
-        cwd=cwd, env=plain_environment() | env, input=stdin, capture_output=True, text=True, timeout=60, check=False,
+        cwd=cwd, env=plain_environment() | env, input=stdin, capture_output=True, text=True, timeout=180, check=False,
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from tests.kit.tls import Authority
 
 def ask(url: str, ca: Path | None, **more: Any) -> int:
     with urllib3.PoolManager(retries=False, ca_certs=str(ca) if ca else None, **more) as pool:
-        return pool.request("GET", f"{url}/api/system", timeout=10).status
+        return pool.request("GET", f"{url}/api/system", timeout=60).status
 
 
 def test_a_self_signed_server_is_trusted_by_whoever_was_given_its_file(tmp_path: Path) -> None:

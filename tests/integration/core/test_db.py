@@ -196,7 +196,8 @@ def commits(wal: Path) -> int:
     return sum(1 for frame in frames if frame[8:16] == salt and frame[4:8] != b"\0\0\0\0")
 
 
-async def test_units_that_wait_share_a_commit(embedded: Database, file: Path) -> None:
+async def test_units_that_wait_share_a_commit(embedded: Database, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_backend, "GROUP_SECONDS", 0.5)
     wal = file.with_name(file.name + "-wal")
     before = commits(wal)
     await asyncio.gather(*(add(embedded, number) for number in range(100)))
@@ -220,7 +221,6 @@ async def test_a_unit_that_awaits_anything_else_is_refused(embedded: Database) -
 async def test_a_writer_waits_for_another_process_and_says_try_later_in_the_end(
     embedded: Database, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_backend, "BUSY_SECONDS", 1.0)
     other = sqlite3.connect(file, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     waiting = asyncio.create_task(add(embedded, 1))
@@ -230,6 +230,7 @@ async def test_a_writer_waits_for_another_process_and_says_try_later_in_the_end(
     other.execute("COMMIT")
     await waiting
 
+    monkeypatch.setattr(sqlite_backend, "BUSY_SECONDS", 1.0)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(PackhouseError) as caught:
         await add(embedded, 2)
@@ -261,7 +262,7 @@ async def test_a_caller_whose_loop_is_gone_does_not_end_the_writer(embedded: Dat
     closed = threading.Event()
 
     async def work(unit: Unit) -> None:
-        closed.wait(5)
+        closed.wait(60)
         await unit.execute(ADD, id=1)
 
     gone = asyncio.new_event_loop()
@@ -270,7 +271,7 @@ async def test_a_caller_whose_loop_is_gone_does_not_end_the_writer(embedded: Dat
     await asyncio.to_thread(gone.run_forever)
     gone.close()
     closed.set()
-    await asyncio.wait_for(add(embedded, 2), 5)
+    await asyncio.wait_for(add(embedded, 2), 60)
     assert not writing.done()
     assert await embedded.fetch_value(COUNT) == 2
 
@@ -281,8 +282,8 @@ async def test_a_unit_that_is_cancelled_from_within_does_not_end_the_writer(embe
         raise asyncio.CancelledError
 
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(embedded.write(work), 5)
-    await asyncio.wait_for(add(embedded, 2), 5)
+        await asyncio.wait_for(embedded.write(work), 60)
+    await asyncio.wait_for(add(embedded, 2), 60)
     assert await embedded.fetch_all("SELECT id FROM item") == [(2,)]
 
 
@@ -291,7 +292,7 @@ async def test_a_write_after_the_end_is_refused_instead_of_waiting_for_ever(file
     await database.fetch_large(COUNT)
     await database.close()
     with pytest.raises(PackhouseError) as caught:
-        await asyncio.wait_for(add(database, 1), 5)
+        await asyncio.wait_for(add(database, 1), 60)
     assert caught.value.code == "try_later"
     assert not file.with_name(file.name + "-wal").exists()  # the last connection is closed: SQLite tidied up
 

@@ -32,7 +32,9 @@ async def steps(run: RunningJob, db: Database, worker: str) -> None:
     """Do numbered steps, a batch each, going on where the last run stopped."""
     for number in range(run.progress.get("done", 0), STEPS):
         await run.checkpoint()
-        await asyncio.sleep(0.05)
+        # what the first one is given is never over before the test has come between
+        patient = worker == "first" and number == STEPS - 1
+        await run.unless_ended(asyncio.sleep(600 if patient else 0.05))
 
         async def batch(unit: Unit, number: int = number) -> None:
             await run.fence(unit)
@@ -68,7 +70,7 @@ async def under_way(db: Database, job_id: int) -> None:
     async def some() -> bool:
         return int((await seen(db, job_id)).progress.get("done", 0)) >= 5
 
-    await until(some, 20)
+    await until(some)
 
 
 async def numbers(db: Database) -> list[int]:
@@ -121,14 +123,15 @@ async def test_a_killed_worker_s_job_is_finished_by_another_one_once(db: Databas
         await under_way(db, job_id)
         first.kill()
         first.wait()
-        second = child(backend.database_url, "second", 1.5, backend.data_dir)
+        attempt = (await seen(db, job_id)).attempt
+        second = child(backend.database_url, "second", 60, backend.data_dir)
         try:
-            job = await in_state(db, job_id, "done", 20)
+            job = await in_state(db, job_id, "done")
         finally:
             stop(second)
     finally:
         stop(first)
-    assert job.attempt == 2
+    assert job.attempt == attempt + 1
     assert await numbers(db) == list(range(STEPS))
     assert {row[0] for row in await db.fetch_all("SELECT worker FROM step")} == {"first", "second"}
 
@@ -152,23 +155,24 @@ async def test_a_worker_that_wakes_up_too_late_writes_nothing_more(db: Database,
     try:
         await under_way(db, job_id)
         await fall_asleep(first, db)
-        second = child(backend.database_url, "second", 1, backend.data_dir)
+        attempt = (await seen(db, job_id)).attempt
+        second = child(backend.database_url, "second", 60, backend.data_dir)
         try:
 
             async def taken_over() -> bool:
-                return (await seen(db, job_id)).attempt == 2
+                return (await seen(db, job_id)).attempt > attempt
 
-            await until(taken_over, 20)
+            await until(taken_over)
             first.send_signal(signal.SIGCONT)  # both are at work now
-            await in_state(db, job_id, "done", 20)
+            await in_state(db, job_id, "done")
         finally:
             stop(second)
         first.send_signal(signal.SIGTERM)
-        assert first.wait(5) == 0
+        assert first.wait(60) == 0
     finally:
         stop(first)
     assert await numbers(db) == list(range(STEPS))
-    assert (await seen(db, job_id)).attempt == 2
+    assert (await seen(db, job_id)).attempt == attempt + 1
 
 
 async def test_a_stopped_worker_hands_its_job_over_at_once(db: Database, backend: Backend) -> None:
@@ -177,22 +181,22 @@ async def test_a_stopped_worker_hands_its_job_over_at_once(db: Database, backend
     try:
         await under_way(db, job_id)
         first.send_signal(signal.SIGTERM)
-        assert first.wait(5) == 0
+        assert first.wait(60) == 0
     finally:
         stop(first)
     assert (await seen(db, job_id)).state == "queued"
     async with working(db, {"steps": lambda run: steps(run, db, "second")}):
-        assert (await in_state(db, job_id, "done", 20)).attempt == 2
+        assert (await in_state(db, job_id, "done")).attempt == 2
     assert await numbers(db) == list(range(STEPS))
 
 
 async def test_a_worker_that_renews_keeps_its_job_past_the_lease(db: Database) -> None:
     async def handler(run: RunningJob) -> None:
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(6)
 
     async with (
-        working(db, {"k": handler}, lease_seconds=1),
-        working(db, {"k": handler}, lease_seconds=1),
+        working(db, {"k": handler}, lease_seconds=5),
+        working(db, {"k": handler}, lease_seconds=5),
     ):
         job_id = await enqueue(db, "k")
         assert (await in_state(db, job_id, "done")).attempt == 1

@@ -122,7 +122,7 @@ async def test_a_right_read_before_a_change_is_not_remembered_after_it(
 
     monkeypatch.setattr(channels, "by_path", late)
     slow = asyncio.create_task(house.web.get(FILE))
-    await asyncio.wait_for(asked.wait(), 10)
+    await asyncio.wait_for(asked.wait(), 60)
     await make(house, privacy="private")
     await house.caught_up()
     go_on.set()

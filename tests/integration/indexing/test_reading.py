@@ -181,7 +181,7 @@ async def test_what_is_published_while_an_index_is_loaded_is_not_lost(
     await publish(house)
     asked, go_on = held_back(monkeypatch, "shards_at")
     slow = asyncio.create_task(house.web.get(f"{BASE}/repodata_shards.msgpack.zst"))
-    await asyncio.wait_for(asked.wait(), 10)
+    await asyncio.wait_for(asked.wait(), 60)
     await add_passive(house, ["second"])
     await publish(house)
     quick = asyncio.create_task(house.web.get(f"{BASE}/repodata_shards.msgpack.zst"))
@@ -198,7 +198,7 @@ async def test_what_is_published_while_the_head_is_asked_for_is_not_lost(
 ) -> None:
     asked, go_on = held_back(monkeypatch, "head_of")
     slow = asyncio.create_task(house.web.get(f"{BASE}/repodata.json"))
-    await asyncio.wait_for(asked.wait(), 10)
+    await asyncio.wait_for(asked.wait(), 60)
     await add_passive(house, ["first"])
     await publish(house)
     go_on.set()
@@ -236,7 +236,7 @@ async def test_run_exports_answer_while_their_channel_goes_on_changing(
         return facts
 
     monkeypatch.setattr(store, "facts_of_partition", overtaken)
-    answer = await asyncio.wait_for(house.web.get(f"{BASE}/run_exports.json"), 5)
+    answer = await asyncio.wait_for(house.web.get(f"{BASE}/run_exports.json"), 60)
     assert set(answer.json()["packages.conda"]) == {"held-1.0-0.conda"}
 
 

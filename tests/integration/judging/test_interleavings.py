@@ -304,7 +304,7 @@ async def test_what_was_downloaded_is_judged_again_if_it_is_being_removed_while_
         await counted.wait()
 
     removing = asyncio.create_task(house.services.db.write(removes))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await begun.wait()
         await counter.fold()  # which waits for nobody
         counted.set()
@@ -378,7 +378,7 @@ async def test_a_file_that_arrives_while_an_advisory_ends_is_shown_like_the_othe
     monkeypatch.setattr(rejudging, "learn_anew", judges)
     monkeypatch.setattr(arriving, "write_verdicts", arrives)
     await advise(house.services, tmp_path, osv(1, "other"))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await rejudging.judge_waiting(house.services)
         over.set()
         await asyncio.gather(*uploads)

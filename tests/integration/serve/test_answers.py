@@ -164,7 +164,7 @@ async def test_an_answer_on_its_way_is_not_remembered_after_a_change(
 
     monkeypatch.setattr(CondaDoor, "answer", late)
     slow = asyncio.create_task(house.web.get(target))
-    await asyncio.wait_for(found.wait(), 10)
+    await asyncio.wait_for(found.wait(), 60)
     await edit_channel(
         house.services, await house.find("pub2"), house.people["admin"].principal, Edit(privacy="private"), frozenset()
     )

