@@ -31,7 +31,7 @@ channel = Table(
     Column("description", Text, nullable=False, default=""),
     Column("privacy", Text, nullable=False),  # private | authenticated | public
     Column("owner_id", Int, nullable=False),
-    Column("heir_of", Int),  # in whose place the owner is, who was disabled or deleted; null: in nobody's
+    Column("heir_of", Int),  # in whose place the owner is, who is disabled; null: in nobody's
     Column("frozen_at", Micros),  # set while the published index is pinned
     Column("frozen_revision", Int),  # the revision it is pinned to; what is hidden since is only taken out of it
     Column("policy_id", Int),  # null: none is assigned

@@ -65,7 +65,10 @@ login = Table(
     Column("expires_at", Micros, nullable=False, index=True),
     Column("ended_at", Micros, index=True),
 )
-_FEDERATED = login.c.ended_at.is_(None) & login.c.upstream.is_not(None)
+_LIVE = login.c.ended_at.is_(None)
+# whoever logs in has few live ones and may have ended many
+Index("ix_login_live", login.c.account_id, login.c.kind, login.c.id, sqlite_where=_LIVE, postgresql_where=_LIVE)
+_FEDERATED = _LIVE & login.c.upstream.is_not(None)
 Index(
     "ix_login_federated",
     login.c.provider_id,

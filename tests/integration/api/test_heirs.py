@@ -90,6 +90,32 @@ async def test_an_heir_who_is_named_later_gets_what_went_to_others_when_somebody
     assert await house.services.db.fetch_all(OUTSIDE) == []
 
 
+async def test_whoever_is_back_takes_nothing_along_when_they_leave_again(house: House) -> None:
+    for name in ("bob", "eve"):
+        await house.person(name)
+    await house.channel("lab", "private", "owner")
+    assert await admin(house, "PUT", "/api/groups/lab_owners/members/bob", {"level": "manage"}) == 200
+    for disabled in (True, False):
+        assert await admin(house, "PUT", "/api/users/owner", {"disabled": disabled}) == 200
+    assert (await call(house.as_("bob"), "DELETE", "/api/groups/lab_owners/members/owner")).status == 204
+    assert await admin(house, "DELETE", "/api/users/owner?heir=eve") == 204
+    assert await owners(house, "lab") == ["bob"], "it is no longer in anybody's place"
+
+
+async def test_a_named_heir_gets_what_went_through_several_hands(house: House) -> None:
+    for name in ("bob", "eve"):
+        await house.person(name)
+    await house.channel("lab", "private", "owner")
+    assert await admin(house, "PUT", "/api/groups/lab_owners/members/bob", {"level": "manage"}) == 200
+    for name in ("owner", "bob"):
+        assert await admin(house, "PUT", f"/api/users/{name}", {"disabled": True}) == 200
+    assert (await owners(house, "lab"))[0] == "admin"
+    assert await admin(house, "DELETE", "/api/users/owner?heir=eve") == 204
+    assert (await owners(house, "lab"))[0] == "eve"
+    assert await admin(house, "DELETE", "/api/users/bob?heir=outsider") == 204
+    assert await owners(house, "lab") == ["eve", "admin"], "it was never bob's own"
+
+
 async def test_whoever_is_disabled_owns_nothing_new(house: House) -> None:
     await house.channel("lab", "private", "owner")
     assert await admin(house, "PUT", "/api/users/outsider", {"disabled": True}) == 200

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import Any
 
+import pytest
+
+from packhouse.catalog.accounts.looking_after import looked_after
+from packhouse.workflows.signin import administering
 from tests.kit import staffing
 from tests.kit.asgi import Client
 from tests.kit.calls import call, read
@@ -93,6 +99,30 @@ async def test_who_reaches_more_channels_is_let_in_by_others(house: House) -> No
         assert (await call(mine, method, f"/api/users/free{tail}", body)).status < 300, (method, tail, body)
 
 
+@pytest.mark.parametrize("backend", ["postgres+s3"], indirect=True)  # where units run beside each other
+async def test_what_two_say_of_somebody_at_once_is_said_one_after_the_other(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = await keeper(house)
+    waits, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly(*args: Any, **options: Any) -> Any:
+        found = await looked_after(*args, **options)
+        if args[1].username == "keeper" and not waits.is_set():
+            waits.set()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(goes_on.wait(), 1)
+        return found
+
+    monkeypatch.setattr(administering, "looked_after", slowly)
+    one = asyncio.create_task(call(mine, "PUT", "/api/users/outsider", {"disabled": True}))
+    await waits.wait()
+    assert (await call(house.admin, "PUT", "/api/users/outsider", {"disabled": True})).status == 200
+    goes_on.set()
+    assert (await one).status == 200
+    assert (await read(house.admin, "/api/users/outsider"))["disabled_by"] == "admin"
+
+
 async def test_what_the_keeper_reaches_too_is_no_hindrance(house: House) -> None:
     """As high a level as theirs on each channel is enough, and deleted channels do not count."""
     mine = await keeper(house)
@@ -125,6 +155,12 @@ async def test_whoever_leaves_the_house_is_out_at_once(house: House) -> None:
     for edit in (back, out):  # neither lets in whom another disabled, nor makes it their own doing
         assert (await call(mine, "PUT", "/api/users/owner", edit)).status == (403 if edit is back else 200)
     assert (await call(mine, "PUT", "/api/users/owner", back)).status == 403
+    await house.channel("yours", "private", "outsider")
+    assert (await call(mine, "PUT", "/api/users/outsider", out)).status == 200
+    assert (await call(house.admin, "PUT", "/api/users/outsider", out)).status == 200
+    assert (await read(house.admin, "/api/users/outsider"))["disabled_by"] == "admin", "whose word outweighs theirs"
+    assert (await call(mine, "PUT", "/api/users/outsider", back)).status == 403
+    assert (await call(house.admin, "PUT", "/api/users/outsider", back)).status == 200
     await house.person("directed")
     await staffing.set_disabled(house.services.db, "directed", True, "directory")
     await house.channel("theirs", "private", "outsider")

@@ -179,8 +179,10 @@ async def test_a_token_gives_no_more_than_it_can_do(house: House) -> None:
     token = (await call(house.admin, "POST", "/api/account/tokens", body)).json()["token"]
     robot = house.web.with_headers({"x-auth": token})
     assert (await call(robot, "PUT", "/api/users/ann", {"disabled": True})).status == 200
-    for more in ({"roles": ["admin"]}, {"password": "x" * 12}):
+    leaves = {"disabled": True, "heir": "keeper"}
+    for more in ({"roles": ["admin"]}, {"password": "x" * 12}, leaves):
         assert (await call(robot, "PUT", "/api/users/ann", more)).status == 403
+    assert (await call(robot, "DELETE", "/api/users/ann?heir=admin")).status == 403, "it opens no channel to anybody"
     assert (await call(robot, "POST", "/api/users", {"username": "eve", "role": "admin"})).status == 403
 
 

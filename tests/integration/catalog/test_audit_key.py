@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from packhouse.catalog.installation.audit_key import find_public_key, load_signing_key
 from packhouse.catalog.installation.keys import load_keys
+from packhouse.catalog.installation.sealed_keys import seal_readable
 from packhouse.core.db import open_database
 from packhouse.core.errors import PackhouseError
 from tests.conftest import Backend
@@ -43,4 +46,18 @@ async def test_who_has_a_copy_of_the_database_signs_nothing(backend: Backend) ->
         except PackhouseError as error:
             refused.append(error.code)
     assert refused == ["internal"], "a key that is put in the place of another one does not open"
+    await db.close()
+
+
+async def test_a_key_that_lies_readably_signs_and_checks_nothing_before_a_start_has_sealed_it(backend: Backend) -> None:
+    db = open_database(backend.database_url)
+    await load_signing_key(db, SEALER)
+    own = bytes(range(32))  # of somebody who can write to the database and nothing else
+    await db.write(lambda unit: unit.execute("UPDATE secret SET value = :value", value=own))
+    for load in (load_signing_key, find_public_key):
+        with pytest.raises(PackhouseError) as caught:
+            await load(db, SEALER)
+        assert caught.value.code == "internal"
+    assert await db.write(lambda unit: seal_readable(unit, SEALER)) == 1
+    assert (await load_signing_key(db, SEALER)).private_bytes_raw() == own
     await db.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from functools import partial
 
@@ -101,6 +102,8 @@ async def test_of_more_logins_than_one_unit_can_end_the_oldest_of_their_kind_end
     await begun(db, keys, ann, "api")
     assert await logins.by_uuid(db, first.uuid) is None
     assert await logins.by_uuid(db, second.uuid) == second and await logins.by_uuid(db, browser.uuid) == browser
+    told = "SELECT data FROM event WHERE type = 'user_signed_out' AND object = 'user ann'"
+    assert [json.loads(row[0])["login"] for row in await db.fetch_all(told)] == [first.uuid]
     assert await db.write(partial(logins.end_all, account_id=ann)) == logins.MOST + 1
 
 

@@ -91,6 +91,13 @@ def test_logins_that_are_over_are_found_without_the_others(catalogue: sqlite3.Co
     assert any("ix_login_expires_at (expires_at<?)" in step for step in plan), plan
 
 
+def test_who_logs_in_costs_no_look_at_the_logins_that_are_over(catalogue: sqlite3.Connection) -> None:
+    plan = _plan(catalogue, logins._TOO_MANY)
+    assert "SEARCH login USING COVERING INDEX ix_login_live (account_id=? AND kind=?)" in plan or (
+        "SEARCH login USING INDEX ix_login_live (account_id=? AND kind=?)" in plan
+    ), plan
+
+
 def test_logins_to_ask_about_are_read_in_order_from_those_that_are_live(catalogue: sqlite3.Connection) -> None:
     """Each second, and as many have ended as there were in a month."""
     plan = _plan(catalogue, federated._DUE)

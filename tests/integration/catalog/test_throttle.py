@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 import pytest
 
@@ -16,6 +16,7 @@ from packhouse.catalog.logins.throttle_store import forget_full
 from packhouse.core.clock import SECOND
 from packhouse.core.db import Database, Unit, open_database
 from packhouse.core.errors import PackhouseError
+from packhouse.workflows.admitting import throttle
 from packhouse.workflows.admitting.authenticator import Authenticator
 from packhouse.workflows.admitting.credential import Credential
 from packhouse.workflows.admitting.throttle import Throttle, network
@@ -125,6 +126,19 @@ async def test_thousands_of_guesses_at_three_processes(
     assert await flood(after, whom, whence, 500) <= 100 - answered
     rows = await nodes[0].fetch_all("SELECT object, data FROM event WHERE type = 'sign_in_throttled'")
     assert [(row[0], json.loads(row[1])) for row in rows] == [told], "once, by whichever process"
+
+
+async def test_whoever_guesses_at_nobody_from_everywhere_fills_no_audit_trail(
+    nodes: list[Database], keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(throttle, "REMEMBER_SECONDS", 0.0)  # as if each came a second later
+    admitted = 0
+    for number in range(60):
+        with suppress(PackhouseError):
+            await Throttle(nodes[0], keys).admit("nobody", f"2001:db8:0:{number:x}::1")
+            admitted += 1
+    assert 40 <= admitted < 60
+    assert await nodes[0].fetch_all("SELECT object FROM event WHERE type = 'sign_in_throttled'") == []
 
 
 async def test_right_passwords_are_free(nodes: list[Database], keys: Keys) -> None:

@@ -94,8 +94,6 @@ async def test_keys_that_lay_readable_are_sealed_once_and_stay_the_same(backend:
                 await unit.execute("INSERT INTO secret (name, value) VALUES (:name, :value)", name=name, value=value)
 
         await db.write(keep)
-        await record_and_seal(services)
-        assert await findings(services) == [], "an installation that has not been started since, or a copy of it"
         await asyncio.gather(*(seal_readable(services) for _ in range(5)))
         rows = await db.fetch_all("SELECT value FROM secret")
         assert not [value for value in before.values() if any(value in bytes(row[0]) for row in rows)]

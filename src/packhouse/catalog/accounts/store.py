@@ -97,6 +97,7 @@ _SET_PASSWORD = (
     .values(password_hash=bindparam("hashed"), sessions=account.c.sessions + 1)
 )
 _HOLD = select(account.c.id).where(account.c.id == bindparam("account_id")).with_for_update(key_share=True)
+_HOLD_NAMED = select(account.c.id).where(account.c.username == bindparam("username")).with_for_update(key_share=True)
 _SET_LAST_LOGIN = update(account).where(account.c.id == bindparam("account_id")).values(last_login_at=bindparam("now"))
 _BY_VERIFIED_EMAIL = (
     select(*_ACCOUNT)
@@ -119,8 +120,10 @@ _REMEMBER = """INSERT INTO former_account (account_id, username)
  SELECT id, username FROM account WHERE id = :account_id"""
 _GONE: BindParameter[int] = bindparam("account_id")
 _TOKENS_OF = select(token.c.id).where(token.c.account_id == _GONE)
+_FORGET_HEIRS = update(channel).where(channel.c.heir_of == _GONE).values(heir_of=null())
 #: what goes with an account, whatever refers to a row before that row
 _DELETE: tuple[Delete | Update, ...] = (
+    _FORGET_HEIRS,
     delete(channel_grant).where(channel_grant.c.user_id == _GONE),
     delete(token_grant).where(token_grant.c.token_id.in_(_TOKENS_OF)),
     delete(token).where(token.c.account_id == _GONE),
@@ -234,6 +237,11 @@ async def hold(unit: Unit, account_id: int) -> None:
     await unit.fetch_one(_HOLD, account_id=account_id)
 
 
+async def hold_named(unit: Unit, username: str) -> None:
+    """Hold the account of that name, if there is one, before it is read: what was read is then so until the end."""
+    await unit.fetch_one(_HOLD_NAMED, username=username)
+
+
 async def set_last_login(unit: Unit, account_id: int) -> None:
     """Note that somebody has logged in to the account now."""
     await unit.execute(_SET_LAST_LOGIN, account_id=account_id, now=unit.now)
@@ -253,6 +261,11 @@ async def by_verified_email(reader: Reader, address: str) -> list[Account]:
 async def set_password(unit: Unit, account_id: int, hashed: str) -> None:
     """Set the password hash; every login of the account ends."""
     await unit.execute(_SET_PASSWORD, account_id=account_id, hashed=hashed)
+
+
+async def forget_heirs(unit: Unit, account_id: int) -> None:
+    """Let whoever got channels in the place of this account keep them: somebody who is back has no heirs."""
+    await unit.execute(_FORGET_HEIRS, account_id=account_id)
 
 
 async def count_owned(reader: Reader, account_id: int) -> int:

@@ -118,7 +118,7 @@ EVENTS: dict[str, str] = {
     "user_second_factor_added": "A second factor is asked of somebody from now on",
     "user_second_factor_removed": "No second factor is asked of somebody any more",
     "user_signed_in": "Somebody signed in: on the page, over the API or with a command line",
-    "user_signed_out": "Somebody ended a login of theirs",
+    "user_signed_out": "A login ended: by whoever it was of, their provider, or for too many",
     "user_token_created": "A token was made",
     "user_token_metadata_updated": "The name of a token, or what is said of it, was changed",
     "user_token_revoked": "A token was revoked",

@@ -5,7 +5,7 @@ The owner also stands in the channel's own row, so that nothing that becomes of 
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, func, null, select, update
 
 from packhouse.catalog import changes
 from packhouse.catalog.accounts import store as accounts
@@ -20,10 +20,11 @@ from packhouse.catalog.schema import channel
 from packhouse.core.db import Unit
 from packhouse.core.errors import PackhouseError
 
-_SET_OWNER = (
-    update(channel)
-    .where(channel.c.id == bindparam("channel_id_"))
-    .values(owner_id=bindparam("new_owner"), heir_of=bindparam("in_place_of"))
+_OF_CHANNEL = update(channel).where(channel.c.id == bindparam("channel_id_"))
+_GIVE = _OF_CHANNEL.values(owner_id=bindparam("new_owner"), heir_of=null())
+#: through however many hands it goes, it is in the place of the first
+_LEAVE = _OF_CHANNEL.values(
+    owner_id=bindparam("new_owner"), heir_of=func.coalesce(channel.c.heir_of, bindparam("in_place_of"))
 )
 _HOLD = select(accounts.CAN_LOG_IN).where(account.c.id == bindparam("account_id")).with_for_update(read=True)
 
@@ -70,12 +71,15 @@ async def end(unit: Unit, channel_id: int) -> None:
 async def change(unit: Unit, held: Channel, person: Person, actor: str, heir_of: int | None = None) -> None:
     """Make somebody the owner of a channel that the unit holds; whoever was it stays in the group of its owners.
 
-    `heir_of` is the account in whose place they are it, if nobody gave it away. The unit notes a `people` change
-    besides. Raises PackhouseError("conflict") for somebody who cannot log in.
+    `heir_of` is the account that leaves it to them, if nobody gave it away. The unit notes a `people` change besides.
+    Raises PackhouseError("conflict") for somebody who cannot log in.
     """
     await _hold(unit, person.id)
     former = await accounts.by_id(unit, held.owner_id)
-    await unit.execute(_SET_OWNER, channel_id_=held.id, new_owner=person.id, in_place_of=heir_of)
+    if heir_of is None:
+        await unit.execute(_GIVE, channel_id_=held.id, new_owner=person.id)
+    else:
+        await unit.execute(_LEAVE, channel_id_=held.id, new_owner=person.id, in_place_of=heir_of)
     if (group := await store.of_channel(unit, held.id)) is not None:
         await store.set_member(unit, group.id, person.id, MANAGE)
     await record_event(

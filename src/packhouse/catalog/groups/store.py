@@ -180,7 +180,8 @@ async def person(reader: Reader, username: str) -> Person:
 async def holder(reader: Reader, channel_id: int, username: str) -> Person:
     """Return the person of exactly that name, or the service account, if it is the channel's or was granted a level.
 
-    Of others nothing is said: their names are those of channels. Raises PackhouseError("not_found").
+    Of others nothing is said: their names are those of channels. Whoever gives one a level elsewhere tells its name to
+    those who look after that channel. Raises PackhouseError("not_found").
     """
     row = await reader.fetch_one(_HOLDER, username=username, of_channel=channel_id)
     return _known(row, username, _ELSEWHERE if username.startswith(SERVICE_PREFIX) else _EXACTLY)

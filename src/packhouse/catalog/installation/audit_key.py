@@ -18,7 +18,8 @@ async def load_signing_key(db: Database, sealer: Sealer) -> Ed25519PrivateKey:
 async def find_public_key(reader: Reader, sealer: Sealer) -> Ed25519PublicKey | None:
     """Return the key that checks the chain; None when nothing was ever signed. Raises what `Sealer.open` raises.
 
-    It is taken from the sealed one, so that who only writes to the database puts no other in its place.
+    It is taken from the sealed one: who only writes to the database puts no other in its place, unless the server
+    starts after it, and then the event `secrets_sealed` tells of a key that lay there readably.
     """
     known = await sealed_keys.find(reader, sealer, sealed_keys.AUDIT_SIGNING)
     return Ed25519PrivateKey.from_private_bytes(known).public_key() if known else None

@@ -29,9 +29,12 @@ async def load(db: Database, sealer: Sealer, name: str) -> bytes:
 
 
 async def find(reader: Reader, sealer: Sealer, name: str) -> bytes | None:
-    """Return a key; None when it was never made. Raises what `Sealer.open` raises."""
+    """Return a key; None when it was never made. Raises what `Sealer.open` raises, also for one that lies readably.
+
+    Whoever can write to the database could have put that there; a start that seals it is an event.
+    """
     kept = (await secrets.named(reader, (name,))).get(name)
-    return kept if kept is None or len(kept) == _BYTES else sealer.open(kept, _about(name))
+    return None if kept is None else sealer.open(kept, _about(name))
 
 
 async def seal_readable(unit: Unit, sealer: Sealer) -> int:

@@ -16,6 +16,7 @@ from packhouse.catalog.accounts.account import Account
 from packhouse.catalog.audit.store import record_event
 from packhouse.catalog.changes import note
 from packhouse.catalog.installation.keys import Keys
+from packhouse.catalog.people_tables import account
 from packhouse.catalog.rights.principal import Principal
 from packhouse.catalog.sign_in_tables import auth_code, device_grant, login, provider
 from packhouse.core.db import Unit
@@ -80,7 +81,8 @@ _END_ALL = (
     .values(_ENDED)
 )
 _TOO_MANY = (
-    select(login.c.id)
+    select(login.c.id, login.c.uuid, account.c.username)
+    .join(account, account.c.id == login.c.account_id)
     .where(login.c.account_id == bindparam("of_account"), login.c.kind == bindparam("of_kind"), _LIVE)
     .order_by(login.c.id.desc())
     .limit(2)  # two that begin at once can leave one too many
@@ -124,8 +126,8 @@ async def begin(
 ) -> tuple[Login, str]:
     """Return a new login and its value, which is shown this once; only a browser's has one, others get "".
 
-    Of more than `MOST` of its kind the oldest ends. `lifetime` is in microseconds, `voucher` is None for a password of
-    ours, `amr` says how the person showed who they are (RFC 8176).
+    Of more than `MOST` of its kind the oldest ends, which is an event. `lifetime` is in microseconds, `voucher` is None
+    for a password of ours, `amr` says how the person showed who they are (RFC 8176).
     """
     value = random_hex(32) if kind == "browser" else ""
     uuid, now = new_uuid(), unit.now
@@ -147,8 +149,10 @@ async def begin(
         checked_at=now,
         expires_at=now + lifetime,
     )
-    for (oldest,) in await unit.fetch_all(_TOO_MANY, of_account=account_id, of_kind=kind):
+    for oldest, its_uuid, name in await unit.fetch_all(_TOO_MANY, of_account=account_id, of_kind=kind):
         await end(unit, oldest)
+        about = {"login": its_uuid, "why": f"more than {MOST} at once"}
+        await record_event(unit, type="user_signed_out", actor="system", object=f"user {name}", data=about)
     return Login(int(row), uuid, account_id, kind, provider_id, client, now, now, now + lifetime, None), value
 
 

@@ -62,18 +62,18 @@ class Throttle:
         buckets = {pair: PAIR}
         if not at_home:
             buckets |= {of_address: ADDRESS, of_account: ACCOUNT}
-        places = {pair: place, of_account: ""} if exists else {}
+        at = f"address {place}"
+        told = {pair: (at, place), of_address: (at, place)}
+        if exists:  # for a name that nobody has, no address waits by the guesses of others that anybody should hear of
+            told |= {pair: (f"user {username}", place), of_account: (f"user {username}", "")}
         # One at a time: a burst would only wait for the same rows, with all the connections there are.
         async with self._turn:
             self._recall([known, *buckets])
             waits = await throttle_store.waits(self._db, buckets, await self._db.now())
             empty = {key: wait for key, wait in waits.items() if wait > 0}
             empty = empty or await throttle_store.try_charge(self._db, buckets)
-            for key in empty:
-                if key in places:
-                    await self._tell(purpose, f"user {username}", places[key])
-                else:
-                    await self._tell(purpose, f"address {place}", place)
+            for key in told.keys() & empty.keys():
+                await self._tell(purpose, *told[key])
             if empty:
                 self._refuse(empty, {pair: known})
         return Charge(tuple(buckets), self._place(place), known)

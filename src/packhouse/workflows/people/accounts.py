@@ -85,16 +85,25 @@ async def create_account(
     return made
 
 
-async def disable(unit: Unit, account: Account, disabled: bool, actor: str) -> bool:
-    """Disable or enable an account; say whether that changed anything. Raises PackhouseError("conflict").
+async def disable(unit: Unit, account: Account, disabled: bool, actor: str, *, over: bool = False) -> bool:
+    """Disable or enable an account; say whether that changed anything.
 
-    What a person disabled no directory enables, also where the directory had disabled it before.
+    Raises PackhouseError: `conflict` for the last administrator, `not_found` for an account that is gone meanwhile.
+
+    What a person disabled no directory enables, also where the directory had disabled it before; `over`: the actor's
+    word replaces anybody's. The account is looked at as it is once nobody else changes it.
     """
-    taken_over = account.disabled_by == DIRECTORY and actor != DIRECTORY
+    await store.hold(unit, account.id)
+    account = await store.found(unit, account.username)
+    if not disabled and actor == DIRECTORY and account.disabled_by != DIRECTORY:
+        return False
+    taken_over = account.disabled_by != actor and (over or (account.disabled_by == DIRECTORY and actor != DIRECTORY))
     if (account.disabled_at is not None) == disabled and not (disabled and taken_over):
         return False
     if disabled:
         await keep_an_admin(unit, account)
+    else:
+        await store.forget_heirs(unit, account.id)
     await store.set_disabled(unit, account.id, unit.now if disabled else None, actor if disabled else "")
     await logins.end_all(unit, account.id)
     await _tell(unit, "user_disabled" if disabled else "user_enabled", actor, account.username)

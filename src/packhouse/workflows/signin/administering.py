@@ -131,7 +131,7 @@ async def edit_person(db: Database, caller: Principal, username: str, edit: Pers
     hashed = None if edit.password is UNSET else await hash_password(check_strength(edit.password))
 
     async def work(unit: Unit) -> Person:
-        await require_standing(unit, caller)
+        await _hold(unit, caller, username, edit)
         account = await looked_after(unit, caller, username, whole=hashed is not None)
         values = _kept(account, profile, edit)
         if hashed is not None or _lets_in(caller, account, edit):
@@ -146,7 +146,7 @@ async def edit_person(db: Database, caller: Principal, username: str, edit: Pers
             await settle(unit, account.id, caller.username, heir)
         if edit.disabled is not UNSET:
             _check_admitted(account, edit)
-            await accounts.disable(unit, account, edit.disabled, caller.username)
+            await accounts.disable(unit, account, edit.disabled, caller.username, over=caller.role == "admin")
         if _vouches(account, values):
             _check_vouching(caller, account)
         await accounts.change_profile(unit, account, values, caller.username)
@@ -164,7 +164,7 @@ async def delete_person(db: Database, caller: Principal, username: str, heir: st
     _check_naming(caller, heir)
 
     async def work(unit: Unit) -> None:
-        await require_standing(unit, caller)
+        await _hold(unit, caller, username)
         account = await looked_after(unit, caller, username)
         await require_reach(unit, caller, account)
         await accounts.keep_an_admin(unit, account)
@@ -243,6 +243,8 @@ async def make_administrator(db: Database, username: str) -> tuple[Account, bool
     """
 
     async def work(unit: Unit) -> tuple[Account, bool]:
+        await store.lock_admins(unit)
+        await store.hold_named(unit, username)
         account = await store.found(unit, username)
         if account.kind != "person":
             raise PackhouseError("conflict", f"{username} is an account for machines.", "Name a person.")
@@ -266,6 +268,17 @@ async def retire_keys(db: Database) -> int:
     while await db.write(partial(logins.end_signed, until=at)):
         pass
     return retired
+
+
+async def _hold(unit: Unit, caller: Principal, username: str, edit: PersonEdit | None = None) -> None:
+    """Hold what is looked at before somebody is edited or deleted, so that it is still so when that is written.
+
+    In the order in which it is held elsewhere: the administrators, if there may be one less, whoever asks, the account.
+    """
+    if edit is None or edit.roles is not UNSET or edit.disabled is not UNSET:
+        await store.lock_admins(unit)
+    await require_standing(unit, caller)
+    await store.hold_named(unit, username)
 
 
 def _profile(sent: NewPerson | PersonEdit) -> dict[str, Any]:
@@ -292,8 +305,7 @@ def _vouches(account: Account, values: dict[str, Any]) -> bool:
 
 def _check_vouching(caller: Principal, account: Account | None) -> None:
     """Let nobody but administrators say whose a mail address is: a provider's people join the account that has it."""
-    unlimited = caller.scopes is None and caller.resources is None
-    if caller.role == "admin" and unlimited and (account is None or account.id != caller.account_id):
+    if _may_do_all(caller) and (account is None or account.id != caller.account_id):
         return
     raise PackhouseError(
         "forbidden",
@@ -301,6 +313,10 @@ def _check_vouching(caller: Principal, account: Account | None) -> None:
         "Leave `email_verified` out, or have another administrator say it.",
         field="email_verified",
     )
+
+
+def _may_do_all(caller: Principal) -> bool:
+    return caller.role == "admin" and caller.scopes is None and caller.resources is None
 
 
 def _heir(caller: Principal, edit: PersonEdit) -> str | None:
@@ -319,9 +335,11 @@ def _heir(caller: Principal, edit: PersonEdit) -> str | None:
 
 
 def _check_naming(caller: Principal, heir: str | None) -> None:
-    if heir is not None and caller.role != "admin":
+    if heir is not None and not _may_do_all(caller):
         raise PackhouseError(
-            "forbidden", "Only administrators name an heir.", "Without one, channels go to co-owners or administrators."
+            "forbidden",
+            "Only administrators name an heir, and with no limited token.",
+            "Without one, channels go to co-owners or administrators.",
         )
 
 
