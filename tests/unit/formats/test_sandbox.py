@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from packhouse.core.errors import PackhouseError
 from packhouse.formats.archives import sandbox as sandbox_module
 from packhouse.formats.archives.sandbox import Reply, Request, Sandbox, Worker, seconds_for
 from packhouse.formats.base import Facts, Malformed
@@ -62,6 +64,26 @@ async def test_a_file_that_hangs_the_reader_is_malformed(tmp_path: Path) -> None
         assert reply.facts is not None
     finally:
         worker.close()
+
+
+async def test_the_time_a_worker_needs_to_start_is_not_the_file_s(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import time\ntime.sleep(3)\n")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.setattr(sandbox_module, "SECONDS", 2.0)
+    assert (await sandbox.inspect(_package(tmp_path), "demo-1.0-0.conda")).coordinate.name == "demo"
+
+
+async def test_a_worker_that_does_not_start_is_no_fault_of_the_file(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(sys, "executable", "/bin/false")
+        with pytest.raises(PackhouseError) as refused:
+            await sandbox.inspect(_package(tmp_path), "demo-1.0-0.conda")
+    assert refused.value.code == "try_later" and refused.value.retry_after
+    assert (await sandbox.inspect(_package(tmp_path), "demo-1.0-0.conda")).coordinate.name == "demo"
 
 
 async def test_of_many_together_one_may_be_refused(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import msgspec
 
+from packhouse.core.errors import PackhouseError
 from packhouse.formats.archives.limits import KIB, MIB
 from packhouse.formats.base import Facts, Malformed
 
@@ -31,6 +32,9 @@ MEMORY = 512 * MIB
 SECONDS = 5.0
 SPEED = {".conda": 20 * MIB, ".tar.bz2": 3 * MIB}
 _SPEED_ELSE = 5 * MIB
+#: seconds for a worker to start, which are no file's: a busy machine needs many to import what the worker does
+START_SECONDS = 60.0
+_READY = b"!"  #: what a worker says first
 #: bytes of answers the worker keeps until all requests that came together are done; each write wakes the other side
 _ANSWERS = 256 * KIB
 _TOO_MUCH = "The file could not be read within the limits of time and memory for its size."
@@ -69,6 +73,7 @@ class Worker:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
+        self._ready = False
         self._turn = asyncio.Lock()
 
     @property
@@ -79,25 +84,22 @@ class Worker:
     async def ask(self, requests: Sequence[Request], seconds: float) -> list[Reply]:
         """Return the replies to requests, whose frames together fit a socket: some hundred.
 
-        Malformed when answering them all takes too long or breaks the worker.
+        Malformed when answering them all takes too long or breaks the worker; PackhouseError("try_later") when it
+        cannot be started, which says nothing about the files.
         """
         async with self._turn:
+            await self._until_ready()
             try:
-                async with asyncio.timeout(seconds):
-                    try:
-                        return await self._exchange(requests)
-                    except (ConnectionError, EOFError):  # it may have died before, of something else: try once anew
-                        self.close()
-                        return await self._exchange(requests)
-            except (TimeoutError, ConnectionError, EOFError) as error:
-                self.close()
+                return await self._in_time(requests, seconds)
+            except (ConnectionError, EOFError):
+                await self._until_ready()  # it may have died before, of something else: try once anew
+            try:
+                return await self._in_time(requests, seconds)
+            except (ConnectionError, EOFError) as error:
                 raise Malformed(_TOO_MUCH) from error
-            except BaseException:
-                self.close()  # its answer would be taken for that of the next request
-                raise
 
     async def start(self) -> None:
-        """Start the process unless it runs; it is ready for requests at once and reads them when it is."""
+        """Start the process unless it runs."""
         if self._process is not None and self._process.poll() is None:
             return
         self.close()
@@ -113,10 +115,35 @@ class Worker:
         ours.setblocking(False)
         self._socket = ours
 
+    async def _until_ready(self) -> None:
+        await self.start()
+        if self._ready:
+            return
+        assert self._socket is not None  # start() made it
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                self._ready = await asyncio.get_running_loop().sock_recv(self._socket, len(_READY)) == _READY
+        except (TimeoutError, ConnectionError):
+            pass
+        if not self._ready:
+            self.close()
+            raise PackhouseError(
+                "try_later", "The process that looks into packages does not start.", "Try again shortly.", retry_after=5
+            )
+
+    async def _in_time(self, requests: Sequence[Request], seconds: float) -> list[Reply]:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._exchange(requests)
+        except BaseException as error:
+            self.close()  # its answer would be taken for that of the next request
+            if isinstance(error, TimeoutError):
+                raise Malformed(_TOO_MUCH) from error
+            raise
+
     async def _exchange(self, requests: Sequence[Request]) -> list[Reply]:
         """Send all at once, so that the worker need not wait for this process between two of them."""
-        await self.start()
-        assert self._socket is not None  # start() made it
+        assert self._socket is not None  # it is ready
         loop = asyncio.get_running_loop()
         await loop.sock_sendall(self._socket, b"".join(_frame(msgspec.msgpack.encode(one)) for one in requests))
         data, replies = bytearray(), list[Reply]()
@@ -131,6 +158,7 @@ class Worker:
 
     def close(self) -> None:
         """End the process now."""
+        self._ready = False
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -265,6 +293,7 @@ def main() -> None:
     registry.identify("ready-1-0.conda")  # everything is imported before memory is limited
     _limit()
     with contextlib.suppress(ConnectionError):
+        os.write(1, _READY)
         _serve()
 
 
