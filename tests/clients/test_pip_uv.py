@@ -125,7 +125,7 @@ def lazy_channel(site: Site, up: Upstream) -> None:
 
 def until_refused(site: Site, path: str) -> None:
     """Wait until a file is held back."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 90
     while site.request("GET", path).status != 403:
         assert time.monotonic() < deadline, path
         time.sleep(0.05)

@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import Backend
 from tests.kit.server import site_on
 
-SECONDS = 5.0
+SECONDS = 60.0
 
 
 def lives(pid: int) -> bool:
@@ -30,7 +30,7 @@ def test_nothing_outlives_the_first_process(backend: Backend) -> None:
         family = site.family()
         assert len(family) >= 4  # two servers, the worker, and what looks into archives
         os.kill(site.process.pid, signal.SIGKILL)
-        site.process.wait(10)
+        site.process.wait(60)
         site.launch()  # at once, on the same port and data
         deadline = time.monotonic() + SECONDS
         while left := [pid for pid in family if lives(pid)]:

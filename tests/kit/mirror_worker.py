@@ -12,7 +12,7 @@ from packhouse.workflows.mirroring.run import mirror_handlers
 from tests.conftest import Backend
 from tests.kit.mirroring import services_on
 
-LEASE_SECONDS = 1.0
+LEASE_SECONDS = 3.0
 
 
 async def work() -> None:

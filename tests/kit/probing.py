@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any, TypeVar, cast
 
 import pytest
@@ -16,15 +17,19 @@ T = TypeVar("T")
 _EACH_TIME = ("date",)
 
 
+_ASKING = ContextVar("asking", default=False)
+
+
 class Asked:
-    """The statements that a database was asked while this listens."""
+    """The statements that a database was asked for a request, and not for what goes on beside it."""
 
     def __init__(self, db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
         self.statements: list[str] = []
         ask = db.fetch_all
 
         async def fetch_all(statement: Any, **values: Any) -> Any:
-            self.statements.append(_name(statement))
+            if _ASKING.get():
+                self.statements.append(_name(statement))
             return await ask(statement, **values)
 
         monkeypatch.setattr(db, "fetch_all", fetch_all)
@@ -34,7 +39,7 @@ class Asked:
             async def heard(unit: Unit) -> T:
                 return await work(cast(Unit, _Heard(unit, self.statements)))
 
-            return await write(heard)
+            return await write(heard if _ASKING.get() else work)
 
         monkeypatch.setattr(db, "write", written)
 
@@ -42,7 +47,11 @@ class Asked:
         """Send a request; return the answer and what was asked for it."""
         self.statements.clear()
         headers = {"content-type": "application/json"} if body else {}
-        answer = await client.request(method, target, headers, [body] if body else [])
+        here = _ASKING.set(True)
+        try:
+            answer = await client.request(method, target, headers, [body] if body else [])
+        finally:
+            _ASKING.reset(here)
         return answer, [*self.statements]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import random
 import shutil
 import signal
 import socket
@@ -16,6 +17,7 @@ from pathlib import Path
 
 START_SECONDS = 180.0
 _PR_SET_PDEATHSIG = 1
+_PORTS = random.SystemRandom()  # test processes side by side choose others
 
 
 def find_program(name: str, *folders: Path) -> Path | None:
@@ -28,10 +30,14 @@ def find_program(name: str, *folders: Path) -> Path | None:
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that was free a moment ago; start again with another if someone took it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of 127.0.0.1 that was free a moment ago.
+
+    It is none of those that the system gives whoever connects: a server may end, and come back to its port.
+    """
+    while True:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", _PORTS.randrange(10_000, 32_000)))
+            return int(probe.getsockname()[1])
 
 
 def start(

@@ -26,7 +26,7 @@ def _run(folder: Path, *command: str | Path, **env: str) -> Said:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     return Said(process.returncode, process.stdout + process.stderr)
 
@@ -46,7 +46,7 @@ def uv(folder: Path, index: str, *words: str) -> Said:
     """Install into `folder/uv` with uv, from one index and nowhere else."""
     options = ("--no-config", "--no-cache")
     command = ("pip", "install", "--python", sys.executable, "--target", folder / "uv", "--default-index", index)
-    return _run(folder, _tool("uv"), *command, *options, *words, UV_HTTP_TIMEOUT="30", UV_HTTP_RETRIES="0")
+    return _run(folder, _tool("uv"), *command, *options, *words, UV_HTTP_TIMEOUT="120", UV_HTTP_RETRIES="0")
 
 
 def twine(folder: Path, url: str, token: str, *files: Path) -> Said:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-TIMEOUT = 120.0  # seconds
+TIMEOUT = 300.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)

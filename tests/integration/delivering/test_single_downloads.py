@@ -14,7 +14,8 @@ from packhouse.app import _duties
 from packhouse.catalog.downloads import dictionaries
 from packhouse.catalog.downloads.items import Item, Wanted, day_of
 from packhouse.catalog.downloads.store import open_items
-from packhouse.core.clock import DAY, from_iso
+from packhouse.core.clock import DAY, from_iso, to_iso
+from packhouse.core.db import open_beside
 from packhouse.core.errors import PackhouseError
 from packhouse.workflows.delivering import counting
 from packhouse.workflows.delivering.counting import DownloadCounter
@@ -188,6 +189,17 @@ async def test_what_is_older_than_it_is_to_be_kept_is_dropped(house: House) -> N
     if db.dialect == "postgresql":
         known = await db.fetch_all("SELECT relname FROM pg_class WHERE relname LIKE 'download_item_2%'")
         assert len(known) == 2 + AHEAD
+
+
+async def test_a_file_that_another_process_is_about_to_make_is_like_none(house: House) -> None:
+    if house.services.db.dialect != "sqlite":
+        pytest.skip("PostgreSQL shows no table before it is whole")
+    month = (to_iso(await house.services.db.now()) or "")[:7]
+    made = open_beside(house.services.settings.data_dir / "packhouse-downloads" / f"{month}.db")
+    await made.write(lambda unit: unit.fetch_value("SELECT 1"))
+    assert await kept(house) == []
+    assert [finding async for finding in verify(house.services, deep=True) if finding.invariant == "I10"] == []
+    await made.close()
 
 
 async def test_a_file_that_cannot_be_read_is_found(house: House) -> None:

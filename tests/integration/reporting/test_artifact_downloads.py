@@ -42,8 +42,9 @@ async def downloaded(house: House, who: Client, channel: str, times: int = 1, **
 
 
 async def asked(house: House, **body: Any) -> Answer:
-    day = (to_iso(await house.services.db.now()) or "")[:10]
-    return await call(house.admin, "POST", ROUTE, {"from_date": day, "to_date": day, **body})
+    now = await house.services.db.now()
+    yesterday, today = ((to_iso(at) or "")[:10] for at in (now - DAY, now))  # what was downloaded before midnight, too
+    return await call(house.admin, "POST", ROUTE, {"from_date": yesterday, "to_date": today, **body})
 
 
 async def items(house: House, **body: Any) -> list[dict[str, Any]]:

@@ -133,7 +133,7 @@ async def fill(house: House) -> dict[str, str]:
     made = await call(house.admin, "POST", "/api/policies", {"name": "strict", "license_not": ["GPL3"]})
     numbers["policy_id"] = made.json()["id"]
     for waiver in ({"name": "hush"}, {"name": "tea", "channel": "open"}):
-        waiver |= {"reason": "Why not?", "until": "2027-01-01"}
+        waiver |= {"reason": "Why not?", "until": "2099-01-01"}
         made = await call(house.admin, "POST", "/api/waivers", waiver)
         assert made.status == 201, made.body
         numbers.setdefault("waiver_id", made.json()["id"])
@@ -152,7 +152,7 @@ async def hide(house: House, numbers: dict[str, str]) -> None:
     await found(db, await know(db, "CVE-2024-0002", 70), "hush", "1.0")
     body: dict[str, object] = {"channels": [SECRET, f"open/{SECRET}"]}
     assert (await call(house.admin, "POST", f"/api/policies/{numbers['policy_id']}/assign", body)).status == 200
-    waiver = {"name": "tea", "reason": "A secret.", "until": "2027-01-01", "channel": SECRET}
+    waiver = {"name": "tea", "reason": "A secret.", "until": "2099-01-01", "channel": SECRET}
     assert (await call(house.admin, "POST", "/api/waivers", waiver)).status == 201
     reserved = {"pattern": "hush*", "channel": SECRET}
     made = await call(house.admin, "POST", "/api/reservations", reserved)

@@ -162,10 +162,11 @@ async def test_a_second_page_asks_for_the_code(house: House) -> None:
     fields = {"ticket": ticket, "next": "/api/account"}
     wrong = await browser.post("/login", {**fields, "code": "000000"})
     assert (wrong.status, browser.cookies) == (401, {}) and ticket_of(wrong) == ticket
-    done = await browser.post("/login", {**fields, "code": code(secret)})
+    used = code(secret)
+    done = await browser.post("/login", {**fields, "code": used})
     assert (done.status, done.headers["location"]) == (303, "/api/account")
     assert (await browser.get("/api/account")).json()["username"] == "ann"
-    assert (await browser.post("/login", {**fields, "code": code(secret)})).status == 401, "the code was used"
+    assert (await browser.post("/login", {**fields, "code": used})).status == 401, "the code was used"
     [login] = [one for one in (await browser.get("/api/account/logins")).json()["items"] if one["current"]]
     assert (login["kind"], login["how"]) == ("browser", ["pwd", "otp"])
     other = Browser(house.web)

@@ -33,6 +33,7 @@ _TABLES = (
  agent_id INTEGER NOT NULL, cve_set_id INTEGER, PRIMARY KEY (at, number)) WITHOUT ROWID""",
     "CREATE TABLE IF NOT EXISTS chunk (name TEXT PRIMARY KEY) WITHOUT ROWID",
 )
+_BEGUN = "SELECT 1 FROM sqlite_master WHERE name = 'item'"
 _TAKE = "INSERT INTO chunk (name) VALUES (:name) ON CONFLICT (name) DO NOTHING"
 _FORGET = "DELETE FROM chunk WHERE name = :name"
 _ADD = """WITH file AS MATERIALIZED (SELECT key, json_extract(value, '$[0]') AS file_id,
@@ -92,8 +93,9 @@ class Months(ItemStore):
             if first <= file.stem <= last:
                 db = open_beside(file)
                 try:
-                    async for batch in _read(db, wanted):
-                        yield batch
+                    if await _begun(db):
+                        async for batch in _read(db, wanted):
+                            yield batch
                 finally:
                     await db.close()
 
@@ -141,6 +143,11 @@ async def _create(unit: Unit) -> None:
         await unit.execute(statement)
 
 
+async def _begun(db: Database) -> bool:
+    """Tell whether a file has its tables: another process may just make it, or was killed when it did."""
+    return bool(await db.fetch_large(_BEGUN))
+
+
 async def _add(chunk: str, items: Items, there: Callable[[], bool], unit: Unit) -> None:
     # as in the catalogue, the file is asked for after the name is taken
     if not await unit.execute(_TAKE, name=chunk) or not there():
@@ -179,6 +186,8 @@ async def _read(db: Database, wanted: Wanted) -> AsyncIterator[list[Item]]:
 async def _fault(file: Path, deep: bool) -> str | None:
     db = open_beside(file)
     try:
+        if not await _begun(db):
+            return None
         [(first, last)] = await db.fetch_large(_ENDS)
         if first is not None and {_month(day_of(at // DAY)) for at in (first, last)} != {file.stem}:
             return "it has downloads of another month"

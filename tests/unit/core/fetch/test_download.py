@@ -53,7 +53,7 @@ async def up() -> AsyncIterator[Upstream]:
 
 @pytest.fixture
 async def fetcher(up: Upstream) -> AsyncIterator[Fetcher]:
-    async with Fetcher(up.url, settings_for(up, stall_timeout=0.5)) as fetcher:
+    async with Fetcher(up.url, settings_for(up)) as fetcher:
         yield fetcher
 
 
@@ -286,12 +286,13 @@ async def test_a_gone_file_is_told_apart(up: Upstream, fetcher: Fetcher) -> None
     assert caught.value.details == {"upstream_status": 404}
 
 
-async def test_a_stalling_upstream_is_dropped_and_its_bytes_stay(up: Upstream, fetcher: Fetcher) -> None:
+async def test_a_stalling_upstream_is_dropped_and_its_bytes_stay(up: Upstream) -> None:
     up.misbehave(FILE, Drops(1000), Slow(0))
     sink = MemorySink()
     await sink.write(CONTENT[:5000])
-    with pytest.raises(PackhouseError, match="did not answer in time"):
-        await fetcher.download(FILE, sink, expect=EXPECTED, max_bytes=LIMIT)
+    async with Fetcher(up.url, settings_for(up, stall_timeout=0.5)) as fetcher:
+        with pytest.raises(PackhouseError, match="did not answer in time"):
+            await fetcher.download(FILE, sink, expect=EXPECTED, max_bytes=LIMIT)
     assert sink.size == 5000
 
 
