@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
 
@@ -110,13 +111,13 @@ async def test_two_channels_ask_for_the_same_passive_file_at_once(backend: Backe
 
 async def test_small_files_do_not_wait_for_a_large_one_that_is_slow(backend: Backend) -> None:
     source = CondaSource()
-    slow = source.add("large")
+    slow = source.add("large", files={"data": random.Random(1).randbytes(100_000)})
     for number in range(3):
         source.add(f"small{number}")
     async with services_on(backend, mirror_concurrency=2) as services, Upstream(source.files()) as up:
         channel = await make_test_channel(services)
         await run_mirror_now(services, await add_mirror(services, channel, up.url, mode="active"), "ann")
-        up.misbehave(slow, Slow(len(source.bytes[slow]) / 4))  # four seconds
+        up.misbehave(slow, Slow(2_000))  # most of a minute
         task = asyncio.create_task(Worker(services.db, mirror_handlers(services), "test").run())
         held = "SELECT count(*) FROM entry WHERE content_id IS NOT NULL"
         try:

@@ -28,7 +28,7 @@ def corp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
 
 def asked(server: Slapd, **more: object) -> DirectoryServer:
     values = {"url": server.tls_url, "ca_file": str(server.ca), "bind_dn": SERVICE, "bind_password": SERVICE_PASSWORD}
-    return DirectoryServer(**{**values, "timeout": 5.0, **more})  # type: ignore[arg-type]  # of mixed types
+    return DirectoryServer(**{**values, "timeout": 30.0, **more})  # type: ignore[arg-type]  # of mixed types
 
 
 @pytest.mark.parametrize("how", ["ldaps", "StartTLS", "plain"])

@@ -15,8 +15,8 @@ from tests.kit.inspection import findings, seal_all
 
 @pytest.fixture
 async def house(backend: Backend) -> AsyncIterator[House]:
-    """A server with an administrator, on both set-ups; what nobody owns is swept after two seconds."""
-    async with open_house(backend, sweep_grace_seconds=2) as running:
+    """A server with an administrator, on both set-ups; what nobody owns is swept after five seconds."""
+    async with open_house(backend, sweep_grace_seconds=5) as running:
         yield running
 
 

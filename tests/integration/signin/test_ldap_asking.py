@@ -33,7 +33,7 @@ def corp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
 
 def provider(server: Slapd, **more: object) -> LdapProvider:
     values: dict[str, object] = {"name": "corp", "url": server.tls_url, "ca_file": str(server.ca), "bind_dn": SERVICE}
-    values |= {"bind_password": SERVICE_PASSWORD, "user_base": PEOPLE, "group_base": GROUPS, "timeout_seconds": 5.0}
+    values |= {"bind_password": SERVICE_PASSWORD, "user_base": PEOPLE, "group_base": GROUPS, "timeout_seconds": 30.0}
     return LdapProvider(**{**values, **more})  # type: ignore[arg-type]  # of mixed types
 
 
