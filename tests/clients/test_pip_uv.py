@@ -123,11 +123,11 @@ def lazy_channel(site: Site, up: Upstream) -> None:
     site.call("POST", "/api/channels/lazy/mirrors", body)
 
 
-def until_refused(site: Site, path: str) -> None:
-    """Wait until a file is held back."""
+def until_hidden(site: Site, page: str, file: str) -> None:
+    """Wait until a file is held back: by the gate, which obeys first, and by the page, which follows."""
     deadline = time.monotonic() + 90
-    while site.request("GET", path).status != 403:
-        assert time.monotonic() < deadline, path
+    while site.request("GET", page + file).status != 403 or file.encode() in site.request("GET", page).data:
+        assert time.monotonic() < deadline, file
         time.sleep(0.05)
 
 
@@ -146,7 +146,7 @@ def test_a_hidden_file_is_gone_from_the_index_and_refused_by_its_address(
         "family": "python",
     }
     site.call("POST", "/api/quarantine", body)
-    until_refused(site, "/api/repo/team/simple/tea/tea-2.0-py3-none-any.whl")
+    until_hidden(site, "/api/repo/team/simple/tea/", "tea-2.0-py3-none-any.whl")
     index = index_of(site, "team", token)
     direct = f"{index}/tea/tea-2.0-py3-none-any.whl"
     refused = install(tmp_path, index, f"tea @ {direct}")

@@ -180,9 +180,7 @@ async def test_a_scoped_token_reads_no_more_than_its_scopes(house: House) -> Non
     assert (await web.put("/api/repo/secret/noarch/one-1.0-0.conda", b"")).status == 403
 
 
-async def test_a_revoked_token_stops_everywhere_within_two_seconds(
-    house: House, backend: Backend, tmp_path: Path
-) -> None:
+async def test_a_revoked_token_stops_everywhere(house: House, backend: Backend, tmp_path: Path) -> None:
     await private_channel(house)
     owner = house.people["owner"]
     target = "/api/repo/secret/noarch/one-1.0-0.conda"
@@ -194,9 +192,7 @@ async def test_a_revoked_token_stops_everywhere_within_two_seconds(
         await until(lambda: asyncio.gather(*(client.get(target) for client in clients)), 401)
 
 
-async def test_a_group_that_loses_a_channel_stops_everywhere_within_two_seconds(
-    house: House, backend: Backend, tmp_path: Path
-) -> None:
+async def test_a_group_that_loses_a_channel_stops_everywhere(house: House, backend: Backend, tmp_path: Path) -> None:
     await private_channel(house)
     await house.person("guest")
     channel, guest = await house.find("secret"), house.people["guest"].principal
@@ -230,9 +226,7 @@ async def test_a_group_that_loses_a_channel_stops_everywhere_within_two_seconds(
         await until(lambda: asyncio.gather(*(client.get(target) for client in clients)), 404)
 
 
-async def test_what_everyone_may_do_changes_everywhere_within_two_seconds(
-    house: House, backend: Backend, tmp_path: Path
-) -> None:
+async def test_what_everyone_may_do_changes_everywhere(house: House, backend: Backend, tmp_path: Path) -> None:
     await house.channel("open")
     target = "/api/repo/open/noarch/repodata.json"
 
@@ -247,9 +241,7 @@ async def test_what_everyone_may_do_changes_everywhere_within_two_seconds(
         await until(lambda: asyncio.gather(*(web.get(target) for web in (house.web, other.web))), 401)
 
 
-async def test_a_disabled_account_stops_everywhere_within_two_seconds(
-    house: House, backend: Backend, tmp_path: Path
-) -> None:
+async def test_a_disabled_account_stops_everywhere(house: House, backend: Backend, tmp_path: Path) -> None:
     await private_channel(house, PASSWORD)
     target = "/api/repo/secret/noarch/one-1.0-0.conda"
     by_password = {"authorization": basic("owner", PASSWORD)}
@@ -262,7 +254,7 @@ async def test_a_disabled_account_stops_everywhere_within_two_seconds(
         await until(lambda: asyncio.gather(*(client.get(target) for client in clients)), 401)
 
 
-async def test_privacy_changed_in_one_process_holds_in_the_other_within_two_seconds(
+async def test_privacy_changed_in_one_process_holds_in_the_other(
     house: House, backend: Backend, tmp_path: Path
 ) -> None:
     await house.upload("pub", "one")
