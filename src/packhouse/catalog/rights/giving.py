@@ -14,10 +14,15 @@ from packhouse.core.errors import PackhouseError
 def covers(giver: Principal, levels: Levels, *, admin: bool) -> bool:
     """Say whether somebody may give these levels, or the role `admin`. A limited token gives none."""
     if giver.role == "admin":
-        return giver.scopes is None and giver.resources is None
+        return gives_all(giver)
     if admin or giver.scopes is not None or giver.resources is not None or giver.levels is None:
         return False
     return all(given <= own for given, own in zip(levels, giver.levels, strict=True))
+
+
+def gives_all(giver: Principal) -> bool:
+    """Say whether somebody may give everything, the role `admin` too: an administrator, who shows no limited token."""
+    return giver.role == "admin" and giver.scopes is None and giver.resources is None
 
 
 def check_scopes(giver: Principal, level: int) -> None:

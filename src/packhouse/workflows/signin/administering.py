@@ -25,6 +25,7 @@ from packhouse.catalog.accounts.people import page_for, providers_of
 from packhouse.catalog.grants import signing_keys
 from packhouse.catalog.logins import logins
 from packhouse.catalog.logins.standing import require_standing
+from packhouse.catalog.rights.giving import gives_all
 from packhouse.catalog.rights.principal import Principal
 from packhouse.core.db import Database, Unit
 from packhouse.core.db.base import Reader
@@ -305,7 +306,7 @@ def _vouches(account: Account, values: dict[str, Any]) -> bool:
 
 def _check_vouching(caller: Principal, account: Account | None) -> None:
     """Let nobody but administrators say whose a mail address is: a provider's people join the account that has it."""
-    if _may_do_all(caller) and (account is None or account.id != caller.account_id):
+    if gives_all(caller) and (account is None or account.id != caller.account_id):
         return
     raise PackhouseError(
         "forbidden",
@@ -313,10 +314,6 @@ def _check_vouching(caller: Principal, account: Account | None) -> None:
         "Leave `email_verified` out, or have another administrator say it.",
         field="email_verified",
     )
-
-
-def _may_do_all(caller: Principal) -> bool:
-    return caller.role == "admin" and caller.scopes is None and caller.resources is None
 
 
 def _heir(caller: Principal, edit: PersonEdit) -> str | None:
@@ -335,7 +332,7 @@ def _heir(caller: Principal, edit: PersonEdit) -> str | None:
 
 
 def _check_naming(caller: Principal, heir: str | None) -> None:
-    if heir is not None and not _may_do_all(caller):
+    if heir is not None and not gives_all(caller):
         raise PackhouseError(
             "forbidden",
             "Only administrators name an heir, and with no limited token.",
